@@ -1,0 +1,233 @@
+//! [`Batch`]: encoded rows, the only form in which rows reach a model.
+//!
+//! Readers and encoders (`read`, `encode`) end here; the engine begins here. Nothing in this file knows files,
+//! strings or configuration.
+
+use crate::layout::{Input, InputLayout};
+
+/// Encoded rows, column by column: what a model reads and, if present, what it should have predicted.
+///
+/// Which column means what is told by the [`InputLayout`] that the batch was encoded for.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// Number of rows, B.
+    pub rows: usize,
+    /// Numeric inputs, row-major `[B, N]`; N is [`InputLayout::numeric_width`].
+    pub numeric: Vec<f32>,
+    /// One entry per categorical input, in slot order.
+    pub categorical: Vec<Ids>,
+    /// One entry per task, in configuration order; empty where rows carry no labels (prediction).
+    pub labels: Vec<Labels>,
+}
+
+/// Table rows of one categorical input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ids {
+    /// Exactly one table row per batch row, `[B]`.
+    Single(Vec<u64>),
+    /// Any number of table rows per batch row: those of batch row `i` are `rows[offsets[i]..offsets[i + 1]]`.
+    Multiple {
+        /// `[B + 1]`, ascending, from 0 to `rows.len()`.
+        offsets: Vec<usize>,
+        /// Table rows of all batch rows, one after the other.
+        rows: Vec<u64>,
+    },
+}
+
+impl Ids {
+    /// An empty column of the kind that `input` asks for.
+    #[must_use]
+    pub fn empty(multiple: bool) -> Self {
+        if multiple { Self::Multiple { offsets: vec![0], rows: Vec::new() } } else { Self::Single(Vec::new()) }
+    }
+
+    /// Table rows of all batch rows, one after the other.
+    #[must_use]
+    pub fn table_rows(&self) -> &[u64] {
+        match self {
+            Self::Single(rows) | Self::Multiple { rows, .. } => rows,
+        }
+    }
+
+    /// Number of batch rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Single(rows) => rows.len(),
+            Self::Multiple { offsets, .. } => offsets.len() - 1,
+        }
+    }
+
+    /// Whether there is no batch row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Range in [`Ids::table_rows`] of batch row `i`.
+    #[must_use]
+    pub fn range(&self, i: usize) -> std::ops::Range<usize> {
+        match self {
+            Self::Single(_) => i..i + 1,
+            Self::Multiple { offsets, .. } => offsets[i]..offsets[i + 1],
+        }
+    }
+
+    fn clear(&mut self) {
+        match self {
+            Self::Single(rows) => rows.clear(),
+            Self::Multiple { offsets, rows } => {
+                offsets.clear();
+                offsets.push(0);
+                rows.clear();
+            }
+        }
+    }
+
+    fn gather_from(&mut self, from: &Self, index: &[usize]) {
+        match (self, from) {
+            (Self::Single(into), Self::Single(rows)) => into.extend(index.iter().map(|&i| rows[i])),
+            (Self::Multiple { offsets, rows }, Self::Multiple { .. }) => {
+                for &i in index {
+                    rows.extend_from_slice(&from.table_rows()[from.range(i)]);
+                    offsets.push(rows.len());
+                }
+            }
+            _ => unreachable!("both batches were made for one layout"),
+        }
+    }
+}
+
+/// Labels of one task. A row outside of the task's sample space (equation 9's d = 0) has `present == false` and a
+/// value of 0, and adds nothing to loss, gradient or metric.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Labels {
+    /// `[B]`; 0 or 1 for a binary task.
+    pub values: Vec<f32>,
+    /// `[B]`; whether the row lies in the task's sample space and its label is known.
+    pub present: Vec<bool>,
+}
+
+impl Labels {
+    /// Number of rows in the sample space, `sum_i d_i`.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.present.iter().filter(|&&d| d).count()
+    }
+}
+
+impl Batch {
+    /// An empty batch with the columns of `layout`, ready for [`Batch::gather_from`] or an encoder.
+    #[must_use]
+    pub fn empty(layout: &InputLayout, tasks: usize) -> Self {
+        let categorical = layout
+            .inputs
+            .iter()
+            .filter_map(|input| match input {
+                Input::Numeric { .. } => None,
+                Input::Categorical { pooling, .. } => Some(Ids::empty(pooling.is_some())),
+            })
+            .collect();
+        Self { rows: 0, numeric: Vec::new(), categorical, labels: vec![Labels::default(); tasks] }
+    }
+
+    /// Width N of the numeric part.
+    #[must_use]
+    pub fn numeric_width(&self) -> usize {
+        self.numeric.len().checked_div(self.rows).unwrap_or(0)
+    }
+
+    /// Removes all rows, keeping columns and allocations.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.numeric.clear();
+        self.categorical.iter_mut().for_each(Ids::clear);
+        for labels in &mut self.labels {
+            labels.values.clear();
+            labels.present.clear();
+        }
+    }
+
+    /// Replaces this batch's rows by rows `index` of `from`, in that order. Both must have been made for one layout.
+    ///
+    /// # Panics
+    /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
+    pub fn gather_from(&mut self, from: &Self, index: &[usize]) {
+        self.clear();
+        self.rows = index.len();
+        let width = from.numeric_width();
+        for &i in index {
+            self.numeric.extend_from_slice(&from.numeric[i * width..(i + 1) * width]);
+        }
+        for (into, ids) in self.categorical.iter_mut().zip(&from.categorical) {
+            into.gather_from(ids, index);
+        }
+        for (into, labels) in self.labels.iter_mut().zip(&from.labels) {
+            into.values.extend(index.iter().map(|&i| labels.values[i]));
+            into.present.extend(index.iter().map(|&i| labels.present[i]));
+        }
+    }
+
+    /// Appends all rows of `from`. Both must have been made for one layout.
+    ///
+    /// # Panics
+    /// If the layouts differ.
+    pub fn append(&mut self, from: &Self) {
+        self.rows += from.rows;
+        self.numeric.extend_from_slice(&from.numeric);
+        for (into, ids) in self.categorical.iter_mut().zip(&from.categorical) {
+            match (into, ids) {
+                (Ids::Single(into), Ids::Single(rows)) => into.extend_from_slice(rows),
+                (Ids::Multiple { offsets, rows: into }, Ids::Multiple { offsets: more, rows }) => {
+                    let base = into.len();
+                    offsets.extend(more[1..].iter().map(|o| base + o));
+                    into.extend_from_slice(rows);
+                }
+                _ => unreachable!("both batches were made for one layout"),
+            }
+        }
+        for (into, labels) in self.labels.iter_mut().zip(&from.labels) {
+            into.values.extend_from_slice(&labels.values);
+            into.present.extend_from_slice(&labels.present);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Batch {
+        Batch {
+            rows: 3,
+            numeric: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            categorical: vec![
+                Ids::Single(vec![7, 8, 9]),
+                Ids::Multiple { offsets: vec![0, 2, 2, 3], rows: vec![1, 2, 3] },
+            ],
+            labels: vec![Labels { values: vec![0.0, 1.0, 0.0], present: vec![true, true, false] }],
+        }
+    }
+
+    #[test]
+    fn gather_picks_rows_in_order() {
+        let from = small();
+        let mut into = from.clone();
+        into.gather_from(&from, &[2, 0]);
+        assert_eq!(into.rows, 2);
+        assert_eq!(into.numeric, [5.0, 6.0, 1.0, 2.0]);
+        assert_eq!(into.categorical[0], Ids::Single(vec![9, 7]));
+        assert_eq!(into.categorical[1], Ids::Multiple { offsets: vec![0, 1, 3], rows: vec![3, 1, 2] });
+        assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true] });
+    }
+
+    #[test]
+    fn append_equals_gather_of_all_rows() {
+        let from = small();
+        let mut twice = from.clone();
+        twice.append(&from);
+        let mut gathered = from.clone();
+        gathered.gather_from(&from, &[0, 1, 2, 0, 1, 2]);
+        assert_eq!(twice, gathered);
+    }
+}

@@ -1,0 +1,86 @@
+//! [`InputLayout`]: what a model must know of the encoded columns, and nothing else.
+//!
+//! It is the seam between encoding and graph: an encoder produces it, a graph is built over it, and a
+//! [`crate::Batch`] follows it.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the embeddings of a multi-valued feature become one vector; a row without values gives zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Sum of the values' embeddings.
+    Sum,
+    /// Sum divided by the number of values.
+    Mean,
+}
+
+/// One input of a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Input {
+    /// One number: column `column` of [`crate::Batch::numeric`].
+    Numeric {
+        /// The feature's name.
+        name: String,
+        /// Column in `[B, N]`.
+        column: usize,
+    },
+    /// An embedding: entry `slot` of [`crate::Batch::categorical`] looks rows up in table `table`.
+    Categorical {
+        /// The feature's name.
+        name: String,
+        /// Entry of [`crate::Batch::categorical`].
+        slot: usize,
+        /// Name of the embedding table; features that name the same table share its rows.
+        table: String,
+        /// Rows of the table; every encoded id is below it.
+        rows: u64,
+        /// Width of an embedding.
+        dim: usize,
+        /// How several values become one vector; `None` for a single-valued feature.
+        pooling: Option<Pooling>,
+    },
+}
+
+impl Input {
+    /// The feature's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Numeric { name, .. } | Self::Categorical { name, .. } => name,
+        }
+    }
+
+    /// Width of the feature's vector in the input representation.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        match self {
+            Self::Numeric { .. } => 1,
+            Self::Categorical { dim, .. } => *dim,
+        }
+    }
+}
+
+/// Every input in configuration order. The input representation x `[B, D]` is the concatenation of their vectors in
+/// this order. Numeric columns and categorical slots are each numbered from 0 in this order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputLayout {
+    /// The inputs.
+    pub inputs: Vec<Input>,
+}
+
+impl InputLayout {
+    /// Width D of the input representation.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.inputs.iter().map(Input::width).sum()
+    }
+
+    /// Number N of numeric inputs.
+    #[must_use]
+    pub fn numeric_width(&self) -> usize {
+        self.inputs.iter().filter(|i| matches!(i, Input::Numeric { .. })).count()
+    }
+}

@@ -1,0 +1,209 @@
+//! `[[task]]`: what is to be predicted, on which rows, with which weight in the joint loss.
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserializer, MapAccess};
+use serde::{Deserialize, Serialize};
+
+use super::scalar::Scalar;
+use super::untagged::{self, Untagged};
+
+/// What a task predicts; decides its loss and its metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskKind {
+    /// A probability; cross-entropy of the logit.
+    Binary,
+    /// A number; squared error.
+    Regression,
+}
+
+/// What model, engine and metrics need to know of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskSpec {
+    /// Name of the task, unique; also the name of its prediction column.
+    pub name: String,
+    /// What it predicts.
+    pub kind: TaskKind,
+}
+
+/// One `[[task]]` block.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TaskConfig {
+    /// Name of the task; names its prediction column and its weights' tensors.
+    pub name: String,
+    /// What it predicts.
+    pub kind: TaskKind,
+    /// Where the truth stands. A row whose label is missing is not in the task's sample space.
+    pub label: LabelConfig,
+    /// Which rows are in the task's sample space (equation 9); all, if left out.
+    #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Where>,
+    /// Weight in the joint loss (equations 8 and 10).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weight: TaskWeight,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl TaskConfig {
+    /// What model, engine and metrics need to know.
+    #[must_use]
+    pub fn spec(&self) -> TaskSpec {
+        TaskSpec { name: self.name.clone(), kind: self.kind }
+    }
+}
+
+/// `label = { column = .., positive = .. }`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelConfig {
+    /// The column.
+    pub column: String,
+    /// Binary: the value that counts as 1; every other counts as 0. Without it the column holds 0/1 or true/false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive: Option<Scalar>,
+}
+
+/// `where = { column = .., equals = .. }`: exactly one of `equals`, `not_equals` and `in`. A row whose value is missing
+/// is in none of the three.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Where {
+    /// The column.
+    pub column: String,
+    /// Rows with this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<Scalar>,
+    /// Rows with another value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_equals: Option<Scalar>,
+    /// Rows with one of these values.
+    #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
+    pub any_of: Option<Vec<Scalar>>,
+}
+
+/// Weight of a task in the joint loss: a number, or a number that changes, `w_t = initial * ratio^t` (equation 10).
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema)]
+#[schemars(untagged)]
+pub enum TaskWeight {
+    /// The same all the time.
+    Constant(f64),
+    /// Changes by a constant ratio.
+    Changing(ChangingWeight),
+}
+
+impl Default for TaskWeight {
+    fn default() -> Self {
+        Self::Constant(1.0)
+    }
+}
+
+impl TaskWeight {
+    /// The weight before training step `step` (from 0) in epoch `epoch` (from 0).
+    #[must_use]
+    pub fn at(&self, step: u64, epoch: u64) -> f64 {
+        match self {
+            Self::Constant(weight) => *weight,
+            Self::Changing(ChangingWeight { initial, ratio, every }) => {
+                let t = match every {
+                    Every::Step => step,
+                    Every::Epoch => epoch,
+                };
+                initial * ratio.powf(t as f64)
+            }
+        }
+    }
+}
+
+/// `weight = { initial = .., ratio = .., every = .. }`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangingWeight {
+    /// Weight at the start, w_k0.
+    pub initial: f64,
+    /// Factor per step or epoch, gamma_k.
+    pub ratio: f64,
+    /// What t counts. Default: training steps, as in the paper.
+    #[serde(default)]
+    pub every: Every,
+}
+
+/// What equation 10's t counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Every {
+    /// Training steps.
+    #[default]
+    Step,
+    /// Epochs.
+    Epoch,
+}
+
+impl Serialize for TaskWeight {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Constant(weight) => serializer.serialize_f64(*weight),
+            Self::Changing(weight) => weight.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for TaskWeight {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl<'de> Untagged<'de> for TaskWeight {
+    const EXPECTING: &'static str = "a number or { initial = .., ratio = .., every = \"step\" | \"epoch\" }";
+
+    fn from_integer<E: de::Error>(value: i64) -> Result<Self, E> {
+        Ok(Self::Constant(value as f64))
+    }
+
+    fn from_float<E: de::Error>(value: f64) -> Result<Self, E> {
+        Ok(Self::Constant(value))
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        ChangingWeight::deserialize(MapAccessDeserializer::new(map)).map(Self::Changing)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> TaskConfig {
+        toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn all_keys_read_and_write() {
+        let task = parse(
+            "name = 'share'\nkind = 'binary'\nlabel = { column = 's', positive = 'yes' }\n\
+             where = { column = 'click', in = [1, true, 'x'] }\n\
+             weight = { initial = 2, ratio = 0.5, every = 'epoch' }",
+        );
+        let filter = task.filter.as_ref().unwrap();
+        assert_eq!(filter.any_of.as_ref().unwrap()[..2], [Scalar::Integer(1), Scalar::Bool(true)]);
+        let json = serde_json::to_string(&task).unwrap();
+        assert_eq!(serde_json::from_str::<TaskConfig>(&json).unwrap(), task);
+    }
+
+    #[test]
+    fn weights_follow_equation_10() {
+        let constant = parse("name = 'a'\nkind = 'binary'\nlabel = { column = 'a' }\nweight = 3").weight;
+        assert_eq!(constant.at(7, 2), 3.0);
+        let step = parse("name = 'a'\nkind = 'binary'\nlabel = { column = 'a' }\nweight = { initial = 2, ratio = 0.5 }");
+        assert_eq!((step.weight.at(0, 9), step.weight.at(3, 9)), (2.0, 0.25));
+        let epoch = TaskWeight::Changing(ChangingWeight { initial: 2.0, ratio: 0.5, every: Every::Epoch });
+        assert_eq!((epoch.at(9, 0), epoch.at(9, 1)), (2.0, 1.0));
+    }
+}

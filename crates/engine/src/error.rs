@@ -1,0 +1,60 @@
+//! The one error type of this crate.
+
+/// Everything that can go wrong between a graph and its predictions.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A constant of an optimizer or schedule that no training could use.
+    #[error("`{key}` = {value}: expected {expected}")]
+    InvalidOption {
+        /// The key.
+        key: &'static str,
+        /// Its value as written.
+        value: String,
+        /// What would be accepted.
+        expected: &'static str,
+    },
+    /// A batch names a row that its embedding table does not have.
+    #[error("table `{table}`: id {id} (batch row {row}) is out of range, the table has {rows} rows")]
+    IdOutOfRange {
+        /// Name of the table.
+        table: String,
+        /// The id.
+        id: u64,
+        /// Row of the batch, from 0.
+        row: usize,
+        /// Rows of the table.
+        rows: usize,
+    },
+    /// An embedding table for which there is no memory.
+    #[error("table `{table}`: {rows} rows of {dim} numbers with {slots} optimizer state(s) each do not fit in memory")]
+    TableTooLarge {
+        /// Name of the table.
+        table: String,
+        /// Rows asked for.
+        rows: u64,
+        /// Width of a row.
+        dim: usize,
+        /// State values per weight.
+        slots: usize,
+    },
+    /// A tensor that is to be loaded has another shape than what it is loaded into.
+    #[error("tensor `{tensor}` has shape {found:?}, expected {expected:?}")]
+    Shape {
+        /// Name of the tensor.
+        tensor: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// The shape it should have.
+        expected: Vec<usize>,
+    },
+}
+
+impl Error {
+    pub(crate) fn option(key: &'static str, value: impl ToString, expected: &'static str) -> Self {
+        Self::InvalidOption { key, value: value.to_string(), expected }
+    }
+}
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;

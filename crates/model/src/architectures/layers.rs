@@ -1,0 +1,62 @@
+//! What every structure is made of: layer stacks, towers, and the settings that all of them share.
+
+use pleiad_data::TaskSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::per_task::PerTask;
+use crate::error::{Error, Result};
+use crate::graph::{Activation, GraphBuilder, Node};
+
+/// Layer widths, from the input up.
+pub type Widths = Vec<usize>;
+
+/// How layers behave, whatever the structure.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LayerStyle {
+    /// The non-linearity after every layer but a tower's last.
+    pub activation: Activation,
+    /// Dropout after every non-linearity.
+    pub dropout: f32,
+}
+
+/// A stack of layers on `x`, named `0`, `1`, ...: `[B, D] -> [B, last width]`, activation (and dropout) after each.
+pub(super) fn stack(g: &mut GraphBuilder<'_>, x: Node, widths: &[usize], style: LayerStyle) -> Result<Node> {
+    widths.iter().enumerate().try_fold(x, |x, (l, &width)| {
+        let y = g.linear(x, &l.to_string(), width, style.activation)?;
+        g.dropout(y, style.dropout)
+    })
+}
+
+/// Task k's tower `t_k`: a stack of `widths`, then one linear unit that gives the logit or the value; declares it the
+/// task's prediction.
+pub(super) fn tower(
+    g: &mut GraphBuilder<'_>,
+    x: Node,
+    task: &TaskSpec,
+    widths: &PerTask<Widths>,
+    style: LayerStyle,
+) -> Result<()> {
+    let widths = widths.get(&task.name, "tower")?;
+    let mut g = g.scope(format!("towers.{}", task.name));
+    let top = stack(&mut g, x, widths, style)?;
+    let y = g.linear(top, &widths.len().to_string(), 1, Activation::Identity)?;
+    g.output(task, y)
+}
+
+/// Refuses a count of zero.
+pub(super) fn at_least_one(count: usize, key: &str) -> Result<usize> {
+    if count == 0 {
+        return Err(Error::Config { key: key.to_owned(), message: "must be at least 1, found 0".to_owned() });
+    }
+    Ok(count)
+}
+
+/// Refuses a stack without layers, or a layer without units, where there must be one.
+pub(super) fn at_least_one_layer<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
+    if widths.is_empty() {
+        let message = "needs at least one layer, such as [64]".to_owned();
+        return Err(Error::Config { key: key.to_owned(), message });
+    }
+    Ok(widths)
+}

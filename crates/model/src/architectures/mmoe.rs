@@ -1,0 +1,56 @@
+//! MMoE, multi-gate mixture of experts (Ma et al., KDD 2018).
+//!
+//! E experts that every task shares, and a gate per task that reads x: `y_k = t_k(sum_e softmax(W_k x)_e f_e(x))`.
+
+use pleiad_data::TaskSpec;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, stack, tower};
+use super::{Architecture, PerTask};
+use crate::error::Result;
+use crate::graph::{Activation, GraphBuilder};
+
+/// `[model] kind = "mmoe"`: shared experts, a gate and a tower per task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Mmoe {
+    /// Number of experts, E.
+    pub experts: usize,
+    /// Layer widths of every expert.
+    pub widths: Widths,
+    /// Hidden widths of the towers.
+    #[serde(default)]
+    pub tower: PerTask<Widths>,
+    /// The non-linearity of experts and towers.
+    #[serde(default)]
+    pub activation: Activation,
+    /// Dropout after every non-linearity, in `[0, 1)`.
+    #[serde(default)]
+    pub dropout: f32,
+    /// Whether gates have a bias; the paper's have none.
+    #[serde(default)]
+    pub gate_bias: bool,
+}
+
+impl Architecture for Mmoe {
+    const KIND: &'static str = "mmoe";
+
+    fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()> {
+        self.tower.check_names(tasks, &[], "tower")?;
+        let style = LayerStyle { activation: self.activation, dropout: self.dropout };
+        let widths = at_least_one_layer(&self.widths, "widths")?;
+        let x = g.input("")?;
+        let mut experts = Vec::with_capacity(self.experts);
+        for e in 0..at_least_one(self.experts, "experts")? {
+            let mut g = g.scope(format!("experts.{e}"));
+            let y = stack(&mut g, x, widths, style)?;
+            experts.push(g.expert(y));
+        }
+        for task in tasks {
+            let mixed = g.scope("gates").gate(x, &task.name, &experts, self.gate_bias)?;
+            tower(g, mixed, task, &self.tower, style)?;
+        }
+        Ok(())
+    }
+}

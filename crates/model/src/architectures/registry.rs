@@ -1,0 +1,172 @@
+//! [`REGISTRY`]: every structure that `[model] kind` can name, and [`ModelConfig`], the choice of one.
+
+use std::fmt::Debug;
+
+use pleiad_data::{InputLayout, TaskSpec};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use super::{Architecture, Cgc, HardSharing, Mmoe, Ple, SingleTask};
+use crate::error::{Error, Result};
+use crate::graph::{Graph, GraphBuilder};
+use crate::nearest::nearest;
+
+/// Every structure, in the order in which they are listed to users.
+pub const REGISTRY: &[Structure] = &[
+    Structure::of::<Ple>(),
+    Structure::of::<Cgc>(),
+    Structure::of::<Mmoe>(),
+    Structure::of::<HardSharing>(),
+    Structure::of::<SingleTask>(),
+];
+
+/// An entry of [`REGISTRY`].
+#[derive(Debug, Clone, Copy)]
+pub struct Structure {
+    /// The structure's name: `[model] kind = "..."`.
+    pub kind: &'static str,
+    parse: fn(Value) -> serde_json::Result<Box<dyn AnyArchitecture>>,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Structure {
+    const fn of<A: Architecture>() -> Self {
+        Self { kind: A::KIND, parse: |value| Ok(Box::new(serde_json::from_value::<A>(value)?)), schema: A::json_schema }
+    }
+}
+
+/// [`Architecture`] behind a pointer.
+trait AnyArchitecture: Debug + Send + Sync {
+    fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()>;
+    fn keys(&self) -> serde_json::Result<Value>;
+    fn boxed(&self) -> Box<dyn AnyArchitecture>;
+}
+
+impl<A: Architecture> AnyArchitecture for A {
+    fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()> {
+        Architecture::build(self, g, tasks)
+    }
+
+    fn keys(&self) -> serde_json::Result<Value> {
+        serde_json::to_value(self)
+    }
+
+    fn boxed(&self) -> Box<dyn AnyArchitecture> {
+        Box::new(self.clone())
+    }
+}
+
+/// `[model]`, or an entry of `[[compare.model]]` without its name: a structure and its sizes.
+///
+/// Read from a table whose `kind` names the structure; the other keys are that structure's own.
+#[derive(Debug)]
+pub struct ModelConfig {
+    kind: &'static str,
+    architecture: Box<dyn AnyArchitecture>,
+}
+
+impl ModelConfig {
+    /// The structure's name.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    /// The graph of this model over the inputs of `layout`, with one prediction per task.
+    ///
+    /// # Errors
+    /// [`Error::NoTasks`], [`Error::NoInputs`], [`Error::Config`] with the key that is wrong, or a shape error.
+    pub fn build(&self, layout: &InputLayout, tasks: &[TaskSpec]) -> Result<Graph> {
+        if tasks.is_empty() {
+            return Err(Error::NoTasks);
+        }
+        let mut graph = Graph::new(layout.clone());
+        self.architecture.build(&mut GraphBuilder::new(&mut graph), tasks)?;
+        graph.validate()?;
+        Ok(graph)
+    }
+
+    /// The model whose keys, `kind` among them, are those of `table`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if `kind` is missing or unknown; an unknown key or a wrong type is told by serde's message.
+    pub fn from_table(mut table: Map<String, Value>) -> Result<Self> {
+        let config = |key: &str, message: String| Error::Config { key: key.to_owned(), message };
+        let kinds = || REGISTRY.iter().map(|s| s.kind);
+        let listed = || kinds().collect::<Vec<_>>().join(", ");
+        let kind = match table.remove("kind") {
+            Some(Value::String(kind)) => kind,
+            Some(other) => return Err(config("kind", format!("must be one of {}, found {other}", listed()))),
+            None => return Err(config("kind", format!("is missing: one of {}", listed()))),
+        };
+        let Some(structure) = REGISTRY.iter().find(|s| s.kind == kind) else {
+            let near = nearest(&kind, kinds()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
+            return Err(config("kind", format!("names the unknown structure {kind:?}{near} There are: {}", listed())));
+        };
+        let architecture = (structure.parse)(Value::Object(table))
+            .map_err(|error| Error::Config { key: String::new(), message: error.to_string() })?;
+        Ok(Self { kind: structure.kind, architecture })
+    }
+}
+
+impl<A: Architecture> From<A> for ModelConfig {
+    fn from(architecture: A) -> Self {
+        Self { kind: A::KIND, architecture: Box::new(architecture) }
+    }
+}
+
+impl Clone for ModelConfig {
+    fn clone(&self) -> Self {
+        Self { kind: self.kind, architecture: self.architecture.boxed() }
+    }
+}
+
+impl PartialEq for ModelConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.kind == other.kind && self.architecture.keys().ok() == other.architecture.keys().ok()
+    }
+}
+
+impl Serialize for ModelConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut table = Map::new();
+        table.insert("kind".to_owned(), Value::String(self.kind.to_owned()));
+        if let Value::Object(keys) = self.architecture.keys().map_err(serde::ser::Error::custom)? {
+            table.extend(keys);
+        }
+        table.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ModelConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_table(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+impl JsonSchema for ModelConfig {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ModelConfig".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let structures: Vec<Schema> = REGISTRY
+            .iter()
+            .map(|structure| {
+                let mut schema = (structure.schema)(generator);
+                if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+                    properties.insert("kind".into(), serde_json::json!({ "const": structure.kind }));
+                }
+                if let Some(Value::Array(required)) =
+                    schema.as_object_mut().map(|s| s.entry("required").or_insert_with(|| Value::Array(Vec::new())))
+                {
+                    required.push("kind".into());
+                }
+                schema
+            })
+            .collect();
+        schemars::json_schema!({ "oneOf": structures })
+    }
+}

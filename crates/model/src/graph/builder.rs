@@ -1,0 +1,352 @@
+//! [`GraphBuilder`]: how structures are written down. Every call checks shapes and names; nothing is computed.
+
+use std::fmt::Display;
+
+use pleiad_data::{Input, InputLayout, TaskSpec};
+
+use super::{Activation, Gate, Graph, Node, NodeSpec, Op, Output, Param, ParamId, TableId, TableSpec};
+use crate::error::{Error, Result};
+use crate::init::Init;
+
+/// Writes operations into a graph under a scope: parameters are named `<scope>.<name>`, and a name given twice is an
+/// error, so two modules can never share weights by accident.
+///
+/// ```
+/// use pleiad_model::graph::{Activation, GraphBuilder, Graph};
+/// # use pleiad_data::{Input, InputLayout};
+/// # let layout = InputLayout { inputs: vec![Input::Numeric { name: "age".into(), column: 0 }] };
+/// let mut graph = Graph::new(layout);
+/// let mut g = GraphBuilder::new(&mut graph);
+/// let x = g.input("")?;
+/// let hidden = g.scope("bottom").linear(x, "0", 16, Activation::Relu)?;
+/// assert_eq!(g.width(hidden), 16);
+/// assert_eq!(graph.params[0].name, "bottom.0.weight");
+/// # Ok::<(), pleiad_model::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct GraphBuilder<'g> {
+    graph: &'g mut Graph,
+    scope: String,
+}
+
+impl Graph {
+    /// A graph without operations over the inputs of `layout`.
+    #[must_use]
+    pub fn new(layout: InputLayout) -> Self {
+        Self { layout, ..Self::default() }
+    }
+}
+
+impl<'g> GraphBuilder<'g> {
+    /// A builder at the root scope of `graph`.
+    pub fn new(graph: &'g mut Graph) -> Self {
+        Self { graph, scope: String::new() }
+    }
+
+    /// A builder for the part of the model called `name` within this scope.
+    pub fn scope(&mut self, name: impl Display) -> GraphBuilder<'_> {
+        let scope = self.path(&name.to_string());
+        GraphBuilder { graph: self.graph, scope }
+    }
+
+    /// Width W of a node's output `[B, W]`.
+    #[must_use]
+    pub fn width(&self, node: Node) -> usize {
+        self.graph.node(node).width
+    }
+
+    /// The input representation `[B, D]`: every feature's vector side by side, in configuration order.
+    ///
+    /// With an empty `owner` features of one table share it; else the tables are the owner's own, named
+    /// `<owner>.<table>`: that is how networks that must share nothing are kept apart.
+    ///
+    /// # Errors
+    /// [`Error::NoInputs`] if the layout is empty, [`Error::TableShape`] if two features name one table with different
+    /// sizes.
+    pub fn input(&mut self, owner: &str) -> Result<Node> {
+        let inputs = self.graph.layout.inputs.clone();
+        let mut parts = Vec::new();
+        let mut numeric_run: Option<(usize, usize)> = None;
+        for input in &inputs {
+            match input {
+                Input::Numeric { column, .. } => match &mut numeric_run {
+                    Some((_, count)) => *count += 1,
+                    None => numeric_run = Some((*column, 1)),
+                },
+                Input::Categorical { name, slot, table, rows, dim, pooling } => {
+                    if let Some((first, count)) = numeric_run.take() {
+                        parts.push(self.numeric(first, count));
+                    }
+                    let table = if owner.is_empty() { table.clone() } else { format!("{owner}.{table}") };
+                    let table = self.table(table, *rows, *dim)?;
+                    let op = Op::Embedding { table, slot: *slot, pooling: *pooling };
+                    parts.push(self.push(name, op, Vec::new(), *dim));
+                }
+            }
+        }
+        if let Some((first, count)) = numeric_run {
+            parts.push(self.numeric(first, count));
+        }
+        if parts.is_empty() {
+            return Err(Error::NoInputs);
+        }
+        self.concat("input", &parts)
+    }
+
+    fn numeric(&mut self, first: usize, count: usize) -> Node {
+        self.push("numeric", Op::Numeric { first, count }, Vec::new(), count)
+    }
+
+    fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
+        if let Some(id) = self.graph.tables.iter().position(|t| t.name == name) {
+            let found = &self.graph.tables[id];
+            if (found.rows, found.dim) != (rows, dim) {
+                return Err(Error::TableShape { table: name, first: (found.rows, found.dim), second: (rows, dim) });
+            }
+            return Ok(TableId(id));
+        }
+        // As for a linear layer whose input is one-hot: rows of a unit-variance vector in expectation over dim.
+        let init = Init::Normal { std: EMBEDDING_STD };
+        self.graph.tables.push(TableSpec { name, rows, dim, init });
+        Ok(TableId(self.graph.tables.len() - 1))
+    }
+
+    /// Inputs side by side: `[B, sum of widths]`. One input is returned as it is.
+    ///
+    /// # Errors
+    /// [`Error::NoInputs`] without inputs.
+    pub fn concat(&mut self, name: &str, inputs: &[Node]) -> Result<Node> {
+        match inputs {
+            [] => Err(Error::NoInputs),
+            [only] => Ok(*only),
+            _ => {
+                let width = inputs.iter().map(|&n| self.width(n)).sum();
+                Ok(self.push(name, Op::Concat, inputs.to_vec(), width))
+            }
+        }
+    }
+
+    /// A layer `f(x W^T + b)` of `out` units: parameters `<name>.weight` `[out, in]` and `<name>.bias` `[out]`.
+    ///
+    /// W starts by He's rule where `f` is of the ReLU family, by LeCun's elsewhere ([`Init`]); b starts at zero.
+    ///
+    /// # Errors
+    /// [`Error::ZeroWidth`] if `out` is 0, [`Error::DuplicateParameter`] if the name is taken.
+    pub fn linear(&mut self, x: Node, name: &str, out: usize, f: Activation) -> Result<Node> {
+        let y = self.affine(x, name, out, true, weight_init(f, self.width(x)))?;
+        Ok(self.activation(y, f))
+    }
+
+    /// `x W^T (+ b)` without a non-linearity.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::linear`].
+    pub fn affine(&mut self, x: Node, name: &str, out: usize, bias: bool, init: Init) -> Result<Node> {
+        if out == 0 {
+            return Err(Error::ZeroWidth { scope: self.path(name) });
+        }
+        let width = self.width(x);
+        let weight = self.param(&format!("{name}.weight"), vec![out, width], init)?;
+        let bias = if bias { Some(self.param(&format!("{name}.bias"), vec![out], Init::Zeros)?) } else { None };
+        Ok(self.push(name, Op::Linear { weight, bias }, vec![x], out))
+    }
+
+    /// `f(x)`, element by element.
+    pub fn activation(&mut self, x: Node, function: Activation) -> Node {
+        if function == Activation::Identity {
+            return x;
+        }
+        self.push("activation", Op::Activation { function }, vec![x], self.width(x))
+    }
+
+    /// Inverted dropout; a rate of 0 adds nothing to the graph.
+    ///
+    /// # Errors
+    /// [`Error::DropoutRate`] unless the rate lies in `[0, 1)`.
+    pub fn dropout(&mut self, x: Node, rate: f32) -> Result<Node> {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::DropoutRate { scope: self.scope.clone(), rate });
+        }
+        Ok(if rate == 0.0 { x } else { self.push("dropout", Op::Dropout { rate }, vec![x], self.width(x)) })
+    }
+
+    /// A gate: `softmax(W s (+ b))` over `experts`, and their mixture `[B, W]` by its weights.
+    ///
+    /// `selector` is what the gate reads; W is `gate.weight` `[E, D]`. Names of the experts are kept for those who ask
+    /// what the gate learned.
+    ///
+    /// # Errors
+    /// [`Error::NoExperts`] without experts, [`Error::ExpertWidths`] if they differ in width.
+    pub fn gate(&mut self, selector: Node, name: &str, experts: &[Expert], bias: bool) -> Result<Node> {
+        let Some(first) = experts.first() else { return Err(Error::NoExperts { scope: self.path(name) }) };
+        let width = self.width(first.node);
+        if let Some(other) = experts.iter().find(|e| self.width(e.node) != width) {
+            return Err(Error::ExpertWidths {
+                scope: self.path(name),
+                first: (first.name.clone(), width),
+                other: (other.name.clone(), self.width(other.node)),
+            });
+        }
+        let logits = self.affine(selector, name, experts.len(), bias, Init::lecun(self.width(selector)))?;
+        let weights = self.push(name, Op::Softmax, vec![logits], experts.len());
+        self.graph.gates.push(Gate {
+            scope: self.path(name),
+            node: weights,
+            experts: experts.iter().map(|e| e.name.clone()).collect(),
+        });
+        let inputs = std::iter::once(weights).chain(experts.iter().map(|e| e.node)).collect();
+        Ok(self.push(name, Op::Mixture, inputs, width))
+    }
+
+    /// Names `x` as an expert of this scope, for gates to select.
+    #[must_use]
+    pub fn expert(&self, x: Node) -> Expert {
+        Expert { name: self.scope.clone(), node: x }
+    }
+
+    /// Declares `node` `[B, 1]` the prediction of `task`: its logit if binary, its value if regression.
+    ///
+    /// # Errors
+    /// [`Error::OutputWidth`] if the node is wider than one.
+    pub fn output(&mut self, task: &TaskSpec, node: Node) -> Result<()> {
+        if self.width(node) != 1 {
+            return Err(Error::OutputWidth { task: task.name.clone(), width: self.width(node) });
+        }
+        self.graph.outputs.push(Output { task: task.name.clone(), kind: task.kind, node });
+        Ok(())
+    }
+
+    fn param(&mut self, name: &str, shape: Vec<usize>, init: Init) -> Result<ParamId> {
+        let name = self.path(name);
+        if self.graph.params.iter().any(|p| p.name == name) {
+            return Err(Error::DuplicateParameter { name });
+        }
+        self.graph.params.push(Param { name, shape, init });
+        Ok(ParamId(self.graph.params.len() - 1))
+    }
+
+    fn push(&mut self, name: &str, op: Op, inputs: Vec<Node>, width: usize) -> Node {
+        let scope = self.path(name);
+        self.graph.nodes.push(NodeSpec { scope, op, inputs, width });
+        Node(self.graph.nodes.len() - 1)
+    }
+
+    fn path(&self, name: &str) -> String {
+        match (self.scope.is_empty(), name.is_empty()) {
+            (true, _) => name.to_owned(),
+            (false, true) => self.scope.clone(),
+            (false, false) => format!("{}.{name}", self.scope),
+        }
+    }
+}
+
+/// An expert's output `[B, W]` and where it stands, such as `levels.0.shared.experts.1`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expert {
+    /// Scope of the expert.
+    pub name: String,
+    /// Its output.
+    pub node: Node,
+}
+
+/// Standard deviation of embeddings at the start.
+const EMBEDDING_STD: f32 = 0.1;
+
+fn weight_init(f: Activation, fan_in: usize) -> Init {
+    match f {
+        Activation::Relu | Activation::LeakyRelu | Activation::Elu | Activation::Gelu | Activation::Silu => {
+            Init::he(fan_in)
+        }
+        Activation::Tanh | Activation::Sigmoid | Activation::Identity => Init::lecun(fan_in),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::TaskKind;
+
+    use super::*;
+
+    fn layout() -> InputLayout {
+        let categorical = |name: &str, slot, rows| Input::Categorical {
+            name: name.into(),
+            slot,
+            table: "t".into(),
+            rows,
+            dim: 4,
+            pooling: None,
+        };
+        InputLayout {
+            inputs: vec![
+                Input::Numeric { name: "a".into(), column: 0 },
+                Input::Numeric { name: "b".into(), column: 1 },
+                categorical("c", 0, 10),
+                Input::Numeric { name: "d".into(), column: 2 },
+                categorical("e", 1, 10),
+            ],
+        }
+    }
+
+    #[test]
+    fn input_keeps_configuration_order_and_shares_tables() {
+        let mut graph = Graph::new(layout());
+        let x = GraphBuilder::new(&mut graph).input("").unwrap();
+        let parts: Vec<_> = graph.node(x).inputs.iter().map(|&n| graph.node(n).op.clone()).collect();
+        let embedding = |slot| Op::Embedding { table: TableId(0), slot, pooling: None };
+        assert_eq!(
+            parts,
+            [Op::Numeric { first: 0, count: 2 }, embedding(0), Op::Numeric { first: 2, count: 1 }, embedding(1)]
+        );
+        assert_eq!(graph.node(x).width, 11);
+        assert_eq!(graph.tables.len(), 1);
+    }
+
+    #[test]
+    fn owners_have_tables_of_their_own() {
+        let mut graph = Graph::new(layout());
+        let mut g = GraphBuilder::new(&mut graph);
+        g.input("click").unwrap();
+        g.input("share").unwrap();
+        let names: Vec<_> = graph.tables.iter().map(TableSpec::tensor).collect();
+        assert_eq!(names, ["embeddings.click.t.weight", "embeddings.share.t.weight"]);
+    }
+
+    #[test]
+    fn a_table_of_two_sizes_is_refused() {
+        let mut layout = layout();
+        if let Input::Categorical { rows, .. } = &mut layout.inputs[4] {
+            *rows = 11;
+        }
+        let mut graph = Graph::new(layout);
+        let error = GraphBuilder::new(&mut graph).input("").unwrap_err();
+        assert!(matches!(error, Error::TableShape { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_parameter_cannot_be_registered_twice() {
+        let mut graph = Graph::new(layout());
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("").unwrap();
+        g.scope("experts").linear(x, "0", 3, Activation::Relu).unwrap();
+        let error = g.scope("experts").linear(x, "0", 3, Activation::Relu).unwrap_err();
+        assert!(matches!(&error, Error::DuplicateParameter { name } if name == "experts.0.weight"), "{error}");
+    }
+
+    #[test]
+    fn shapes_are_checked() {
+        let mut graph = Graph::new(layout());
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("").unwrap();
+        let wide = g.linear(x, "wide", 3, Activation::Relu).unwrap();
+        let slim = g.linear(x, "slim", 2, Activation::Relu).unwrap();
+        let experts = [g.scope("wide").expert(wide), g.scope("slim").expert(slim)];
+        assert!(matches!(g.gate(x, "gate", &experts, false), Err(Error::ExpertWidths { .. })));
+        assert!(matches!(g.gate(x, "gate", &[], false), Err(Error::NoExperts { .. })));
+        assert!(matches!(g.linear(x, "none", 0, Activation::Relu), Err(Error::ZeroWidth { .. })));
+        assert!(matches!(g.dropout(x, 1.0), Err(Error::DropoutRate { .. })));
+        assert!(matches!(g.dropout(x, f32::NAN), Err(Error::DropoutRate { .. })));
+        let task = TaskSpec { name: "t".into(), kind: TaskKind::Binary };
+        assert!(matches!(g.output(&task, wide), Err(Error::OutputWidth { width: 3, .. })));
+    }
+}

@@ -1,0 +1,143 @@
+//! A model described once.
+//!
+//! [`Graph`] is a list of operations in an order in which each reads only earlier ones, with the parameters and tables
+//! that they name. Engine, summary, artifact and export read it; none of them knows a structure by name. Structures
+//! are written with [`GraphBuilder`] in [`crate::architectures`].
+
+mod builder;
+mod op;
+mod summary;
+mod validate;
+
+pub use builder::{Expert, GraphBuilder};
+pub use op::{Activation, NodeSpec, Op};
+use pleiad_data::{InputLayout, TaskKind};
+use serde::{Deserialize, Serialize};
+pub use summary::{ModuleCount, Summary};
+
+use crate::init::Init;
+
+/// Handle of a node: its position in [`Graph::nodes`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Node(pub usize);
+
+/// Handle of a dense parameter: its position in [`Graph::params`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ParamId(pub usize);
+
+/// Handle of an embedding table: its position in [`Graph::tables`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TableId(pub usize);
+
+/// A dense parameter.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Param {
+    /// Tensor name, unique in the graph.
+    pub name: String,
+    /// `[out, in]` of a weight, `[out]` of a bias.
+    pub shape: Vec<usize>,
+    /// How it starts.
+    pub init: Init,
+}
+
+impl Param {
+    /// Number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// An embedding table `[rows, dim]`; its tensor is `embeddings.<name>.weight`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableSpec {
+    /// Name of the table, unique in the graph.
+    pub name: String,
+    /// Number of rows.
+    pub rows: u64,
+    /// Width of a row.
+    pub dim: usize,
+    /// How it starts.
+    pub init: Init,
+}
+
+impl TableSpec {
+    /// Name of the table's tensor.
+    #[must_use]
+    pub fn tensor(&self) -> String {
+        format!("embeddings.{}.weight", self.name)
+    }
+}
+
+/// A task's prediction: the node `[B, 1]` that gives its logit (binary) or value (regression).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Output {
+    /// Name of the task.
+    pub task: String,
+    /// What the number means.
+    pub kind: TaskKind,
+    /// `[B, 1]`.
+    pub node: Node,
+}
+
+/// A gate, for those who want to see what it learned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gate {
+    /// Where it stands, such as `levels.0.income.gate`.
+    pub scope: String,
+    /// Its weights after softmax, `[B, E]`.
+    pub node: Node,
+    /// Names of the E experts that it weighs, in order.
+    pub experts: Vec<String>,
+}
+
+/// A model: operations in order, the parameters they read, the predictions they give.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Graph {
+    /// What the batch must hold.
+    pub layout: InputLayout,
+    /// Operations; each reads only earlier ones.
+    pub nodes: Vec<NodeSpec>,
+    /// Dense parameters.
+    pub params: Vec<Param>,
+    /// Embedding tables.
+    pub tables: Vec<TableSpec>,
+    /// One prediction per task, in configuration order.
+    pub outputs: Vec<Output>,
+    /// Every gate.
+    pub gates: Vec<Gate>,
+}
+
+impl Graph {
+    /// The node behind a handle.
+    #[must_use]
+    pub fn node(&self, node: Node) -> &NodeSpec {
+        &self.nodes[node.0]
+    }
+
+    /// The dense parameter behind a handle.
+    #[must_use]
+    pub fn param(&self, param: ParamId) -> &Param {
+        &self.params[param.0]
+    }
+
+    /// The table behind a handle.
+    #[must_use]
+    pub fn table(&self, table: TableId) -> &TableSpec {
+        &self.tables[table.0]
+    }
+}

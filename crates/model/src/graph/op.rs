@@ -1,0 +1,115 @@
+//! The closed set of operations that ranking models need.
+
+use pleiad_data::Pooling;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Node, ParamId, TableId};
+
+/// An element-wise non-linearity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// `max(x, 0)`.
+    #[default]
+    Relu,
+    /// `x` where positive, else `0.01 x`.
+    LeakyRelu,
+    /// `x` where positive, else `exp(x) - 1`.
+    Elu,
+    /// `x * Phi(x)` with the normal distribution function Phi (the exact form, not the tanh approximation).
+    Gelu,
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// Hyperbolic tangent.
+    Tanh,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// `x`: a linear layer without a non-linearity.
+    Identity,
+}
+
+impl Activation {
+    /// Whether the derivative can be told from the output alone, so that the input need not be kept.
+    #[must_use]
+    pub fn invertible(self) -> bool {
+        !matches!(self, Self::Gelu | Self::Silu)
+    }
+}
+
+/// One operation. `[B, W]` is the shape of its output; inputs are told in the order of [`super::NodeSpec::inputs`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Op {
+    /// Numeric columns `first .. first + count` of the batch: `[B, count]`. No inputs.
+    Numeric {
+        /// First column.
+        first: usize,
+        /// Number of columns.
+        count: usize,
+    },
+    /// Rows of a table, pooled where a batch row has several: `[B, dim]`. No inputs.
+    Embedding {
+        /// The table.
+        table: TableId,
+        /// Categorical slot of the batch.
+        slot: usize,
+        /// How several rows become one; `None` where there is exactly one.
+        pooling: Option<Pooling>,
+    },
+    /// Inputs side by side: `[B, sum of widths]`.
+    Concat,
+    /// `y = x W^T + b`, W `[out, in]`, b `[out]`: `[B, out]`. One input.
+    Linear {
+        /// W.
+        weight: ParamId,
+        /// b.
+        bias: Option<ParamId>,
+    },
+    /// Element-wise `f(x)`. One input.
+    Activation {
+        /// f.
+        function: Activation,
+    },
+    /// Inverted dropout: in training each element is zero with probability `rate`, else divided by `1 - rate`; in
+    /// evaluation the identity. One input.
+    Dropout {
+        /// Probability of a zero, in `[0, 1)`.
+        rate: f32,
+    },
+    /// Softmax over the row: `[B, E]`. One input.
+    Softmax,
+    /// `y = sum_e g_e x_e`: inputs are the weights g `[B, E]`, then E experts `[B, W]`; output `[B, W]`.
+    Mixture,
+}
+
+impl Op {
+    /// The operation's name in specifications and messages.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Numeric { .. } => "numeric",
+            Self::Embedding { .. } => "embedding",
+            Self::Concat => "concat",
+            Self::Linear { .. } => "linear",
+            Self::Activation { .. } => "activation",
+            Self::Dropout { .. } => "dropout",
+            Self::Softmax => "softmax",
+            Self::Mixture => "mixture",
+        }
+    }
+}
+
+/// An operation placed in a graph.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NodeSpec {
+    /// Where it stands, such as `levels.0.income.experts.1.0`; for people and messages, not unique.
+    pub scope: String,
+    /// What it does.
+    pub op: Op,
+    /// What it reads; every input stands before it.
+    pub inputs: Vec<Node>,
+    /// Width W of its output `[B, W]`.
+    pub width: usize,
+}

@@ -1,0 +1,89 @@
+//! Parameters and floating-point operations of a graph, in all and by module.
+
+use std::collections::BTreeMap;
+
+use super::{Graph, Op};
+
+/// Size and cost of one module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ModuleCount {
+    /// Dense parameters and table elements.
+    pub parameters: u64,
+    /// Floating-point operations of one forward row: a product of `[out, in]` counts `2 out in`, a mixture of E experts
+    /// of width W `2 E W`, everything else one per element.
+    pub flops: u64,
+}
+
+/// Size and cost of a graph.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Elements of dense parameters.
+    pub dense_parameters: u64,
+    /// Elements of embedding tables.
+    pub table_parameters: u64,
+    /// Floating-point operations of one forward row.
+    pub flops_per_row: u64,
+    /// By module: the scope up to the expert, gate, tower or table, in the order of the graph.
+    pub modules: Vec<(String, ModuleCount)>,
+}
+
+impl Summary {
+    /// All parameters.
+    #[must_use]
+    pub fn parameters(&self) -> u64 {
+        self.dense_parameters + self.table_parameters
+    }
+}
+
+impl Graph {
+    /// Counts parameters and operations.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let mut modules: Vec<(String, ModuleCount)> = Vec::new();
+        let mut positions = BTreeMap::new();
+        let mut module = |name: String, modules: &mut Vec<(String, ModuleCount)>| -> usize {
+            *positions.entry(name.clone()).or_insert_with(|| {
+                modules.push((name, ModuleCount::default()));
+                modules.len() - 1
+            })
+        };
+        for table in &self.tables {
+            let at = module(format!("embeddings.{}", table.name), &mut modules);
+            modules[at].1.parameters += table.rows.saturating_mul(table.dim as u64);
+        }
+        for node in &self.nodes {
+            let width = node.width as u64;
+            let input_width = |i: usize| self.node(node.inputs[i]).width as u64;
+            let (parameters, flops) = match &node.op {
+                Op::Numeric { .. } | Op::Embedding { .. } | Op::Concat => continue,
+                Op::Linear { weight, bias } => {
+                    let bias = bias.map_or(0, |b| self.param(b).len() as u64);
+                    (self.param(*weight).len() as u64 + bias, 2 * width * input_width(0) + bias)
+                }
+                Op::Activation { .. } | Op::Dropout { .. } => (0, width),
+                Op::Softmax => (0, 3 * width),
+                Op::Mixture => (0, 2 * width * (node.inputs.len() as u64 - 1)),
+            };
+            let at = module(module_of(&node.scope), &mut modules);
+            modules[at].1.parameters += parameters;
+            modules[at].1.flops += flops;
+        }
+        Summary {
+            dense_parameters: self.params.iter().map(|p| p.len() as u64).sum(),
+            table_parameters: self.tables.iter().map(|t| t.rows.saturating_mul(t.dim as u64)).sum(),
+            flops_per_row: modules.iter().map(|(_, m)| m.flops).sum(),
+            modules,
+        }
+    }
+}
+
+/// `levels.0.shared.experts.1.0` and `levels.0.shared.experts.1.activation` both belong to `levels.0.shared.experts.1`:
+/// layers and their activations are told apart by the last part of the scope.
+fn module_of(scope: &str) -> String {
+    match scope.rsplit_once('.') {
+        Some((module, last)) if last != "gate" && !module.starts_with("gates") && !module.is_empty() => {
+            module.to_owned()
+        }
+        _ => scope.to_owned(),
+    }
+}

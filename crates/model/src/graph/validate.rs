@@ -1,0 +1,184 @@
+//! Whether a graph that came from a file holds together. A graph made by the builder always does.
+
+use std::collections::HashSet;
+
+use pleiad_data::Input;
+
+use super::{Graph, Node, Op, Param};
+use crate::error::{Error, Result};
+
+impl Graph {
+    /// Checks every handle, width and name, so that the engine may trust them.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] or [`Error::GraphPart`] with what is wrong.
+    pub fn validate(&self) -> Result<()> {
+        for (at, input) in self.layout.inputs.iter().enumerate() {
+            if let Input::Categorical { name, rows, dim, .. } = input
+                && (*rows == 0 || *dim == 0)
+            {
+                return part(format!("input {at} ({name}) has an empty table"));
+            }
+        }
+        let mut names = HashSet::new();
+        for table in &self.tables {
+            if table.rows == 0 || table.dim == 0 || table.rows.checked_mul(table.dim as u64).is_none() {
+                return part(format!("table {:?} has {} rows of {}", table.name, table.rows, table.dim));
+            }
+            if !names.insert(table.tensor()) {
+                return part(format!("table {:?} stands twice", table.name));
+            }
+        }
+        for param in &self.params {
+            let elements = param.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+            if elements.is_none_or(|n| n == 0) {
+                return part(format!("parameter {:?} has shape {:?}", param.name, param.shape));
+            }
+            if !names.insert(param.name.clone()) {
+                return part(format!("parameter {:?} stands twice", param.name));
+            }
+        }
+        for at in 0..self.nodes.len() {
+            self.validate_node(at)?;
+        }
+        if self.outputs.is_empty() {
+            return Err(Error::NoTasks);
+        }
+        let mut tasks = HashSet::new();
+        for output in &self.outputs {
+            if self.nodes.get(output.node.0).is_none_or(|n| n.width != 1) {
+                return part(format!("the prediction of task {:?} is not a node of width 1", output.task));
+            }
+            if !tasks.insert(&output.task) {
+                return part(format!("task {:?} stands twice", output.task));
+            }
+        }
+        for gate in &self.gates {
+            if self.nodes.get(gate.node.0).is_none_or(|n| n.op != Op::Softmax || n.width != gate.experts.len()) {
+                return part(format!("gate {} does not weigh its {} experts", gate.scope, gate.experts.len()));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_node(&self, at: usize) -> Result<()> {
+        let node = &self.nodes[at];
+        let wrong = |message: String| Err(Error::Graph { node: at, scope: node.scope.clone(), message });
+        if node.width == 0 {
+            return wrong("has no width".into());
+        }
+        if let Some(Node(input)) = node.inputs.iter().find(|n| n.0 >= at) {
+            return wrong(format!("reads node {input}, which does not stand before it"));
+        }
+        let widths: Vec<usize> = node.inputs.iter().map(|&n| self.node(n).width).collect();
+        let fits = match (&node.op, widths.as_slice()) {
+            (Op::Numeric { first, count }, []) => {
+                *count == node.width && first.checked_add(*count).is_some_and(|n| n <= self.layout.numeric_width())
+            }
+            (Op::Embedding { table, slot, pooling }, []) => {
+                let Some(table) = self.tables.get(table.0) else { return wrong("names no table".into()) };
+                table.dim == node.width
+                    && self.layout.inputs.iter().any(|i| {
+                        matches!(i, Input::Categorical { slot: s, rows, dim, pooling: p, .. }
+                            if s == slot && *rows == table.rows && *dim == table.dim && p == pooling)
+                    })
+            }
+            (Op::Concat, [_, ..]) => {
+                widths.iter().try_fold(0usize, |sum, &w| sum.checked_add(w)).is_some_and(|sum| sum == node.width)
+            }
+            (Op::Linear { weight, bias }, [width]) => {
+                let shape = |p: &Param| p.shape.clone();
+                self.params.get(weight.0).map(shape) == Some(vec![node.width, *width])
+                    && bias.is_none_or(|b| self.params.get(b.0).map(shape) == Some(vec![node.width]))
+            }
+            (Op::Activation { .. } | Op::Softmax, [width]) => *width == node.width,
+            (Op::Dropout { rate }, [width]) => *width == node.width && (0.0..1.0).contains(rate),
+            (Op::Mixture, [gate, experts @ ..]) => {
+                *gate == experts.len() && !experts.is_empty() && experts.iter().all(|&w| w == node.width)
+            }
+            _ => return wrong(format!("a {} does not read {} inputs", node.op.name(), widths.len())),
+        };
+        if fits {
+            Ok(())
+        } else {
+            wrong(format!("a {} of width {} does not fit inputs of widths {widths:?}", node.op.name(), node.width))
+        }
+    }
+}
+
+fn part<T>(message: String) -> Result<T> {
+    Err(Error::GraphPart { message })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::{InputLayout, TaskKind, TaskSpec};
+
+    use super::*;
+    use crate::graph::{Activation, GraphBuilder, ParamId, TableId};
+
+    fn graph() -> Graph {
+        let mut graph = Graph::new(InputLayout {
+            inputs: vec![
+                Input::Numeric { name: "a".into(), column: 0 },
+                Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows: 5, dim: 2, pooling: None },
+            ],
+        });
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("").unwrap();
+        let mut experts = Vec::new();
+        for e in 0..2 {
+            let mut g = g.scope(format!("experts.{e}"));
+            let y = g.linear(x, "0", 4, Activation::Relu).unwrap();
+            experts.push(g.expert(y));
+        }
+        let mixed = g.gate(x, "gate", &experts, false).unwrap();
+        let y = g.linear(mixed, "tower", 1, Activation::Identity).unwrap();
+        g.output(&TaskSpec { name: "t".into(), kind: TaskKind::Binary }, y).unwrap();
+        graph
+    }
+
+    #[test]
+    fn what_the_builder_makes_is_valid() {
+        graph().validate().unwrap();
+    }
+
+    #[test]
+    fn every_damage_is_found() {
+        type Damage = fn(&mut Graph);
+        let damages: [(&str, Damage); 14] = [
+            ("a node that reads itself", |g| g.nodes[2].inputs[0] = Node(2)),
+            ("a node that reads a later one", |g| g.nodes[3].inputs[0] = Node(9)),
+            ("an unknown parameter", |g| {
+                let Op::Linear { weight, .. } = &mut g.nodes[3].op else { panic!() };
+                *weight = ParamId(99);
+            }),
+            ("a weight of another shape", |g| g.params[0].shape = vec![4, 4]),
+            ("an overflowing shape", |g| g.params[0].shape = vec![usize::MAX, 3]),
+            ("a parameter that stands twice", |g| g.params[2].name = g.params[0].name.clone()),
+            ("an unknown table", |g| {
+                let Op::Embedding { table, .. } = &mut g.nodes[1].op else { panic!() };
+                *table = TableId(7);
+            }),
+            ("an overflowing table", |g| g.tables[0].rows = u64::MAX),
+            ("an unknown slot", |g| {
+                let Op::Embedding { slot, .. } = &mut g.nodes[1].op else { panic!() };
+                *slot = 3;
+            }),
+            ("a numeric column beyond the layout", |g| g.nodes[0].op = Op::Numeric { first: usize::MAX, count: 1 }),
+            ("an expert too few", |g| {
+                let at = g.nodes.iter().position(|n| n.op == Op::Mixture).unwrap();
+                g.nodes[at].inputs.pop();
+            }),
+            ("a prediction that is no node", |g| g.outputs[0].node = Node(1000)),
+            ("no prediction", |g| g.outputs.clear()),
+            ("a gate with too many names", |g| g.gates[0].experts.push("x".into())),
+        ];
+        for (name, damage) in damages {
+            let mut graph = graph();
+            damage(&mut graph);
+            assert!(graph.validate().is_err(), "{name} was not found");
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! How parameters start: the rule per parameter, and the seeded stream that each name has for itself.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, Normal};
+use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh64::xxh64;
+
+/// The distribution that a parameter is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Init {
+    /// All zero (biases).
+    Zeros,
+    /// `N(0, std^2)`.
+    Normal {
+        /// Standard deviation.
+        std: f32,
+    },
+}
+
+impl Init {
+    /// He et al. 2015: `N(0, 2 / fan_in)`, which keeps the variance of activations through a stack of ReLU layers.
+    #[must_use]
+    pub fn he(fan_in: usize) -> Self {
+        Self::Normal { std: (2.0 / fan_in.max(1) as f32).sqrt() }
+    }
+
+    /// LeCun: `N(0, 1 / fan_in)`, for layers that no ReLU follows (gates, last layers, smooth activations).
+    #[must_use]
+    pub fn lecun(fan_in: usize) -> Self {
+        Self::Normal { std: (1.0 / fan_in.max(1) as f32).sqrt() }
+    }
+
+    /// Fills `values` with elements `skip ..` of the stream of `name` under `seed`.
+    ///
+    /// The stream depends on nothing but `seed` and `name`: adding a task or a feature leaves every other parameter's
+    /// start as it was. It is cut into blocks of [`BLOCK`] elements, each with its own ChaCha stream, so that a large
+    /// table can be filled from several threads and a longer table starts with the rows of a shorter one. `skip` must be a multiple of
+    /// [`BLOCK`].
+    pub fn fill(self, seed: u64, name: &str, skip: usize, values: &mut [f32]) {
+        debug_assert!(skip.is_multiple_of(BLOCK));
+        match self {
+            Self::Zeros => values.fill(0.0),
+            Self::Normal { std } => {
+                let key = xxh64(name.as_bytes(), seed);
+                // A standard deviation that is no number would have been refused with the graph.
+                let Ok(normal) = Normal::new(0.0f32, std) else { return values.fill(0.0) };
+                for (block, values) in values.chunks_mut(BLOCK).enumerate() {
+                    let mut rng = ChaCha8Rng::seed_from_u64(key);
+                    rng.set_stream((skip / BLOCK + block) as u64);
+                    values.iter_mut().for_each(|v| *v = normal.sample(&mut rng));
+                }
+            }
+        }
+    }
+}
+
+/// Elements per independent stream of [`Init::fill`].
+pub const BLOCK: usize = 1 << 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_depend_on_name_and_seed_alone() {
+        let draw = |seed, name: &str, n| {
+            let mut v = vec![0.0; n];
+            Init::he(8).fill(seed, name, 0, &mut v);
+            v
+        };
+        assert_eq!(draw(1, "a", 10), draw(1, "a", 10));
+        assert_ne!(draw(1, "a", 10), draw(1, "b", 10));
+        assert_ne!(draw(1, "a", 10), draw(2, "a", 10));
+        assert_eq!(draw(1, "a", 10), draw(1, "a", 200_000)[..10]);
+    }
+
+    #[test]
+    fn blocks_can_be_filled_apart() {
+        let mut whole = vec![0.0; 3 * BLOCK];
+        Init::he(8).fill(3, "t", 0, &mut whole);
+        let mut part = vec![0.0; BLOCK];
+        Init::he(8).fill(3, "t", 2 * BLOCK, &mut part);
+        assert_eq!(whole[2 * BLOCK..], part);
+        assert_ne!(whole[..BLOCK], whole[BLOCK..2 * BLOCK]);
+    }
+
+    #[test]
+    fn he_has_the_variance_of_its_formula() {
+        let mut v = vec![0.0; 100_000];
+        Init::he(50).fill(1, "w", 0, &mut v);
+        let mean = v.iter().map(|&x| f64::from(x)).sum::<f64>() / v.len() as f64;
+        let var = v.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum::<f64>() / v.len() as f64;
+        assert!(mean.abs() < 3e-3, "{mean}");
+        assert!((var - 0.04).abs() < 1e-3, "{var}");
+    }
+}

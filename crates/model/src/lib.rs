@@ -1,0 +1,19 @@
+//! Models, described once.
+//!
+//! Here live the [`graph`] that every other crate reads, the published structures that write it ([`architectures`]),
+//! the joint loss ([`objective`]) and the artifact that a trained model is saved as ([`artifact`]). How a graph is
+//! computed does not live here: that is the engine.
+
+pub mod architectures;
+pub mod artifact;
+mod error;
+pub mod graph;
+pub mod init;
+mod nearest;
+pub mod objective;
+mod weights;
+
+pub use architectures::ModelConfig;
+pub use error::{Error, Result};
+pub use graph::Graph;
+pub use weights::{Tensor, Weights};

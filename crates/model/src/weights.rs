@@ -1,0 +1,39 @@
+//! [`Weights`]: named f32 tensors, the form in which weights travel between engine, artifact and import.
+
+use std::collections::BTreeMap;
+
+/// A tensor in row-major order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Shape; linear weights are `[out, in]`.
+    pub shape: Vec<usize>,
+    /// Elements, as many as the product of the shape.
+    pub data: Vec<f32>,
+}
+
+/// Tensors by name, in the order of their names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Weights {
+    /// The tensors.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl Weights {
+    /// Adds a tensor, replacing one of the same name.
+    pub fn insert(&mut self, name: impl Into<String>, shape: Vec<usize>, data: Vec<f32>) {
+        debug_assert_eq!(shape.iter().product::<usize>(), data.len());
+        self.tensors.insert(name.into(), Tensor { shape, data });
+    }
+
+    /// The tensor of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.tensors.get(name)
+    }
+
+    /// Number of elements of all tensors.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.tensors.values().map(|t| t.data.len()).sum()
+    }
+}
