@@ -1,0 +1,87 @@
+"""A configuration's tables as tensors: numeric features in one matrix, ids of the categorical ones in another.
+
+Of Pleiad's data pipeline this knows what the census configuration needs: CSV, log1p and standardize, vocabularies with
+row 0 for the unknown (most frequent value first), binary labels by a positive value.
+"""
+
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools/golden"))
+
+from reference.rows import Feature, Task  # noqa: E402
+
+
+@dataclass
+class Table:
+    """N numeric and C categorical features of some rows, and their labels."""
+
+    numeric: torch.Tensor  # [rows, N], f32
+    ids: torch.Tensor  # [rows, C], i64
+    labels: torch.Tensor  # [rows, T], f32
+
+    def __len__(self):
+        return len(self.numeric)
+
+    def __getitem__(self, index):
+        return Table(self.numeric[index], self.ids[index], self.labels[index])
+
+
+class Encoder:
+    """Means, deviations and vocabularies, fitted on training rows alone."""
+
+    def __init__(self, config, frame):
+        self.numeric, self.categorical, self.features = [], [], []
+        for block in config["feature"]:
+            for name in block["columns"]:
+                if block["kind"] == "numeric":
+                    values = self._transformed(frame[name], block)
+                    self.numeric.append((name, block, values.mean(), values.std() or 1.0))
+                    self.features.append(Feature(name, categorical=False))
+                else:
+                    counts = frame[name].value_counts()
+                    order = sorted(counts.index, key=lambda v: (-counts[v], v.encode()))
+                    self.categorical.append((name, {v: i + 1 for i, v in enumerate(order)}))
+                    self.features.append(Feature(name, True, rows=len(order) + 1, dim=block["embedding"]))
+        self.tasks = [Task(t["name"], t["kind"], t["label"]["column"], None, 1.0) for t in config["task"]]
+        self.positive = [t["label"]["positive"] for t in config["task"]]
+
+    def __call__(self, frame):
+        numeric = [(self._transformed(frame[name], block) - mean) / std for name, block, mean, std in self.numeric]
+        ids = [frame[name].map(vocabulary).fillna(0) for name, vocabulary in self.categorical]
+        labels = [frame[t.label] == positive for t, positive in zip(self.tasks, self.positive)]
+        return Table(
+            torch.tensor(np.stack(numeric, axis=1), dtype=torch.float32),
+            torch.tensor(np.stack(ids, axis=1), dtype=torch.int64),
+            torch.tensor(np.stack(labels, axis=1), dtype=torch.float32),
+        )
+
+    @staticmethod
+    def _transformed(column, block):
+        assert block["transform"] == ["log1p", "standardize"], "the one transform known here"
+        return np.log1p(column.astype(np.float64).to_numpy())
+
+
+def read(config_path):
+    """(configuration, encoder, {"train": .., "valid": .., "test": ..})."""
+    config = tomllib.loads(config_path.read_text())
+    frames = {}
+    for split in ("train", "valid", "test"):
+        csv = config["data"]["csv"]
+        frame = pd.read_csv(
+            config_path.parent / config["data"][split],
+            header=None if not csv["header"] else 0,
+            names=csv["columns"],
+            dtype=str,
+            keep_default_na=False,
+            skipinitialspace=csv["trim"],
+        )
+        frames[split] = frame.apply(lambda column: column.str.strip()) if csv["trim"] else frame
+    encoder = Encoder(config, frames["train"])
+    return config, encoder, {split: encoder(frame) for split, frame in frames.items()}
