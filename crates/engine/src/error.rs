@@ -51,8 +51,8 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn option(key: &'static str, value: impl ToString, expected: &'static str) -> Self {
-        Self::InvalidOption { key, value: value.to_string(), expected }
+    pub(crate) fn option(key: &'static str, value: impl std::fmt::Debug, expected: &'static str) -> Self {
+        Self::InvalidOption { key, value: format!("{value:?}"), expected }
     }
 }
 

@@ -300,9 +300,8 @@ mod tests {
     fn schema_allows_the_tag_beside_the_keys_and_nothing_else() {
         let schema = schemars::schema_for!(OptimizerConfig);
         let text = serde_json::to_string(&schema).unwrap();
-        let adam = schema.as_value()["oneOf"].as_array().unwrap().iter().find(|v| {
-            v["properties"]["kind"]["const"] == "adam"
-        });
+        let adam =
+            schema.as_value()["oneOf"].as_array().unwrap().iter().find(|v| v["properties"]["kind"]["const"] == "adam");
         let adam = adam.unwrap_or_else(|| panic!("{text}"));
         assert_eq!(adam["additionalProperties"], false);
         assert!(adam["properties"]["betas"].is_object(), "{text}");

@@ -33,7 +33,13 @@ fn lanes(values: &[f32]) -> f64 {
 #[must_use]
 pub fn clip_scale(norm: f64, max_norm: f64) -> f32 {
     let scale = max_norm / (norm + 1e-6);
-    if scale < 1.0 { scale as f32 } else if norm.is_nan() { f32::NAN } else { 1.0 }
+    if scale < 1.0 {
+        scale as f32
+    } else if norm.is_nan() {
+        f32::NAN
+    } else {
+        1.0
+    }
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ fn blocks<'a, const N: usize, const S: usize, F: Formula<S>>(
     let (gradient, gradient_rest) = gradient.as_chunks::<N>();
     let mut state_rest: [&mut [f32]; S] = array::from_fn(|_| Default::default());
     let mut left = state_rest.iter_mut();
-    let mut state = state.map(|slot| {
+    let state = state.map(|slot| {
         let (slot, rest) = slot.as_chunks_mut::<N>();
         if let Some(left) = left.next() {
             *left = rest;
@@ -327,7 +327,12 @@ mod tests {
                     for i in 0..n {
                         let [w, a, b] = &mut cut;
                         let own = i..i + 1;
-                        rule.update(&mut w[own.clone()], &gradient[own.clone()], [&mut a[own.clone()], &mut b[own]], 0.3);
+                        rule.update(
+                            &mut w[own.clone()],
+                            &gradient[own.clone()],
+                            [&mut a[own.clone()], &mut b[own]],
+                            0.3,
+                        );
                     }
                     assert_eq!(slots, config.slots());
                 }

@@ -273,14 +273,15 @@ mod tests {
             (r#"{"kind": "cosine", "min_factor": 1.5}"#, "`min_factor` = 1.5"),
             (r#"{"kind": "cosine", "steps": 10, "warmup_steps": 10}"#, "`steps` = 10"),
             (r#"{"kind": "step", "every": 0, "gamma": 0.5}"#, "`every` = 0"),
-            (r#"{"kind": "step", "every": 1, "gamma": 0.0}"#, "`gamma` = 0"),
+            (r#"{"kind": "step", "every": 1, "gamma": 0.0}"#, "`gamma` = 0.0"),
             (r#"{"kind": "exponential", "gamma": -0.5}"#, "`gamma` = -0.5"),
         ] {
             let schedule: Schedule = serde_json::from_str(json).unwrap();
             let message = schedule.validate().unwrap_err().to_string();
             assert!(message.contains(key), "{json}: {message}");
         }
-        let unknown = serde_json::from_str::<Schedule>(r#"{"kind": "cosine", "min_facter": 1}"#).unwrap_err().to_string();
+        let unknown =
+            serde_json::from_str::<Schedule>(r#"{"kind": "cosine", "min_facter": 1}"#).unwrap_err().to_string();
         assert!(unknown.contains("`min_facter`") && unknown.contains("`min_factor`"), "{unknown}");
     }
 }
