@@ -1,0 +1,89 @@
+//! Reading a table: the forward pass of an embedding.
+
+use std::ops::Range;
+
+use pleiad_data::{Ids, Pooling};
+use pulp::Arch;
+
+use super::{Table, vector};
+use crate::{Error, Result};
+
+impl Table {
+    /// Whether every id names a row of this table. Done once per batch, before any [`Table::lookup`].
+    ///
+    /// # Errors
+    /// [`Error::IdOutOfRange`] names the first id that does not, with its batch row.
+    pub fn check_ids(&self, ids: &Ids) -> Result<()> {
+        let bound = self.rows() as u64;
+        // One comparison per id without a branch; the culprit is looked for only where there is one.
+        if ids.table_rows().iter().fold(0, |max, &id| max.max(id)) < bound || ids.table_rows().is_empty() {
+            return Ok(());
+        }
+        for row in 0..ids.len() {
+            if let Some(&id) = ids.table_rows()[ids.range(row)].iter().find(|&&id| id >= bound) {
+                return Err(Error::IdOutOfRange { table: self.name().to_owned(), id, row, rows: self.rows() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the vectors of batch rows `rows`, pooled where a row has several ids, into a row-major matrix: that of
+    /// batch row `rows.start + i` to `out[i * ld + col ..][.. dim]`.
+    ///
+    /// A row without ids gives zeros, a sum runs in the order of the ids. Without pooling several ids are summed.
+    ///
+    /// # Panics
+    /// If `out` is too short, `col + dim` exceeds `ld`, or an id was not checked by [`Table::check_ids`].
+    pub fn lookup(
+        &self,
+        ids: &Ids,
+        rows: Range<usize>,
+        pooling: Option<Pooling>,
+        out: &mut [f32],
+        ld: usize,
+        col: usize,
+    ) {
+        if rows.is_empty() {
+            return;
+        }
+        Arch::new().dispatch(
+            #[inline(always)]
+            || match ids {
+                Ids::Single(ids) => self.single(&ids[rows], out, ld, col),
+                Ids::Multiple { offsets, rows: ids } => {
+                    self.multiple(&offsets[rows.start..=rows.end], ids, pooling == Some(Pooling::Mean), out, ld, col);
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn single(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize) {
+        let to = col..col + self.dim();
+        assert!(to.end <= ld && out.len() >= (ids.len() - 1) * ld + to.end, "room for every vector");
+        for (&id, out) in ids.iter().zip(out.chunks_mut(ld)) {
+            vector::copy(&mut out[to.clone()], self.weights_of(id));
+        }
+    }
+
+    #[inline(always)]
+    fn multiple(&self, offsets: &[usize], ids: &[u64], mean: bool, out: &mut [f32], ld: usize, col: usize) {
+        let to = col..col + self.dim();
+        assert!(to.end <= ld && out.len() >= (offsets.len() - 2) * ld + to.end, "room for every vector");
+        for (range, out) in offsets.windows(2).zip(out.chunks_mut(ld)) {
+            let out = &mut out[to.clone()];
+            let Some((&first, rest)) = ids[range[0]..range[1]].split_first() else {
+                out.fill(0.0);
+                continue;
+            };
+            vector::copy(out, self.weights_of(first));
+            for &id in rest {
+                vector::add(out, self.weights_of(id));
+            }
+            if mean && !rest.is_empty() {
+                let share = 1.0 / (rest.len() + 1) as f32;
+                out.iter_mut().for_each(|x| *x *= share);
+            }
+        }
+    }
+}

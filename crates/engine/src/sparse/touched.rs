@@ -1,0 +1,191 @@
+//! [`TouchedRows`]: the distinct rows of a table that a batch reads, with the sum of their gradients.
+
+use pleiad_data::{Ids, Pooling};
+use pulp::Arch;
+
+use super::vector;
+use crate::optim::square_sum;
+
+/// One embedding of a batch: the ids that were looked up and the gradient of what they gave.
+#[derive(Debug, Clone, Copy)]
+pub struct Use<'a> {
+    /// The ids of all B batch rows.
+    pub ids: &'a Ids,
+    /// How several ids became one vector.
+    pub pooling: Option<Pooling>,
+    /// Row-major gradient; that of batch row i's vector stands at `grad[i * ld + col ..][.. dim]`.
+    pub grad: &'a [f32],
+    /// Leading dimension of `grad`.
+    pub ld: usize,
+    /// Column of the vector's first element.
+    pub col: usize,
+}
+
+/// The distinct rows of one table that a batch touches, in order of their first appearance, and their gradients.
+///
+/// Gradients of a row that appears several times are summed in the order of uses and positions, so that the result
+/// depends on the batch alone. The scratch space is kept from batch to batch and grows with batches, not with the
+/// table.
+#[derive(Debug, Default)]
+pub struct TouchedRows {
+    table_rows: usize,
+    dim: usize,
+    /// Distinct, all below `table_rows`: what the update of disjoint rows from several threads rests on.
+    rows: Vec<usize>,
+    /// `[rows, dim]`.
+    grads: Vec<f32>,
+    /// Where a row stands in `rows`, or [`VACANT`]: by row in a small table, else by hash.
+    places: Vec<u32>,
+}
+
+const VACANT: u32 = u32::MAX;
+
+impl TouchedRows {
+    /// Nothing touched.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Collects the rows of a batch that `uses` read from a table of `table_rows` rows of width `dim`, forgetting
+    /// those of the batch before.
+    ///
+    /// A row's gradient is the sum of the gradients of all vectors that it is part of; under mean pooling each divided
+    /// by the number of ids in it. An id that appears twice in a batch row counts twice.
+    ///
+    /// # Panics
+    /// If an id is not below `table_rows` (see [`super::Table::check_ids`]), a gradient is too short, or there are
+    /// 2^32 ids or more.
+    pub fn gather(&mut self, table_rows: usize, dim: usize, uses: &[Use<'_>]) {
+        let positions: usize = uses.iter().map(|u| u.ids.table_rows().len()).sum();
+        assert!(positions < VACANT as usize, "{positions} ids in one batch");
+        self.table_rows = table_rows;
+        self.dim = dim;
+        self.rows.clear();
+        self.grads.clear();
+        self.places.clear();
+        // Clearing must cost no more than the batch does: a place per row only where the table is no larger than that.
+        if table_rows <= 4 * positions {
+            self.places.resize(table_rows, VACANT);
+            self.collect(uses, Direct);
+        } else {
+            let bits = (2 * positions).next_power_of_two().trailing_zeros().max(1);
+            self.places.resize(1 << bits, VACANT);
+            self.collect(uses, Hashed { shift: 64 - bits });
+        }
+    }
+
+    fn collect(&mut self, uses: &[Use<'_>], index: impl Index) {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                for u in uses {
+                    match u.ids {
+                        Ids::Single(ids) => {
+                            for (i, &id) in ids.iter().enumerate() {
+                                self.add(index, id, 1.0, &u.grad[i * u.ld + u.col..][..self.dim]);
+                            }
+                        }
+                        Ids::Multiple { offsets, rows } => {
+                            for (i, range) in offsets.windows(2).enumerate() {
+                                let ids = &rows[range[0]..range[1]];
+                                if ids.is_empty() {
+                                    continue;
+                                }
+                                let mean = u.pooling == Some(Pooling::Mean);
+                                let share = if mean { 1.0 / ids.len() as f32 } else { 1.0 };
+                                let grad = &u.grad[i * u.ld + u.col..][..self.dim];
+                                for &id in ids {
+                                    self.add(index, id, share, grad);
+                                }
+                            }
+                        }
+                    }
+                }
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn add(&mut self, index: impl Index, id: u64, share: f32, grad: &[f32]) {
+        let row = id as usize;
+        assert!(row < self.table_rows, "row {id} of a table of {}", self.table_rows);
+        let place = index.place(&mut self.places, &self.rows, row);
+        if *place == VACANT {
+            *place = self.rows.len() as u32;
+            self.rows.push(row);
+            let start = self.grads.len();
+            self.grads.resize(start + self.dim, 0.0);
+            vector::copy_scaled(&mut self.grads[start..], share, grad);
+        } else {
+            let start = *place as usize * self.dim;
+            vector::add_scaled(&mut self.grads[start..][..self.dim], share, grad);
+        }
+    }
+
+    /// Rows of the table that was gathered for.
+    #[must_use]
+    pub fn table_rows(&self) -> usize {
+        self.table_rows
+    }
+
+    /// Width of a row.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// The U distinct rows, in order of their first appearance.
+    #[must_use]
+    pub fn rows(&self) -> &[usize] {
+        &self.rows
+    }
+
+    /// Their gradients, `[U, dim]`.
+    #[must_use]
+    pub fn grads(&self) -> &[f32] {
+        &self.grads
+    }
+
+    /// Sum of the squares of all gradients, for the norm of the whole gradient.
+    #[must_use]
+    pub fn square_sum(&self) -> f64 {
+        square_sum(&self.grads)
+    }
+}
+
+/// Where to find out whether a row was seen before.
+trait Index: Copy {
+    /// The place of `row`: what it holds is the row's position in `rows`, or [`VACANT`].
+    fn place<'a>(self, places: &'a mut [u32], rows: &[usize], row: usize) -> &'a mut u32;
+}
+
+/// A place per row of the table.
+#[derive(Clone, Copy)]
+struct Direct;
+
+impl Index for Direct {
+    #[inline(always)]
+    fn place<'a>(self, places: &'a mut [u32], _: &[usize], row: usize) -> &'a mut u32 {
+        &mut places[row]
+    }
+}
+
+/// Open addressing in a power of two of places, at least half of them vacant.
+#[derive(Clone, Copy)]
+struct Hashed {
+    shift: u32,
+}
+
+impl Index for Hashed {
+    #[inline(always)]
+    fn place<'a>(self, places: &'a mut [u32], rows: &[usize], row: usize) -> &'a mut u32 {
+        // Fibonacci hashing: the upper bits of a product with 2^64 / golden ratio spread runs and strides alike.
+        let mut at = ((row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize;
+        let mask = places.len() - 1;
+        while places[at] != VACANT && rows[places[at] as usize] != row {
+            at = (at + 1) & mask;
+        }
+        &mut places[at]
+    }
+}

@@ -1,0 +1,72 @@
+//! Element-wise operations on vectors as short as an embedding, for use inside of `Arch::dispatch`.
+//!
+//! A loop over a slice of unknown length is vectorised for long ones and leaves 16 elements to its scalar tail. Blocks
+//! of a fixed length do not.
+
+use std::array;
+
+/// `y <- x`.
+#[inline(always)]
+pub(super) fn copy(y: &mut [f32], x: &[f32]) {
+    zip(y, x, |_, x| x);
+}
+
+/// `y <- y + x`.
+#[inline(always)]
+pub(super) fn add(y: &mut [f32], x: &[f32]) {
+    zip(y, x, |y, x| y + x);
+}
+
+/// `y <- y + a x`.
+#[inline(always)]
+pub(super) fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
+    zip(y, x, |y, x| y + a * x);
+}
+
+/// `y <- a x`.
+#[inline(always)]
+pub(super) fn copy_scaled(y: &mut [f32], a: f32, x: &[f32]) {
+    zip(y, x, |_, x| a * x);
+}
+
+#[inline(always)]
+fn zip(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Copy) {
+    let (y, x) = blocks::<16>(y, x, f);
+    let (y, x) = blocks::<4>(y, x, f);
+    blocks::<1>(y, x, f);
+}
+
+#[inline(always)]
+fn blocks<'y, 'x, const N: usize>(
+    y: &'y mut [f32],
+    x: &'x [f32],
+    f: impl Fn(f32, f32) -> f32,
+) -> (&'y mut [f32], &'x [f32]) {
+    let (y, y_rest) = y.as_chunks_mut::<N>();
+    let (x, x_rest) = x.as_chunks::<N>();
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = array::from_fn(|i| f(y[i], x[i]));
+    }
+    (y_rest, x_rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_covered_once() {
+        for n in 0..70 {
+            let x: Vec<f32> = (0..n).map(|i| i as f32 + 1.0).collect();
+            let mut y = vec![0.5; n];
+            add(&mut y, &x);
+            assert!(y.iter().zip(&x).all(|(y, x)| *y == x + 0.5), "{n}");
+            add_scaled(&mut y, 2.0, &x);
+            assert!(y.iter().zip(&x).all(|(y, x)| *y == 3.0 * x + 0.5), "{n}");
+            copy_scaled(&mut y, 3.0, &x);
+            assert!(y.iter().zip(&x).all(|(y, x)| *y == 3.0 * x), "{n}");
+            copy(&mut y, &x);
+            assert_eq!(y, x);
+        }
+    }
+}
