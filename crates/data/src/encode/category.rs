@@ -1,0 +1,198 @@
+//! Categorical features: cells into values' texts, and texts into table rows by hash or as ids.
+
+use arrow::array::Array;
+use xxhash_rust::xxh64::xxh64;
+
+use super::HASH_SEED;
+use super::parse::BadCells;
+use crate::batch::Ids;
+use crate::error::Reason;
+use crate::read::{Cell, Column, EXACT_IN_F64, List};
+use crate::schema::Multiple;
+
+/// Finds the rows of a column that hold no category: floats that are no whole numbers.
+pub(super) fn check(name: &str, column: &Column, bad: &mut BadCells) {
+    let reason = |cell: Cell<'_>| match cell {
+        Cell::Float(value) if value.is_nan() => Some(Reason::NotFinite),
+        Cell::Float(value) if value.fract() != 0.0 || value.abs() > EXACT_IN_F64 => Some(Reason::NotACategory),
+        _ => None,
+    };
+    match column {
+        Column::Float(_) => {
+            for row in 0..column.len() {
+                let cell = column.cell(row);
+                if let Some(reason) = reason(cell) {
+                    bad.push(row, name, cell, reason);
+                }
+            }
+        }
+        Column::List(list) if matches!(list.values(), Column::Float(_)) => {
+            for row in 0..column.len() {
+                let cells = list.range(row).map(|i| list.values().cell(i));
+                if let Some((cell, reason)) = cells.filter_map(|cell| Some((cell, reason(cell)?))).next() {
+                    bad.push(row, name, cell, reason);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Calls `f` with the text of every row's value, `None` where it is missing.
+pub(super) fn each_text(column: &Column, mut f: impl FnMut(Option<&str>)) {
+    match column {
+        Column::Text(texts) if texts.null_count() == 0 => texts.iter().for_each(f),
+        column => (0..column.len()).for_each(|row| column.cell(row).with_text(&mut f)),
+    }
+}
+
+/// Calls `f` with the cells of row `row`: those of a list, or the parts of a text. Missing values and empty parts are
+/// left out, so that a list and its text say the same.
+pub(super) fn each_part<'a>(column: &'a Column, multiple: &Multiple, row: usize, mut f: impl FnMut(Cell<'a>)) {
+    match column {
+        Column::List(list) => list_cells(list, row).filter(|cell| !matches!(cell, Cell::Missing)).for_each(f),
+        column => match column.cell(row) {
+            Cell::Missing => {}
+            Cell::Text(text) => {
+                text.split(multiple.separator.as_str()).filter(|part| !part.is_empty()).for_each(|part| f(Cell::Text(part)));
+            }
+            cell => f(cell),
+        },
+    }
+}
+
+fn list_cells(list: &List, row: usize) -> impl Iterator<Item = Cell<'_>> {
+    list.range(row).map(|i| list.values().cell(i)).filter(|cell| *cell != Cell::Text(""))
+}
+
+/// Table rows of a column, each value's given by `row_of` (`None` stands for a missing value).
+pub(super) fn rows(column: &Column, multiple: Option<&Multiple>, mut row_of: impl FnMut(Option<&str>) -> u64) -> Ids {
+    match multiple {
+        None => {
+            let mut rows = Vec::with_capacity(column.len());
+            each_text(column, |text| rows.push(row_of(text)));
+            Ids::Single(rows)
+        }
+        Some(multiple) => {
+            let (mut offsets, mut rows) = (vec![0], Vec::new());
+            for row in 0..column.len() {
+                each_part(column, multiple, row, |cell| rows.push(cell.with_text(&mut row_of)));
+                offsets.push(rows.len());
+            }
+            Ids::Multiple { offsets, rows }
+        }
+    }
+}
+
+/// Table row of a value by its hash: 0 for a missing one, `1 + XXH64(text) mod (table_rows - 1)` else.
+pub(super) fn hash_row(text: Option<&str>, table_rows: u64) -> u64 {
+    text.map_or(0, |text| 1 + xxh64(text.as_bytes(), HASH_SEED) % (table_rows - 1))
+}
+
+/// Table rows of a column whose values are the table's rows themselves.
+pub(super) fn ids(name: &str, column: &Column, multiple: Option<&Multiple>, table_rows: u64, bad: &mut BadCells) -> Ids {
+    let mut id_of = |row: usize, cell: Cell<'_>| match id(cell, table_rows) {
+        Ok(id) => id,
+        Err(reason) => {
+            bad.push(row, name, cell, reason);
+            0
+        }
+    };
+    match multiple {
+        None => Ids::Single((0..column.len()).map(|row| id_of(row, column.cell(row))).collect()),
+        Some(multiple) => {
+            let (mut offsets, mut rows) = (vec![0], Vec::new());
+            for row in 0..column.len() {
+                each_part(column, multiple, row, |cell| rows.push(id_of(row, cell)));
+                offsets.push(rows.len());
+            }
+            Ids::Multiple { offsets, rows }
+        }
+    }
+}
+
+fn id(cell: Cell<'_>, table_rows: u64) -> Result<u64, Reason> {
+    let id = match cell {
+        Cell::Missing => return Err(Reason::MissingId),
+        Cell::UInt(id) => Some(id),
+        Cell::Int(id) => u64::try_from(id).ok(),
+        // `parse` alone would accept a leading plus.
+        Cell::Text(text) if !text.starts_with('+') => text.parse().ok(),
+        Cell::Float(id) if id >= 0.0 && id.fract() == 0.0 && id <= EXACT_IN_F64 => Some(id as u64),
+        _ => None,
+    };
+    let id = id.ok_or(Reason::NotAnId)?;
+    if id < table_rows { Ok(id) } else { Err(Reason::IdOutOfRange { rows: table_rows }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layout::Pooling;
+    use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
+
+    #[test]
+    fn one_value_has_one_text_in_every_type() {
+        let columns = [
+            Column::Text(StringArray::from(vec!["7"])),
+            Column::Int(Int64Array::from(vec![7])),
+            Column::UInt(UInt64Array::from(vec![7])),
+            Column::Float(Float64Array::from(vec![7.0])),
+        ];
+        for column in columns {
+            each_text(&column, |text| assert_eq!(text, Some("7"), "{column:?}"));
+        }
+    }
+
+    #[test]
+    fn hashes_are_xxh64_of_the_text() {
+        // python3 -c "import xxhash; print(xxhash.xxh64(b'123', seed=0).intdigest())" gives 4353148100880623749
+        assert_eq!(hash_row(Some("123"), u64::MAX), 1 + 4_353_148_100_880_623_749);
+        assert_eq!(hash_row(Some("123"), 1001), 1 + 4_353_148_100_880_623_749 % 1000);
+        assert_eq!(hash_row(None, 1001), 0);
+        assert_eq!(hash_row(Some("anything"), 2), 1);
+    }
+
+    #[test]
+    fn ids_are_exact_over_64_bits() {
+        let big = u64::MAX - 1;
+        for cell in [Cell::UInt(big), Cell::Text("18446744073709551614")] {
+            assert_eq!(id(cell, u64::MAX), Ok(big));
+        }
+        assert_eq!(id(Cell::Int((1 << 53) + 1), 1 << 60), Ok((1 << 53) + 1));
+    }
+
+    #[test]
+    fn ids_out_of_range_or_no_ids_are_refused() {
+        assert_eq!(id(Cell::Int(5), 5), Err(Reason::IdOutOfRange { rows: 5 }));
+        assert_eq!(id(Cell::Missing, 5), Err(Reason::MissingId));
+        for cell in [
+            Cell::Int(-1),
+            Cell::Text("1.0"),
+            Cell::Text("+1"),
+            Cell::Text(""),
+            Cell::Float(1.5),
+            Cell::Float(f64::NAN),
+            Cell::Float(1e17),
+            Cell::Bool(true),
+        ] {
+            assert_eq!(id(cell, 5), Err(Reason::NotAnId), "{cell:?}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_text_are_a_list() {
+        let multiple = Multiple { separator: "|".into(), pooling: Pooling::Sum };
+        let column = Column::Text(StringArray::from(vec![Some("b|a||b"), None, Some(""), Some("c")]));
+        let ids = rows(&column, Some(&multiple), |text| u64::from(text.map_or(0, |text| text.as_bytes()[0])));
+        assert_eq!(ids, Ids::Multiple { offsets: vec![0, 3, 3, 3, 4], rows: vec![98, 97, 98, 99] });
+    }
+
+    #[test]
+    fn floats_that_are_no_categories_are_bad() {
+        let mut bad = BadCells::default();
+        check("x", &Column::Float(Float64Array::from(vec![1.0, 1.5, f64::NAN, 1e17])), &mut bad);
+        check("x", &Column::Bool(BooleanArray::from(vec![true])), &mut bad);
+        assert_eq!(bad.into_reasons(), [(1, Reason::NotACategory), (2, Reason::NotFinite), (3, Reason::NotACategory)]);
+    }
+}

@@ -1,0 +1,300 @@
+//! [`Encoder`]: typed values into batches. What was fitted is saved with the model, and checked when it is read.
+
+use std::collections::BTreeMap;
+
+use arrow::array::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+use super::numeric::{Step, apply};
+use super::parse::{Parsed, Plan, Values};
+use super::vocabulary::Vocabulary;
+use super::{buckets, category};
+use crate::batch::{Batch, Ids};
+use crate::error::{BadRow, Error, Reason, Result};
+use crate::layout::{Input, InputLayout};
+use crate::read::{Chunk, Column};
+use crate::schema::{Encoding, FeatureKind, Multiple, Schema, TaskSpec};
+use crate::split::{Split, SplitRules};
+
+/// Turns rows into batches, for training, evaluation, prediction and serving alike.
+///
+/// It holds the [`Schema`] and what was fitted on the training rows. Serialized, it is part of a model's `model.json`;
+/// deserialized, everything in it has been checked: every table row that [`Encoder::encode`] gives lies below the
+/// table's rows in [`Encoder::layout`], every number is finite.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Document", into = "Document")]
+pub struct Encoder {
+    schema: Schema,
+    fitted: Vec<Fitted>,
+    vocabularies: BTreeMap<String, Vocabulary>,
+    layout: InputLayout,
+    tasks: Vec<TaskSpec>,
+}
+
+/// What was fitted for one feature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Fitted {
+    /// Transforms, and what stands for a missing value before them.
+    Numeric { steps: Vec<Step>, missing: Option<f64> },
+    /// Looked up in the table's vocabulary.
+    Vocabulary,
+    /// Hashed.
+    Hash,
+    /// Taken as they are.
+    Ids,
+    /// Between these boundaries.
+    Buckets { boundaries: Vec<f64> },
+}
+
+/// The form in which an encoder is saved.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    schema: Schema,
+    /// One entry per feature.
+    fitted: Vec<Fitted>,
+    /// By table; value n has row n + 1.
+    vocabularies: BTreeMap<String, Vec<String>>,
+}
+
+impl From<Encoder> for Document {
+    fn from(encoder: Encoder) -> Self {
+        let values = |vocabulary: &Vocabulary| vocabulary.values().map(str::to_owned).collect();
+        let vocabularies = encoder.vocabularies.iter().map(|(table, voc)| (table.clone(), values(voc))).collect();
+        Self { schema: encoder.schema, fitted: encoder.fitted, vocabularies }
+    }
+}
+
+impl TryFrom<Document> for Encoder {
+    type Error = Error;
+
+    fn try_from(document: Document) -> Result<Self> {
+        let damaged = |reason: String| Error::Encoder { reason };
+        let blocks: Vec<usize> = (0..document.schema.features.len()).collect();
+        document.schema.check(&blocks).map_err(|error| damaged(error.to_string()))?;
+        let mut vocabularies = BTreeMap::new();
+        for (table, values) in &document.vocabularies {
+            let vocabulary = Vocabulary::from_values(values.iter().map(String::as_str))
+                .map_err(|reason| damaged(format!("table \"{table}\": {reason}")))?;
+            vocabularies.insert(table.clone(), vocabulary);
+        }
+        Self::new(document.schema, document.fitted, vocabularies)
+    }
+}
+
+impl Encoder {
+    /// Puts an encoder together, after checking that its parts belong together.
+    pub(super) fn new(schema: Schema, fitted: Vec<Fitted>, vocabularies: BTreeMap<String, Vocabulary>) -> Result<Self> {
+        let damaged = |reason: String| Error::Encoder { reason };
+        if fitted.len() != schema.features.len() {
+            let (found, expected) = (fitted.len(), schema.features.len());
+            return Err(damaged(format!("{found} features are fitted, and the schema has {expected}")));
+        }
+        let mut layout = InputLayout::default();
+        let (mut columns, mut slots) = (0, 0);
+        let mut used = 0;
+        let mut tables = std::collections::BTreeSet::new();
+        for (feature, fitted) in schema.features.iter().zip(&fitted) {
+            let name = feature.name.clone();
+            let at = |reason: String| damaged(format!("feature \"{name}\": {reason}"));
+            let (table, rows, dim, multiple) = match (&feature.read, fitted) {
+                (FeatureKind::Numeric { transform, .. }, Fitted::Numeric { steps, missing }) => {
+                    if steps.len() != transform.len() {
+                        return Err(at(format!("{} of {} transforms are fitted", steps.len(), transform.len())));
+                    }
+                    steps.iter().zip(transform).try_for_each(|(step, transform)| step.check(transform)).map_err(&at)?;
+                    if missing.is_some_and(|missing| to_f32(apply(steps, missing)).is_none()) {
+                        return Err(at("what stands for a missing value is not finite".to_owned()));
+                    }
+                    layout.inputs.push(Input::Numeric { name: feature.name.clone(), column: columns });
+                    columns += 1;
+                    continue;
+                }
+                (FeatureKind::Categorical { encoding, embedding, table, multiple }, fitted) => {
+                    let rows = match (encoding, fitted) {
+                        (Encoding::Vocabulary(_), Fitted::Vocabulary) => match vocabularies.get(table) {
+                            Some(vocabulary) => {
+                                used += usize::from(tables.insert(table));
+                                vocabulary.rows()
+                            }
+                            None => return Err(at(format!("table \"{table}\" has no vocabulary"))),
+                        },
+                        (Encoding::Hash(rows), Fitted::Hash) | (Encoding::Ids(rows), Fitted::Ids) => *rows,
+                        _ => return Err(at("what is fitted is not what the schema has".to_owned())),
+                    };
+                    (table, rows, *embedding, multiple.as_ref())
+                }
+                (FeatureKind::Bucketized { buckets, embedding, table }, Fitted::Buckets { boundaries }) => {
+                    buckets::check(boundaries, buckets).map_err(&at)?;
+                    (table, buckets::table_rows(boundaries), *embedding, None)
+                }
+                _ => return Err(at("what is fitted is not what the schema has".to_owned())),
+            };
+            layout.inputs.push(Input::Categorical {
+                name: feature.name.clone(),
+                slot: slots,
+                table: table.clone(),
+                rows,
+                dim,
+                pooling: multiple.map(|multiple| multiple.pooling),
+            });
+            slots += 1;
+        }
+        if used != vocabularies.len() {
+            return Err(damaged("there is a vocabulary that no feature uses".to_owned()));
+        }
+        let tasks = schema.task_specs();
+        Ok(Self { schema, fitted, vocabularies, layout, tasks })
+    }
+
+    /// The schema that rows are read by.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The inputs of a model over these batches.
+    #[must_use]
+    pub fn layout(&self) -> &InputLayout {
+        &self.layout
+    }
+
+    /// The tasks, in configuration order.
+    #[must_use]
+    pub fn tasks(&self) -> &[TaskSpec] {
+        &self.tasks
+    }
+
+    /// What row `row` of an embedding table stands for, where it can be told: the value of a vocabulary.
+    #[must_use]
+    pub fn value_of_row(&self, table: &str, row: u64) -> Option<&str> {
+        let number = usize::try_from(row.checked_sub(1)?).ok()?;
+        self.vocabularies.get(table)?.values().nth(number)
+    }
+
+    /// Encodes parsed rows. A row with a number that a transform takes out of f32's range becomes a bad one; that cannot
+    /// happen to a row that the encoder was fitted on.
+    #[must_use]
+    pub fn encode(&self, mut parsed: Parsed) -> Encoded {
+        let mut numeric = self.numbers(&parsed);
+        if numeric.iter().any(|value| !value.is_finite()) {
+            self.drop_not_finite(&mut parsed, &numeric);
+            numeric = self.numbers(&parsed);
+        }
+        let mut categorical = Vec::new();
+        for ((feature, fitted), values) in self.schema.features.iter().zip(&self.fitted).zip(parsed.features) {
+            match (&feature.read, fitted, values) {
+                (FeatureKind::Categorical { table, multiple, .. }, _, Values::Categories(column)) => {
+                    categorical.push(self.look_up(table, multiple.as_ref(), &column));
+                }
+                (_, Fitted::Buckets { boundaries }, Values::Numbers(numbers)) => {
+                    let rows = numbers.iter().map(|&value| buckets::row(boundaries, value)).collect();
+                    categorical.push(Ids::Single(rows));
+                }
+                (_, _, Values::Ids(ids)) => categorical.push(ids),
+                (_, _, Values::Numbers(_) | Values::Categories(_)) => {}
+            }
+        }
+        let first = parsed.origin.position;
+        Encoded {
+            batch: Batch { rows: parsed.rows, numeric, categorical, labels: parsed.labels },
+            splits: parsed.splits,
+            positions: parsed.in_chunk.iter().map(|&row| first + row as u64).collect(),
+            extras: parsed.extras,
+            bad: parsed.bad,
+        }
+    }
+
+    /// Encodes rows that are already in memory, such as the candidates of a request: every feature's column by its name
+    /// (and with `with_labels` every label's). Fails on the first bad row, whatever the schema says of those.
+    ///
+    /// # Errors
+    /// If a column is missing, of a type that cannot be read, or holds a bad value.
+    pub fn encode_rows(&self, rows: &RecordBatch, with_labels: bool) -> Result<Batch> {
+        let plan = Plan::new(&self.schema, SplitRules::default(), with_labels, &[]);
+        let encoded = self.encode(plan.parse(Chunk::from_rows(rows, plan.wanted())?)?);
+        match encoded.bad.into_iter().next() {
+            Some(bad) => Err(Error::BadRow(Box::new(bad))),
+            None => Ok(encoded.batch),
+        }
+    }
+
+    fn look_up(&self, table: &str, multiple: Option<&Multiple>, column: &Column) -> Ids {
+        let vocabulary = self.vocabularies.get(table);
+        category::rows(column, multiple, |text| match (vocabulary, text) {
+            (Some(vocabulary), Some(text)) => vocabulary.row(text),
+            _ => 0,
+        })
+    }
+
+    /// Numeric inputs `[B, N]`, not finite where a transform left f32's range.
+    fn numbers(&self, parsed: &Parsed) -> Vec<f32> {
+        let columns: Vec<(&[f64], &[Step], f32)> = self
+            .fitted
+            .iter()
+            .zip(&parsed.features)
+            .filter_map(|(fitted, values)| match (fitted, values) {
+                (Fitted::Numeric { steps, missing }, Values::Numbers(numbers)) => {
+                    let fill = missing.map_or(0.0, |missing| apply(steps, missing) as f32);
+                    Some((numbers.as_slice(), steps.as_slice(), fill))
+                }
+                _ => None,
+            })
+            .collect();
+        let width = columns.len();
+        let mut numeric = vec![0.0; parsed.rows * width];
+        if width == 0 {
+            return numeric;
+        }
+        // Columns into rows, some rows at a time: the rows that are being written stay in cache.
+        const BLOCK: usize = 64;
+        for (block, rows) in numeric.chunks_mut(BLOCK * width).enumerate() {
+            for (at, (numbers, steps, fill)) in columns.iter().enumerate() {
+                let numbers = &numbers[block * BLOCK..];
+                for (row, &number) in rows.chunks_exact_mut(width).zip(numbers) {
+                    row[at] = if number.is_nan() { *fill } else { apply(steps, number) as f32 };
+                }
+            }
+        }
+        numeric
+    }
+
+    fn drop_not_finite(&self, parsed: &mut Parsed, numeric: &[f32]) {
+        let width = self.layout.numeric_width();
+        let mut keep = vec![true; parsed.rows];
+        let mut bad = Vec::new();
+        for (row, numbers) in numeric.chunks_exact(width).enumerate() {
+            if let Some(at) = numbers.iter().position(|value| !value.is_finite()) {
+                keep[row] = false;
+                let is_at = |input: &&Input| matches!(input, Input::Numeric { column, .. } if *column == at);
+                let name = self.layout.inputs.iter().find(is_at).map(Input::name);
+                bad.push(parsed.origin.bad_row(parsed.in_chunk[row], name, None, Reason::TransformedTooLarge));
+            }
+        }
+        parsed.filter(&keep);
+        parsed.bad.extend(bad);
+        parsed.bad.sort_by_key(|bad| bad.row);
+    }
+}
+
+/// Encoded rows of one chunk.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// The rows; with labels if the plan asked for them.
+    pub batch: Batch,
+    /// What each row is for; empty where all are trained on.
+    pub splits: Vec<Split>,
+    /// Position of each row over all files, from 0; bad rows, which are left out, count.
+    pub positions: Vec<u64>,
+    /// The extra columns that the plan asked for, as they are in the file.
+    pub extras: Vec<Column>,
+    /// The rows that could not be used, in row order.
+    pub bad: Vec<BadRow>,
+}
+
+/// A finite f32, if it is one.
+fn to_f32(value: f64) -> Option<f32> {
+    let value = value as f32;
+    value.is_finite().then_some(value)
+}

@@ -1,0 +1,254 @@
+//! [`Fitter`]: looks at the training rows, and becomes an [`Encoder`].
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+
+use super::buckets::Sample;
+use super::category;
+use super::encoder::{Encoder, Fitted};
+use super::numeric::{Moments, Step, apply};
+use super::parse::{Parsed, Values};
+use super::vocabulary::Counter;
+use crate::error::Result;
+use crate::read::Column;
+use crate::schema::{Buckets, Encoding, FeatureKind, Missing, Multiple, Schema, Transform};
+
+/// Collects statistics of the training rows. Usually one pass over them is enough; a numeric feature with two fitted
+/// transforms, of which the second needs the first one's statistics, takes two.
+///
+/// Rows must come in the same order in every pass. The result depends neither on how they are cut into chunks nor on
+/// the number of threads.
+pub struct Fitter {
+    schema: Schema,
+    features: Vec<FeatureFit>,
+}
+
+enum FeatureFit {
+    Numeric(NumericFit),
+    Vocabulary { counter: Counter, multiple: Option<Multiple>, is_done: bool },
+    Quantiles { sample: Sample, buckets: usize, is_done: bool },
+    /// Nothing to learn.
+    Known(Fitted),
+}
+
+struct NumericFit {
+    transform: Vec<Transform>,
+    missing: Missing,
+    /// The steps whose statistics are known.
+    steps: Vec<Step>,
+    /// Statistics of the column's own values, for `missing = "mean"`, until the first pass is over.
+    raw: Option<Moments>,
+    mean: f64,
+    /// Statistics of the values after `steps`, in the pass at hand.
+    moments: Moments,
+}
+
+impl Fitter {
+    /// For the features of `schema`.
+    #[must_use]
+    pub fn new(schema: &Schema) -> Self {
+        let features = schema.features.iter().map(|feature| FeatureFit::new(&feature.read)).collect();
+        Self { schema: schema.clone(), features }
+    }
+
+    /// Whether another pass over the training rows is needed.
+    #[must_use]
+    pub fn needs_pass(&self) -> bool {
+        self.features.iter().any(FeatureFit::needs_pass)
+    }
+
+    /// Looks at the training rows among `chunks`, which come in row order.
+    pub fn observe(&mut self, chunks: &[Parsed]) {
+        let masks: Vec<Option<Vec<bool>>> = chunks.iter().map(Parsed::training).collect();
+        self.features.par_iter_mut().enumerate().for_each(|(index, feature)| {
+            for (chunk, mask) in chunks.iter().zip(&masks) {
+                feature.observe(&chunk.features[index], mask.as_deref());
+            }
+        });
+    }
+
+    /// Ends a pass.
+    pub fn end_pass(&mut self) {
+        self.features.iter_mut().for_each(FeatureFit::end_pass);
+    }
+
+    /// The encoder, once [`Fitter::needs_pass`] is false.
+    ///
+    /// # Errors
+    /// [`crate::Error::Encoder`] if statistics are not finite, which numbers in f32's range rule out.
+    pub fn finish(self) -> Result<Encoder> {
+        let mut counters: BTreeMap<String, Counter> = BTreeMap::new();
+        for (feature, fit) in self.schema.features.iter().zip(&self.features) {
+            if let (FeatureFit::Vocabulary { counter, .. }, Some(table)) = (fit, feature.table()) {
+                match counters.get_mut(table) {
+                    Some(shared) => shared.merge(counter),
+                    None => _ = counters.insert(table.to_owned(), counter.clone()),
+                }
+            }
+        }
+        let mut vocabularies = BTreeMap::new();
+        for feature in &self.schema.features {
+            if let FeatureKind::Categorical { encoding: Encoding::Vocabulary(config), table, .. } = &feature.read
+                && let Some(counter) = counters.remove(table)
+            {
+                vocabularies.insert(table.clone(), counter.finish(*config));
+            }
+        }
+        let fitted = self.features.into_iter().map(FeatureFit::finish).collect();
+        Encoder::new(self.schema, fitted, vocabularies)
+    }
+}
+
+impl FeatureFit {
+    fn new(kind: &FeatureKind) -> Self {
+        match kind {
+            FeatureKind::Numeric { transform, missing } => Self::Numeric(NumericFit::new(transform, *missing)),
+            FeatureKind::Categorical { encoding: Encoding::Vocabulary(_), multiple, .. } => {
+                Self::Vocabulary { counter: Counter::default(), multiple: multiple.clone(), is_done: false }
+            }
+            FeatureKind::Categorical { encoding: Encoding::Hash(_), .. } => Self::Known(Fitted::Hash),
+            FeatureKind::Categorical { encoding: Encoding::Ids(_), .. } => Self::Known(Fitted::Ids),
+            FeatureKind::Bucketized { buckets: Buckets::Boundaries(boundaries), .. } => {
+                Self::Known(Fitted::Buckets { boundaries: boundaries.clone() })
+            }
+            FeatureKind::Bucketized { buckets: Buckets::Quantiles(buckets), .. } => {
+                Self::Quantiles { sample: Sample::default(), buckets: *buckets, is_done: false }
+            }
+        }
+    }
+
+    fn needs_pass(&self) -> bool {
+        match self {
+            Self::Numeric(fit) => fit.needs_pass(),
+            Self::Vocabulary { is_done, .. } | Self::Quantiles { is_done, .. } => !is_done,
+            Self::Known(_) => false,
+        }
+    }
+
+    fn observe(&mut self, values: &Values, mask: Option<&[bool]>) {
+        match (self, values) {
+            (Self::Numeric(fit), Values::Numbers(numbers)) if fit.needs_pass() => {
+                known(numbers, mask).for_each(|value| fit.observe(value));
+            }
+            (Self::Quantiles { sample, is_done: false, .. }, Values::Numbers(numbers)) => {
+                known(numbers, mask).for_each(|value| sample.observe(value));
+            }
+            (Self::Vocabulary { counter, multiple, is_done: false }, Values::Categories(column)) => {
+                count(counter, column, multiple.as_ref(), mask);
+            }
+            _ => {}
+        }
+    }
+
+    fn end_pass(&mut self) {
+        match self {
+            Self::Numeric(fit) if fit.needs_pass() => fit.end_pass(),
+            Self::Vocabulary { is_done, .. } | Self::Quantiles { is_done, .. } => *is_done = true,
+            _ => {}
+        }
+    }
+
+    fn finish(self) -> Fitted {
+        match self {
+            Self::Numeric(fit) => fit.finish(),
+            Self::Vocabulary { .. } => Fitted::Vocabulary,
+            Self::Quantiles { sample, buckets, .. } => Fitted::Buckets { boundaries: sample.boundaries(buckets) },
+            Self::Known(fitted) => fitted,
+        }
+    }
+}
+
+/// Known numbers of training rows.
+fn known<'a>(numbers: &'a [f64], mask: Option<&'a [bool]>) -> impl Iterator<Item = f64> + 'a {
+    let is_wanted = move |row: usize| mask.is_none_or(|mask| mask[row]);
+    numbers.iter().enumerate().filter(move |&(row, value)| !value.is_nan() && is_wanted(row)).map(|(_, &value)| value)
+}
+
+fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) {
+    let mut observe = |text: Option<&str>| {
+        if let Some(text) = text {
+            counter.observe(text);
+        }
+    };
+    let is_wanted = |row: usize| mask.is_none_or(|mask| mask[row]);
+    match multiple {
+        None if mask.is_none() => category::each_text(column, observe),
+        None => {
+            for row in (0..column.len()).filter(|&row| is_wanted(row)) {
+                column.cell(row).with_text(&mut observe);
+            }
+        }
+        Some(multiple) => {
+            for row in (0..column.len()).filter(|&row| is_wanted(row)) {
+                category::each_part(column, multiple, row, |cell| cell.with_text(&mut observe));
+            }
+        }
+    }
+}
+
+impl NumericFit {
+    fn new(transform: &[Transform], missing: Missing) -> Self {
+        let mut fit = Self {
+            transform: transform.to_vec(),
+            missing,
+            steps: Vec::new(),
+            raw: (missing == Missing::Mean).then(Moments::default),
+            mean: 0.0,
+            moments: Moments::default(),
+        };
+        fit.take_known_steps();
+        fit
+    }
+
+    /// Moves on to the next step that has to be fitted.
+    fn take_known_steps(&mut self) {
+        while let Some(transform) = self.transform.get(self.steps.len()) {
+            match transform {
+                Transform::Log1p => self.steps.push(Step::Log1p),
+                Transform::Clip(bounds) => self.steps.push(Step::Clip(*bounds)),
+                Transform::Standardize | Transform::MinMax => return,
+            }
+        }
+    }
+
+    fn needs_pass(&self) -> bool {
+        self.raw.is_some() || self.steps.len() < self.transform.len()
+    }
+
+    fn observe(&mut self, value: f64) {
+        if let Some(raw) = &mut self.raw {
+            raw.observe(value);
+        }
+        if self.steps.len() < self.transform.len() {
+            self.moments.observe(apply(&self.steps, value));
+        }
+    }
+
+    fn end_pass(&mut self) {
+        if let Some(raw) = self.raw.take() {
+            self.mean = raw.mean;
+        }
+        let moments = std::mem::take(&mut self.moments);
+        let is_empty = moments.count == 0;
+        match self.transform.get(self.steps.len()) {
+            Some(Transform::Standardize) => {
+                self.steps.push(Step::Standardize { mean: moments.mean, std: moments.std() });
+            }
+            Some(Transform::MinMax) if is_empty => self.steps.push(Step::MinMax { min: 0.0, max: 0.0 }),
+            Some(Transform::MinMax) => self.steps.push(Step::MinMax { min: moments.min, max: moments.max }),
+            _ => {}
+        }
+        self.take_known_steps();
+    }
+
+    fn finish(self) -> Fitted {
+        let missing = match self.missing {
+            Missing::Error => None,
+            Missing::Mean => Some(self.mean),
+            Missing::Zero => Some(0.0),
+            Missing::Value(value) => Some(value),
+        };
+        Fitted::Numeric { steps: self.steps, missing }
+    }
+}

@@ -1,0 +1,123 @@
+//! Labels and sample spaces.
+
+use super::numeric::finite;
+use super::parse::BadCells;
+use crate::batch::Labels;
+use crate::error::Reason;
+use crate::read::{Cell, Column};
+use crate::schema::{TaskConfig, TaskKind, Where};
+
+/// Labels of one task. A row outside of the sample space is not asked for its label, so nothing can be wrong with it.
+pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, bad: &mut BadCells) -> Labels {
+    let rows = label.len();
+    let mut labels = Labels { values: vec![0.0; rows], present: vec![false; rows] };
+    for row in 0..rows {
+        let in_space = match (&task.filter, filter) {
+            (Some(filter), Some(column)) => filter.contains(&column.cell(row)),
+            _ => true,
+        };
+        let cell = label.cell(row);
+        if !in_space || cell == Cell::Missing {
+            continue;
+        }
+        match value(task, cell) {
+            Ok(value) => {
+                labels.values[row] = value;
+                labels.present[row] = true;
+            }
+            Err(reason) => bad.push(row, &task.label.column, cell, reason),
+        }
+    }
+    labels
+}
+
+fn value(task: &TaskConfig, cell: Cell<'_>) -> Result<f32, Reason> {
+    if matches!(cell, Cell::Float(value) if !value.is_finite()) {
+        return Err(Reason::NotFinite);
+    }
+    match (task.kind, &task.label.positive) {
+        (TaskKind::Regression, _) => finite(cell).map(|value| value as f32),
+        (TaskKind::Binary, Some(positive)) => Ok(f32::from(u8::from(positive.equals(&cell)))),
+        (TaskKind::Binary, None) => match cell.truth() {
+            Some(truth) => Ok(f32::from(u8::from(truth))),
+            None => Err(Reason::NotABinaryLabel),
+        },
+    }
+}
+
+impl Where {
+    /// Whether a row with this value is in the sample space.
+    #[must_use]
+    pub fn contains(&self, cell: &Cell<'_>) -> bool {
+        if matches!(cell, Cell::Missing) {
+            return false;
+        }
+        let equals = self.equals.as_ref().is_none_or(|value| value.equals(cell));
+        let differs = self.not_equals.as_ref().is_none_or(|value| !value.equals(cell));
+        let is_one_of = self.any_of.as_ref().is_none_or(|values| values.iter().any(|value| value.equals(cell)));
+        equals && differs && is_one_of
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use arrow::array::{BooleanArray, Float64Array, StringArray};
+
+    fn task(text: &str) -> TaskConfig {
+        toml::from_str(&format!("name = 't'\n{text}")).unwrap()
+    }
+
+    fn texts(values: &[Option<&str>]) -> Column {
+        Column::Text(StringArray::from(values.to_vec()))
+    }
+
+    fn run(task: &TaskConfig, label: &Column, filter: Option<&Column>) -> (Labels, Vec<(usize, Reason)>) {
+        let mut bad = BadCells::default();
+        let labels = parse(task, label, filter, &mut bad);
+        (labels, bad.into_reasons())
+    }
+
+    #[test]
+    fn binary_labels_are_zero_and_one_or_true_and_false() {
+        let task = task("kind = 'binary'\nlabel = { column = 'y' }");
+        let column = texts(&[Some("1"), Some("0"), Some("TRUE"), Some("false"), None, Some("1.0"), Some("2"), Some("no")]);
+        let (labels, bad) = run(&task, &column, None);
+        assert_eq!(labels.values[..6], [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(labels.present, [true, true, true, true, false, true, false, false]);
+        assert_eq!(bad, [(6, Reason::NotABinaryLabel), (7, Reason::NotABinaryLabel)]);
+        let column = Column::Bool(BooleanArray::from(vec![Some(true), None, Some(false)]));
+        assert_eq!(run(&task, &column, None).0.values, [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_positive_value_makes_all_others_negative() {
+        let task = task("kind = 'binary'\nlabel = { column = 'y', positive = 'yes' }");
+        let (labels, bad) = run(&task, &texts(&[Some("yes"), Some("Yes"), None]), None);
+        assert_eq!((labels.values, labels.present), (vec![1.0, 0.0, 0.0], vec![true, true, false]));
+        assert!(bad.is_empty());
+    }
+
+    #[test]
+    fn regression_labels_are_finite() {
+        let task = task("kind = 'regression'\nlabel = { column = 'y' }");
+        let column = Column::Float(Float64Array::from(vec![Some(0.5), None, Some(f64::NAN), Some(1e300)]));
+        let (labels, bad) = run(&task, &column, None);
+        assert_eq!((labels.values[0], labels.count()), (0.5, 1));
+        assert_eq!(bad, [(2, Reason::NotFinite), (3, Reason::TooLarge)]);
+    }
+
+    #[test]
+    fn outside_of_the_sample_space_a_label_may_be_anything() {
+        let filter = texts(&[Some("1"), Some("0"), None]);
+        let labels = texts(&[Some("0.5"), Some("garbage"), Some("garbage")]);
+        let equals = task("kind = 'regression'\nlabel = { column = 'y' }\nwhere = { column = 'c', equals = 1 }");
+        let (found, bad) = run(&equals, &labels, Some(&filter));
+        assert_eq!((found.present, bad), (vec![true, false, false], vec![]));
+        let differs = task("kind = 'binary'\nlabel = { column = 'y', positive = 'garbage' }\nwhere = { column = 'c', not_equals = 1 }");
+        assert_eq!(run(&differs, &labels, Some(&filter)).0.present, [false, true, false]);
+        let one_of = task("kind = 'binary'\nlabel = { column = 'y', positive = 'garbage' }\nwhere = { column = 'c', in = [0, 1] }");
+        assert_eq!(run(&one_of, &labels, Some(&filter)).0.present, [true, true, false]);
+    }
+}

@@ -1,0 +1,23 @@
+//! Encoders: columns into numbers and table rows. Fitted once on the training rows, saved with the model, and used alike
+//! in training, evaluation, prediction and serving.
+//!
+//! It goes in two steps. [`Plan::parse`] turns a chunk of cells into typed values and finds every bad row; nothing in it
+//! depends on what was fitted, so a row that is bad is bad in every pass. The [`Fitter`] then looks at the training
+//! rows, as often as the transforms need, and becomes an [`Encoder`], whose [`Encoder::encode`] makes a
+//! [`crate::Batch`].
+
+mod buckets;
+mod category;
+mod encoder;
+mod fit;
+mod labels;
+pub(crate) mod numeric;
+mod parse;
+mod vocabulary;
+
+pub use encoder::{Encoded, Encoder};
+pub use fit::Fitter;
+pub use parse::{Parsed, Plan};
+
+/// Seed of the XXH64 that encoding `hash` applies to a value's text.
+pub const HASH_SEED: u64 = 0;

@@ -1,0 +1,308 @@
+//! Chunks of cells into typed values, the same in every pass: [`Plan`], [`Parsed`].
+
+use arrow::array::Array;
+
+use super::{category, labels, numeric};
+use crate::batch::{Ids, Labels};
+use crate::error::{BadRow, Error, Reason, Result};
+use crate::read::{Cell, Chunk, Column, Origin, Wanted};
+use crate::schema::{Encoding, FeatureKind, Missing, Schema};
+use crate::split::{Split, SplitRules};
+
+/// Which columns are needed for what.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    schema: Schema,
+    rules: SplitRules,
+    wanted: Vec<Wanted>,
+    features: Vec<usize>,
+    /// Label and `where` of every task; empty where rows need no labels.
+    tasks: Vec<(usize, Option<usize>)>,
+    splits: [Option<usize>; 2],
+    extras: Vec<usize>,
+}
+
+/// Rows of one chunk that can be used, as typed values.
+#[derive(Debug, Clone)]
+pub struct Parsed {
+    /// Number of rows.
+    pub rows: usize,
+    pub(super) features: Vec<Values>,
+    /// One entry per task; empty where rows need no labels.
+    pub labels: Vec<Labels>,
+    /// What each row is for; empty where all are trained on.
+    pub splits: Vec<Split>,
+    /// Where the chunk stands.
+    pub(super) origin: Origin,
+    /// Number of each row in the chunk.
+    pub(super) in_chunk: Vec<usize>,
+    /// The extra columns that were asked for, as they are.
+    pub extras: Vec<Column>,
+    /// The rows that cannot be used.
+    pub bad: Vec<BadRow>,
+}
+
+/// Values of one feature.
+#[derive(Debug, Clone)]
+pub(super) enum Values {
+    /// Numbers; NaN where one is missing.
+    Numbers(Vec<f64>),
+    /// Categories that a vocabulary is yet to look up.
+    Categories(Column),
+    /// Table rows.
+    Ids(Ids),
+}
+
+/// Cells that make their rows bad, in the order they were found.
+#[derive(Debug, Default)]
+pub(crate) struct BadCells(Vec<BadCell>);
+
+#[derive(Debug)]
+struct BadCell {
+    row: usize,
+    column: Option<String>,
+    value: Option<String>,
+    reason: Reason,
+}
+
+impl BadCells {
+    pub(super) fn push(&mut self, row: usize, column: &str, cell: Cell<'_>, reason: Reason) {
+        let value = (!matches!(cell, Cell::Missing | Cell::List)).then(|| cell.to_string());
+        self.0.push(BadCell { row, column: Some(column.to_owned()), value, reason });
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_reasons(self) -> Vec<(usize, Reason)> {
+        self.0.into_iter().map(|bad| (bad.row, bad.reason)).collect()
+    }
+}
+
+impl Plan {
+    /// What it takes to read the features of `schema`, with `with_labels` also its labels, and beside them `extras`.
+    #[must_use]
+    pub fn new(schema: &Schema, rules: SplitRules, with_labels: bool, extras: &[String]) -> Self {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        let mut want = |name: &str, needed_by: &dyn Fn() -> String| {
+            wanted.iter().position(|column| column.name == name).unwrap_or_else(|| {
+                wanted.push(Wanted { name: name.to_owned(), needed_by: needed_by(), required: true });
+                wanted.len() - 1
+            })
+        };
+        let features = schema.features.iter().map(|f| want(&f.name, &|| "a [[feature]] block".to_owned())).collect();
+        let mut tasks = Vec::new();
+        if with_labels {
+            for task in &schema.tasks {
+                let label = want(&task.label.column, &|| format!("the label of task \"{}\"", task.name));
+                let filter = task.filter.as_ref();
+                let filter = filter.map(|f| want(&f.column, &|| format!("`where` of task \"{}\"", task.name)));
+                tasks.push((label, filter));
+            }
+        }
+        let [valid, test] = rules.columns();
+        let splits = [("valid", valid), ("test", test)]
+            .map(|(key, column)| column.map(|column| want(column, &|| format!("`{key}` in [data]"))));
+        let extras = extras.iter().map(|name| want(name, &|| "the output".to_owned())).collect();
+        Self { schema: schema.clone(), rules, wanted, features, tasks, splits, extras }
+    }
+
+    /// The columns that a reader has to give, each once.
+    #[must_use]
+    pub fn wanted(&self) -> &[Wanted] {
+        &self.wanted
+    }
+
+    /// Parses a chunk that a reader gave for [`Plan::wanted`]. Bad rows are left out of the values and described in
+    /// [`Parsed::bad`], in row order, each by the first thing that is wrong with it.
+    ///
+    /// # Errors
+    /// If a column's type is none that its feature or task can read.
+    pub fn parse(&self, chunk: Chunk) -> Result<Parsed> {
+        let mut bad = BadCells::default();
+        for broken in &chunk.broken {
+            let (column, value) = (broken.column.clone(), broken.value.clone());
+            bad.0.push(BadCell { row: broken.row, column, value, reason: broken.reason.clone() });
+        }
+
+        let features = self.features(&chunk, &mut bad)?;
+        let labels = self.labels(&chunk, &mut bad)?;
+        let splits = self.splits(&chunk, &mut bad)?;
+        let extras = self.extras.iter().map(|&at| column(&chunk, at)).collect();
+        let (rows, in_chunk, bad_rows) = (chunk.rows, (0..chunk.rows).collect(), Vec::new());
+        let origin = chunk.origin;
+        let mut parsed = Parsed { rows, features, labels, splits, origin, in_chunk, extras, bad: bad_rows };
+        if !bad.0.is_empty() {
+            // A stable sort: among one row's cells the first that was found stays first.
+            bad.0.sort_by_key(|bad| bad.row);
+            bad.0.dedup_by_key(|bad| bad.row);
+            let mut keep = vec![true; rows];
+            bad.0.iter().for_each(|bad| keep[bad.row] = false);
+            parsed.filter(&keep);
+            let origin = &parsed.origin;
+            let describe = |bad: BadCell| origin.bad_row(bad.row, bad.column.as_deref(), bad.value, bad.reason);
+            parsed.bad = bad.0.into_iter().map(describe).collect();
+        }
+        Ok(parsed)
+    }
+
+    fn features(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Values>> {
+        let mut values = Vec::with_capacity(self.features.len());
+        for (feature, &at) in self.schema.features.iter().zip(&self.features) {
+            let (name, cells) = (feature.name.as_str(), column(chunk, at));
+            values.push(match &feature.read {
+                FeatureKind::Numeric { transform, missing } => {
+                    single(chunk, name, &cells, "a number")?;
+                    Values::Numbers(numeric::parse(name, &cells, transform, *missing, bad))
+                }
+                FeatureKind::Bucketized { .. } => {
+                    single(chunk, name, &cells, "a number")?;
+                    // A missing number has a row of its own.
+                    Values::Numbers(numeric::parse(name, &cells, &[], Missing::Mean, bad))
+                }
+                FeatureKind::Categorical { encoding, multiple, .. } => {
+                    if multiple.is_none() {
+                        single(chunk, name, &cells, "one category per row (set multiple = true for several)")?;
+                    }
+                    match *encoding {
+                        Encoding::Ids(rows) => {
+                            Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad))
+                        }
+                        Encoding::Hash(rows) => {
+                            category::check(name, &cells, bad);
+                            let row_of = |text: Option<&str>| category::hash_row(text, rows);
+                            Values::Ids(category::rows(&cells, multiple.as_ref(), row_of))
+                        }
+                        Encoding::Vocabulary(_) => {
+                            category::check(name, &cells, bad);
+                            Values::Categories(cells)
+                        }
+                    }
+                }
+            });
+        }
+        Ok(values)
+    }
+
+    fn labels(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Labels>> {
+        let mut all = Vec::with_capacity(self.tasks.len());
+        for (task, &(label, filter)) in self.schema.tasks.iter().zip(&self.tasks) {
+            let (label, filter) = (column(chunk, label), filter.map(|at| column(chunk, at)));
+            single(chunk, &task.label.column, &label, "a label")?;
+            if let (Some(cells), Some(filter)) = (&filter, &task.filter) {
+                single(chunk, &filter.column, cells, "a value to compare")?;
+            }
+            all.push(labels::parse(task, &label, filter.as_ref(), bad));
+        }
+        Ok(all)
+    }
+
+    fn splits(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Split>> {
+        if self.rules.is_empty() {
+            return Ok(Vec::new());
+        }
+        for (name, at) in self.rules.columns().iter().zip(self.splits) {
+            if let (Some(name), Some(at)) = (name, at) {
+                single(chunk, name, &column(chunk, at), "a value to compare")?;
+            }
+        }
+        let mut splits = Vec::with_capacity(chunk.rows);
+        for row in 0..chunk.rows {
+            let cells = self.splits.map(|at| at.map_or(Cell::Missing, |at| chunk.cell(at, row)));
+            splits.push(self.rules.assign(chunk.origin.position + row as u64, cells).unwrap_or_else(|(at, reason)| {
+                bad.push(row, self.rules.columns()[at].unwrap_or_default(), cells[at], reason);
+                Split::Train
+            }));
+        }
+        Ok(splits)
+    }
+}
+
+/// A wanted column; one that is not there is missing everywhere.
+fn column(chunk: &Chunk, at: usize) -> Column {
+    chunk.columns.get(at).cloned().flatten().unwrap_or(Column::Missing(chunk.rows))
+}
+
+fn single(chunk: &Chunk, name: &str, column: &Column, expected: &str) -> Result<()> {
+    if !matches!(column, Column::List(_)) {
+        return Ok(());
+    }
+    Err(Error::ColumnType {
+        path: chunk.origin.path.as_deref().unwrap_or(std::path::Path::new("rows in memory")).to_owned(),
+        column: name.to_owned(),
+        found: column.type_name().to_owned(),
+        expected: expected.to_owned(),
+    })
+}
+
+impl Parsed {
+    /// Keeps the rows that `keep` marks.
+    pub(super) fn filter(&mut self, keep: &[bool]) {
+        self.rows = keep.iter().filter(|&&keep| keep).count();
+        for values in &mut self.features {
+            match values {
+                Values::Numbers(numbers) => retain(numbers, keep),
+                Values::Categories(column) => *column = column.filter(keep),
+                Values::Ids(Ids::Single(rows)) => retain(rows, keep),
+                Values::Ids(Ids::Multiple { offsets, rows }) => {
+                    let (mut kept_offsets, mut kept) = (vec![0], Vec::new());
+                    for (range, _) in offsets.windows(2).zip(keep).filter(|(_, keep)| **keep) {
+                        kept.extend_from_slice(&rows[range[0]..range[1]]);
+                        kept_offsets.push(kept.len());
+                    }
+                    (*offsets, *rows) = (kept_offsets, kept);
+                }
+            }
+        }
+        for labels in &mut self.labels {
+            retain(&mut labels.values, keep);
+            retain(&mut labels.present, keep);
+        }
+        if !self.splits.is_empty() {
+            retain(&mut self.splits, keep);
+        }
+        retain(&mut self.in_chunk, keep);
+        for column in &mut self.extras {
+            *column = column.filter(keep);
+        }
+    }
+
+    /// Which rows are trained on; `None` if all are.
+    pub(super) fn training(&self) -> Option<Vec<bool>> {
+        let all = self.splits.iter().all(|&split| split == Split::Train);
+        (!all).then(|| self.splits.iter().map(|&split| split == Split::Train).collect())
+    }
+
+    /// About how much memory the values take.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let values = |values: &Values| match values {
+            Values::Numbers(numbers) => numbers.len() * 8,
+            Values::Categories(column) => column.bytes(),
+            Values::Ids(ids) => (ids.table_rows().len() + ids.len()) * 8,
+        };
+        self.features.iter().map(values).sum::<usize>() + self.rows * (17 + 5 * self.labels.len())
+    }
+}
+
+impl Column {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Missing(_) => 0,
+            Self::Text(array) => array.get_array_memory_size(),
+            Self::Int(array) => array.get_array_memory_size(),
+            Self::UInt(array) => array.get_array_memory_size(),
+            Self::Float(array) => array.get_array_memory_size(),
+            Self::Bool(array) => array.get_array_memory_size(),
+            Self::List(list) => list.values().bytes() + self.len() * 8,
+        }
+    }
+}
+
+fn retain<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
+    let mut keep = keep.iter();
+    values.retain(|_| keep.next().copied().unwrap_or(false));
+}

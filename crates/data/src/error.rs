@@ -1,0 +1,429 @@
+//! The one error type of this crate, and the one description of a bad row.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::schema::{Place, Problem};
+
+/// Result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Everything that can go wrong between a log file and a batch.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// The configuration asks for something that cannot be.
+    #[error("{place}: {problem}")]
+    Schema {
+        /// The block and key.
+        place: Place,
+        /// What is wrong with it.
+        problem: Problem,
+    },
+
+    /// A data file could not be opened or read.
+    #[error("cannot read {}: {source}", .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
+    /// A pattern matches no file.
+    #[error("no file matches \"{pattern}\"")]
+    NoMatch {
+        /// The pattern, relative paths already resolved.
+        pattern: String,
+    },
+
+    /// A pattern is not a valid glob.
+    #[error("\"{pattern}\" is not a valid glob: {reason}")]
+    Pattern {
+        /// The pattern.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+
+    /// Neither the ending nor the configuration tells the format of a file.
+    #[error(
+        "cannot tell the format of {}: its ending is none of .csv, .tsv, .txt (also with .gz or .zst), .parquet, .pq, \
+         .arrow, .arrows, .feather, .ipc; rename it, or set `format` in [data]",
+        .path.display()
+    )]
+    UnknownFormat {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file is damaged, cut off, or not what its ending says.
+    #[error("{} {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found, as it reads after the file's name.
+        reason: String,
+    },
+
+    /// A file has no bytes at all.
+    #[error("{} is empty", .path.display())]
+    EmptyFile {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A column that is needed is not in the file.
+    #[error("{} has no column \"{column}\", which {needed_by} needs{}", .path.display(), hint(.nearest, .columns))]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Who asks for it, as it reads before "needs".
+        needed_by: String,
+        /// The column with the nearest name, if one is near.
+        nearest: Option<String>,
+        /// All columns of the file.
+        columns: Vec<String>,
+        /// Whether the configuration is at fault (nothing has ever been read by that name) rather than the file.
+        by_configuration: bool,
+    },
+
+    /// A column that is needed stands twice in a file.
+    #[error("{} has two columns named \"{column}\"", .path.display())]
+    TwiceInFile {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+    },
+
+    /// A column's type cannot be read as what is asked of it.
+    #[error("{}, column \"{column}\": {found} cannot be read as {expected}", .path.display())]
+    ColumnType {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: String,
+        /// Type of the column.
+        found: String,
+        /// What is asked of it.
+        expected: String,
+    },
+
+    /// A row cannot be used.
+    #[error("{0}")]
+    BadRow(Box<BadRow>),
+
+    /// There is no row where rows are needed.
+    #[error("there is no {split} row{}", detail(.reason))]
+    NoRows {
+        /// `training`, `validation` or `test`.
+        split: &'static str,
+        /// Why, where it is known.
+        reason: String,
+    },
+
+    /// A task that no training row belongs to, or no positive one.
+    #[error("task \"{task}\": {reason}")]
+    UselessTask {
+        /// The task.
+        task: String,
+        /// What the training rows hold instead.
+        reason: String,
+    },
+
+    /// An option of a synthetic log is out of its range.
+    #[error("{option} = {value}: {reason}")]
+    SynthOption {
+        /// The option's name, as the shell spells it after the dashes.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// Which values are allowed.
+        reason: String,
+    },
+
+    /// A synthetic log could not be made: a mistake of the generator.
+    #[error("cannot make synthetic rows: {reason}")]
+    Synth {
+        /// What went wrong.
+        reason: String,
+    },
+
+    /// The ending of a file to be written names no format.
+    #[error("{}: the ending tells the format to write; use one of {known}", .path.display())]
+    UnknownEnding {
+        /// The file.
+        path: PathBuf,
+        /// The endings that are known.
+        known: String,
+    },
+
+    /// Rows could not be written.
+    #[error("{}: cannot write rows: {reason}", .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong, and where.
+        reason: String,
+    },
+
+    /// The caller asked to stop; nothing was left behind.
+    #[error("{}: interrupted after {rows} rows; nothing was written", .path.display())]
+    Interrupted {
+        /// The file that was being written.
+        path: PathBuf,
+        /// Rows that had been written until then.
+        rows: u64,
+    },
+
+    /// A saved encoder contradicts itself.
+    #[error("the saved encoder is damaged: {reason}")]
+    Encoder {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// Who has to act on an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The configuration is wrong.
+    Configuration,
+    /// Data are wrong or missing.
+    Data,
+    /// Something failed while it ran, such as a full disk.
+    Runtime,
+}
+
+impl Error {
+    /// Who has to act on it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { .. } | Self::Synth { .. } | Self::Write { .. } | Self::Interrupted { .. } => ErrorKind::Runtime,
+            Self::Schema { .. }
+            | Self::Pattern { .. }
+            | Self::UnknownFormat { .. }
+            | Self::SynthOption { .. }
+            | Self::UnknownEnding { .. } => ErrorKind::Configuration,
+            Self::MissingColumn { by_configuration: true, .. } => ErrorKind::Configuration,
+            Self::Read { .. }
+            | Self::NoMatch { .. }
+            | Self::Damaged { .. }
+            | Self::EmptyFile { .. }
+            | Self::MissingColumn { .. }
+            | Self::TwiceInFile { .. }
+            | Self::ColumnType { .. }
+            | Self::BadRow(_)
+            | Self::NoRows { .. }
+            | Self::UselessTask { .. }
+            | Self::Encoder { .. } => ErrorKind::Data,
+        }
+    }
+
+    /// Whether data are wrong or missing, rather than the configuration.
+    #[must_use]
+    pub fn is_data(&self) -> bool {
+        self.kind() == ErrorKind::Data
+    }
+
+    /// Block and key of the configuration that are at fault, where one is.
+    #[must_use]
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Schema { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+}
+
+/// A row that cannot be used, where it stands, and why.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BadRow {
+    /// The file; `None` for rows that were handed over in memory.
+    pub path: Option<PathBuf>,
+    /// Number of the row in the file, the first data row being 1.
+    pub row: u64,
+    /// Line of a text file, from 1, on which the row starts.
+    pub line: Option<u64>,
+    /// The column; `None` where the row as a whole is at fault.
+    pub column: Option<String>,
+    /// What stands there.
+    pub value: Option<String>,
+    /// Why it cannot be used.
+    pub reason: Reason,
+}
+
+impl fmt::Display for BadRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(f, "{}, ", path.display())?;
+        }
+        match self.line {
+            Some(line) => write!(f, "line {line} (row {})", self.row)?,
+            None => write!(f, "row {}", self.row)?,
+        }
+        if let Some(column) = &self.column {
+            write!(f, ", column \"{column}\"")?;
+        }
+        f.write_str(": ")?;
+        if let Some(value) = &self.value {
+            write!(f, "\"{}\" ", shorten(value))?;
+        }
+        write!(f, "{}", self.reason)
+    }
+}
+
+/// Why a row cannot be used; reads after the value.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// Too few or too many fields.
+    #[error("{found} fields where {expected} are expected{}", if *.quoted {"; is a quote missing or left open?"} else {""})]
+    Fields {
+        /// Fields of the row.
+        found: usize,
+        /// Columns of the file.
+        expected: usize,
+        /// Whether a field of the row holds a line end, which a quote left open brings about.
+        quoted: bool,
+    },
+    /// Text that is not UTF-8.
+    #[error("not valid UTF-8; convert the file, for example with `iconv -t UTF-8`")]
+    Encoding,
+    /// A text where a number is needed.
+    #[error("is not a number{}", hint_text(.hint))]
+    NotANumber {
+        /// What may help.
+        hint: Option<&'static str>,
+    },
+    /// NaN or an infinity.
+    #[error("is not finite; a missing value is an empty field in CSV, null in Parquet and Arrow")]
+    NotFinite,
+    /// A number beyond f32.
+    #[error("is beyond the range of 32-bit floats")]
+    TooLarge,
+    /// A number that is as far from the training rows' as that.
+    #[error("after its transforms the value is beyond the range of 32-bit floats: it is unlike all training rows")]
+    TransformedTooLarge,
+    /// A value that log1p is not defined for.
+    #[error("is not above -1, which log1p needs")]
+    Log1p,
+    /// A missing number.
+    #[error("a value is missing; set `missing` of this feature to \"mean\", \"zero\" or a number to allow it")]
+    MissingNumber,
+    /// A missing id.
+    #[error("an id is missing; encoding `ids` has no row for that (`hash` and `vocabulary` have)")]
+    MissingId,
+    /// A missing value in the column that decides the split.
+    #[error("a value is missing, so the row can be put neither into training nor into a split")]
+    MissingSplit,
+    /// A value that cannot be compared with the bounds of a split.
+    #[error("cannot be compared with {bound}, a bound of the split")]
+    Incomparable {
+        /// The bound.
+        bound: String,
+    },
+    /// Not a whole number from 0 to 2^64 - 1.
+    #[error("is not an id: ids are whole numbers from 0")]
+    NotAnId,
+    /// An id that is not below the table's rows.
+    #[error("is out of range: encoding = {{ ids = {rows} }} takes ids from 0 to {}", .rows.saturating_sub(1))]
+    IdOutOfRange {
+        /// Rows of the table.
+        rows: u64,
+    },
+    /// A float that is not a category.
+    #[error("is not a category: of floats only whole numbers up to 2^53 are")]
+    NotACategory,
+    /// A label that is neither 0 nor 1.
+    #[error("is not a label of a binary task: 0, 1, true or false (or set `positive` in `label`)")]
+    NotABinaryLabel,
+}
+
+fn hint(nearest: &Option<String>, columns: &[String]) -> String {
+    match nearest {
+        Some(nearest) => format!("; did you mean \"{nearest}\"?"),
+        None if columns.is_empty() => "; it has no columns at all".to_owned(),
+        None => {
+            let shown = columns.iter().take(12).map(|c| format!("\"{c}\"")).collect::<Vec<_>>().join(", ");
+            let more = columns.len().saturating_sub(12);
+            if more == 0 { format!("; it has {shown}") } else { format!("; it has {shown} and {more} more") }
+        }
+    }
+}
+
+fn detail(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(": {reason}") }
+}
+
+fn hint_text(hint: &Option<&'static str>) -> String {
+    hint.map_or_else(String::new, |hint| format!("; {hint}"))
+}
+
+/// At most 80 characters of a value, line ends made visible.
+fn shorten(value: &str) -> String {
+    let mut short: String = value.chars().take(80).flat_map(char::escape_debug).collect();
+    if value.chars().nth(80).is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// The name among `known` that is nearest to `name`, if it is near enough to be a slip.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let folded = name.to_lowercase();
+    known
+        .into_iter()
+        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
+        .filter(|(similarity, _)| *similarity > 0.8)
+        // The first of equally near names: `max_by` alone would take the last.
+        .reduce(|best, next| if next.0 > best.0 { next } else { best })
+        .map(|(_, candidate)| candidate.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_row_reads_as_a_sentence() {
+        let mut bad = BadRow {
+            path: Some("log.csv".into()),
+            row: 16,
+            line: Some(17),
+            column: Some("age".into()),
+            value: Some("abc\n".into()),
+            reason: Reason::NotANumber { hint: None },
+        };
+        assert_eq!(bad.to_string(), "log.csv, line 17 (row 16), column \"age\": \"abc\\n\" is not a number");
+        bad = BadRow { path: None, line: None, value: None, column: None, reason: Reason::Encoding, ..bad };
+        assert!(bad.to_string().starts_with("row 16: not valid UTF-8"));
+    }
+
+    #[test]
+    fn long_values_are_cut() {
+        assert_eq!(shorten(&"x".repeat(81)).chars().count(), 81);
+        assert_eq!(shorten(&"é".repeat(80)).chars().count(), 80);
+    }
+
+    #[test]
+    fn nearest_finds_slips_and_no_strangers() {
+        let known = ["wage_per_hour", "age", "education"];
+        assert_eq!(nearest("educaton", known).as_deref(), Some("education"));
+        assert_eq!(nearest("Age", known).as_deref(), Some("age"));
+        assert_eq!(nearest("zzz", known), None);
+    }
+}

@@ -1,0 +1,457 @@
+//! The checks behind [`super::Schema::resolve`].
+
+use std::collections::HashMap;
+
+use super::columns::expand as expand_range;
+use super::problem::{Block, Problem};
+use super::*;
+
+/// Most rows of one embedding table: what its tensor's shape and an index of it can hold anywhere.
+const MAX_TABLE_ROWS: u64 = 1 << 40;
+
+/// Widest embedding.
+const MAX_EMBEDDING: usize = 1 << 16;
+
+fn value(found: impl ToString, reason: impl Into<String>) -> Problem {
+    Problem::Value { found: found.to_string(), reason: reason.into() }
+}
+
+fn pointless(reason: impl Into<String>) -> Problem {
+    Problem::Pointless { reason: reason.into() }
+}
+
+fn choice(reason: impl Into<String>) -> Problem {
+    Problem::Choice { reason: reason.into() }
+}
+
+pub(super) fn data(data: &DataConfig) -> Result<()> {
+    files("train", &data.train)?;
+    let mut share = 0.0;
+    for (key, split) in [("valid", &data.valid), ("test", &data.test)] {
+        match split {
+            None => {}
+            Some(SplitConfig::Files(paths)) => files(key, paths)?,
+            Some(SplitConfig::Part(rule)) => {
+                part(key, rule)?;
+                share += rule.fraction.unwrap_or(0.0);
+            }
+        }
+    }
+    if share >= 1.0 {
+        let reason = format!("the fractions of valid and test add up to {share}, which leaves no row to train on");
+        return Err(problem(Block::Data, "valid.fraction", choice(reason)));
+    }
+    csv(&data.csv)
+}
+
+fn files(key: &str, files: &Files) -> Result<()> {
+    let patterns = files.patterns();
+    if patterns.is_empty() || patterns.iter().any(String::is_empty) {
+        return Err(problem(Block::Data, key, value("an empty path or list", "name at least one file")));
+    }
+    Ok(())
+}
+
+fn part(key: &str, rule: &PartConfig) -> Result<()> {
+    let at = |sub: &str, what: Problem| Err(problem(Block::Data, &format!("{key}.{sub}"), what));
+    let by_value = rule.equals.is_some() || rule.from.is_some() || rule.to.is_some();
+    match (rule.fraction, &rule.column) {
+        (None, None) => {
+            let reason = "write { fraction = 0.1 }, or { column = .., equals = .. }, or { column = .., from = .., to = .. }";
+            return Err(problem(Block::Data, key, choice(reason)));
+        }
+        (Some(_), Some(_)) => return at("column", pointless("`fraction` chooses rows by their position")),
+        (Some(_), None) if by_value => return at("fraction", pointless("the rows are chosen by a column's value")),
+        (Some(fraction), None) if !(fraction > 0.0 && fraction < 1.0) => {
+            return at("fraction", value(fraction, "it lies above 0 and below 1"));
+        }
+        (Some(_), None) => return Ok(()),
+        (None, Some(column)) if column.is_empty() => return at("column", value("\"\"", "name a column")),
+        (None, Some(_)) => {}
+    }
+    match (&rule.equals, &rule.from, &rule.to) {
+        (None, None, None) => at("column", choice("needs `equals`, `from` or `to` beside it")),
+        (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
+            at("equals", pointless("`from` and `to` already choose the rows"))
+        }
+        (None, Some(from), Some(to)) if from.is_number() != to.is_number() => {
+            at("to", value(to, format!("`from` is {from}: both are numbers, or both are texts")))
+        }
+        (None, Some(from), Some(to)) if !from.is_below(to) => {
+            at("to", value(to, format!("it is exclusive and must be above `from`, {from}")))
+        }
+        (equals, from, to) => match [equals, from, to].into_iter().flatten().find(|scalar| scalar.is_broken()) {
+            Some(scalar) => at("column", value(scalar, "a finite number is needed")),
+            None => Ok(()),
+        },
+    }
+}
+
+pub(super) fn csv_columns(csv: &CsvConfig) -> Result<Vec<String>> {
+    let mut columns = Vec::new();
+    for name in &csv.columns {
+        let names = expand_range(name)
+            .map_err(|reason| problem(Block::Data, "csv.columns", Problem::Range { reason }))?;
+        columns.extend(names);
+    }
+    let mut seen = std::collections::HashSet::new();
+    match columns.iter().find(|name| !seen.insert(name.as_str())) {
+        Some(twice) => Err(problem(Block::Data, "csv.columns", value(format!("\"{twice}\" twice"), "names are unique"))),
+        None => Ok(columns),
+    }
+}
+
+pub(super) fn csv(csv: &CsvConfig) -> Result<()> {
+    let at = |key: &str, what: Problem| Err(problem(Block::Data, key, what));
+    if csv.header && !csv.columns.is_empty() {
+        return at("csv.columns", pointless("the header names the columns; set header = false if there is none"));
+    }
+    if !csv.header && csv.columns.is_empty() {
+        return at("csv.columns", Problem::Needed { reason: "with header = false the columns have no other names" });
+    }
+    for (key, char) in [("csv.separator", csv.separator), ("csv.quote", csv.quote)] {
+        if let Some(char) = char
+            && (!char.is_ascii() || char == '\n' || char == '\r' || char == '\0')
+        {
+            return at(key, value(format!("{char:?}"), "one ASCII character that is no line end"));
+        }
+    }
+    if csv.quote.is_some() && csv.separator == csv.quote {
+        return at("csv.quote", value(format!("{:?}", csv.quote.unwrap_or_default()), "it is the separator already"));
+    }
+    Ok(())
+}
+
+/// Features of all blocks, and each one's block.
+pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize>)> {
+    let (mut features, mut block_of) = (Vec::new(), Vec::new());
+    for (index, block) in blocks.iter().enumerate() {
+        if block.columns.is_empty() {
+            return Err(problem(Block::Feature(index), "columns", Problem::NoColumn));
+        }
+        for pattern in &block.columns {
+            let names = expand_range(pattern)
+                .map_err(|reason| problem(Block::Feature(index), "columns", Problem::Range { reason }))?;
+            for name in names {
+                let read = kind(block, &name).map_err(|(key, what)| problem(Block::Feature(index), key, what))?;
+                features.push(Feature { name, read });
+                block_of.push(index);
+            }
+        }
+    }
+    Ok((features, block_of))
+}
+
+type Fault = (&'static str, Problem);
+
+fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
+    reject_strangers(block)?;
+    let embedding = || block.embedding.ok_or(("embedding", Problem::Needed { reason: "the width of the embedding" }));
+    match block.kind {
+        FeatureKindConfig::Numeric => Ok(FeatureKind::Numeric {
+            transform: block.transform.clone(),
+            missing: block.missing.unwrap_or_default(),
+        }),
+        FeatureKindConfig::Categorical => {
+            let multiple = block.multiple.then(|| Multiple {
+                separator: block.separator.clone().unwrap_or_else(|| "|".to_owned()),
+                pooling: block.pooling.unwrap_or(Pooling::Mean),
+            });
+            Ok(FeatureKind::Categorical {
+                encoding: block.encoding.unwrap_or_default(),
+                embedding: embedding()?,
+                table: block.table.clone().unwrap_or_else(|| name.to_owned()),
+                multiple,
+            })
+        }
+        FeatureKindConfig::Bucketized => {
+            let buckets = match (&block.boundaries, block.buckets) {
+                (Some(boundaries), None) => Buckets::Boundaries(boundaries.clone()),
+                (None, Some(buckets)) => Buckets::Quantiles(buckets),
+                (None, None) => {
+                    return Err(("", choice("a bucketized feature needs boundaries = [..] or buckets = ..")));
+                }
+                (Some(_), Some(_)) => {
+                    return Err(("buckets", pointless("`boundaries` already says where the buckets are")));
+                }
+            };
+            Ok(FeatureKind::Bucketized { buckets, embedding: embedding()?, table: name.to_owned() })
+        }
+    }
+}
+
+/// Refuses keys that belong to another kind.
+fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
+    use FeatureKindConfig::{Bucketized, Categorical, Numeric};
+    let given: [(&'static str, bool, &[FeatureKindConfig]); 10] = [
+        ("transform", !block.transform.is_empty(), &[Numeric]),
+        ("missing", block.missing.is_some(), &[Numeric]),
+        ("encoding", block.encoding.is_some(), &[Categorical]),
+        ("embedding", block.embedding.is_some(), &[Categorical, Bucketized]),
+        ("table", block.table.is_some(), &[Categorical]),
+        ("multiple", block.multiple, &[Categorical]),
+        ("separator", block.separator.is_some(), &[Categorical]),
+        ("pooling", block.pooling.is_some(), &[Categorical]),
+        ("boundaries", block.boundaries.is_some(), &[Bucketized]),
+        ("buckets", block.buckets.is_some(), &[Bucketized]),
+    ];
+    let word = |kind: &FeatureKindConfig| match kind {
+        Numeric => "numeric",
+        Categorical => "categorical",
+        Bucketized => "bucketized",
+    };
+    for (key, is_given, kinds) in given {
+        if is_given && !kinds.contains(&block.kind) {
+            let kinds = kinds.iter().map(word).collect::<Vec<_>>().join(" and ");
+            return Err((key, pointless(format!("{kinds} features take it, and this one is {}", word(&block.kind)))));
+        }
+    }
+    for (key, is_given) in [("separator", block.separator.is_some()), ("pooling", block.pooling.is_some())] {
+        if is_given && !block.multiple {
+            return Err((key, pointless("only features with multiple = true take it")));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn features(features: &[Feature], blocks: &[usize]) -> Result<()> {
+    if features.is_empty() {
+        return Err(problem(Block::Root, "", Problem::NoFeature));
+    }
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    let mut tables: HashMap<&str, &Feature> = HashMap::new();
+    for (feature, &block) in features.iter().zip(blocks) {
+        let at = |(key, what): Fault| problem(Block::Feature(block), key, what);
+        if feature.name.is_empty() {
+            let name = feature.name.clone();
+            return Err(at(("columns", Problem::BadName { name, what: "column", reason: "it is empty" })));
+        }
+        if let Some(&first) = seen.get(feature.name.as_str()) {
+            return Err(at(("columns", Problem::DuplicateFeature { column: feature.name.clone(), first })));
+        }
+        seen.insert(&feature.name, block);
+        one_feature(feature).map_err(at)?;
+        if let Some(table) = feature.table() {
+            if table.is_empty() {
+                let name = table.to_owned();
+                return Err(at(("table", Problem::BadName { name, what: "table", reason: "it is empty" })));
+            }
+            let first = *tables.entry(table).or_insert(feature);
+            if let Some(what) = first.table_differs(feature) {
+                let (table, other) = (table.to_owned(), first.name.clone());
+                return Err(at(("table", Problem::TableConflict { table, other, what })));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_feature(feature: &Feature) -> Result<(), Fault> {
+    let width = match &feature.read {
+        FeatureKind::Numeric { transform, missing } => return numeric(transform, *missing),
+        FeatureKind::Categorical { embedding, .. } | FeatureKind::Bucketized { embedding, .. } => *embedding,
+    };
+    if width == 0 || width > MAX_EMBEDDING {
+        return Err(("embedding", value(width, format!("an embedding has 1 to {MAX_EMBEDDING} numbers"))));
+    }
+    match &feature.read {
+        FeatureKind::Numeric { .. } => Ok(()),
+        FeatureKind::Categorical { encoding, multiple, .. } => {
+            if multiple.as_ref().is_some_and(|multiple| multiple.separator.is_empty()) {
+                return Err(("separator", value("\"\"", "at least one character separates two values")));
+            }
+            categorical(*encoding)
+        }
+        FeatureKind::Bucketized { buckets, .. } => match buckets {
+            Buckets::Boundaries(boundaries) => {
+                if boundaries.is_empty() || boundaries.iter().any(|b| !b.is_finite()) {
+                    return Err(("boundaries", value(format!("{boundaries:?}"), "one or more finite numbers")));
+                }
+                match boundaries.windows(2).find(|pair| pair[0] >= pair[1]) {
+                    Some(pair) => Err((
+                        "boundaries",
+                        value(format!("{} before {}", pair[0], pair[1]), "boundaries ascend, each above the last"),
+                    )),
+                    None => Ok(()),
+                }
+            }
+            Buckets::Quantiles(2..=65_536) => Ok(()),
+            Buckets::Quantiles(count) => Err(("buckets", value(count, "2 to 65536 buckets"))),
+        },
+    }
+}
+
+fn categorical(encoding: Encoding) -> Result<(), Fault> {
+    match encoding {
+        Encoding::Hash(rows) if rows < 2 => {
+            Err(("encoding.hash", value(rows, "a hashed table has at least 2 rows: row 0 stands for missing values")))
+        }
+        Encoding::Ids(0) => Err(("encoding.ids", value(0, "a table has at least 1 row"))),
+        Encoding::Hash(rows) if rows > MAX_TABLE_ROWS => {
+            Err(("encoding.hash", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
+        }
+        Encoding::Ids(rows) if rows > MAX_TABLE_ROWS => {
+            Err(("encoding.ids", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
+        }
+        Encoding::Vocabulary(VocabularyConfig { max_size: Some(0), .. }) => {
+            Err(("encoding.vocabulary.max_size", value(0, "a vocabulary keeps at least 1 value")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn numeric(transform: &[Transform], missing: Missing) -> Result<(), Fault> {
+    if let Missing::Value(value_) = missing {
+        if !value_.is_finite() || value_.abs() > f64::from(f32::MAX) {
+            return Err(("missing", value(value_, "a finite 32-bit number is needed")));
+        }
+        if crate::encode::numeric::outside_of_domain(transform, value_) {
+            return Err(("missing", value(value_, "log1p needs values above -1")));
+        }
+    }
+    // The last fitted step whose outcome no clip has bounded from below since.
+    let mut unbounded = None;
+    for step in transform {
+        match step {
+            Transform::Clip([lo, hi]) if !(lo < hi && lo.is_finite() && hi.is_finite()) => {
+                return Err(("transform", value(format!("clip = [{lo}, {hi}]"), "two finite numbers, the lower one first")));
+            }
+            Transform::Clip([lo, _]) if *lo > -1.0 => unbounded = None,
+            Transform::Clip(_) => {}
+            Transform::Log1p => {
+                if let Some(after) = unbounded {
+                    return Err(("transform", Problem::Log1pTooLate { after }));
+                }
+            }
+            Transform::Standardize => unbounded = Some("standardize"),
+            Transform::MinMax => unbounded = Some("min_max"),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn tasks(tasks: &[TaskConfig]) -> Result<()> {
+    if tasks.is_empty() {
+        return Err(problem(Block::Root, "", Problem::NoTask));
+    }
+    for (index, task) in tasks.iter().enumerate() {
+        let at = |key: &str, what: Problem| Err(problem(Block::Task(index), key, what));
+        let bad_name = match task.name.as_str() {
+            "" => Some("it is empty"),
+            "shared" => Some("the shared experts' tensors have that name"),
+            name if name.contains('.') => Some("a dot separates the parts of a tensor's name"),
+            _ => None,
+        };
+        if let Some(reason) = bad_name {
+            return at("name", Problem::BadName { name: task.name.clone(), what: "task", reason });
+        }
+        if let Some(first) = tasks[..index].iter().position(|other| other.name == task.name) {
+            return at("name", Problem::DuplicateTask { name: task.name.clone(), first });
+        }
+        if task.label.column.is_empty() {
+            return at("label.column", value("\"\"", "name a column"));
+        }
+        if let Some(positive) = &task.label.positive {
+            if task.kind == TaskKind::Regression {
+                return at("label.positive", pointless("a regression task predicts the column's number"));
+            }
+            if positive.is_broken() {
+                return at("label.positive", value(positive, "a finite number is needed"));
+            }
+        }
+        if let Some(filter) = &task.filter {
+            where_(filter).or_else(|(key, what)| at(key, what))?;
+        }
+        weight(&task.weight).or_else(|(key, what)| at(key, what))?;
+    }
+    Ok(())
+}
+
+fn where_(filter: &Where) -> Result<(), Fault> {
+    if filter.column.is_empty() {
+        return Err(("where.column", value("\"\"", "name a column")));
+    }
+    let given = [filter.equals.is_some(), filter.not_equals.is_some(), filter.any_of.is_some()];
+    if given.iter().filter(|&&is_given| is_given).count() != 1 {
+        return Err(("where", choice("exactly one of `equals`, `not_equals` and `in` is needed beside `column`")));
+    }
+    if filter.any_of.as_ref().is_some_and(Vec::is_empty) {
+        return Err(("where.in", value("[]", "without a value no row would be in the sample space")));
+    }
+    let mut scalars = filter.equals.iter().chain(&filter.not_equals).chain(filter.any_of.iter().flatten());
+    match scalars.find(|scalar| scalar.is_broken()) {
+        Some(scalar) => Err(("where", value(scalar, "a finite number is needed"))),
+        None => Ok(()),
+    }
+}
+
+fn weight(weight: &TaskWeight) -> Result<(), Fault> {
+    let (initial, key) = match weight {
+        TaskWeight::Constant(weight) => (*weight, "weight"),
+        TaskWeight::Changing(ChangingWeight { initial, ratio, .. }) => {
+            if !(ratio.is_finite() && *ratio > 0.0) {
+                return Err(("weight.ratio", value(ratio, "a finite number above 0")));
+            }
+            (*initial, "weight.initial")
+        }
+    };
+    if !(initial.is_finite() && initial >= 0.0) {
+        return Err((key, value(initial, "a finite number from 0")));
+    }
+    Ok(())
+}
+
+pub(super) fn leakage(features: &[Feature], blocks: &[usize], tasks: &[TaskConfig]) -> Result<()> {
+    for (index, task) in tasks.iter().enumerate() {
+        let column = &task.label.column;
+        if let Some((_, &feature)) = features.iter().zip(blocks).find(|(feature, _)| &feature.name == column) {
+            let what = Problem::Leakage { column: column.clone(), feature };
+            return Err(problem(Block::Task(index), "label.column", what));
+        }
+    }
+    Ok(())
+}
+
+impl Feature {
+    /// Name of the embedding table, if there is one.
+    pub(crate) fn table(&self) -> Option<&str> {
+        match &self.read {
+            FeatureKind::Numeric { .. } => None,
+            FeatureKind::Categorical { table, .. } | FeatureKind::Bucketized { table, .. } => Some(table),
+        }
+    }
+
+    /// What keeps two features from sharing a table.
+    fn table_differs(&self, other: &Self) -> Option<&'static str> {
+        match (&self.read, &other.read) {
+            (
+                FeatureKind::Categorical { encoding: a, embedding: width_a, .. },
+                FeatureKind::Categorical { encoding: b, embedding: width_b, .. },
+            ) => {
+                if a != b {
+                    Some("encoding")
+                } else if width_a != width_b {
+                    Some("embedding")
+                } else {
+                    None
+                }
+            }
+            // A bucketized feature shares its table with itself alone.
+            _ if self.name == other.name => None,
+            _ => Some("kind"),
+        }
+    }
+}
+
+impl Scalar {
+    /// Whether it lies below `other`, both being of one kind.
+    fn is_below(&self, other: &Self) -> bool {
+        let below = |cell| other.order(&cell) == Some(std::cmp::Ordering::Less);
+        match self {
+            Self::Bool(value) => below(crate::read::Cell::Bool(*value)),
+            Self::Integer(value) => below(crate::read::Cell::Int(*value)),
+            Self::Float(value) => below(crate::read::Cell::Float(*value)),
+            Self::Text(value) => below(crate::read::Cell::Text(value)),
+        }
+    }
+}

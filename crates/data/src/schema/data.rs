@@ -1,0 +1,269 @@
+//! `[data]`: which files, how they are written, how they are split.
+
+use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess};
+use serde::{Deserialize as DeriveDeserialize, Serialize};
+
+use super::scalar::Scalar;
+use super::untagged::{self, Untagged};
+
+/// `[data]`.
+#[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DataConfig {
+    /// Files of the training rows: a path, a list of paths, or a glob (`logs/*.parquet`, taken in sorted order).
+    pub train: Files,
+    /// Validation rows: files, or a part of the training files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid: Option<SplitConfig>,
+    /// Test rows: files, or a part of the training files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<SplitConfig>,
+    /// Format of all files; by default each file's ending tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
+    /// How CSV files are written.
+    #[serde(default)]
+    pub csv: CsvConfig,
+    /// What to do about a row that cannot be read.
+    #[serde(default)]
+    pub on_bad_row: OnBadRow,
+}
+
+/// One path or glob, or several.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)] // for writing alone; `Deserialize` is by hand
+pub enum Files {
+    /// A path or a glob.
+    One(String),
+    /// Paths and globs, in order.
+    Many(Vec<String>),
+}
+
+impl Files {
+    /// The paths and globs, in order.
+    #[must_use]
+    pub fn patterns(&self) -> &[String] {
+        match self {
+            Self::One(pattern) => std::slice::from_ref(pattern),
+            Self::Many(patterns) => patterns,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Files {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl<'de> Untagged<'de> for Files {
+    const EXPECTING: &'static str = "a path, a glob, or a list of them";
+
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        Ok(Self::One(value.to_owned()))
+    }
+
+    fn from_seq<A: SeqAccess<'de>>(seq: A) -> Result<Self, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Self::Many)
+    }
+}
+
+/// Where the validation or test rows come from.
+///
+/// Rows taken from the training files are not trained on. Where both `valid` and `test` claim a row, `test` has it;
+/// a column's value is asked before a fraction.
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
+#[serde(untagged)] // for writing alone; `Deserialize` is by hand
+pub enum SplitConfig {
+    /// Files of their own.
+    Files(Files),
+    /// A part of the training files.
+    Part(PartConfig),
+}
+
+/// A part of the training rows: `{ fraction = 0.1 }`, `{ column = "day", equals = 7 }` or
+/// `{ column = "day", from = 6, to = 8 }` (`from` inclusive, `to` exclusive, either may be left out).
+#[derive(Debug, Clone, Default, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PartConfig {
+    /// Share of the rows, chosen by a hash of the row's position over all training files: the same rows in every run,
+    /// whatever the other keys say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// The column whose value decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Rows with this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub equals: Option<Scalar>,
+    /// Rows with at least this value; numbers compare as numbers, texts (ISO dates, say) as texts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Scalar>,
+    /// Rows below this value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Scalar>,
+}
+
+impl<'de> Deserialize<'de> for SplitConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl<'de> Untagged<'de> for SplitConfig {
+    const EXPECTING: &'static str =
+        "a path, a glob, a list of them, { fraction = .. }, or { column = .., equals = .. | from = .., to = .. }";
+
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        Files::from_text(value).map(Self::Files)
+    }
+
+    fn from_seq<A: SeqAccess<'de>>(seq: A) -> Result<Self, A::Error> {
+        Files::from_seq(seq).map(Self::Files)
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        PartConfig::deserialize(MapAccessDeserializer::new(map)).map(Self::Part)
+    }
+}
+
+/// Format of a data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// CSV, plain or compressed with gzip or zstd (`.csv`, `.tsv`, `.txt`, each also with `.gz` or `.zst`).
+    Csv,
+    /// Parquet (`.parquet`, `.pq`).
+    Parquet,
+    /// Arrow IPC, file or stream (`.arrow`, `.arrows`, `.feather`, `.ipc`).
+    Arrow,
+}
+
+/// `[data.csv]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct CsvConfig {
+    /// Whether the first row names the columns.
+    pub header: bool,
+    /// Names of the columns of a file without header; ranges such as `x[0..512]` are allowed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Between two fields, one ASCII character. Default: a tab in files named `.tsv`, else a comma.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<char>,
+    /// Around fields that hold separators, quotes or line ends; one ASCII character, doubled inside of a field.
+    /// `""` switches quoting off.
+    #[serde(with = "quote")]
+    #[schemars(with = "String", length(max = 1))]
+    pub quote: Option<char>,
+    /// Whether spaces and tabs around a field are not part of it.
+    pub trim: bool,
+    /// Fields that mean "missing". Default: the empty field alone, since `NA` or `null` may well be a category.
+    pub null: Vec<String>,
+}
+
+impl Default for CsvConfig {
+    fn default() -> Self {
+        Self {
+            header: true,
+            columns: Vec::new(),
+            separator: None,
+            quote: Some('"'),
+            trim: false,
+            null: vec![String::new()],
+        }
+    }
+}
+
+mod quote {
+    use serde::de::{Deserialize, Deserializer, Error, Unexpected};
+    use serde::ser::Serializer;
+
+    #[expect(clippy::ref_option, reason = "serde's `with` hands over a reference to the field")]
+    pub(super) fn serialize<S: Serializer>(quote: &Option<char>, serializer: S) -> Result<S::Ok, S::Error> {
+        match quote {
+            Some(quote) => serializer.serialize_char(*quote),
+            None => serializer.serialize_str(""),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<char>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut chars = text.chars();
+        match (chars.next(), chars.next()) {
+            (quote, None) => Ok(quote),
+            _ => Err(D::Error::invalid_value(Unexpected::Str(&text), &"one character, or \"\" for no quoting")),
+        }
+    }
+}
+
+/// What to do about a row that cannot be read: text in a number, an id out of range, too few fields, ...
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadRow {
+    /// Stop with an error that names file, row, column, value and reason.
+    #[default]
+    Stop,
+    /// Leave the row out everywhere and count it.
+    Skip,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<DataConfig, String> {
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn files_are_a_path_or_a_list() {
+        let data = parse("train = 'a.csv'\nvalid = ['b.csv', 'c/*.csv']").unwrap();
+        assert_eq!(data.train.patterns(), ["a.csv"]);
+        let Some(SplitConfig::Files(valid)) = data.valid else { panic!("{:?}", data.valid) };
+        assert_eq!(valid.patterns(), ["b.csv", "c/*.csv"]);
+        assert_eq!(data.csv, CsvConfig::default());
+    }
+
+    #[test]
+    fn parts_are_tables() {
+        let data = parse(
+            "train = 'a.csv'\nvalid = { fraction = 0.1 }\ntest = { column = 'day', from = '2024-01-05', to = 7 }",
+        )
+        .unwrap();
+        assert_eq!(data.valid, Some(SplitConfig::Part(PartConfig { fraction: Some(0.1), ..Default::default() })));
+        assert_eq!(
+            data.test,
+            Some(SplitConfig::Part(PartConfig {
+                column: Some("day".into()),
+                from: Some(Scalar::Text("2024-01-05".into())),
+                to: Some(Scalar::Integer(7)),
+                ..Default::default()
+            }))
+        );
+    }
+
+    #[test]
+    fn errors_point_at_the_key() {
+        let error = parse("train = 'a.csv'\nvalid = { fractoin = 0.1 }").unwrap_err();
+        assert!(error.contains("line 2") && error.contains("unknown field `fractoin`"), "{error}");
+        let error = parse("train = 3").unwrap_err();
+        assert!(error.contains("expected a path, a glob, or a list of them"), "{error}");
+        let error = parse("train = 'a'\n[csv]\nquote = '--'").unwrap_err();
+        assert!(error.contains("line 3") && error.contains("no quoting"), "{error}");
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let data = parse(
+            "train = ['a.csv']\nvalid = { column = 'd', equals = true }\non_bad_row = 'skip'\nformat = 'csv'\n\
+             [csv]\nquote = ''\nseparator = ';'\nheader = false\ncolumns = ['x[0..3]']\nnull = ['?']",
+        )
+        .unwrap();
+        let json = serde_json::to_string(&data).unwrap();
+        assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), data);
+    }
+}

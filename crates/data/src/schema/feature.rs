@@ -1,0 +1,284 @@
+//! `[[feature]]`: what a model reads, and how a column becomes numbers or table rows.
+
+use schemars::JsonSchema;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess};
+use serde::{Deserialize as DeriveDeserialize, Serialize, Serializer};
+
+use super::untagged::{self, Untagged};
+use crate::layout::Pooling;
+
+/// One `[[feature]]` block: one or several columns that are encoded alike, each a feature of its own that is named
+/// after its column.
+///
+/// Which keys a block takes depends on its kind; a key that its kind does not know is an error.
+///
+/// | kind | keys |
+/// | --- | --- |
+/// | `numeric` | `transform`, `missing` |
+/// | `categorical` | `encoding`, `embedding`, `table`, `multiple`, `separator`, `pooling` |
+/// | `bucketized` | `boundaries` or `buckets`, `embedding` |
+#[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureBlock {
+    /// Columns; a range such as `x[0..512]` stands for `x0` to `x511`.
+    pub columns: Vec<String>,
+    /// How the columns are read.
+    pub kind: FeatureKindConfig,
+    /// Numeric: steps applied in the order written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transform: Vec<Transform>,
+    /// Numeric: what stands for a missing value. Default: `"error"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<Missing>,
+    /// Categorical: how a value becomes a table row. Default: `"vocabulary"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
+    /// Categorical and bucketized: width of the embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<usize>,
+    /// Categorical: name of the embedding table. Features that name one table share its rows (and its vocabulary,
+    /// fitted over all of their columns). Default: a table of its own, named after the feature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// Categorical: whether a row may hold several values: a list column, or a text with separators.
+    #[serde(default)]
+    pub multiple: bool,
+    /// Multiple: what separates the values in a text. Default: `"|"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
+    /// Multiple: how the values' embeddings become one. Default: `"mean"`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooling: Option<Pooling>,
+    /// Bucketized: ascending boundaries; a value lies in the bucket after the last boundary that is not above it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boundaries: Option<Vec<f64>>,
+    /// Bucketized: number of buckets that hold equally many training rows each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub buckets: Option<usize>,
+}
+
+/// How the columns of a block are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FeatureKindConfig {
+    /// One number.
+    Numeric,
+    /// A category, embedded.
+    Categorical,
+    /// A number whose bucket is embedded.
+    Bucketized,
+}
+
+/// A step on the way from a column's number to the model's. v is the value so far.
+///
+/// The statistics of `standardize` and `min_max` are those of the training rows' values as transformed so far, missing
+/// values left out, in f64.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Transform {
+    /// ln(1 + v); a row with v <= -1 is bad. Stands before `standardize` and `min_max`, or after a `clip` from above -1.
+    Log1p,
+    /// (v - mean) / std with the population's standard deviation; 0 where all training values are equal.
+    Standardize,
+    /// (v - min) / (max - min); 0 where all training values are equal. Unseen values may lie outside of [0, 1].
+    MinMax,
+    /// max(lo, min(hi, v)).
+    Clip([f64; 2]),
+}
+
+/// What stands for a missing number. It replaces the column's value, before any transform.
+#[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema)]
+#[schemars(rename_all = "snake_case")]
+pub enum Missing {
+    /// A missing value makes the row a bad one.
+    #[default]
+    Error,
+    /// The mean of the training rows' values.
+    Mean,
+    /// 0.
+    Zero,
+    /// This number.
+    #[schemars(untagged)]
+    Value(f64),
+}
+
+impl Serialize for Missing {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Error => serializer.serialize_str("error"),
+            Self::Mean => serializer.serialize_str("mean"),
+            Self::Zero => serializer.serialize_str("zero"),
+            Self::Value(value) => serializer.serialize_f64(*value),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Missing {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl Untagged<'_> for Missing {
+    const EXPECTING: &'static str = "\"mean\", \"zero\", \"error\" or a number";
+
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        match value {
+            "mean" => Ok(Self::Mean),
+            "zero" => Ok(Self::Zero),
+            "error" => Ok(Self::Error),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &Self::EXPECTING)),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a replacement that no f64 holds is beyond any model's precision")]
+    fn from_integer<E: de::Error>(value: i64) -> Result<Self, E> {
+        Ok(Self::Value(value as f64))
+    }
+
+    fn from_float<E: de::Error>(value: f64) -> Result<Self, E> {
+        Ok(Self::Value(value))
+    }
+}
+
+/// How a categorical value becomes a row of its embedding table.
+///
+/// Values are told apart by their text: a whole number's is its decimal digits, whatever the file's type, so that a
+/// column encodes alike from CSV and from Parquet. Whole numbers are exact over all 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// Row 0 for values that training did not see (or dropped) and for missing ones, then the training rows' values:
+    /// most frequent first, ties in the order of their bytes. `"vocabulary"` alone takes the defaults.
+    Vocabulary(VocabularyConfig),
+    /// Row 0 for missing values, row `1 + XXH64(text, seed 0) mod (rows - 1)` for all others.
+    Hash(u64),
+    /// The value is the table's row: a whole number from 0 to below this many. A missing value makes the row a bad one.
+    Ids(u64),
+}
+
+/// `encoding = { vocabulary = { .. } }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct VocabularyConfig {
+    /// Values seen in fewer training rows than this count as unknown.
+    pub min_count: u64,
+    /// Most values that are kept, the unknown's row 0 not counted; the rarest count as unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+}
+
+impl Default for VocabularyConfig {
+    fn default() -> Self {
+        Self { min_count: 1, max_size: None }
+    }
+}
+
+impl Default for Encoding {
+    fn default() -> Self {
+        Self::Vocabulary(VocabularyConfig::default())
+    }
+}
+
+/// The table form of [`Encoding`].
+#[derive(DeriveDeserialize)]
+#[serde(rename_all = "snake_case")]
+enum EncodingTable {
+    Vocabulary(VocabularyConfig),
+    Hash(u64),
+    Ids(u64),
+}
+
+impl<'de> Deserialize<'de> for Encoding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl<'de> Untagged<'de> for Encoding {
+    const EXPECTING: &'static str =
+        "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { hash = rows } or { ids = rows }";
+
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        match value {
+            "vocabulary" => Ok(Self::default()),
+            "hash" | "ids" => Err(E::custom(format!(
+                "\"{value}\" needs the number of table rows: encoding = {{ {value} = 100000 }}"
+            ))),
+            other => Err(E::invalid_value(de::Unexpected::Str(other), &Self::EXPECTING)),
+        }
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        Ok(match EncodingTable::deserialize(MapAccessDeserializer::new(map))? {
+            EncodingTable::Vocabulary(config) => Self::Vocabulary(config),
+            EncodingTable::Hash(rows) => Self::Hash(rows),
+            EncodingTable::Ids(rows) => Self::Ids(rows),
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<FeatureBlock, String> {
+        toml::from_str(text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn every_spelling_of_a_transform() {
+        let block = parse("columns = ['a']\nkind = 'numeric'\ntransform = ['log1p', { clip = [0, 5.5] }, 'min_max']");
+        assert_eq!(block.unwrap().transform, [Transform::Log1p, Transform::Clip([0.0, 5.5]), Transform::MinMax]);
+    }
+
+    #[test]
+    fn every_spelling_of_an_encoding() {
+        for (text, encoding) in [
+            ("'vocabulary'", Encoding::default()),
+            ("{ vocabulary = { min_count = 3 } }", Encoding::Vocabulary(VocabularyConfig { min_count: 3, max_size: None })),
+            ("{ hash = 10 }", Encoding::Hash(10)),
+            ("{ ids = 7 }", Encoding::Ids(7)),
+        ] {
+            let block = parse(&format!("columns = ['a']\nkind = 'categorical'\nencoding = {text}")).unwrap();
+            assert_eq!(block.encoding, Some(encoding));
+            let json = serde_json::to_string(&block).unwrap();
+            assert_eq!(serde_json::from_str::<FeatureBlock>(&json).unwrap(), block, "{json}");
+        }
+    }
+
+    #[test]
+    fn every_spelling_of_missing() {
+        for (text, missing) in [
+            ("'mean'", Missing::Mean),
+            ("'zero'", Missing::Zero),
+            ("'error'", Missing::Error),
+            ("-1", Missing::Value(-1.0)),
+            ("0.5", Missing::Value(0.5)),
+        ] {
+            let block = parse(&format!("columns = ['a']\nkind = 'numeric'\nmissing = {text}")).unwrap();
+            assert_eq!(block.missing, Some(missing));
+        }
+    }
+
+    #[test]
+    fn wrong_spellings_say_what_is_expected() {
+        for (line, says) in [
+            ("encoding = 'hash'", "needs the number of table rows: encoding = { hash = 100000 }"),
+            ("encoding = 'onehot'", "expected \"vocabulary\", { vocabulary"),
+            ("encoding = { hashed = 3 }", "unknown variant `hashed`"),
+            ("encoding = { hash = -3 }", "invalid value: integer `-3`, expected u64"),
+            ("encoding = { vocabulary = { mincount = 3 } }", "unknown field `mincount`"),
+            ("missing = 'median'", "expected \"mean\", \"zero\", \"error\" or a number"),
+            ("transform = ['log']", "unknown variant `log`"),
+            ("transform = [{ clip = 3 }]", "invalid type: integer `3`"),
+            ("embeding = 8", "unknown field `embeding`"),
+            ("kind = 'number'", "duplicate key"),
+        ] {
+            let error = parse(&format!("columns = ['a']\nkind = 'numeric'\n{line}")).unwrap_err();
+            assert!(error.contains(says) && error.contains("line 3"), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The description of a log: which columns are read ([`FeatureBlock`]), what is predicted ([`TaskConfig`]), where the
+//! rows are ([`DataConfig`]); and [`Schema`], what of it is left once ranges are expanded and everything is checked.
+//!
+//! Nothing here opens a file.
+
+mod check;
+mod columns;
+mod data;
+mod feature;
+mod problem;
+mod scalar;
+mod task;
+mod untagged;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use columns::MAX_RANGE;
+pub use data::{CsvConfig, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig};
+pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use problem::{Block, Place, Problem};
+pub use scalar::Scalar;
+pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};
+
+use crate::error::{Error, Result};
+use crate::layout::Pooling;
+
+/// A checked description of rows: how files are written, every feature, every task. It is saved with the model and is
+/// all that is needed, beside what an encoder has fitted, to read rows again.
+///
+/// Made by [`Schema::resolve`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Schema {
+    /// How CSV files are written; column ranges are expanded.
+    pub csv: CsvConfig,
+    /// What to do about a row that cannot be read.
+    pub on_bad_row: OnBadRow,
+    /// The features, in configuration order.
+    pub features: Vec<Feature>,
+    /// The tasks, in configuration order.
+    pub tasks: Vec<TaskConfig>,
+}
+
+/// One feature: one column.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// Its name, which is its column's.
+    pub name: String,
+    /// How it is read.
+    pub read: FeatureKind,
+}
+
+/// How a feature is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FeatureKind {
+    /// One number.
+    Numeric {
+        /// Steps in the order they are applied.
+        transform: Vec<Transform>,
+        /// What stands for a missing value.
+        missing: Missing,
+    },
+    /// A category, embedded.
+    Categorical {
+        /// How a value becomes a table row.
+        encoding: Encoding,
+        /// Width of the embedding.
+        embedding: usize,
+        /// Name of the embedding table.
+        table: String,
+        /// How several values are read; `None` for a single one.
+        multiple: Option<Multiple>,
+    },
+    /// A number whose bucket is embedded. Row 0 of the table stands for a missing value, row 1 for the first bucket.
+    Bucketized {
+        /// The buckets.
+        buckets: Buckets,
+        /// Width of the embedding.
+        embedding: usize,
+        /// Name of the embedding table.
+        table: String,
+    },
+}
+
+/// How several values in one row are read and pooled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Multiple {
+    /// Between two values where the column is a text.
+    pub separator: String,
+    /// How the values' embeddings become one.
+    pub pooling: Pooling,
+}
+
+/// The buckets of a bucketized number.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Buckets {
+    /// Given boundaries.
+    Boundaries(Vec<f64>),
+    /// This many, by quantiles of the training rows.
+    Quantiles(usize),
+}
+
+impl Schema {
+    /// Expands and checks a configuration.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] with block and key, on the first thing that cannot be.
+    pub fn resolve(data: &DataConfig, features: &[FeatureBlock], tasks: &[TaskConfig]) -> Result<Self> {
+        check::data(data)?;
+        let csv = CsvConfig { columns: check::csv_columns(&data.csv)?, ..data.csv.clone() };
+        let (resolved, blocks) = check::expand(features)?;
+        let schema = Self { csv, on_bad_row: data.on_bad_row, features: resolved, tasks: tasks.to_vec() };
+        schema.check(&blocks)?;
+        Ok(schema)
+    }
+
+    /// Checks a schema that comes from elsewhere, such as a saved model. `blocks` tells the configuration block of
+    /// each feature, for messages.
+    pub(crate) fn check(&self, blocks: &[usize]) -> Result<()> {
+        check::csv(&self.csv)?;
+        check::features(&self.features, blocks)?;
+        check::tasks(&self.tasks)?;
+        check::leakage(&self.features, blocks, &self.tasks)
+    }
+
+    /// What model, engine and metrics need to know of the tasks, in configuration order.
+    #[must_use]
+    pub fn task_specs(&self) -> Vec<TaskSpec> {
+        self.tasks.iter().map(TaskConfig::spec).collect()
+    }
+}
+
+fn problem(block: Block, key: &str, problem: Problem) -> Error {
+    let place = if key.is_empty() { Place::block(block) } else { Place::new(block, key) };
+    Error::Schema { place, problem }
+}

@@ -1,0 +1,104 @@
+//! [`EncodedStream`]: rows of any number of files, encoded a chunk at a time, for evaluation and prediction.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use crate::dataset::Skipped;
+use crate::encode::{Encoded, Encoder, Plan};
+use crate::error::Result;
+use crate::read::{ReadAhead, Source};
+use crate::schema::{Format, OnBadRow};
+use crate::split::SplitRules;
+
+/// What to read, and how.
+#[derive(Debug, Clone)]
+pub struct StreamOptions {
+    /// The files, in order.
+    pub paths: Vec<PathBuf>,
+    /// Format of all of them; `None` goes by each one's ending.
+    pub format: Option<Format>,
+    /// Whether labels are read (evaluation), or need not even be there (prediction).
+    pub with_labels: bool,
+    /// Further columns to hand out beside the encoded rows, as they are.
+    pub extras: Vec<String>,
+    /// What to do about a bad row.
+    pub on_bad_row: OnBadRow,
+}
+
+impl StreamOptions {
+    /// Rows of these files without labels, bad rows as the encoder's schema says.
+    #[must_use]
+    pub fn new(encoder: &Encoder, paths: Vec<PathBuf>) -> Self {
+        let on_bad_row = encoder.schema().on_bad_row;
+        Self { paths, format: None, with_labels: false, extras: Vec::new(), on_bad_row }
+    }
+}
+
+/// Encoded rows in the order of the files, at most [`crate::read::CHUNK_ROWS`] at a time, in memory that does not grow
+/// with their number. After an error it ends.
+pub struct EncodedStream<'a> {
+    encoder: &'a Encoder,
+    plan: Plan,
+    reader: Option<ReadAhead>,
+    ready: VecDeque<Encoded>,
+    on_bad_row: OnBadRow,
+    skipped: Skipped,
+}
+
+impl<'a> EncodedStream<'a> {
+    /// Starts to read.
+    ///
+    /// # Errors
+    /// If the system gives no thread to read with. What is wrong with a file comes with its first rows.
+    pub fn open(encoder: &'a Encoder, options: &StreamOptions) -> Result<Self> {
+        let schema = encoder.schema();
+        let plan = Plan::new(schema, SplitRules::default(), options.with_labels, &options.extras);
+        let source = Source {
+            paths: options.paths.clone(),
+            format: options.format,
+            csv: schema.csv.clone(),
+            by_configuration: false,
+        };
+        let reader = Some(ReadAhead::start(source.rows(plan.wanted().to_vec()))?);
+        let (on_bad_row, skipped) = (options.on_bad_row, Skipped::default());
+        Ok(Self { encoder, plan, reader, ready: VecDeque::new(), on_bad_row, skipped })
+    }
+
+    /// Bad rows that were left out so far.
+    #[must_use]
+    pub fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    fn next_encoded(&mut self) -> Result<Option<Encoded>> {
+        while self.ready.is_empty() {
+            let Some(chunks) = self.reader.as_mut().map(|r| r.next_group(rayon::current_num_threads())).transpose()?.flatten()
+            else {
+                return Ok(None);
+            };
+            let (encoder, plan) = (self.encoder, &self.plan);
+            let encode = |chunk| Ok(encoder.encode(plan.parse(chunk)?));
+            self.ready.extend(chunks.into_par_iter().map(encode).collect::<Result<Vec<_>>>()?);
+        }
+        let Some(mut encoded) = self.ready.pop_front() else {
+            return Ok(None);
+        };
+        self.skipped.add(std::mem::take(&mut encoded.bad), self.on_bad_row)?;
+        Ok(Some(encoded))
+    }
+}
+
+impl Iterator for EncodedStream<'_> {
+    type Item = Result<Encoded>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let next = self.next_encoded();
+        if next.is_err() {
+            self.reader = None;
+            self.ready.clear();
+        }
+        next.transpose()
+    }
+}
