@@ -301,7 +301,7 @@ pub enum Reason {
         quoted: bool,
     },
     /// Text that is not UTF-8.
-    #[error("not valid UTF-8; convert the file, for example with `iconv -t UTF-8`")]
+    #[error("is not valid UTF-8; convert the file, for example with `iconv -t UTF-8`")]
     Encoding,
     /// A text where a number is needed.
     #[error("is not a number{}", hint_text(.hint))]
@@ -409,8 +409,8 @@ mod tests {
             reason: Reason::NotANumber { hint: None },
         };
         assert_eq!(bad.to_string(), "log.csv, line 17 (row 16), column \"age\": \"abc\\n\" is not a number");
-        bad = BadRow { path: None, line: None, value: None, column: None, reason: Reason::Encoding, ..bad };
-        assert!(bad.to_string().starts_with("row 16: not valid UTF-8"));
+        bad = BadRow { path: None, line: None, value: None, column: None, reason: Reason::MissingNumber, ..bad };
+        assert!(bad.to_string().starts_with("row 16: a value is missing"));
     }
 
     #[test]

@@ -1,10 +1,24 @@
 //! The static plan of a model graph and its executor on the CPU.
 //!
-//! Here live embedding tables ([`sparse`]) and optimizers ([`optim`]). Files, structures by name and the training loop
-//! do not.
+//! A graph is compiled once into a [`plan`]: merged products, buffers, the way back. [`exec`] runs it over shards of a
+//! batch with the arithmetic of [`kernels`]; embedding tables ([`sparse`]) stand outside of the dense path, and
+//! [`optim`] updates both. [`Engine`] trains, [`Predictor`] answers. Files, structures by name and the training loop
+//! do not live here.
 
+mod check;
+mod engine;
 mod error;
+mod exec;
+mod gates;
+mod kernels;
 pub mod optim;
+mod parameters;
+mod plan;
+mod predictor;
+mod runner;
 pub mod sparse;
 
+pub use engine::{Engine, EngineOptions, StepStats};
 pub use error::{Error, Result};
+pub use gates::{GateStatistics, GateUse};
+pub use predictor::{Predictions, Predictor};

@@ -9,7 +9,6 @@ pub mod artifact;
 mod error;
 pub mod graph;
 pub mod init;
-mod nearest;
 pub mod objective;
 mod weights;
 

@@ -8,38 +8,45 @@ use std::slice;
 
 /// A cache line on every processor that matters here; also the width of an AVX-512 register.
 const ALIGN: usize = 64;
+/// Elements to spare, so that one of the first falls on a cache line.
+const SLACK: usize = ALIGN / size_of::<f32>();
 
 /// A slice of f32 on the heap. Fresh pages come zeroed from the system, so a large one costs nothing until written.
 pub(super) struct Storage {
-    start: NonNull<f32>,
+    /// What the allocator gave: `len + SLACK` elements.
+    block: NonNull<f32>,
+    /// First element at a multiple of [`ALIGN`].
+    offset: usize,
     len: usize,
 }
 
 impl Storage {
     /// `len` zeros, or `None` where there is no memory for them.
     pub(super) fn zeroed(len: usize) -> Option<Self> {
-        if len == 0 {
-            return Some(Self { start: NonNull::dangling(), len });
-        }
+        // The allocator writes zeros itself, on this thread, where a layout asks for more than its usual alignment:
+        // hence the slack.
         let layout = Self::layout(len)?;
         // SAFETY: `layout` has a size above 0.
-        let start = unsafe { alloc_zeroed(layout) };
-        NonNull::new(start.cast()).map(|start| Self { start, len })
+        let block = NonNull::new(unsafe { alloc_zeroed(layout) })?.cast::<f32>();
+        let offset = block.as_ptr().align_offset(ALIGN).min(SLACK);
+        Some(Self { block, offset, len })
     }
 
     fn layout(len: usize) -> Option<Layout> {
-        Layout::array::<f32>(len).ok()?.align_to(ALIGN).ok()
+        Layout::array::<f32>(len.checked_add(SLACK)?).ok()
+    }
+
+    fn start(&self) -> *mut f32 {
+        // SAFETY: `offset <= SLACK`, so that `offset + len` elements lie inside of the block.
+        unsafe { self.block.as_ptr().add(self.offset) }
     }
 }
 
 impl Drop for Storage {
     fn drop(&mut self) {
-        if self.len == 0 {
-            return;
-        }
         if let Some(layout) = Self::layout(self.len) {
             // SAFETY: allocated in `zeroed` with the layout of the same `len`.
-            unsafe { dealloc(self.start.as_ptr().cast(), layout) };
+            unsafe { dealloc(self.block.as_ptr().cast(), layout) };
         }
     }
 }
@@ -48,15 +55,15 @@ impl Deref for Storage {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        // SAFETY: `start` is aligned and owns `len` initialised elements (all-zero bytes are the f32 zero).
-        unsafe { slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        // SAFETY: `len` elements from `start` are owned and initialised (all-zero bytes are the f32 zero).
+        unsafe { slice::from_raw_parts(self.start(), self.len) }
     }
 }
 
 impl DerefMut for Storage {
     fn deref_mut(&mut self) -> &mut [f32] {
         // SAFETY: as in `deref`; `&mut self` makes the access unique.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+        unsafe { slice::from_raw_parts_mut(self.start(), self.len) }
     }
 }
 
@@ -81,7 +88,7 @@ mod tests {
     fn starts_at_a_cache_line_and_reads_zero() {
         for len in [0, 1, 1000] {
             let mut storage = Storage::zeroed(len).unwrap();
-            assert!(len == 0 || storage.as_ptr().addr().is_multiple_of(ALIGN));
+            assert!(storage.as_ptr().addr().is_multiple_of(ALIGN));
             assert_eq!(*storage, vec![0.0; len]);
             storage.fill(1.0);
             assert_eq!(*storage, vec![1.0; len]);

@@ -7,13 +7,17 @@ use pleiad_model::init::{BLOCK, Init};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::TouchedRows;
 use super::storage::Storage;
+use super::{TouchedRows, vector};
 use crate::optim::{MAX_SLOTS, StepRule};
 use crate::{Error, Result};
 
 /// Touched rows per unit of parallel work: enough to outweigh handing it over, few enough to spread a batch.
 const ROWS_PER_TASK: usize = 512;
+
+/// How many rows ahead of the one in work memory is asked for. A row of a large table is a cache miss per line, and
+/// arithmetic alone leaves too few of them in flight: asking ahead halves the time of an update.
+const AHEAD: usize = 12;
 
 /// An embedding table `[rows, dim]`.
 ///
@@ -195,7 +199,10 @@ impl Table {
             Arch::new().dispatch(
                 #[inline(always)]
                 || {
-                    for (&row, grad) in rows.iter().zip(grads.chunks_exact(dim)) {
+                    for (i, (&row, grad)) in rows.iter().zip(grads.chunks_exact(dim)).enumerate() {
+                        if let Some(&soon) = rows.get(i + AHEAD) {
+                            vector::prefetch(base.0.wrapping_add(soon * stride), stride);
+                        }
                         // SAFETY: `TouchedRows` holds distinct rows, all below `table_rows()`, which equals
                         // `self.rows`: the slice lies inside of `values` and no other one made here overlaps it,
                         // on this thread or another. `&mut self` keeps everyone else out.

@@ -34,6 +34,8 @@ pub struct TouchedRows {
     rows: Vec<usize>,
     /// `[rows, dim]`.
     grads: Vec<f32>,
+    /// Per id of the batch, its row's position in `rows`.
+    at: Vec<u32>,
     /// Where a row stands in `rows`, or [`VACANT`]: by row in a small table, else by hash.
     places: Vec<u32>,
 }
@@ -61,65 +63,70 @@ impl TouchedRows {
         assert!(positions < VACANT as usize, "{positions} ids in one batch");
         self.table_rows = table_rows;
         self.dim = dim;
-        self.rows.clear();
-        self.grads.clear();
         self.places.clear();
-        // Clearing must cost no more than the batch does: a place per row only where the table is no larger than that.
-        if table_rows <= 4 * positions {
-            self.places.resize(table_rows, VACANT);
-            self.collect(uses, Direct);
-        } else {
-            let bits = (2 * positions).next_power_of_two().trailing_zeros().max(1);
-            self.places.resize(1 << bits, VACANT);
-            self.collect(uses, Hashed { shift: 64 - bits });
-        }
-    }
-
-    fn collect(&mut self, uses: &[Use<'_>], index: impl Index) {
         Arch::new().dispatch(
             #[inline(always)]
             || {
-                for u in uses {
-                    match u.ids {
-                        Ids::Single(ids) => {
-                            for (i, &id) in ids.iter().enumerate() {
-                                self.add(index, id, 1.0, &u.grad[i * u.ld + u.col..][..self.dim]);
-                            }
-                        }
-                        Ids::Multiple { offsets, rows } => {
-                            for (i, range) in offsets.windows(2).enumerate() {
-                                let ids = &rows[range[0]..range[1]];
-                                if ids.is_empty() {
-                                    continue;
-                                }
-                                let mean = u.pooling == Some(Pooling::Mean);
-                                let share = if mean { 1.0 / ids.len() as f32 } else { 1.0 };
-                                let grad = &u.grad[i * u.ld + u.col..][..self.dim];
-                                for &id in ids {
-                                    self.add(index, id, share, grad);
-                                }
-                            }
-                        }
-                    }
+                // Clearing must cost no more than the batch: a place per row only if the table is no larger than that.
+                if table_rows <= 4 * positions {
+                    self.places.resize(table_rows, VACANT);
+                    self.find(uses, Direct);
+                } else {
+                    let bits = (4 * positions).next_power_of_two().trailing_zeros().max(1);
+                    self.places.resize(1 << bits, VACANT);
+                    self.find(uses, Hashed { shift: 64 - bits });
                 }
+                self.sum(uses);
             },
         );
     }
 
+    /// Fills `rows` with the distinct rows and `at` with the position of each id among them.
     #[inline(always)]
-    fn add(&mut self, index: impl Index, id: u64, share: f32, grad: &[f32]) {
-        let row = id as usize;
-        assert!(row < self.table_rows, "row {id} of a table of {}", self.table_rows);
-        let place = index.place(&mut self.places, &self.rows, row);
-        if *place == VACANT {
-            *place = self.rows.len() as u32;
-            self.rows.push(row);
-            let start = self.grads.len();
-            self.grads.resize(start + self.dim, 0.0);
-            vector::copy_scaled(&mut self.grads[start..], share, grad);
-        } else {
-            let start = *place as usize * self.dim;
-            vector::add_scaled(&mut self.grads[start..][..self.dim], share, grad);
+    fn find(&mut self, uses: &[Use<'_>], index: impl Index) {
+        self.rows.clear();
+        self.at.clear();
+        for &id in uses.iter().flat_map(|u| u.ids.table_rows()) {
+            let row = id as usize;
+            assert!(row < self.table_rows, "row {id} of a table of {}", self.table_rows);
+            let place = index.place(&mut self.places, &self.rows, row);
+            if *place == VACANT {
+                *place = self.rows.len() as u32;
+                self.rows.push(row);
+            }
+            self.at.push(*place);
+        }
+    }
+
+    /// Sums the gradient of every id into that of its row.
+    #[inline(always)]
+    fn sum(&mut self, uses: &[Use<'_>]) {
+        let dim = self.dim;
+        self.grads.clear();
+        self.grads.resize(self.rows.len() * dim, 0.0);
+        let mut at = self.at.as_slice();
+        for u in uses {
+            let (own, rest) = at.split_at(u.ids.table_rows().len());
+            at = rest;
+            match u.ids {
+                Ids::Single(_) => {
+                    for (i, &at) in own.iter().enumerate() {
+                        let grad = &u.grad[i * u.ld + u.col..][..dim];
+                        vector::add(&mut self.grads[at as usize * dim..][..dim], grad);
+                    }
+                }
+                Ids::Multiple { offsets, .. } => {
+                    for (i, range) in offsets.windows(2).enumerate() {
+                        let own = &own[range[0]..range[1]];
+                        let mean = u.pooling == Some(Pooling::Mean);
+                        let share = if mean { 1.0 / own.len() as f32 } else { 1.0 };
+                        for &at in own {
+                            let grad = &u.grad[i * u.ld + u.col..][..dim];
+                            vector::add_scaled(&mut self.grads[at as usize * dim..][..dim], share, grad);
+                        }
+                    }
+                }
+            }
         }
     }
 
@@ -171,7 +178,7 @@ impl Index for Direct {
     }
 }
 
-/// Open addressing in a power of two of places, at least half of them vacant.
+/// Open addressing in a power of two of places, at least three quarters of them vacant.
 #[derive(Clone, Copy)]
 struct Hashed {
     shift: u32,

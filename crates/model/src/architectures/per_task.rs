@@ -46,7 +46,7 @@ impl<T> PerTask<T> {
         let known = || tasks.iter().map(|t| t.name.as_str()).chain(others.iter().copied()).chain([DEFAULT]);
         for name in values.keys() {
             if !known().any(|k| k == name) {
-                let message = match crate::nearest::nearest(name, known()) {
+                let message = match pleiad_data::nearest(name, known()) {
                     Some(near) => format!("names the unknown task {name:?}; did you mean {near:?}?"),
                     None => format!(
                         "names the unknown task {name:?}; there are: {}",

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 
-use pleiad_data::{InputLayout, TaskSpec};
+use pleiad_data::{InputLayout, TaskSpec, nearest};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -11,7 +11,6 @@ use serde_json::{Map, Value};
 use super::{Architecture, Cgc, HardSharing, Mmoe, Ple, SingleTask};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder};
-use crate::nearest::nearest;
 
 /// Every structure, in the order in which they are listed to users.
 pub const REGISTRY: &[Structure] = &[

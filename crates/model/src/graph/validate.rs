@@ -44,8 +44,11 @@ impl Graph {
         if self.outputs.is_empty() {
             return Err(Error::NoTasks);
         }
-        let mut tasks = HashSet::new();
+        let (mut tasks, mut nodes) = (HashSet::new(), HashSet::new());
         for output in &self.outputs {
+            if !nodes.insert(output.node) {
+                return part(format!("task {:?} shares its prediction node with another task", output.task));
+            }
             if self.nodes.get(output.node.0).is_none_or(|n| n.width != 1) {
                 return part(format!("the prediction of task {:?} is not a node of width 1", output.task));
             }

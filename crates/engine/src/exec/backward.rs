@@ -1,0 +1,122 @@
+//! Backward steps.
+
+use super::forward::matrix;
+use super::{Shard, Shared, copy};
+use crate::kernels::dropout::Mask;
+use crate::kernels::product::{Matrix, product};
+use crate::kernels::{Columns, activation, bias, mixture};
+use crate::plan::{BackStep, Step, View, Write};
+
+/// Runs the plan backward over the shard. Gradients of dense parameters are written to `gradient` (the plan's layout),
+/// or added to it where the lane has had a shard before.
+pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut [f32], accumulate: bool) {
+    let plan = shared.plan;
+    let (values, gradients, rows) = (&plan.values, &plan.gradients, shard.rows.len());
+    for back in &plan.backward {
+        for &view in &back.clear {
+            shard.write(gradients, view, |_, memory| view.at.rows_mut(memory, rows).for_each(|row| row.fill(0.0)));
+        }
+        match &plan.steps[back.step] {
+            Step::Numeric { .. } | Step::Lookup { .. } => {}
+            Step::Copy { y, .. } => {
+                if let Some((x, accumulate)) = contribution(back, 0) {
+                    copy(shard, gradients, *y, x, accumulate);
+                }
+            }
+            Step::Product { x, y, weight, bias: biases, segments } => {
+                shard.write(gradients, *y, |shard, d| {
+                    let (out, out_at) = shard.read(values, *y);
+                    for segment in segments {
+                        let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
+                        let out_at = Columns { col: at.col, width: at.width, ..out_at };
+                        let bias_gradient = match segment.cols.end <= biases.len {
+                            true => &mut gradient[biases.offset..][segment.cols.clone()],
+                            false => &mut [],
+                        };
+                        if !accumulate {
+                            bias_gradient.fill(0.0);
+                        }
+                        bias::backward(out, out_at, d, at, rows, segment.activation, bias_gradient);
+                    }
+                });
+                let d = matrix(shard.read(gradients, *y), rows);
+                let input = matrix(shard.read(values, *x), rows);
+                let w_gradient = Matrix::new(&mut gradient[weight.range()], weight.rows, weight.cols, weight.ld);
+                product(w_gradient, d.transposed(), input, accumulate);
+                if let Some((x_part, accumulate)) = contribution(back, 0) {
+                    let skipped = x_part.at.col - x.at.col;
+                    let weights = &shared.params[weight.range()][skipped..];
+                    let w = Matrix::new(weights, weight.rows, x_part.at.width, weight.ld);
+                    shard.write(gradients, x_part, |shard, memory| {
+                        let d = matrix(shard.read(gradients, *y), rows);
+                        let out = Matrix::new(&mut memory[x_part.at.col..], rows, x_part.at.width, x_part.at.ld);
+                        product(out, d, w, accumulate);
+                    });
+                }
+            }
+            Step::Activate { function, x, y } => {
+                let kept = if function.invertible() { *y } else { *x };
+                shard.write(gradients, *y, |shard, d| {
+                    let (kept, kept_at) = shard.read(values, kept);
+                    activation::backward(*function, kept, kept_at, d, y.at, rows);
+                });
+                if let Some((x, accumulate)) = contribution(back, 0) {
+                    copy(shard, gradients, *y, x, accumulate);
+                }
+            }
+            Step::Dropout { node, rate, y, .. } => {
+                if let Some((x, accumulate)) = contribution(back, 0) {
+                    let mask = Mask::new(shared.seed, shared.step, *node, *rate);
+                    let first = shard.rows.start;
+                    shard.write(gradients, x, |shard, memory| {
+                        let (d, d_at) = shard.read(gradients, *y);
+                        mask.apply(memory, x.at, d, d_at, first, rows, accumulate);
+                    });
+                }
+            }
+            Step::GateMix { gate, experts, y } => {
+                mix(shard, shared, back, *gate, experts, *y);
+                if let Some((d_gate, _)) = contribution(back, 0) {
+                    shard.write(gradients, d_gate, |shard, d| {
+                        let (g, g_at) = shard.read(values, *gate);
+                        mixture::gate_backward(g, g_at, d, d_gate.at, rows);
+                    });
+                }
+            }
+            Step::Softmax { y, .. } => {
+                shard.write(gradients, *y, |shard, d| {
+                    let (g, g_at) = shard.read(values, *y);
+                    mixture::gate_backward(g, g_at, d, y.at, rows);
+                });
+                if let Some((x, accumulate)) = contribution(back, 0) {
+                    copy(shard, gradients, *y, x, accumulate);
+                }
+            }
+            Step::Mix { gate, experts, y } => mix(shard, shared, back, *gate, experts, *y),
+        }
+    }
+}
+
+/// Where the step's input `i` wants its gradient, and whether it is added; `None` if nobody does.
+fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
+    let (view, write) = back.writes[i];
+    (write != Write::Skip).then_some((view, write == Write::Accumulate))
+}
+
+fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, experts: &[View], y: View) {
+    let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
+    for (e, &expert) in experts.iter().enumerate() {
+        if let Some((d_gate, accumulate)) = contribution(back, 0) {
+            shard.write(gradients, d_gate, |shard, memory| {
+                let (d, x) = (shard.read(gradients, y), shard.read(values, expert));
+                mixture::weight_gradient(memory, d_gate.at, e, d, x, rows, accumulate);
+            });
+        }
+        if let Some((d_x, accumulate)) = contribution(back, e + 1) {
+            shard.write(gradients, d_x, |shard, memory| {
+                let (d, g) = (shard.read(gradients, y), shard.read(values, gate));
+                mixture::expert_gradient(memory, d_x.at, e, d, g, rows, accumulate);
+            });
+        }
+    }
+}

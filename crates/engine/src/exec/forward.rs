@@ -1,0 +1,83 @@
+//! Forward steps.
+
+use super::{Shard, Shared, copy};
+use crate::kernels::dropout::Mask;
+use crate::kernels::product::{Matrix, product};
+use crate::kernels::{Columns, activation, bias, mixture};
+use crate::plan::{Step, View};
+
+/// Runs every step of the plan over the shard.
+pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
+    let values = &shared.plan.values;
+    let rows = shard.rows.len();
+    for step in &shared.plan.steps {
+        match step {
+            Step::Numeric { first, y } => {
+                let width = shared.batch.numeric_width();
+                let numeric = &shared.batch.numeric[shard.rows.start * width..];
+                let x_at = Columns { ld: width, col: *first, width: y.at.width };
+                shard.write(values, *y, |_, memory| {
+                    y.at.rows_mut(memory, rows).zip(x_at.rows(numeric, rows)).for_each(|(y, x)| y.copy_from_slice(x));
+                });
+            }
+            Step::Lookup { table, slot, pooling, y } => {
+                let ids = &shared.batch.categorical[*slot];
+                let range = shard.rows.clone();
+                shard.write(values, *y, |_, memory| {
+                    shared.tables[*table].lookup(ids, range, *pooling, memory, y.at.ld, y.at.col);
+                });
+            }
+            Step::Copy { x, y } => copy(shard, values, *x, *y, false),
+            Step::Product { x, y, weight, bias: biases, segments } => {
+                let weights = &shared.params[weight.range()];
+                let biases = &shared.params[biases.range()];
+                shard.write(values, *y, |shard, memory| {
+                    let x = matrix(shard.read(values, *x), rows);
+                    let w = Matrix::new(weights, weight.rows, weight.cols, weight.ld);
+                    let out = Matrix::new(&mut memory[y.at.col..], rows, y.at.width, y.at.ld);
+                    product(out, x, w.transposed(), false);
+                    for segment in segments {
+                        let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
+                        let part = biases.get(segment.cols.clone()).unwrap_or_default();
+                        bias::forward(memory, at, rows, part, segment.activation);
+                    }
+                });
+            }
+            Step::Activate { function, x, y } => {
+                copy(shard, values, *x, *y, false);
+                shard.write(values, *y, |_, memory| activation::forward(*function, memory, y.at, rows));
+            }
+            Step::Dropout { node, rate, x, y } => {
+                let mask = Mask::new(shared.seed, shared.step, *node, *rate);
+                let first = shard.rows.start;
+                shard.write(values, *y, |shard, memory| {
+                    let (data, at) = shard.read(values, *x);
+                    mask.apply(memory, y.at, data, at, first, rows, false);
+                });
+            }
+            Step::GateMix { gate, experts, y } => {
+                shard.write(values, *gate, |_, memory| mixture::gate_forward(memory, gate.at, rows));
+                mix(shard, shared, *gate, experts, *y);
+            }
+            Step::Softmax { x, y } => {
+                copy(shard, values, *x, *y, false);
+                shard.write(values, *y, |_, memory| mixture::gate_forward(memory, y.at, rows));
+            }
+            Step::Mix { gate, experts, y } => mix(shard, shared, *gate, experts, *y),
+        }
+    }
+}
+
+fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, gate: View, experts: &[View], y: View) {
+    let (values, rows) = (&shared.plan.values, shard.rows.len());
+    shard.write(values, y, |shard, memory| {
+        let (g, g_at) = shard.read(values, gate);
+        let experts: Vec<_> = experts.iter().map(|&x| shard.read(values, x)).collect();
+        mixture::forward(memory, y.at, g, g_at, &experts, rows);
+    });
+}
+
+/// The columns of a view as a matrix of `rows` rows.
+pub(super) fn matrix((data, at): (&[f32], Columns), rows: usize) -> Matrix<&[f32]> {
+    Matrix::new(&data[at.col..], rows, at.width, at.ld)
+}

@@ -1,0 +1,108 @@
+//! The executor on the CPU: runs a plan's steps over one shard of a batch.
+//!
+//! A shard has a workspace of its own and shares nothing that it writes, so shards run on any thread in any order;
+//! whoever calls decides which shards there are. Arithmetic is in [`crate::kernels`].
+
+mod backward;
+mod forward;
+mod loss;
+
+use std::ops::Range;
+
+pub(crate) use backward::backward;
+pub(crate) use forward::forward;
+pub(crate) use loss::{TaskScale, seed_gradients};
+use pleiad_data::Batch;
+
+use crate::kernels::Columns;
+use crate::plan::{Buffer, Place, Plan, View};
+use crate::sparse::Table;
+
+/// Everything that shards read.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<'s> {
+    pub(crate) plan: &'s Plan,
+    /// Dense parameters in the plan's layout.
+    pub(crate) params: &'s [f32],
+    pub(crate) tables: &'s [Table],
+    pub(crate) batch: &'s Batch,
+    /// Seed and step of dropout.
+    pub(crate) seed: u64,
+    pub(crate) step: u64,
+}
+
+/// One shard: its rows of the batch, and the memory that it alone writes.
+pub(crate) struct Shard<'m> {
+    pub(crate) rows: Range<usize>,
+    memory: Vec<&'m mut [f32]>,
+    slots: usize,
+}
+
+impl<'m> Shard<'m> {
+    /// A shard over `rows` with a workspace's slots and its rows of the batch-wide gradient arrays.
+    pub(crate) fn new(rows: Range<usize>, slots: &'m mut [Vec<f32>], batch_wide: Vec<&'m mut [f32]>) -> Self {
+        let count = slots.len();
+        let memory = slots.iter_mut().map(Vec::as_mut_slice).chain(batch_wide).collect();
+        Self { rows, memory, slots: count }
+    }
+
+    fn index(&self, place: Place) -> usize {
+        match place {
+            Place::Slot(slot) => slot,
+            Place::Batch(batch) => self.slots + batch,
+            Place::Nowhere => unreachable!("a step touches a buffer that no step touches"),
+        }
+    }
+
+    /// The columns of a view, to be read.
+    fn read(&self, buffers: &[Buffer], view: View) -> (&[f32], Columns) {
+        (&*self.memory[self.index(buffers[view.buffer].place)], view.at)
+    }
+
+    /// Runs `f` on the memory of a view, taken out so that `f` may read every other buffer meanwhile.
+    fn write<R>(&mut self, buffers: &[Buffer], view: View, f: impl FnOnce(&mut Self, &mut [f32]) -> R) -> R {
+        let index = self.index(buffers[view.buffer].place);
+        let memory = std::mem::take(&mut self.memory[index]);
+        let result = f(self, memory);
+        self.memory[index] = memory;
+        result
+    }
+
+    /// The number in a view of one column, per row of the shard.
+    pub(crate) fn column<'a>(&'a self, buffers: &[Buffer], view: View) -> impl Iterator<Item = f32> + use<'a> {
+        let (data, at) = self.read(buffers, view);
+        at.rows(data, self.rows.len()).map(|row| row[0])
+    }
+
+    /// The columns of a view, row by row.
+    pub(crate) fn rows_of<'a>(&'a self, buffers: &[Buffer], view: View) -> impl Iterator<Item = &'a [f32]> + use<'a> {
+        let (data, at) = self.read(buffers, view);
+        at.rows(data, self.rows.len())
+    }
+}
+
+/// `y = x` or `y += x`, where both may lie in one buffer.
+fn copy(shard: &mut Shard<'_>, buffers: &[Buffer], x: View, y: View, accumulate: bool) {
+    let rows = shard.rows.len();
+    let same = x.buffer == y.buffer;
+    shard.write(buffers, y, |shard, memory| {
+        if same {
+            for row in memory.chunks_mut(y.at.ld).take(rows) {
+                for j in 0..x.at.width {
+                    let value = row[x.at.col + j];
+                    let y = &mut row[y.at.col + j];
+                    *y = if accumulate { *y + value } else { value };
+                }
+            }
+        } else {
+            let (data, at) = shard.read(buffers, x);
+            for (y, x) in y.at.rows_mut(memory, rows).zip(at.rows(data, rows)) {
+                if accumulate {
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
+                } else {
+                    y.copy_from_slice(x);
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,103 @@
+//! What surrounds a product: bias and activation in one pass forward, activation mask and bias gradient in one pass
+//! backward.
+
+use pleiad_model::graph::Activation;
+
+use super::{Columns, activation, dispatch};
+
+/// `y = f(y + b)`, in place.
+pub(crate) fn forward(y: &mut [f32], at: Columns, rows: usize, bias: &[f32], f: Activation) {
+    if bias.is_empty() {
+        return activation::forward(f, y, at, rows);
+    }
+    if f == Activation::Relu {
+        return dispatch(
+            #[inline(always)]
+            || {
+                for row in at.rows_mut(y, rows) {
+                    row.iter_mut().zip(bias).for_each(|(y, b)| {
+                        let z = *y + b;
+                        *y = if z < 0.0 { 0.0 } else { z };
+                    });
+                }
+            },
+        );
+    }
+    dispatch(
+        #[inline(always)]
+        || {
+            for row in at.rows_mut(y, rows) {
+                row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
+            }
+        },
+    );
+    activation::forward(f, y, at, rows);
+}
+
+/// `d *= f'(y)`, in place, and `bias_gradient += sum over rows of d`; the latter is empty where there is no bias.
+pub(crate) fn backward(
+    y: &[f32],
+    y_at: Columns,
+    d: &mut [f32],
+    d_at: Columns,
+    rows: usize,
+    f: Activation,
+    bias_gradient: &mut [f32],
+) {
+    if f == Activation::Relu && !bias_gradient.is_empty() {
+        return dispatch(
+            #[inline(always)]
+            || {
+                for (y, d) in y_at.rows(y, rows).zip(d_at.rows_mut(d, rows)) {
+                    for ((y, d), b) in y.iter().zip(d).zip(bias_gradient.iter_mut()) {
+                        let masked = if *y > 0.0 { *d } else { 0.0 };
+                        *d = masked;
+                        *b += masked;
+                    }
+                }
+            },
+        );
+    }
+    activation::backward(f, y, y_at, d, d_at, rows);
+    if !bias_gradient.is_empty() {
+        dispatch(
+            #[inline(always)]
+            || {
+                for d in d_at.rows(d, rows) {
+                    bias_gradient.iter_mut().zip(d).for_each(|(b, d)| *b += d);
+                }
+            },
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fused_passes_equal_their_parts() {
+        let (rows, at) = (3, Columns { ld: 6, col: 1, width: 4 });
+        let y: Vec<f32> = (0..18).map(|i| ((i * 7) % 11) as f32 - 5.0).collect();
+        let bias = [0.5, -0.5, 1.5, 0.0];
+        for f in [Activation::Relu, Activation::Tanh, Activation::Identity] {
+            let mut fused = y.clone();
+            forward(&mut fused, at, rows, &bias, f);
+            let mut parts = y.clone();
+            at.rows_mut(&mut parts, rows).for_each(|row| row.iter_mut().zip(bias).for_each(|(y, b)| *y += b));
+            activation::forward(f, &mut parts, at, rows);
+            assert_eq!(fused, parts, "{f:?}");
+
+            let mut d: Vec<f32> = (0..18).map(|i| i as f32).collect();
+            let mut d_parts = d.clone();
+            let mut gradient = [1.0; 4];
+            backward(&fused, at, &mut d, at, rows, f, &mut gradient);
+            activation::backward(f, &fused, at, &mut d_parts, at, rows);
+            assert_eq!(d, d_parts, "{f:?}");
+            for (j, g) in gradient.iter().enumerate() {
+                let sum = (0..rows).fold(1.0, |sum, i| sum + d[i * 6 + 1 + j]);
+                assert_eq!(*g, sum, "{f:?}");
+            }
+        }
+    }
+}

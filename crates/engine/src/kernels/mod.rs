@@ -1,0 +1,57 @@
+//! The arithmetic of one shard: products and the fused passes around them.
+//!
+//! Kernels know rows, columns and strides; they know neither graph nor plan. Passes are plain loops that the compiler
+//! vectorises; [`dispatch`] runs them with the widest instructions that the processor has. Sums are kept in a fixed
+//! number of partial sums, so every instruction set gives the same bits, but for the products, whose blocking is the
+//! `gemm` crate's.
+
+pub(crate) mod activation;
+pub(crate) mod bias;
+pub(crate) mod dropout;
+pub(crate) mod exp;
+pub(crate) mod mixture;
+pub(crate) mod product;
+pub(crate) mod reduce;
+pub(crate) mod softmax;
+
+use std::sync::OnceLock;
+
+/// Runs `pass` compiled for the widest vector instructions that the processor has.
+///
+/// Whatever `pass` calls must be inlined into it to profit.
+#[inline]
+pub(crate) fn dispatch<R>(pass: impl FnOnce() -> R) -> R {
+    static ARCH: OnceLock<pulp::Arch> = OnceLock::new();
+    ARCH.get_or_init(pulp::Arch::new).dispatch(pass)
+}
+
+/// Columns `col .. col + width` of a row-major matrix with row stride `ld`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Columns {
+    /// Row stride.
+    pub(crate) ld: usize,
+    /// First column.
+    pub(crate) col: usize,
+    /// Number of columns.
+    pub(crate) width: usize,
+}
+
+impl Columns {
+    /// These columns of every row of `matrix`.
+    #[inline(always)]
+    pub(crate) fn rows(self, matrix: &[f32], rows: usize) -> impl Iterator<Item = &[f32]> {
+        matrix.chunks(self.ld).take(rows).map(move |row| &row[self.col..self.col + self.width])
+    }
+
+    /// These columns of every row of `matrix`, to be written.
+    #[inline(always)]
+    pub(crate) fn rows_mut(self, matrix: &mut [f32], rows: usize) -> impl Iterator<Item = &mut [f32]> {
+        matrix.chunks_mut(self.ld).take(rows).map(move |row| &mut row[self.col..self.col + self.width])
+    }
+
+    /// These columns of row `i` of `matrix`.
+    #[inline(always)]
+    pub(crate) fn row(self, matrix: &[f32], i: usize) -> &[f32] {
+        &matrix[i * self.ld + self.col..][..self.width]
+    }
+}

@@ -1,0 +1,112 @@
+//! Which buffers share memory.
+//!
+//! Time runs over forward steps, then backward steps. A buffer lives from the first step that touches it to the last;
+//! a slot serves buffers whose lives do not meet. The widest buffers choose first, and take the smallest slot that is
+//! free during their life and large enough, or grow the largest that is free.
+
+use std::ops::RangeInclusive;
+
+use super::{Place, Plan, Purpose, SHARD_ROWS, Step, View};
+
+/// Gives every buffer its place, and the plan its slots.
+pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
+    let mut lives = Lives { values: vec![None; plan.values.len()], gradients: vec![None; plan.gradients.len()] };
+    let end = plan.steps.len() + plan.backward.len();
+    for (time, step) in plan.steps.iter().enumerate() {
+        for view in views(step) {
+            touch(&mut lives.values[view.buffer], time);
+        }
+    }
+    for output in &plan.outputs {
+        touch(&mut lives.values[output.buffer], plan.steps.len());
+        touch(&mut lives.gradients[output.buffer], plan.steps.len());
+    }
+    for gate in &plan.gates {
+        touch(&mut lives.values[gate.buffer], plan.steps.len());
+    }
+    for (i, back) in plan.backward.iter().enumerate() {
+        let time = plan.steps.len() + i;
+        let step = &plan.steps[back.step];
+        for view in views(step) {
+            touch(&mut lives.values[view.buffer], time);
+        }
+        touch(&mut lives.gradients[output_of(step).buffer], time);
+        for view in back.clear.iter().chain(back.writes.iter().filter(|w| w.1 != super::Write::Skip).map(|w| &w.0)) {
+            touch(&mut lives.gradients[view.buffer], time);
+        }
+    }
+    if purpose == Purpose::Train {
+        // Values are read on the way back by steps that the loops above have seen; what is only read forward may go.
+        debug_assert!(lives.values.iter().flatten().all(|life| *life.end() <= end));
+    }
+
+    let mut buffers: Vec<(usize, RangeInclusive<usize>, &mut Place)> = Vec::new();
+    for (buffer, life) in plan.values.iter_mut().zip(lives.values) {
+        if let Some(life) = life {
+            buffers.push((buffer.ld, life, &mut buffer.place));
+        }
+    }
+    for (buffer, life) in plan.gradients.iter_mut().zip(lives.gradients) {
+        if let (Place::Nowhere, Some(life)) = (buffer.place, life) {
+            buffers.push((buffer.ld, life, &mut buffer.place));
+        }
+    }
+    buffers.sort_by_key(|(ld, life, _)| (std::cmp::Reverse(*ld), *life.start()));
+    let mut slots: Vec<(usize, Vec<RangeInclusive<usize>>)> = Vec::new();
+    for (ld, life, place) in buffers {
+        let free =
+            |lives: &[RangeInclusive<usize>]| lives.iter().all(|l| l.end() < life.start() || l.start() > life.end());
+        // Widest first, so every slot that exists is large enough; the narrowest of the free ones fits best.
+        let found = (0..slots.len()).filter(|&s| free(&slots[s].1)).min_by_key(|&s| slots[s].0);
+        let slot = found.unwrap_or_else(|| {
+            slots.push((ld, Vec::new()));
+            slots.len() - 1
+        });
+        slots[slot].1.push(life);
+        *place = Place::Slot(slot);
+    }
+    plan.slots = slots.into_iter().map(|(ld, _)| ld * SHARD_ROWS).collect();
+}
+
+struct Lives {
+    values: Vec<Option<RangeInclusive<usize>>>,
+    gradients: Vec<Option<RangeInclusive<usize>>>,
+}
+
+fn touch(life: &mut Option<RangeInclusive<usize>>, time: usize) {
+    *life = Some(match life.take() {
+        Some(life) => *life.start().min(&time)..=*life.end().max(&time),
+        None => time..=time,
+    });
+}
+
+fn output_of(step: &Step) -> View {
+    match step {
+        Step::Numeric { y, .. }
+        | Step::Lookup { y, .. }
+        | Step::Copy { y, .. }
+        | Step::Product { y, .. }
+        | Step::Activate { y, .. }
+        | Step::Dropout { y, .. }
+        | Step::GateMix { y, .. }
+        | Step::Softmax { y, .. }
+        | Step::Mix { y, .. } => *y,
+    }
+}
+
+fn views(step: &Step) -> Vec<View> {
+    let mut views = vec![output_of(step)];
+    match step {
+        Step::Numeric { .. } | Step::Lookup { .. } => {}
+        Step::Copy { x, .. }
+        | Step::Product { x, .. }
+        | Step::Activate { x, .. }
+        | Step::Dropout { x, .. }
+        | Step::Softmax { x, .. } => views.push(*x),
+        Step::GateMix { gate, experts, .. } | Step::Mix { gate, experts, .. } => {
+            views.push(*gate);
+            views.extend(experts);
+        }
+    }
+    views
+}

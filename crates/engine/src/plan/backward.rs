@@ -1,0 +1,176 @@
+//! The way back: forward steps in reverse, each told which gradients it is the first to write.
+//!
+//! Several steps may contribute to one gradient, and views may overlap (a concatenation and its parts). What has been
+//! written is therefore kept by column: a contribution to columns that are all new overwrites, one to columns that all
+//! have been written adds, and where it is some of both the new ones are cleared first and it adds.
+
+use std::ops::Range;
+
+use pleiad_model::Graph;
+use pleiad_model::graph::{Node, Op};
+
+use super::compile::needs_gradient;
+use super::{BackStep, Buffer, Place, Plan, Step, TableUse, View, Write};
+
+/// Writes the plan's backward steps, gradient buffers and table uses.
+pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
+    let needs = needs_gradient(graph);
+    let mut wanted: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
+    for (at, view) in views.iter().enumerate() {
+        if let Some(view) = view
+            && needs[at]
+            && graph.nodes[at].op != Op::Concat
+        {
+            wanted[view.buffer].add(view.range());
+        }
+    }
+    let mut written: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
+    for output in &plan.outputs {
+        written[output.buffer].add(output.range());
+    }
+
+    for (at, step) in plan.steps.iter().enumerate().rev() {
+        let mut back = BackStep { step: at, clear: Vec::new(), writes: Vec::new() };
+        let mut contribute = |back: &mut BackStep, x: View| {
+            let Some(hull) = wanted[x.buffer].hull_within(x.range()) else {
+                back.writes.push((x, Write::Skip));
+                return;
+            };
+            // A product need not compute the gradient of numeric columns at the ends of its input.
+            let x = match step {
+                Step::Product { .. } => x.part(hull.start - x.at.col..hull.end - x.at.col),
+                _ => x,
+            };
+            let written = &mut written[x.buffer];
+            let new = written.missing(x.range());
+            let write = if new.is_empty() {
+                Write::Accumulate
+            } else if new == [x.range()] {
+                Write::Overwrite
+            } else {
+                back.clear.extend(new.iter().map(|r| x.part(r.start - x.at.col..r.end - x.at.col)));
+                Write::Accumulate
+            };
+            written.add(x.range());
+            back.writes.push((x, write));
+        };
+        match step {
+            Step::Numeric { .. } | Step::Lookup { .. } => continue,
+            Step::Copy { x, .. }
+            | Step::Product { x, .. }
+            | Step::Activate { x, .. }
+            | Step::Dropout { x, .. }
+            | Step::Softmax { x, .. } => contribute(&mut back, *x),
+            Step::GateMix { gate, experts, .. } | Step::Mix { gate, experts, .. } => {
+                contribute(&mut back, *gate);
+                experts.iter().for_each(|&x| contribute(&mut back, x));
+            }
+        }
+        plan.backward.push(back);
+    }
+    place_gradients(graph, plan, views);
+}
+
+/// Gradient buffers mirror value buffers; those that hold an embedding's gradient span the batch.
+fn place_gradients(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
+    plan.gradients = plan.values.iter().map(|v| Buffer { place: Place::Nowhere, ..v.clone() }).collect();
+    for (at, node) in graph.nodes.iter().enumerate() {
+        let (Op::Embedding { table, slot, pooling }, Some(view)) = (&node.op, views[Node(at).0]) else { continue };
+        let gradient = &mut plan.gradients[view.buffer];
+        let batch = match gradient.place {
+            Place::Batch(batch) => batch,
+            _ => {
+                plan.batch_widths.push(gradient.ld);
+                gradient.place = Place::Batch(plan.batch_widths.len() - 1);
+                plan.batch_widths.len() - 1
+            }
+        };
+        plan.table_uses.push(TableUse { table: table.0, slot: *slot, pooling: *pooling, batch, at: view.at });
+    }
+}
+
+/// A set of columns, as disjoint ranges in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Columns(Vec<Range<usize>>);
+
+impl Columns {
+    fn add(&mut self, range: Range<usize>) {
+        let (mut start, mut end) = (range.start, range.end);
+        self.0.retain(|r| {
+            let apart = r.end < start || r.start > end;
+            if !apart {
+                start = start.min(r.start);
+                end = end.max(r.end);
+            }
+            apart
+        });
+        let at = self.0.partition_point(|r| r.start < start);
+        self.0.insert(at, start..end);
+    }
+
+    /// The parts of `range` that are not in the set.
+    fn missing(&self, range: Range<usize>) -> Vec<Range<usize>> {
+        let mut missing = Vec::new();
+        let mut from = range.start;
+        for r in &self.0 {
+            if r.start >= range.end {
+                break;
+            }
+            if r.start > from {
+                missing.push(from..r.start);
+            }
+            from = from.max(r.end);
+        }
+        if from < range.end {
+            missing.push(from..range.end);
+        }
+        missing
+    }
+
+    /// The smallest range that holds all columns of the set within `range`.
+    fn hull_within(&self, range: Range<usize>) -> Option<Range<usize>> {
+        let within = |r: &Range<usize>| r.start.max(range.start)..r.end.min(range.end);
+        let mut parts = self.0.iter().map(within).filter(|r| !r.is_empty());
+        let first = parts.next()?;
+        Some(first.start..parts.next_back().map_or(first.end, |last| last.end))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(ranges: &[(usize, usize)]) -> Columns {
+        let mut columns = Columns::default();
+        ranges.iter().for_each(|&(start, end)| columns.add(start..end));
+        columns
+    }
+
+    fn ends(ranges: &[Range<usize>]) -> Vec<(usize, usize)> {
+        ranges.iter().map(|r| (r.start, r.end)).collect()
+    }
+
+    #[test]
+    fn ranges_are_joined() {
+        assert_eq!(ends(&set(&[(4, 6), (0, 2), (2, 4)]).0), [(0, 6)]);
+        assert_eq!(ends(&set(&[(4, 6), (0, 2)]).0), [(0, 2), (4, 6)]);
+        assert_eq!(ends(&set(&[(0, 10), (2, 4)]).0), [(0, 10)]);
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let columns = set(&[(2, 4), (6, 8)]);
+        assert_eq!(ends(&columns.missing(0..10)), [(0, 2), (4, 6), (8, 10)]);
+        assert_eq!(ends(&columns.missing(2..4)), []);
+        assert_eq!(ends(&columns.missing(4..6)), [(4, 6)]);
+        assert_eq!(ends(&columns.missing(3..7)), [(4, 6)]);
+    }
+
+    #[test]
+    fn the_hull_stays_within() {
+        let columns = set(&[(2, 4), (6, 8)]);
+        assert_eq!(columns.hull_within(0..10), Some(2..8));
+        assert_eq!(columns.hull_within(3..7), Some(3..7));
+        assert_eq!(columns.hull_within(4..6), None);
+    }
+}

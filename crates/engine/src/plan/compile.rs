@@ -1,0 +1,313 @@
+//! From nodes to steps and views.
+
+use std::collections::HashMap;
+
+use pleiad_model::Graph;
+use pleiad_model::graph::{Node, Op};
+
+use super::fuse::{Group, Readers, groups};
+use super::{Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, allocate, backward, stride};
+use crate::error::{Error, Result};
+use crate::kernels::Columns;
+
+/// What a plan is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Values are kept for the way back; dropout drops.
+    Train,
+    /// Memory is reused as soon as nobody reads it; dropout is the identity.
+    Predict,
+    /// As [`Purpose::Predict`], but the weights of gates are kept to be read.
+    Inspect,
+}
+
+impl Plan {
+    /// Compiles a valid graph.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if the graph does not hold together, [`Error::SharedParameter`] if two layers name one
+    /// parameter.
+    pub(crate) fn compile(graph: &Graph, purpose: Purpose) -> Result<Self> {
+        graph.validate()?;
+        let readers = Readers::of(graph);
+        let mut compiler = Compiler {
+            graph,
+            groups: groups(graph, &readers),
+            readers,
+            plan: Self {
+                steps: Vec::new(),
+                backward: Vec::new(),
+                values: Vec::new(),
+                gradients: Vec::new(),
+                slots: Vec::new(),
+                batch_widths: Vec::new(),
+                table_uses: Vec::new(),
+                outputs: Vec::new(),
+                gates: Vec::new(),
+                params: ParamLayout::new(graph),
+            },
+            views: vec![None; graph.nodes.len()],
+            group_of: HashMap::new(),
+        };
+        compiler.place_concatenations();
+        compiler.place_groups()?;
+        compiler.place_rest();
+        compiler.steps(purpose);
+        let Compiler { mut plan, views, readers, .. } = compiler;
+        let view = |node: Node| views[node.0].ok_or(Error::Unplaced { node: node.0 });
+        plan.outputs = graph.outputs.iter().map(|o| view(o.node)).collect::<Result<_>>()?;
+        if purpose != Purpose::Predict {
+            plan.gates =
+                graph.gates.iter().filter(|g| readers.live[g.node.0]).map(|g| view(g.node)).collect::<Result<_>>()?;
+        }
+        if purpose == Purpose::Train {
+            backward::derive(graph, &mut plan, &views);
+        } else {
+            plan.gradients = vec![Buffer { width: 0, ld: 0, place: Place::Nowhere }; plan.values.len()];
+        }
+        allocate::assign(&mut plan, purpose);
+        Ok(plan)
+    }
+}
+
+struct Compiler<'g> {
+    graph: &'g Graph,
+    readers: Readers,
+    groups: Vec<Group>,
+    plan: Plan,
+    views: Vec<Option<View>>,
+    /// Group and position of a linear node.
+    group_of: HashMap<Node, usize>,
+}
+
+impl Compiler<'_> {
+    fn buffer(&mut self, width: usize) -> View {
+        let ld = stride(width);
+        self.plan.values.push(Buffer { width, ld, place: Place::Nowhere });
+        View { buffer: self.plan.values.len() - 1, at: Columns { ld, col: 0, width } }
+    }
+
+    fn live(&self, at: usize) -> bool {
+        self.readers.live[at]
+    }
+
+    /// The view of a live node; every live node is placed before steps are written.
+    fn view(&self, node: Node) -> View {
+        let nowhere = View { buffer: usize::MAX, at: Columns { ld: 1, col: 0, width: 0 } };
+        debug_assert!(self.views[node.0].is_some(), "node {} has no place", node.0);
+        self.views[node.0].unwrap_or(nowhere)
+    }
+
+    /// Gives each concatenation a buffer and lets its inputs be computed right there, outer concatenations first.
+    /// Linear layers are left out: they belong to the buffer of their group and are copied.
+    fn place_concatenations(&mut self) {
+        for at in (0..self.graph.nodes.len()).rev() {
+            let node = &self.graph.nodes[at];
+            if node.op != Op::Concat || !self.live(at) {
+                continue;
+            }
+            let whole = match self.views[at] {
+                Some(view) => view,
+                None => self.buffer(node.width),
+            };
+            self.views[at] = Some(whole);
+            let mut col = 0;
+            for &input in &node.inputs {
+                let width = self.graph.node(input).width;
+                if self.views[input.0].is_none() && self.writes_anywhere(input) && self.apart(input, whole.buffer) {
+                    self.views[input.0] = Some(whole.part(col..col + width));
+                }
+                col += width;
+            }
+        }
+    }
+
+    /// Whether no step would read and write `buffer` at once if the node were placed there.
+    fn apart(&self, node: Node, buffer: usize) -> bool {
+        let there = |n: &Node| self.views[n.0].is_some_and(|v| v.buffer == buffer);
+        let readers = self.readers.readers[node.0].iter().filter(|r| self.graph.node(**r).op != Op::Concat);
+        !self.graph.node(node).inputs.iter().any(there) && !readers.into_iter().any(there)
+    }
+
+    /// Whether the step of a node can write to any place, rather than to that of a fused product.
+    fn writes_anywhere(&self, node: Node) -> bool {
+        match self.graph.node(node).op {
+            Op::Linear { .. } => false,
+            Op::Activation { .. } => !self.groups.iter().flat_map(|g| &g.members).any(|m| m.activated == Some(node)),
+            Op::Softmax => self.fused_mixture(node).is_none(),
+            _ => true,
+        }
+    }
+
+    /// The mixture that computes this softmax in place: the softmax's only reader, where the softmax is the only
+    /// reader of a linear layer's logits.
+    fn fused_mixture(&self, softmax: Node) -> Option<Node> {
+        let node = self.graph.node(softmax);
+        if node.op != Op::Softmax {
+            return None;
+        }
+        let logits = node.inputs[0];
+        let fits = matches!(self.graph.node(logits).op, Op::Linear { .. })
+            && self.readers.only_reader(logits) == Some(softmax);
+        let reader = self.readers.only_reader(softmax)?;
+        let mixture = self.graph.node(reader);
+        (fits && mixture.op == Op::Mixture && mixture.inputs[0] == softmax && !mixture.inputs[1..].contains(&softmax))
+            .then_some(reader)
+    }
+
+    /// One buffer and one weight matrix per group.
+    fn place_groups(&mut self) -> Result<()> {
+        let mut taken = vec![false; self.graph.params.len()];
+        for g in 0..self.groups.len() {
+            let group = self.groups[g].clone();
+            let width: usize = group.members.iter().map(|m| self.graph.node(m.linear).width).sum();
+            let buffer = self.buffer(width);
+            let block = self.plan.params.matrix(width, self.graph.node(group.input).width);
+            let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
+            let biases = self.plan.params.run(biased);
+            let mut col = 0;
+            for member in &group.members {
+                let node = self.graph.node(member.linear);
+                let Op::Linear { weight, bias } = &node.op else { continue };
+                for param in [Some(*weight), *bias].into_iter().flatten() {
+                    if std::mem::replace(&mut taken[param.0], true) {
+                        return Err(Error::SharedParameter { name: self.graph.param(param).name.clone() });
+                    }
+                }
+                self.plan.params.blocks[weight.0] =
+                    super::Block { offset: block.offset + col * block.ld, rows: node.width, ..block };
+                if let Some(bias) = bias {
+                    let offset = biases.offset + col;
+                    self.plan.params.blocks[bias.0] =
+                        super::Block { offset, rows: 1, cols: node.width, ld: node.width };
+                }
+                let view = buffer.part(col..col + node.width);
+                self.views[member.linear.0] = Some(view);
+                if let Some(activated) = member.activated {
+                    self.views[activated.0] = Some(view);
+                }
+                self.group_of.insert(member.linear, g);
+                col += node.width;
+            }
+        }
+        // Parameters that no prediction depends on keep a place, so that they survive a load and a save.
+        for (param, taken) in taken.into_iter().enumerate().filter(|(_, taken)| !taken) {
+            debug_assert!(!taken);
+            let shape = &self.graph.params[param].shape;
+            let (cols, rows) = (shape.last().copied().unwrap_or(1), shape.iter().rev().skip(1).product());
+            self.plan.params.blocks[param] = self.plan.params.matrix(rows, cols);
+        }
+        Ok(())
+    }
+
+    /// Whatever has no place yet gets its own, but for softmaxes that happen where their logits lie.
+    fn place_rest(&mut self) {
+        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
+            if self.views[at].is_some() {
+                continue;
+            }
+            let node = &self.graph.nodes[at];
+            let view = match self.fused_mixture(Node(at)) {
+                Some(_) => self.view(node.inputs[0]),
+                None => self.buffer(node.width),
+            };
+            self.views[at] = Some(view);
+        }
+    }
+
+    fn steps(&mut self, purpose: Purpose) {
+        let mut done = vec![false; self.groups.len()];
+        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
+            let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
+            let input = |i: usize| self.view(node.inputs[i]);
+            let step = match &node.op {
+                Op::Numeric { first, .. } => Step::Numeric { first: *first, y },
+                Op::Embedding { table, slot, pooling } => {
+                    Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
+                }
+                Op::Concat => {
+                    let mut col = 0;
+                    for &part in &node.inputs {
+                        let (x, width) = (self.view(part), self.graph.node(part).width);
+                        let y = y.part(col..col + width);
+                        if x != y {
+                            self.plan.steps.push(Step::Copy { x, y });
+                        }
+                        col += width;
+                    }
+                    continue;
+                }
+                Op::Linear { .. } => {
+                    let g = self.group_of[&Node(at)];
+                    if std::mem::replace(&mut done[g], true) {
+                        continue;
+                    }
+                    self.product(g)
+                }
+                Op::Activation { .. } if y == input(0) => continue,
+                Op::Activation { function } => Step::Activate { function: *function, x: input(0), y },
+                Op::Dropout { .. } if purpose != Purpose::Train => Step::Copy { x: input(0), y },
+                Op::Dropout { rate } => Step::Dropout { node: at, rate: *rate, x: input(0), y },
+                Op::Softmax if y == input(0) => continue,
+                Op::Softmax => Step::Softmax { x: input(0), y },
+                Op::Mixture => {
+                    let gate = input(0);
+                    let experts = node.inputs[1..].iter().map(|&e| self.view(e)).collect();
+                    if self.fused_mixture(node.inputs[0]) == Some(Node(at)) {
+                        Step::GateMix { gate, experts, y }
+                    } else {
+                        Step::Mix { gate, experts, y }
+                    }
+                }
+            };
+            self.plan.steps.push(step);
+        }
+    }
+
+    fn product(&self, g: usize) -> Step {
+        let group = &self.groups[g];
+        let (first, last) = (&group.members[0], &group.members[group.members.len() - 1]);
+        let (start, end) = (self.view(first.linear), self.view(last.linear));
+        let width = end.at.col + end.at.width;
+        let mut segments: Vec<Segment> = Vec::new();
+        let mut biased = 0;
+        let mut bias_offset = 0;
+        for member in &group.members {
+            let cols = self.view(member.linear).range();
+            if member.has_bias {
+                biased = cols.end;
+            }
+            match segments.last_mut() {
+                Some(s) if s.activation == member.activation => s.cols.end = cols.end,
+                _ => segments.push(Segment { cols, activation: member.activation }),
+            }
+        }
+        let Op::Linear { weight, bias } = &self.graph.node(first.linear).op else {
+            unreachable!("groups hold linear layers")
+        };
+        if let Some(bias) = bias {
+            bias_offset = self.plan.params.blocks[bias.0].offset;
+        }
+        let weight = super::Block { rows: width, ..self.plan.params.blocks[weight.0] };
+        Step::Product {
+            x: self.view(group.input),
+            y: View { at: Columns { width, ..start.at }, ..start },
+            weight,
+            bias: Region { offset: bias_offset, len: biased },
+            segments,
+        }
+    }
+}
+
+/// Whether a gradient of the node leads anywhere: numeric inputs have none.
+pub(super) fn needs_gradient(graph: &Graph) -> Vec<bool> {
+    let mut needs = vec![false; graph.nodes.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        needs[at] = match node.op {
+            Op::Numeric { .. } => false,
+            Op::Embedding { .. } | Op::Linear { .. } => true,
+            _ => node.inputs.iter().any(|i| needs[i.0]),
+        };
+    }
+    needs
+}

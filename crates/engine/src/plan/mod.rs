@@ -1,0 +1,164 @@
+//! The static plan: a graph compiled once into steps over buffers, with its backward pass derived from it.
+//!
+//! A plan is data. It says which products are merged, where every value and gradient lives, in which order steps run
+//! and which of them overwrites or adds to a gradient; executors read it ([`crate::exec`] on the CPU). It knows no
+//! structure by name.
+//!
+//! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
+//! * [`compile`]: nodes become steps and views, in graph order.
+//! * [`backward`]: the same steps in reverse, with the first writer of a gradient told from later ones.
+//! * [`allocate`]: buffers share memory where their lifetimes allow it.
+//! * [`params`]: where each dense parameter lies in the one array of them all.
+
+mod allocate;
+mod backward;
+mod compile;
+mod fuse;
+mod params;
+
+use std::ops::Range;
+
+pub(crate) use compile::Purpose;
+pub(crate) use params::{Block, ParamLayout, Region};
+use pleiad_data::Pooling;
+use pleiad_model::graph::Activation;
+
+use crate::kernels::Columns;
+
+/// Rows that one shard holds. 256 rows of a few thousand activations stay in a core's outer cache, and the usual
+/// batches of 512 to 4096 rows give every core some.
+pub(crate) const SHARD_ROWS: usize = 256;
+
+/// Columns of a buffer: the value or the gradient of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) buffer: usize,
+    pub(crate) at: Columns,
+}
+
+impl View {
+    fn range(&self) -> Range<usize> {
+        self.at.col..self.at.col + self.at.width
+    }
+
+    /// Columns `part` of this view.
+    fn part(&self, part: Range<usize>) -> Self {
+        Self { at: Columns { col: self.at.col + part.start, width: part.len(), ..self.at }, ..*self }
+    }
+}
+
+/// A row-major matrix of one shard's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Buffer {
+    pub(crate) width: usize,
+    /// Row stride, at least the width.
+    pub(crate) ld: usize,
+    /// Memory that it lives in; buffers whose lifetimes do not meet may share it.
+    pub(crate) place: Place,
+}
+
+/// Where a buffer lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Slot of the shard's workspace.
+    Slot(usize),
+    /// The array of that number that holds all rows of the batch: gradients that tables gather after all shards.
+    Batch(usize),
+    /// Nowhere: no step touches it.
+    Nowhere,
+}
+
+/// Output columns of a product that one activation follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Relative to the product's output.
+    pub(crate) cols: Range<usize>,
+    pub(crate) activation: Activation,
+}
+
+/// One step forward.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Step {
+    /// Numeric columns of the batch.
+    Numeric { first: usize, y: View },
+    /// Rows of a table, pooled.
+    Lookup { table: usize, slot: usize, pooling: Option<Pooling>, y: View },
+    /// A value moved to its place in a concatenation.
+    Copy { x: View, y: View },
+    /// `y = f(x W^T + b)` for all linear layers that read x. The first `bias.len` columns have a bias.
+    Product { x: View, y: View, weight: Block, bias: Region, segments: Vec<Segment> },
+    /// `y = f(x)` where f's derivative needs x, or x has other readers.
+    Activate { function: Activation, x: View, y: View },
+    /// Dropout of the node of that number.
+    Dropout { node: usize, rate: f32, x: View, y: View },
+    /// `g = softmax(g)` in place, then `y = sum_e g_e x_e`.
+    GateMix { gate: View, experts: Vec<View>, y: View },
+    /// `y = softmax(x)`.
+    Softmax { x: View, y: View },
+    /// `y = sum_e g_e x_e`.
+    Mix { gate: View, experts: Vec<View>, y: View },
+}
+
+/// What a step does to a gradient that it contributes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// Nobody needs it.
+    Skip,
+    /// It is the first contribution.
+    Overwrite,
+    /// There are others already.
+    Accumulate,
+}
+
+/// One step backward: the transpose of forward step `step`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct BackStep {
+    pub(crate) step: usize,
+    /// Gradient columns to be cleared first: parts that later contributions add to and nothing has written yet.
+    pub(crate) clear: Vec<View>,
+    /// Per input of the step (x; or gate, then experts), the gradient's columns and what happens to them.
+    pub(crate) writes: Vec<(View, Write)>,
+}
+
+/// How a table's gradient is gathered after all shards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TableUse {
+    pub(crate) table: usize,
+    pub(crate) slot: usize,
+    pub(crate) pooling: Option<Pooling>,
+    /// Batch-wide gradient array.
+    pub(crate) batch: usize,
+    pub(crate) at: Columns,
+}
+
+/// A compiled graph.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// Forward steps in order.
+    pub(crate) steps: Vec<Step>,
+    /// Backward steps in order; empty where only predictions are wanted.
+    pub(crate) backward: Vec<BackStep>,
+    /// Buffers of values.
+    pub(crate) values: Vec<Buffer>,
+    /// Buffers of gradients, each the mirror of the value buffer of the same number.
+    pub(crate) gradients: Vec<Buffer>,
+    /// Elements of each slot of the workspace.
+    pub(crate) slots: Vec<usize>,
+    /// Widths of the batch-wide gradient arrays.
+    pub(crate) batch_widths: Vec<usize>,
+    /// How the tables' gradients are gathered.
+    pub(crate) table_uses: Vec<TableUse>,
+    /// Per task, the column of its number.
+    pub(crate) outputs: Vec<View>,
+    /// Per gate, the columns of its weights.
+    pub(crate) gates: Vec<View>,
+    /// Where dense parameters lie.
+    pub(crate) params: ParamLayout,
+}
+
+/// Row stride for `width` columns: whole cache lines, and never a multiple of 4 KiB, which would send every row of a
+/// column to the same cache sets (measured on weight-gradient products: half the speed).
+pub(crate) fn stride(width: usize) -> usize {
+    let ld = width.next_multiple_of(16);
+    if ld.is_multiple_of(1024) { ld + 16 } else { ld }
+}

@@ -1,0 +1,96 @@
+//! Runs a forward plan over a batch, shard by shard.
+
+use std::ops::Range;
+
+use pleiad_data::Batch;
+use pleiad_model::Graph;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::exec::{Shard, Shared, forward};
+use crate::parameters::Parameters;
+use crate::plan::{Plan, Purpose, SHARD_ROWS};
+
+/// A forward plan and the workspaces that its shards use.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    pub(crate) plan: Plan,
+    workspaces: Vec<Vec<Vec<f32>>>,
+}
+
+impl Runner {
+    pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
+        Ok(Self { plan: Plan::compile(graph, purpose)?, workspaces: Vec::new() })
+    }
+
+    /// Runs every shard of `batch` and gives what `read` makes of each, in the order of the rows.
+    pub(crate) fn run<R: Send>(
+        &mut self,
+        parameters: &Parameters,
+        batch: &Batch,
+        read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
+    ) -> Vec<R> {
+        let shards = shards(batch.rows);
+        // More workspaces than threads would only cost memory: lanes here are free to depend on the threads, since
+        // rows do not depend on one another.
+        let lanes = lanes(shards.len(), rayon::current_num_threads());
+        let plan = &self.plan;
+        self.workspaces.resize_with(self.workspaces.len().max(lanes.len()), || workspace(plan));
+        let shared = Shared { plan, params: &parameters.dense, tables: &parameters.tables, batch, seed: 0, step: 0 };
+        let run_lane = |(lane, slots): (&Range<usize>, &mut Vec<Vec<f32>>)| -> Vec<R> {
+            shards[lane.clone()]
+                .iter()
+                .map(|rows| {
+                    let mut shard = Shard::new(rows.clone(), slots, Vec::new());
+                    forward(shared, &mut shard);
+                    read(&shard, plan)
+                })
+                .collect()
+        };
+        let results: Vec<Vec<R>> = lanes.par_iter().zip(&mut self.workspaces).map(run_lane).collect();
+        results.into_iter().flatten().collect()
+    }
+}
+
+/// A workspace's slots.
+pub(crate) fn workspace(plan: &Plan) -> Vec<Vec<f32>> {
+    plan.slots.iter().map(|&len| vec![0.0; len]).collect()
+}
+
+/// The cut of a batch into shards of nearly equal size. It depends on the number of rows alone.
+pub(crate) fn shards(rows: usize) -> Vec<Range<usize>> {
+    cut(rows, rows.div_ceil(SHARD_ROWS))
+}
+
+/// The cut of `shards` shards into at most `most` lanes: runs of shards that one thread takes in order.
+pub(crate) fn lanes(shards: usize, most: usize) -> Vec<Range<usize>> {
+    cut(shards, shards.min(most.max(1)))
+}
+
+/// `0 .. n` in `parts` ranges whose sizes differ by one at most.
+fn cut(n: usize, parts: usize) -> Vec<Range<usize>> {
+    (0..parts).map(|p| n * p / parts..n * (p + 1) / parts).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_cover_every_row_once_and_fit() {
+        for rows in [1, 255, 256, 257, 512, 513, 5000] {
+            let shards = shards(rows);
+            assert_eq!(shards.iter().map(Range::len).sum::<usize>(), rows);
+            assert!(shards.iter().all(|s| (1..=SHARD_ROWS).contains(&s.len())));
+            assert!(shards.windows(2).all(|w| w[0].end == w[1].start));
+        }
+        assert!(shards(0).is_empty());
+    }
+
+    #[test]
+    fn lanes_cover_every_shard_once() {
+        assert_eq!(lanes(5, 2), [0..2, 2..5]);
+        assert_eq!(lanes(3, 16), [0..1, 1..2, 2..3]);
+        assert!(lanes(0, 4).is_empty());
+    }
+}

@@ -1,0 +1,171 @@
+//! A graph computed the slow way: node by node, row by row, in f64, without plan, fusion or shards. The oracle that the
+//! engine is held against; gradients come from its finite differences.
+
+use pleiad_data::{Batch, Pooling, TaskKind};
+use pleiad_model::graph::{Activation, NodeSpec, Op};
+use pleiad_model::{Graph, Weights};
+
+/// Weights in f64, of which one may be moved.
+struct Point<'w> {
+    weights: &'w Weights,
+    moved: Option<(&'w str, usize, f64)>,
+}
+
+impl Point<'_> {
+    fn tensor(&self, name: &str) -> Vec<f64> {
+        let tensor = self.weights.get(name).expect("a tensor of the graph");
+        let mut values: Vec<f64> = tensor.data.iter().map(|&v| f64::from(v)).collect();
+        if let Some((moved, at, by)) = self.moved
+            && moved == name
+        {
+            values[at] += by;
+        }
+        values
+    }
+}
+
+/// Per task, the number (logit or value) of every row.
+pub(crate) fn numbers(graph: &Graph, weights: &Weights, batch: &Batch) -> Vec<Vec<f64>> {
+    numbers_at(graph, &Point { weights, moved: None }, batch)
+}
+
+/// `L = sum_k w_k L_k`, and each `L_k`.
+pub(crate) fn loss(graph: &Graph, weights: &Weights, batch: &Batch, task_weights: &[f32]) -> (f64, Vec<f64>) {
+    loss_at(graph, &Point { weights, moved: None }, batch, task_weights)
+}
+
+/// `dL/dw` of element `at` of tensor `name` by central differences, over a step so small that it hardly ever crosses
+/// the kink of an activation.
+pub(crate) fn derivative(graph: &Graph, weights: &Weights, batch: &Batch, w: &[f32], name: &str, at: usize) -> f64 {
+    const STEP: f64 = 1e-6;
+    let at_step = |by| loss_at(graph, &Point { weights, moved: Some((name, at, by)) }, batch, w).0;
+    (at_step(STEP) - at_step(-STEP)) / (2.0 * STEP)
+}
+
+fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]) -> (f64, Vec<f64>) {
+    let numbers = numbers_at(graph, point, batch);
+    let mut losses = Vec::new();
+    for ((output, labels), z) in graph.outputs.iter().zip(&batch.labels).zip(&numbers) {
+        let (mut sum, mut count) = (0.0, 0.0);
+        for (i, &z) in z.iter().enumerate().filter(|(i, _)| labels.present[*i]) {
+            let y = f64::from(labels.values[i]);
+            count += 1.0;
+            sum += match output.kind {
+                TaskKind::Regression => (z - y).powi(2),
+                TaskKind::Binary => {
+                    let p = 1.0 / (1.0 + (-z).exp());
+                    -y * p.ln() - (1.0 - y) * (1.0 - p).ln()
+                }
+            };
+        }
+        losses.push(if count == 0.0 { 0.0 } else { sum / count });
+    }
+    let joint = losses.iter().zip(task_weights).map(|(l, &w)| l * f64::from(w)).sum();
+    (joint, losses)
+}
+
+fn numbers_at(graph: &Graph, point: &Point<'_>, batch: &Batch) -> Vec<Vec<f64>> {
+    let mut values: Vec<Vec<Vec<f64>>> = Vec::new();
+    for node in &graph.nodes {
+        let node_values = rows_of_node(graph, point, batch, node, &values);
+        values.push(node_values);
+    }
+    graph.outputs.iter().map(|o| values[o.node.0].iter().map(|row| row[0]).collect()).collect()
+}
+
+/// The node's output `[B][W]`, given those of all nodes before it.
+fn rows_of_node(
+    graph: &Graph,
+    point: &Point<'_>,
+    batch: &Batch,
+    node: &NodeSpec,
+    values: &[Vec<Vec<f64>>],
+) -> Vec<Vec<f64>> {
+    let input = |i: usize, row: usize| &values[node.inputs[i].0][row];
+    let rows = 0..batch.rows;
+    match &node.op {
+        Op::Numeric { first, count } => {
+            let width = batch.numeric_width();
+            let numbers = |row: usize| &batch.numeric[row * width..][*first..first + count];
+            rows.map(|row| numbers(row).iter().map(|&v| f64::from(v)).collect()).collect()
+        }
+        Op::Embedding { table, slot, pooling } => {
+            let spec = graph.table(*table);
+            let tensor = point.tensor(&spec.tensor());
+            let ids = &batch.categorical[*slot];
+            let pooled = |row: usize| {
+                let ids = &ids.table_rows()[ids.range(row)];
+                let mut sum = vec![0.0; spec.dim];
+                for &id in ids {
+                    sum.iter_mut().zip(&tensor[id as usize * spec.dim..]).for_each(|(s, v)| *s += v);
+                }
+                if *pooling == Some(Pooling::Mean) && !ids.is_empty() {
+                    sum.iter_mut().for_each(|s| *s /= ids.len() as f64);
+                }
+                sum
+            };
+            rows.map(pooled).collect()
+        }
+        Op::Concat => rows.map(|row| (0..node.inputs.len()).flat_map(|i| input(i, row).clone()).collect()).collect(),
+        Op::Linear { weight, bias } => {
+            let weight = point.tensor(&graph.param(*weight).name);
+            let bias = bias.map_or(vec![0.0; node.width], |b| point.tensor(&graph.param(b).name));
+            let unit = |o: usize, x: &[f64]| -> f64 {
+                bias[o] + weight[o * x.len()..].iter().zip(x).map(|(w, x)| w * x).sum::<f64>()
+            };
+            rows.map(|row| (0..node.width).map(|o| unit(o, input(0, row))).collect()).collect()
+        }
+        Op::Activation { function } => {
+            rows.map(|row| input(0, row).iter().map(|&x| activation(*function, x)).collect()).collect()
+        }
+        Op::Dropout { .. } => rows.map(|row| input(0, row).clone()).collect(),
+        Op::Softmax => {
+            let softmax = |x: &Vec<f64>| -> Vec<f64> {
+                let sum: f64 = x.iter().map(|x| x.exp()).sum();
+                x.iter().map(|x| x.exp() / sum).collect()
+            };
+            rows.map(|row| softmax(input(0, row))).collect()
+        }
+        Op::Mixture => {
+            let mix = |row: usize| {
+                let mut sum = vec![0.0; node.width];
+                for (e, g) in input(0, row).iter().enumerate() {
+                    sum.iter_mut().zip(input(e + 1, row)).for_each(|(s, x)| *s += g * x);
+                }
+                sum
+            };
+            rows.map(mix).collect()
+        }
+    }
+}
+
+fn activation(f: Activation, x: f64) -> f64 {
+    match f {
+        Activation::Relu => x.max(0.0),
+        Activation::LeakyRelu => x.max(0.01 * x),
+        Activation::Elu => x.max(x.min(0.0).exp_m1()),
+        Activation::Gelu => x * normal_cdf(x),
+        Activation::Silu => x / (1.0 + (-x).exp()),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::Identity => x,
+    }
+}
+
+/// `Phi(x) = erfc(-x / sqrt 2) / 2`: by the series of erf near zero, where it does not cancel, by the continued fraction
+/// of erfc elsewhere.
+fn normal_cdf(x: f64) -> f64 {
+    let z = x.abs() / std::f64::consts::SQRT_2;
+    let upper = if z < 2.0 {
+        let (mut term, mut sum) = (z, z);
+        for n in 1..100 {
+            term *= -z * z / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        0.5 - sum / std::f64::consts::PI.sqrt()
+    } else {
+        let fraction = (1..200).rev().fold(z, |f, n| z + 0.5 * f64::from(n) / f);
+        0.5 * (-z * z).exp() / (fraction * std::f64::consts::PI.sqrt())
+    };
+    if x > 0.0 { 1.0 - upper } else { upper }
+}

@@ -1,0 +1,447 @@
+//! Every structure of the registry, held to the same promises: predictions and gradients equal a slow f64 oracle and
+//! its finite differences, every parameter learns, each task's own experts get no gradient of another task, one row is
+//! a batch, a save and a load keep the bits, and so does any number of threads.
+
+#![allow(clippy::unwrap_used)]
+
+mod reference;
+
+use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind, TaskSpec};
+use pleiad_engine::optim::OptimizerConfig;
+use pleiad_engine::{Engine, EngineOptions, Predictor};
+use pleiad_model::architectures::REGISTRY;
+use pleiad_model::{Graph, ModelConfig};
+use serde_json::{Value, json};
+
+/// A small configuration of every structure; a new one must be added here, or the first test fails.
+fn configurations() -> Vec<(&'static str, Value)> {
+    let levels = json!([
+        { "task_experts": { "click": 2, "default": 1 }, "shared_experts": 2,
+          "widths": { "default": [5], "share": [6, 5], "shared": [7, 5] } },
+        { "task_experts": 1, "shared_experts": 1, "widths": [4] },
+        { "task_experts": { "time": 2, "default": 1 }, "shared_experts": 2, "widths": [3] },
+    ]);
+    vec![
+        ("ple", json!({ "kind": "ple", "levels": levels, "tower": { "default": [3], "time": [] } })),
+        ("ple", json!({ "kind": "ple", "levels": levels, "tower": [3], "gate_bias": true, "activation": "gelu" })),
+        (
+            "cgc",
+            json!({ "kind": "cgc", "task_experts": 1, "shared_experts": 2, "widths": [6, 4], "tower": [3],
+                        "activation": "tanh" }),
+        ),
+        (
+            "mmoe",
+            json!({ "kind": "mmoe", "experts": 3, "widths": [6, 4], "tower": [3], "gate_bias": true,
+                         "activation": "silu" }),
+        ),
+        ("hard-sharing", json!({ "kind": "hard-sharing", "bottom": [6, 4], "tower": [3], "activation": "elu" })),
+        (
+            "single-task",
+            json!({ "kind": "single-task", "bottom": { "default": [6, 4], "share": [5] }, "tower": [3],
+                                "activation": "leaky_relu" }),
+        ),
+    ]
+}
+
+fn layout() -> InputLayout {
+    let numeric = |name: &str, column| Input::Numeric { name: name.into(), column };
+    let categorical = |name: &str, slot, table: &str, rows, dim, pooling| Input::Categorical {
+        name: name.into(),
+        slot,
+        table: table.into(),
+        rows,
+        dim,
+        pooling,
+    };
+    InputLayout {
+        inputs: vec![
+            numeric("a", 0),
+            categorical("user", 0, "user", 7, 3, None),
+            categorical("seen", 1, "item", 9, 2, Some(Pooling::Mean)),
+            numeric("b", 1),
+            categorical("item", 2, "item", 9, 2, None),
+            categorical("tags", 3, "tags", 5, 2, Some(Pooling::Sum)),
+        ],
+    }
+}
+
+fn tasks() -> Vec<TaskSpec> {
+    let task = |name: &str, kind| TaskSpec { name: name.into(), kind };
+    vec![task("click", TaskKind::Binary), task("share", TaskKind::Binary), task("time", TaskKind::Regression)]
+}
+
+fn graph(configuration: &Value) -> Graph {
+    let Value::Object(table) = configuration.clone() else { panic!("a table") };
+    ModelConfig::from_table(table).unwrap().build(&layout(), &tasks()).unwrap()
+}
+
+/// Rows from a fixed stream; `share` and `time` miss some, and `share` has none where `rows` is small.
+fn batch(rows: usize, seed: u64) -> Batch {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let mut multiple = |table: u64| {
+        let (mut offsets, mut ids) = (vec![0], Vec::new());
+        for _ in 0..rows {
+            for _ in 0..next(4) {
+                ids.push(next(table));
+            }
+            offsets.push(ids.len());
+        }
+        Ids::Multiple { offsets, rows: ids }
+    };
+    let (seen, tags) = (multiple(9), multiple(5));
+    let number = |n: u64| n as f32 / 500.0 - 1.0;
+    let numeric = (0..rows * 2).map(|_| number(next(1000))).collect();
+    let user = Ids::Single((0..rows).map(|_| next(7)).collect());
+    let item = Ids::Single((0..rows).map(|_| next(9)).collect());
+    let click = Labels { values: (0..rows).map(|_| next(2) as f32).collect(), present: vec![true; rows] };
+    let mut masked = |kind: TaskKind, one_in: u64| {
+        let mut labels = Labels::default();
+        for _ in 0..rows {
+            let present = next(one_in) == 0 && rows > 4;
+            let value = if kind == TaskKind::Binary { next(2) as f32 } else { number(next(1000)) };
+            labels.values.push(if present { value } else { 0.0 });
+            labels.present.push(present);
+        }
+        labels
+    };
+    let labels = vec![click, masked(TaskKind::Binary, 3), masked(TaskKind::Regression, 2)];
+    Batch { rows, numeric, categorical: vec![user, seen, item, tags], labels }
+}
+
+fn options(optimizer: OptimizerConfig) -> EngineOptions {
+    EngineOptions { embedding_optimizer: optimizer, optimizer, clip_norm: None, seed: 11 }
+}
+
+fn adam() -> OptimizerConfig {
+    serde_json::from_value(json!({ "kind": "adam", "learning_rate": 1e-2 })).unwrap()
+}
+
+fn engine(graph: &Graph) -> Engine {
+    let mut engine = Engine::new(graph, &options(adam())).unwrap();
+    engine.init(5);
+    // Larger embeddings and biases than at the start, so that no path is nearly linear.
+    let mut weights = engine.weights();
+    for (name, tensor) in &mut weights.tensors {
+        let scale = if name.starts_with("embeddings") { 8.0 } else { 1.0 };
+        for (i, v) in tensor.data.iter_mut().enumerate() {
+            *v = *v * scale + if name.ends_with("bias") { 0.1 * (i as f32 - 1.5) } else { 0.0 };
+        }
+    }
+    engine.load(&weights).unwrap();
+    engine
+}
+
+#[test]
+fn every_structure_is_tried() {
+    for structure in REGISTRY {
+        assert!(configurations().iter().any(|(kind, _)| *kind == structure.kind), "{} is not", structure.kind);
+    }
+}
+
+#[test]
+fn predictions_equal_the_oracle() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = engine(&graph);
+        for rows in [1, 7, 300] {
+            let batch = batch(rows, 3);
+            let found = engine.predict(&batch).unwrap();
+            let numbers = reference::numbers(&graph, &engine.weights(), &batch);
+            for ((found, numbers), task) in found.tasks.iter().zip(&numbers).zip(tasks()) {
+                for (&p, &z) in found.iter().zip(numbers) {
+                    let exact = if task.kind == TaskKind::Binary { 1.0 / (1.0 + (-z).exp()) } else { z };
+                    assert!(
+                        (f64::from(p) - exact).abs() < 2e-6 * exact.abs().max(1.0),
+                        "{kind}, {rows} rows: {p} {exact}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_equal_finite_differences() {
+    let task_weights = [1.0, 0.5, 2.0];
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = engine(&graph);
+        let batch = batch(40, 9);
+        let weights = engine.weights();
+        let (stats, gradients) = engine.gradients(&batch, &task_weights).unwrap();
+        let (_, losses) = reference::loss(&graph, &weights, &batch, &task_weights);
+        for (found, exact) in stats.losses.iter().zip(&losses) {
+            assert!((found - exact).abs() < 1e-5, "{kind}: {found} {exact}");
+        }
+        for (name, tensor) in &gradients.tensors {
+            let largest = tensor.data.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+            for at in (0..tensor.data.len()).step_by(1 + tensor.data.len() / 12) {
+                let exact = reference::derivative(&graph, &weights, &batch, &task_weights, name, at);
+                let found = f64::from(tensor.data[at]);
+                let error = (found - exact).abs();
+                assert!(error < 2e-5 * f64::from(largest).max(1e-2), "{kind}: {name}[{at}] is {found}, not {exact}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_parameter_learns() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = engine(&graph);
+        let before = engine.weights();
+        for step in 0..5 {
+            engine.step(&batch(200, step), &[1.0, 1.0, 1.0], 1.0).unwrap();
+        }
+        for (name, tensor) in engine.weights().tensors {
+            assert_ne!(before.tensors[&name], tensor, "{kind}: {name} never trains");
+        }
+    }
+}
+
+#[test]
+fn a_step_lowers_the_loss_it_is_taken_on() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = engine(&graph);
+        let batch = batch(300, 1);
+        let first: f64 = engine.step(&batch, &[1.0; 3], 1.0).unwrap().losses.iter().sum();
+        let mut last = first;
+        for _ in 0..60 {
+            last = engine.step(&batch, &[1.0; 3], 1.0).unwrap().losses.iter().sum();
+        }
+        assert!(last < 0.9 * first, "{kind}: {first} -> {last}");
+    }
+}
+
+#[test]
+fn experts_of_a_task_get_gradient_from_whom_the_maths_says() {
+    let graph = graph(&configurations()[0].1);
+    let mut engine = engine(&graph);
+    let batch = batch(200, 2);
+    for (k, task) in tasks().iter().enumerate() {
+        let mut only = [0.0; 3];
+        only[k] = 1.0;
+        let (_, gradients) = engine.gradients(&batch, &only).unwrap();
+        for (name, tensor) in &gradients.tensors {
+            let reached = tensor.data.iter().any(|&g| g != 0.0);
+            let own = |part: &str| name.starts_with(&format!("{part}.{}.", task.name));
+            let expected = if name.starts_with("levels.2.shared") || name.starts_with("levels.1.shared") {
+                true
+            } else if name.starts_with("levels.2.") {
+                own("levels.2")
+            } else if name.starts_with("towers.") {
+                own("towers")
+            } else if name.starts_with("levels.") && name.contains(".gate.") {
+                // A lower gate of another task is heard through the shared path, but not at the level below the top,
+                // whose task mixtures feed only their own task's module.
+                own("levels.0") || own("levels.1") || name.starts_with("levels.0")
+            } else {
+                true
+            };
+            assert_eq!(reached, expected, "{name} by task {}", task.name);
+        }
+    }
+}
+
+#[test]
+fn rows_outside_of_a_sample_space_leave_no_trace() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = engine(&graph);
+        // Four rows: share and time have none.
+        let batch = batch(4, 6);
+        let (stats, gradients) = engine.gradients(&batch, &[1.0; 3]).unwrap();
+        assert_eq!(stats.rows, [4, 0, 0], "{kind}");
+        assert_eq!(stats.losses[1..], [0.0, 0.0], "{kind}");
+        for (name, tensor) in &gradients.tensors {
+            assert!(tensor.data.iter().all(|g| g.is_finite()), "{kind}: {name}");
+            if name.starts_with("towers.share") || name.starts_with("towers.time") {
+                assert!(tensor.data.iter().all(|&g| g == 0.0), "{kind}: {name}");
+            }
+        }
+        let mut absurd = batch.clone();
+        absurd.labels[1].values.fill(f32::NAN);
+        let (_, again) = engine.gradients(&absurd, &[1.0; 3]).unwrap();
+        assert_eq!(gradients, again, "{kind}: the label of a row that is not present was looked at");
+    }
+}
+
+#[test]
+fn a_batch_of_one_row_and_of_none() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = engine(&graph);
+        let stats = engine.step(&batch(1, 4), &[1.0; 3], 1.0).unwrap();
+        assert_eq!(stats.rows[0], 1, "{kind}");
+        let stats = engine.step(&batch(0, 4), &[1.0; 3], 1.0).unwrap();
+        assert_eq!((stats.rows, stats.losses), (vec![0; 3], vec![0.0; 3]), "{kind}");
+        assert!(engine.predict(&batch(0, 4)).unwrap().tasks.iter().all(Vec::is_empty));
+        assert!(engine.weights().tensors.values().flat_map(|t| &t.data).all(|v| v.is_finite()), "{kind}");
+    }
+}
+
+#[test]
+fn rows_do_not_depend_on_their_company() {
+    let graph = graph(&configurations()[0].1);
+    let mut engine = engine(&graph);
+    let whole = batch(700, 8);
+    let together = engine.predict(&whole).unwrap();
+    let mut alone = whole.clone();
+    for i in [0, 1, 255, 256, 699] {
+        alone.gather_from(&whole, &[i]);
+        for (task, one) in together.tasks.iter().zip(&engine.predict(&alone).unwrap().tasks) {
+            assert!((task[i] - one[0]).abs() < 1e-6, "row {i}: {} {}", task[i], one[0]);
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let train = |configuration: &Value, threads: usize| {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let mut configuration = configuration.clone();
+            configuration["dropout"] = json!(0.2);
+            let graph = graph(&configuration);
+            let mut options = options(adam());
+            options.clip_norm = Some(0.5);
+            let mut engine = Engine::new(&graph, &options).unwrap();
+            engine.init(5);
+            for step in 0..4 {
+                engine.step(&batch(1500, step), &[1.0, 2.0, 0.5], 1.0).unwrap();
+            }
+            (engine.weights(), engine.state(), engine.predict(&batch(1500, 99)).unwrap())
+        })
+    };
+    for (kind, configuration) in configurations() {
+        let one = train(&configuration, 1);
+        for threads in [2, 4] {
+            assert!(one == train(&configuration, threads), "{kind} differs on {threads} threads");
+        }
+    }
+}
+
+#[test]
+fn a_save_and_a_load_keep_the_bits() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut first = engine(&graph);
+        first.step(&batch(300, 0), &[1.0; 3], 1.0).unwrap();
+        let json = serde_json::to_string(&graph).unwrap();
+        let graph: Graph = serde_json::from_str(&json).unwrap();
+        let mut second = Engine::new(&graph, &options(adam())).unwrap();
+        second.load(&first.weights()).unwrap();
+        second.load_state(&first.state()).unwrap();
+        second.set_step_count(first.step_count());
+        let mut predictor = Predictor::new(graph, &first.weights()).unwrap();
+        let rows = batch(300, 1);
+        assert_eq!(first.predict(&rows).unwrap(), predictor.predict(&rows).unwrap(), "{kind}");
+        first.step(&rows, &[1.0; 3], 1.0).unwrap();
+        second.step(&rows, &[1.0; 3], 1.0).unwrap();
+        assert_eq!(first.weights(), second.weights(), "{kind}");
+    }
+}
+
+#[test]
+fn dropout_drops_in_training_alone() {
+    let mut configuration = configurations()[3].1.clone();
+    let plain = graph(&configuration);
+    configuration["dropout"] = json!(0.5);
+    let dropping = graph(&configuration);
+    let weights = engine(&plain).weights();
+    let rows = batch(300, 5);
+    let mut with = Engine::new(&dropping, &options(adam())).unwrap();
+    let mut without = Engine::new(&plain, &options(adam())).unwrap();
+    with.load(&weights).unwrap();
+    without.load(&weights).unwrap();
+    assert_eq!(with.predict(&rows).unwrap(), without.predict(&rows).unwrap());
+    let losses = |engine: &mut Engine| engine.gradients(&rows, &[1.0; 3]).unwrap().0.losses;
+    assert_ne!(losses(&mut with), losses(&mut without));
+}
+
+#[test]
+fn adding_a_task_leaves_the_start_of_the_others() {
+    for (kind, configuration) in configurations().into_iter().skip(2) {
+        let Value::Object(table) = configuration else { panic!("a table") };
+        let model = ModelConfig::from_table(table).unwrap();
+        let start = |tasks: &[TaskSpec]| {
+            let graph = model.build(&layout(), tasks).unwrap();
+            let mut engine = Engine::new(&graph, &options(adam())).unwrap();
+            engine.init(1);
+            engine.weights()
+        };
+        let (two, three) = (start(&tasks()[..2]), start(&tasks()));
+        for (name, tensor) in &two.tensors {
+            assert_eq!(Some(tensor), three.get(name), "{kind}: {name}");
+        }
+    }
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused() {
+    let graph = graph(&configurations()[0].1);
+    let mut engine = engine(&graph);
+    let good = engine.weights();
+    let mut missing = good.clone();
+    let tensor = missing.tensors.remove("towers.click.0.weight").unwrap();
+    missing.tensors.insert("tower.click.0.weight".into(), tensor.clone());
+    let error = engine.load(&missing).unwrap_err().to_string();
+    assert!(error.contains("towers.click.0.weight") && error.contains("tower.click.0.weight"), "{error}");
+    let mut extra = good.clone();
+    extra.tensors.insert("towers.click.9.weight".into(), tensor);
+    assert!(engine.load(&extra).unwrap_err().to_string().contains("towers.click.9.weight"));
+    let mut turned = good.clone();
+    turned.tensors.get_mut("levels.0.click.experts.0.0.weight").unwrap().shape.reverse();
+    assert!(engine.load(&turned).unwrap_err().to_string().contains("expected"));
+    assert_eq!(engine.weights(), good);
+}
+
+#[test]
+fn batches_that_do_not_fit_are_refused() {
+    let graph = graph(&configurations()[0].1);
+    let mut engine = engine(&graph);
+    type Damage = fn(&mut Batch);
+    let damages: [(&str, Damage); 7] = [
+        ("an id beyond its table", |b| b.categorical[0] = Ids::Single(vec![7; b.rows])),
+        ("an id of 64 bits", |b| b.categorical[0] = Ids::Single(vec![u64::MAX; b.rows])),
+        ("a column too few", |b| b.categorical.truncate(3)),
+        ("a single-valued column for a pooled one", |b| b.categorical[1] = Ids::Single(vec![0; b.rows])),
+        ("numbers of another width", |b| b.numeric.truncate(1)),
+        ("labels of one task", |b| b.labels.truncate(1)),
+        ("offsets that leave the column", |b| {
+            b.categorical[1] = Ids::Multiple { offsets: vec![9; b.rows + 1], rows: vec![0] };
+        }),
+    ];
+    let before = engine.weights();
+    for (name, damage) in damages {
+        let mut batch = batch(10, 1);
+        damage(&mut batch);
+        assert!(engine.step(&batch, &[1.0; 3], 1.0).is_err(), "{name} was taken");
+    }
+    assert!(engine.step(&batch(10, 1), &[1.0; 2], 1.0).is_err(), "a weight too few was taken");
+    assert_eq!(engine.weights(), before);
+}
+
+#[test]
+fn gate_statistics_are_means_of_the_softmax() {
+    let graph = graph(&configurations()[0].1);
+    let weights = engine(&graph).weights();
+    let mut predictor = Predictor::new(graph.clone(), &weights).unwrap();
+    let mut statistics = pleiad_engine::GateStatistics::new(&graph);
+    predictor.observe_gates(&batch(300, 3), &mut statistics).unwrap();
+    predictor.observe_gates(&batch(20, 4), &mut statistics).unwrap();
+    let gates = statistics.gates();
+    // Three task gates per level, and a shared one below the top.
+    assert_eq!(gates.len(), 3 * 3 + 2);
+    for gate in gates {
+        assert_eq!(gate.rows, 320);
+        let sum: f64 = gate.experts.iter().map(|(_, mean, _)| mean).sum();
+        assert!((sum - 1.0).abs() < 1e-6, "{}: {sum}", gate.scope);
+        assert!(gate.experts.iter().all(|(_, _, sd)| *sd > 0.0), "{} does not depend on the row", gate.scope);
+    }
+}
