@@ -29,7 +29,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
                         let out_at = Columns { col: at.col, width: at.width, ..out_at };
-                        let bias_gradient = match segment.cols.end <= biases.len {
+                        let bias_gradient = match segment.biased {
                             true => &mut gradient[biases.offset..][segment.cols.clone()],
                             false => &mut [],
                         };

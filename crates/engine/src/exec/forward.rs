@@ -38,7 +38,7 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                     product(out, x, w.transposed(), false);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
-                        let part = biases.get(segment.cols.clone()).unwrap_or_default();
+                        let part = if segment.biased { &biases[segment.cols.clone()] } else { &[] };
                         bias::forward(memory, at, rows, part, segment.activation);
                     }
                 });

@@ -17,10 +17,19 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
     let needs = needs_gradient(graph);
     let mut wanted: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
     for (at, view) in views.iter().enumerate() {
-        if let Some(view) = view
-            && needs[at]
-            && graph.nodes[at].op != Op::Concat
-        {
+        let Some(view) = view else { continue };
+        let node = &graph.nodes[at];
+        if node.op == Op::Concat {
+            // Part by part: what a concatenation copies in has its place elsewhere, but its gradient passes here.
+            let mut col = view.at.col;
+            for &input in &node.inputs {
+                let width = graph.node(input).width;
+                if needs[input.0] {
+                    wanted[view.buffer].add(col..col + width);
+                }
+                col += width;
+            }
+        } else if needs[at] {
             wanted[view.buffer].add(view.range());
         }
     }

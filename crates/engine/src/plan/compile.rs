@@ -278,8 +278,8 @@ impl Compiler<'_> {
                 biased = cols.end;
             }
             match segments.last_mut() {
-                Some(s) if s.activation == member.activation => s.cols.end = cols.end,
-                _ => segments.push(Segment { cols, activation: member.activation }),
+                Some(s) if (s.activation, s.biased) == (member.activation, member.has_bias) => s.cols.end = cols.end,
+                _ => segments.push(Segment { cols, activation: member.activation, biased: member.has_bias }),
             }
         }
         let Op::Linear { weight, bias } = &self.graph.node(first.linear).op else {
@@ -310,4 +310,90 @@ pub(super) fn needs_gradient(graph: &Graph) -> Vec<bool> {
         };
     }
     needs
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
+    use pleiad_model::ModelConfig;
+    use serde_json::{Value, json};
+
+    use super::super::Write;
+    use super::*;
+
+    /// Two levels, two tasks, two own and two shared experts, over three numbers and an embedding of four.
+    fn ple(purpose: Purpose) -> Plan {
+        let level = json!({ "task_experts": 2, "shared_experts": 2, "widths": [8] });
+        let Value::Object(table) = json!({ "kind": "ple", "levels": [level, level], "tower": [4] }) else { panic!() };
+        let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
+        let mut inputs: Vec<Input> = (0..3).map(numeric).collect();
+        inputs.push(Input::Categorical {
+            name: "c".into(),
+            slot: 0,
+            table: "c".into(),
+            rows: 9,
+            dim: 4,
+            pooling: None,
+        });
+        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
+        Plan::compile(&graph, purpose).unwrap()
+    }
+
+    fn products(plan: &Plan) -> Vec<&Step> {
+        plan.steps.iter().filter(|s| matches!(s, Step::Product { .. })).collect()
+    }
+
+    #[test]
+    fn layers_with_a_common_input_are_one_product() {
+        let plan = ple(Purpose::Train);
+        // One for x, one per module of the upper level, and two per tower.
+        assert_eq!(products(&plan).len(), 1 + 3 + 2 * 2);
+        let Step::Product { y, segments, .. } = products(&plan)[0] else { panic!() };
+        // Six experts of 8; the task gates over 4 and the shared gate over 6 without bias or activation.
+        assert_eq!(y.at.width, 6 * 8 + 4 + 4 + 6);
+        assert_eq!(segments.len(), 2);
+        assert!(segments[0].biased && segments[0].cols == (0..48));
+        assert!(!segments[1].biased && segments[1].cols == (48..62));
+    }
+
+    #[test]
+    fn gates_are_fused_and_inputs_written_in_place() {
+        let plan = ple(Purpose::Train);
+        let count = |wanted: fn(&Step) -> bool| plan.steps.iter().filter(|s| wanted(s)).count();
+        assert_eq!(count(|s| matches!(s, Step::GateMix { .. })), 3 + 2);
+        assert_eq!(count(|s| matches!(s, Step::Copy { .. } | Step::Softmax { .. } | Step::Mix { .. })), 0);
+        assert_eq!(count(|s| matches!(s, Step::Activate { .. })), 0);
+    }
+
+    #[test]
+    fn the_gradient_of_numeric_inputs_is_not_computed() {
+        let plan = ple(Purpose::Train);
+        let last = plan.backward.last().unwrap();
+        assert!(matches!(plan.steps[last.step], Step::Product { .. }));
+        let (x, write) = last.writes[0];
+        assert_eq!((x.at.col, x.at.width, write), (3, 4, Write::Overwrite));
+    }
+
+    #[test]
+    fn contributions_to_a_gradient_are_told_apart() {
+        let plan = ple(Purpose::Train);
+        let writes = plan.backward.iter().flat_map(|b| &b.writes);
+        // Upper level: both task gates mix the shared experts, the second adds to what the first wrote.
+        assert_eq!(writes.filter(|(_, w)| *w == Write::Accumulate).count(), 2 + (2 + 2 + 2 + 2));
+        assert!(plan.backward.iter().all(|b| b.clear.is_empty()));
+    }
+
+    #[test]
+    fn prediction_needs_less_memory_than_training() {
+        let total = |purpose| ple(purpose).slots.iter().sum::<usize>();
+        assert!(2 * total(Purpose::Predict) < total(Purpose::Train));
+    }
+
+    #[test]
+    fn every_purpose_lays_parameters_out_alike() {
+        assert_eq!(ple(Purpose::Train).params, ple(Purpose::Predict).params);
+        assert_eq!(ple(Purpose::Train).params, ple(Purpose::Inspect).params);
+    }
 }

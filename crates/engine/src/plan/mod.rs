@@ -68,12 +68,14 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-/// Output columns of a product that one activation follows.
+/// Output columns of a product that are treated alike after it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Segment {
     /// Relative to the product's output.
     pub(crate) cols: Range<usize>,
     pub(crate) activation: Activation,
+    /// Whether they have a bias.
+    pub(crate) biased: bool,
 }
 
 /// One step forward.

@@ -1,0 +1,350 @@
+//! Every operation in every position that the plan treats differently: fused or not, in place or copied, read once or
+//! twice. Structures of the registry use few of these; graphs here are written by hand to use them all, and held
+//! against the f64 oracle and its finite differences.
+
+#![allow(clippy::unwrap_used)]
+
+mod reference;
+
+use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind};
+use pleiad_engine::optim::OptimizerConfig;
+use pleiad_engine::{Engine, EngineOptions};
+use pleiad_model::Graph;
+use pleiad_model::graph::{Activation, Node, NodeSpec, Op, Output, Param, ParamId, TableId, TableSpec};
+use pleiad_model::init::Init;
+
+/// Three numbers, a table of 5 x 3 and a pooled one of 4 x 2.
+fn graph() -> Graph {
+    let table = |name: &str, slot, rows, dim, pooling| Input::Categorical {
+        name: name.into(),
+        slot,
+        table: name.into(),
+        rows,
+        dim,
+        pooling,
+    };
+    let mut graph = Graph::new(InputLayout {
+        inputs: vec![
+            Input::Numeric { name: "a".into(), column: 0 },
+            Input::Numeric { name: "b".into(), column: 1 },
+            Input::Numeric { name: "c".into(), column: 2 },
+            table("u", 0, 5, 3, None),
+            table("v", 1, 4, 2, Some(Pooling::Mean)),
+        ],
+    });
+    let init = Init::Normal { std: 0.7 };
+    graph.tables = vec![
+        TableSpec { name: "u".into(), rows: 5, dim: 3, init },
+        TableSpec { name: "v".into(), rows: 4, dim: 2, init },
+    ];
+    graph
+}
+
+fn push(graph: &mut Graph, op: Op, inputs: &[Node], width: usize) -> Node {
+    let scope = format!("n{}", graph.nodes.len());
+    graph.nodes.push(NodeSpec { scope, op, inputs: inputs.to_vec(), width });
+    Node(graph.nodes.len() - 1)
+}
+
+fn numeric(graph: &mut Graph, first: usize, count: usize) -> Node {
+    push(graph, Op::Numeric { first, count }, &[], count)
+}
+
+fn embeddings(graph: &mut Graph) -> (Node, Node) {
+    let u = push(graph, Op::Embedding { table: TableId(0), slot: 0, pooling: None }, &[], 3);
+    let pooling = Some(Pooling::Mean);
+    (u, push(graph, Op::Embedding { table: TableId(1), slot: 1, pooling }, &[], 2))
+}
+
+fn concat(graph: &mut Graph, inputs: &[Node]) -> Node {
+    let width = inputs.iter().map(|&n| graph.node(n).width).sum();
+    push(graph, Op::Concat, inputs, width)
+}
+
+fn linear(graph: &mut Graph, x: Node, width: usize, bias: bool) -> Node {
+    let name = format!("l{}", graph.params.len());
+    let init = Init::Normal { std: 0.6 };
+    let shape = vec![width, graph.node(x).width];
+    graph.params.push(Param { name: format!("{name}.weight"), shape, init });
+    let weight = ParamId(graph.params.len() - 1);
+    let bias = bias.then(|| {
+        graph.params.push(Param { name: format!("{name}.bias"), shape: vec![width], init });
+        ParamId(graph.params.len() - 1)
+    });
+    push(graph, Op::Linear { weight, bias }, &[x], width)
+}
+
+fn activation(graph: &mut Graph, x: Node, function: Activation) -> Node {
+    let width = graph.node(x).width;
+    push(graph, Op::Activation { function }, &[x], width)
+}
+
+fn output(graph: &mut Graph, node: Node, kind: TaskKind) {
+    let task = format!("t{}", graph.outputs.len());
+    graph.outputs.push(Output { task, kind, node });
+}
+
+fn batch(rows: usize, tasks: usize) -> Batch {
+    let mut state = 0x2545_f491u32;
+    let mut next = move || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        state
+    };
+    let mut unit = || next() as f32 / u32::MAX as f32;
+    let numeric = (0..rows * 3).map(|_| 2.0 * unit() - 1.0).collect();
+    let single = (0..rows).map(|_| (unit() * 4.99) as u64).collect();
+    let (mut offsets, mut several) = (vec![0], Vec::new());
+    for i in 0..rows {
+        (0..i % 3).for_each(|_| several.push((unit() * 3.99) as u64));
+        offsets.push(several.len());
+    }
+    let mut labels = |task: usize| Labels {
+        values: (0..rows).map(|_| f32::from(u8::from(unit() < 0.4))).collect(),
+        present: (0..rows).map(|i| (i + task) % 3 != 0).collect(),
+    };
+    Batch {
+        rows,
+        numeric,
+        labels: (0..tasks).map(&mut labels).collect(),
+        categorical: vec![Ids::Single(single), Ids::Multiple { offsets, rows: several }],
+    }
+}
+
+fn engine(graph: &Graph) -> Engine {
+    let optimizer = OptimizerConfig::default();
+    let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: 3 };
+    let mut engine = Engine::new(graph, &options).unwrap();
+    engine.init(17);
+    engine
+}
+
+/// Predictions and every single gradient against the oracle, for one shard and for several lanes.
+fn check(graph: &Graph) {
+    let mut engine = engine(graph);
+    let weights = engine.weights();
+    let task_weights: Vec<f32> = (0..graph.outputs.len()).map(|t| 1.0 + t as f32).collect();
+    for rows in [23, 600] {
+        let batch = batch(rows, graph.outputs.len());
+        let predicted = engine.predict(&batch).unwrap();
+        let numbers = reference::numbers(graph, &weights, &batch);
+        for ((found, exact), output) in predicted.tasks.iter().zip(&numbers).zip(&graph.outputs) {
+            for (&found, &z) in found.iter().zip(exact) {
+                let exact = if output.kind == TaskKind::Binary { 1.0 / (1.0 + (-z).exp()) } else { z };
+                assert!((f64::from(found) - exact).abs() < 2e-6 * exact.abs().max(1.0), "{found} {exact}");
+            }
+        }
+        let (stats, gradients) = engine.gradients(&batch, &task_weights).unwrap();
+        for (found, exact) in stats.losses.iter().zip(reference::loss(graph, &weights, &batch, &task_weights).1) {
+            assert!((found - exact).abs() < 1e-5 * exact.max(1.0), "{found} {exact}");
+        }
+        for (name, tensor) in &gradients.tensors {
+            let largest = tensor.data.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+            let stride = if rows > 100 { 3 } else { 1 };
+            for at in (0..tensor.data.len()).step_by(stride) {
+                let exact = reference::derivative(graph, &weights, &batch, &task_weights, name, at);
+                let error = (f64::from(tensor.data[at]) - exact).abs();
+                let bound = 2e-5 * f64::from(largest).max(1e-2);
+                assert!(error < bound, "{rows} rows, {name}[{at}]: {} is not {exact}", tensor.data[at]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_linear_layer_over_numbers_alone() {
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    let y = linear(&mut g, x, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn numbers_between_embeddings() {
+    let mut g = graph();
+    let (a, (u, v), b) = (numeric(&mut g, 0, 1), embeddings(&mut g), numeric(&mut g, 1, 2));
+    let x = concat(&mut g, &[a, u, b, v]);
+    let hidden = linear(&mut g, x, 4, false);
+    let hidden = activation(&mut g, hidden, Activation::Tanh);
+    let y = linear(&mut g, hidden, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn an_embedding_read_beside_its_concatenation() {
+    let mut g = graph();
+    let (u, v) = embeddings(&mut g);
+    let x = concat(&mut g, &[u, v]);
+    let from_all = linear(&mut g, x, 3, true);
+    let from_one = linear(&mut g, u, 3, true);
+    let raw = activation(&mut g, v, Activation::Sigmoid);
+    let both = concat(&mut g, &[from_all, from_one, u, raw]);
+    let y = linear(&mut g, both, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn concatenations_of_concatenations_and_of_one_node_twice() {
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let inner = concat(&mut g, &[u, x]);
+    let outer = concat(&mut g, &[v, inner, v]);
+    let hidden = linear(&mut g, outer, 4, true);
+    let twice = concat(&mut g, &[hidden, hidden, inner]);
+    let smooth = activation(&mut g, twice, Activation::Silu);
+    let y = linear(&mut g, smooth, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn a_concatenation_of_a_node_and_its_activation() {
+    let mut g = graph();
+    let (u, v) = embeddings(&mut g);
+    let both = concat(&mut g, &[u, v]);
+    let smooth = activation(&mut g, u, Activation::Elu);
+    let x = concat(&mut g, &[u, smooth, both]);
+    let y = linear(&mut g, x, 1, false);
+    output(&mut g, y, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn an_activation_whose_input_has_other_readers() {
+    for function in [Activation::Relu, Activation::Gelu, Activation::Tanh] {
+        let mut g = graph();
+        let (x, (u, _)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+        let x = concat(&mut g, &[x, u]);
+        let z = linear(&mut g, x, 4, true);
+        let f = activation(&mut g, z, function);
+        let f = activation(&mut g, f, Activation::Silu);
+        let both = concat(&mut g, &[z, f]);
+        let y = linear(&mut g, both, 1, true);
+        output(&mut g, y, TaskKind::Binary);
+        check(&g);
+    }
+}
+
+#[test]
+fn a_gate_that_is_read_twice() {
+    let mut g = graph();
+    let (u, v) = embeddings(&mut g);
+    let x = concat(&mut g, &[u, v]);
+    let experts: Vec<Node> = (0..3).map(|e| linear(&mut g, x, 4, e != 1)).collect();
+    let logits = linear(&mut g, x, 3, false);
+    let gate = push(&mut g, Op::Softmax, &[logits], 3);
+    let mixed = push(&mut g, Op::Mixture, &[gate, experts[0], experts[1], experts[2]], 4);
+    let again = push(&mut g, Op::Mixture, &[gate, experts[2], mixed, experts[2]], 4);
+    let both = concat(&mut g, &[again, gate]);
+    let y = linear(&mut g, both, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn a_gate_over_embeddings_and_over_logits_that_are_no_linear_layer() {
+    let mut g = graph();
+    let (u, v) = embeddings(&mut g);
+    let w = linear(&mut g, v, 3, true);
+    let gate = push(&mut g, Op::Softmax, &[v], 2);
+    let mixed = push(&mut g, Op::Mixture, &[gate, u, w], 3);
+    let y = linear(&mut g, mixed, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn a_fused_gate_whose_experts_are_placed_in_a_concatenation() {
+    let mut g = graph();
+    let (u, v) = embeddings(&mut g);
+    let w = linear(&mut g, v, 3, true);
+    let smooth = activation(&mut g, u, Activation::Sigmoid);
+    let logits = linear(&mut g, v, 3, true);
+    let gate = push(&mut g, Op::Softmax, &[logits], 3);
+    let mixed = push(&mut g, Op::Mixture, &[gate, smooth, w, u], 3);
+    let all = concat(&mut g, &[smooth, mixed, u]);
+    let y = linear(&mut g, all, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn a_prediction_that_another_task_reads() {
+    let mut g = graph();
+    let (x, (u, _)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let x = concat(&mut g, &[u, x]);
+    let click = linear(&mut g, x, 1, true);
+    output(&mut g, click, TaskKind::Binary);
+    let probability = activation(&mut g, click, Activation::Sigmoid);
+    let with = concat(&mut g, &[x, probability, click]);
+    let buy = linear(&mut g, with, 1, true);
+    output(&mut g, buy, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn what_no_prediction_reads_is_kept_and_never_moves() {
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    let y = linear(&mut g, x, 1, true);
+    let _unread = linear(&mut g, x, 2, true);
+    output(&mut g, y, TaskKind::Regression);
+    let mut engine = engine(&g);
+    let before = engine.weights();
+    engine.step(&batch(50, 1), &[1.0], 1.0).unwrap();
+    let after = engine.weights();
+    assert_eq!(before.get("l2.weight"), after.get("l2.weight"));
+    assert_ne!(before.get("l0.weight"), after.get("l0.weight"));
+}
+
+#[test]
+fn dropout_passes_gradients_through_the_mask_it_drew() {
+    let mut g = graph();
+    let (x, (u, _)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let x = concat(&mut g, &[u, x]);
+    let dropped = push(&mut g, Op::Dropout { rate: 0.4 }, &[x], 6);
+    let hidden = linear(&mut g, dropped, 8, true);
+    let hidden = activation(&mut g, hidden, Activation::Tanh);
+    let dropped = push(&mut g, Op::Dropout { rate: 0.3 }, &[hidden], 8);
+    let y = linear(&mut g, dropped, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    let mut engine = engine(&g);
+    let batch = batch(600, 1);
+    let weights = engine.weights();
+    // The mask depends on the step's number, which `gradients` does not advance: the engine's own loss can be moved.
+    let (_, gradients) = engine.gradients(&batch, &[1.0]).unwrap();
+    for (name, tensor) in &gradients.tensors {
+        for at in 0..tensor.data.len().min(6) {
+            let mut loss_at = |by: f32| {
+                let mut moved = weights.clone();
+                moved.tensors.get_mut(name).unwrap().data[at] += by;
+                engine.load(&moved).unwrap();
+                engine.gradients(&batch, &[1.0]).unwrap().0.losses[0]
+            };
+            let difference = (loss_at(1e-2) - loss_at(-1e-2)) / 2e-2;
+            let error = (difference - f64::from(tensor.data[at])).abs();
+            assert!(error < 2e-3, "{name}[{at}]: {} is not {difference}", tensor.data[at]);
+        }
+    }
+}
+
+#[test]
+fn graphs_that_do_not_hold_together_are_refused() {
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    let y = linear(&mut g, x, 1, true);
+    let same = g.node(y).op.clone();
+    let z = push(&mut g, same, &[x], 1);
+    output(&mut g, y, TaskKind::Binary);
+    output(&mut g, z, TaskKind::Binary);
+    let optimizer = OptimizerConfig::default();
+    let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: 3 };
+    let error = Engine::new(&g, &options).unwrap_err().to_string();
+    assert!(error.contains("l0.weight") && error.contains("two layers"), "{error}");
+    g.outputs[1].node = y;
+    assert!(Engine::new(&g, &options).is_err(), "two tasks with one prediction were taken");
+}
