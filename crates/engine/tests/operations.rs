@@ -102,7 +102,7 @@ fn batch(rows: usize, tasks: usize) -> Batch {
     }
     let mut labels = |task: usize| Labels {
         values: (0..rows).map(|_| f32::from(u8::from(unit() < 0.4))).collect(),
-        present: (0..rows).map(|i| (i + task) % 3 != 0).collect(),
+        present: (0..rows).map(|i| !(i + task).is_multiple_of(3)).collect(),
     };
     Batch {
         rows,
