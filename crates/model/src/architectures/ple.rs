@@ -181,3 +181,155 @@ impl Extraction<'_> {
         format!("{}.{key}", self.key)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::collections::HashMap;
+
+    use pleiad_data::{Input, InputLayout, TaskKind};
+
+    use super::*;
+    use crate::ModelConfig;
+    use crate::graph::{Graph, Op};
+
+    fn tasks(names: &[&str]) -> Vec<TaskSpec> {
+        names.iter().map(|n| TaskSpec { name: (*n).into(), kind: TaskKind::Binary }).collect()
+    }
+
+    fn build(text: &str, names: &[&str]) -> Result<Graph> {
+        let inputs = (0..4).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
+        let config: ModelConfig = toml::from_str(text).unwrap();
+        config.build(&InputLayout { inputs }, &tasks(names))
+    }
+
+    const UNEVEN: &str = r#"
+        kind = "ple"
+        levels = [
+            { task_experts = { click = 2, default = 1 }, shared_experts = 3, widths = { default = [5], share = [6, 5] } },
+            { task_experts = 1, shared_experts = 1, widths = [4] },
+            { task_experts = { share = 2, default = 1 }, shared_experts = 2, widths = [3] },
+        ]
+        tower = { default = [2], share = [] }
+    "#;
+
+    /// Per gate: what it reads, and whom it selects.
+    fn gates(graph: &Graph) -> HashMap<&str, (Node, Vec<&str>)> {
+        let selector = |node: Node| graph.node(graph.node(node).inputs[0]).inputs[0];
+        let entry = |g: &'_ crate::graph::Gate| (selector(g.node), g.experts.len());
+        graph
+            .gates
+            .iter()
+            .map(|g| (g.scope.as_str(), (entry(g).0, g.experts.iter().map(String::as_str).collect())))
+            .collect()
+    }
+
+    /// The mixture that a gate weighs.
+    fn mixture(graph: &Graph, scope: &str) -> Node {
+        let is_it = |n: &crate::graph::NodeSpec| n.scope == scope && n.op == Op::Mixture;
+        Node(graph.nodes.iter().position(is_it).unwrap())
+    }
+
+    /// What an expert's first layer reads.
+    fn read_by(graph: &Graph, expert: &str) -> Node {
+        let scope = format!("{expert}.0");
+        let is_it = |n: &&crate::graph::NodeSpec| n.scope == scope && matches!(n.op, Op::Linear { .. });
+        graph.nodes.iter().find(is_it).unwrap().inputs[0]
+    }
+
+    #[test]
+    fn gates_select_own_experts_first_and_the_shared_gate_selects_all() {
+        let graph = build(UNEVEN, &["click", "share"]).unwrap();
+        let gates = gates(&graph);
+        let experts = |j: usize, module: &str, n: usize| -> Vec<String> {
+            (0..n).map(|e| format!("levels.{j}.{module}.experts.{e}")).collect()
+        };
+        assert_eq!(gates["levels.0.click.gate"].1, [experts(0, "click", 2), experts(0, "shared", 3)].concat());
+        assert_eq!(gates["levels.0.share.gate"].1, [experts(0, "share", 1), experts(0, "shared", 3)].concat());
+        let all = [experts(0, "click", 2), experts(0, "share", 1), experts(0, "shared", 3)].concat();
+        assert_eq!(gates["levels.0.shared.gate"].1, all);
+        assert_eq!(gates["levels.2.share.gate"].1, [experts(2, "share", 2), experts(2, "shared", 2)].concat());
+    }
+
+    #[test]
+    fn the_top_level_has_no_shared_gate() {
+        let graph = build(UNEVEN, &["click", "share"]).unwrap();
+        assert!(gates(&graph).contains_key("levels.1.shared.gate"));
+        assert!(!gates(&graph).contains_key("levels.2.shared.gate"));
+        assert!(graph.params.iter().all(|p| !p.name.starts_with("levels.2.shared.gate")));
+    }
+
+    #[test]
+    fn modules_of_upper_levels_read_the_mixture_of_their_own_module_below() {
+        let graph = build(UNEVEN, &["click", "share"]).unwrap();
+        let gates = gates(&graph);
+        for j in 1..3 {
+            for module in ["click", "share", "shared"] {
+                let below = mixture(&graph, &format!("levels.{}.{module}.gate", j - 1));
+                assert_eq!(read_by(&graph, &format!("levels.{j}.{module}.experts.0")), below, "level {j}, {module}");
+                if let Some((selector, _)) = gates.get(format!("levels.{j}.{module}.gate").as_str()) {
+                    assert_eq!(*selector, below, "gate of level {j}, {module}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tensors_have_the_names_and_shapes_of_the_contract() {
+        let graph = build(UNEVEN, &["click", "share"]).unwrap();
+        let shape = |name: &str| graph.params.iter().find(|p| p.name == name).map(|p| p.shape.clone());
+        assert_eq!(shape("levels.0.share.experts.0.0.weight"), Some(vec![6, 4]));
+        assert_eq!(shape("levels.0.share.experts.0.1.weight"), Some(vec![5, 6]));
+        assert_eq!(shape("levels.0.share.experts.0.1.bias"), Some(vec![5]));
+        assert_eq!(shape("levels.0.shared.gate.weight"), Some(vec![6, 4]));
+        assert_eq!(shape("levels.1.click.gate.weight"), Some(vec![2, 5]));
+        assert_eq!(shape("towers.click.0.weight"), Some(vec![2, 3]));
+        assert_eq!(shape("towers.click.1.weight"), Some(vec![1, 2]));
+        assert_eq!(shape("towers.share.0.weight"), Some(vec![1, 3]));
+        assert!(graph.params.iter().all(|p| !p.name.ends_with("gate.bias")));
+        let biased = build(&UNEVEN.replace("tower =", "gate_bias = true\n tower ="), &["click", "share"]).unwrap();
+        assert!(biased.params.iter().any(|p| p.name == "levels.0.shared.gate.bias" && p.shape == [6]));
+    }
+
+    #[test]
+    fn cgc_is_ple_with_one_level() {
+        let level = "task_experts = 2, shared_experts = 1, widths = [6, 4]";
+        let cgc = build(
+            &format!("kind = 'cgc'\ntower = [3]\n{}", level.replace(", s", "\ns").replace(", w", "\nw")),
+            &["a", "b"],
+        );
+        let ple = build(&format!("kind = 'ple'\ntower = [3]\nlevels = [{{ {level} }}]"), &["a", "b"]);
+        assert_eq!(cgc.unwrap(), ple.unwrap());
+    }
+
+    #[test]
+    fn a_task_called_shared_would_take_the_shared_modules_names() {
+        let error = build(UNEVEN, &["click", "share", "shared"]).unwrap_err();
+        assert!(matches!(error, Error::DuplicateParameter { .. }), "{error}");
+    }
+
+    #[test]
+    fn sizes_that_make_no_model_are_refused_with_their_key() {
+        let cases = [
+            ("levels = []", "model.levels"),
+            ("levels = [{ task_experts = 0, shared_experts = 1, widths = [4] }]", "levels.0.task_experts"),
+            ("levels = [{ task_experts = 1, shared_experts = 0, widths = [4] }]", "levels.0.shared_experts"),
+            ("levels = [{ task_experts = 1, shared_experts = 1, widths = [] }]", "levels.0.widths"),
+            ("levels = [{ task_experts = 1, shared_experts = 1, widths = [4, 0] }]", "at least one unit"),
+            ("levels = [{ task_experts = { a = 1 }, shared_experts = 1, widths = [4] }]", "\"b\""),
+            (
+                "levels = [{ task_experts = 1, shared_experts = 1, widths = { default = [4], a = [5] } }]",
+                "equally wide",
+            ),
+            (
+                "levels = [{ task_experts = 1, shared_experts = 1, widths = [4] }]\ntower = { c = [1], default = [2] }",
+                "\"c\"",
+            ),
+            ("levels = [{ task_experts = 1, shared_experts = 1, widths = [4] }]\ndropout = 1.5", "dropout"),
+        ];
+        for (text, expected) in cases {
+            let error = build(&format!("kind = 'ple'\n{text}"), &["a", "b"]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

@@ -90,7 +90,7 @@ impl ModelConfig {
     /// The model whose keys, `kind` among them, are those of `table`.
     ///
     /// # Errors
-    /// [`Error::Config`] if `kind` is missing or unknown; an unknown key or a wrong type is told by serde's message.
+    /// [`Error::Config`] if `kind` is missing or unknown, [`Error::Keys`] for keys that the structure does not take.
     pub fn from_table(mut table: Map<String, Value>) -> Result<Self> {
         let config = |key: &str, message: String| Error::Config { key: key.to_owned(), message };
         let kinds = || REGISTRY.iter().map(|s| s.kind);
@@ -102,10 +102,13 @@ impl ModelConfig {
         };
         let Some(structure) = REGISTRY.iter().find(|s| s.kind == kind) else {
             let near = nearest(&kind, kinds()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
-            return Err(config("kind", format!("names the unknown structure {kind:?}{near} There are: {}", listed())));
+            return Err(config(
+                "kind",
+                format!("names the unknown structure {kind:?}{near} (there are: {})", listed()),
+            ));
         };
         let architecture = (structure.parse)(Value::Object(table))
-            .map_err(|error| Error::Config { key: String::new(), message: error.to_string() })?;
+            .map_err(|error| Error::Keys { kind: structure.kind, message: error.to_string() })?;
         Ok(Self { kind: structure.kind, architecture })
     }
 }
@@ -167,5 +170,48 @@ impl JsonSchema for ModelConfig {
             })
             .collect();
         schemars::json_schema!({ "oneOf": structures })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<ModelConfig, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    #[test]
+    fn kinds_are_unique() {
+        for (i, structure) in REGISTRY.iter().enumerate() {
+            assert!(REGISTRY[..i].iter().all(|s| s.kind != structure.kind), "{} stands twice", structure.kind);
+        }
+    }
+
+    #[test]
+    fn a_round_trip_keeps_every_key() {
+        let text = "kind = 'mmoe'\nexperts = 3\nwidths = [8]\ntower = { default = [4], a = [] }\nactivation = 'tanh'";
+        let model = parse(text).unwrap();
+        let json = serde_json::to_string(&model).unwrap();
+        assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), model);
+        assert_eq!(model.kind(), "mmoe");
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let cases = [
+            ("kind = 'mmoo'\nexperts = 3", "did you mean \"mmoe\"?"),
+            ("experts = 3", "model.kind: is missing"),
+            ("kind = 3", "model.kind: must be one of"),
+            ("kind = 'mmoe'\nexperts = 3\nwidth = [4]", "unknown field `width`"),
+            ("kind = 'mmoe'\nexperts = 'three'\nwidths = [4]", "invalid type: string \"three\""),
+            ("kind = 'mmoe'\nwidths = [4]", "missing field `experts`"),
+            ("kind = 'mmoe'\nexperts = 2\nwidths = [4]\nactivation = 'rely'", "unknown variant `rely`"),
+        ];
+        for (text, expected) in cases {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
     }
 }

@@ -2,16 +2,15 @@
 //!
 //! Equation 9: task k's loss is the mean over the rows of its sample space, `L_k = sum_i d_ki loss_k(i) / sum_i d_ki`;
 //! equation 8: `L = sum_k w_k L_k`. A batch without a row of task k has `L_k = 0` and no gradient of it. Sums over rows
-//! are the engine's; here are the terms.
+//! are the engine's; here are the terms. How `w_k` changes over time (equation 10) is
+//! [`pleiad_data::schema::TaskWeight`].
 
 mod binary_cross_entropy;
 mod squared_error;
-mod task_weight;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
 use pleiad_data::TaskKind;
 pub use squared_error::SquaredError;
-pub use task_weight::task_weight;
 
 /// A row's loss as a function of the network's number z and the label y.
 pub trait RowLoss {
