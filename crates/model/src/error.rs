@@ -1,5 +1,9 @@
 //! The one error type of this crate.
 
+use std::path::{Path, PathBuf};
+
+use pleiad_data::ErrorKind;
+
 /// Everything that can go wrong between a model's description and its artifact.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -72,6 +76,14 @@ pub enum Error {
         /// What is wrong and what to do.
         message: String,
     },
+    /// Keys below `[model]` that the structure does not take.
+    #[error("model of kind {kind:?}: {message}")]
+    Keys {
+        /// The structure.
+        kind: &'static str,
+        /// What serde says of them.
+        message: String,
+    },
     /// A graph read from a file that does not hold together.
     #[error("graph specification: node {node} ({scope}): {message}")]
     Graph {
@@ -88,6 +100,154 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// A file or directory that could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// `read` or `write`.
+        action: &'static str,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A path that does not lead to an artifact.
+    #[error("{} is not a model of Pleiad: {reason}", path.display())]
+    NotAnArtifact {
+        /// The path.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// An artifact that another version wrote.
+    #[error(
+        "{}: the artifact has format version {found}, this version of Pleiad reads {supported}: {}",
+        path.display(),
+        if found > supported { "use a newer version of Pleiad" } else { "train or import the model again" }
+    )]
+    Version {
+        /// Its `model.json`.
+        path: PathBuf,
+        /// Format version found.
+        found: u64,
+        /// The version that is read.
+        supported: u64,
+    },
+    /// A file that is not what its format demands.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Parts of an artifact that do not belong together.
+    #[error("{}: the parts of the model do not belong together: {reason}", path.display())]
+    Inconsistent {
+        /// The artifact.
+        path: PathBuf,
+        /// Which, and why.
+        reason: String,
+    },
+    /// Something else stands where an artifact is to be written.
+    #[error("{} is in the way: {reason}; name another directory", path.display())]
+    Occupied {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        reason: String,
+    },
+    /// A tensor that the model needs is not there.
+    #[error("{}tensor {tensor:?} is missing{}", of_file(path), did_you_mean(nearest.as_deref()))]
+    MissingTensor {
+        /// The file; empty for weights in memory.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// The nearest name that is there and not expected.
+        nearest: Option<String>,
+    },
+    /// A tensor that the model does not know.
+    #[error("{}the model has no tensor {tensor:?}{}", of_file(path), did_you_mean(nearest.as_deref()))]
+    UnknownTensor {
+        /// The file; empty for weights in memory.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// The nearest name that the model knows.
+        nearest: Option<String>,
+    },
+    /// A tensor of another shape than the model's.
+    #[error("{}tensor {tensor:?} has shape {found:?}, the model needs {expected:?}", of_file(path))]
+    TensorShape {
+        /// The file; empty for weights in memory.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Shape found.
+        found: Vec<usize>,
+        /// Shape of the model's parameter or table.
+        expected: Vec<usize>,
+    },
+    /// A tensor whose elements cannot be used.
+    #[error("{}tensor {tensor:?} holds {found}, expected {expected}", of_file(path))]
+    TensorType {
+        /// The file.
+        path: PathBuf,
+        /// Name of the tensor.
+        tensor: String,
+        /// Type of its elements.
+        found: String,
+        /// Types that can be read.
+        expected: &'static str,
+    },
+    /// A model that does not give its golden predictions.
+    #[error(
+        "the model does not reproduce its golden rows: task {task:?}, row {row}: {found} instead of {expected} (tolerance {tolerance}); it is damaged or was made by an incompatible version"
+    )]
+    Golden {
+        /// Name of the task.
+        task: String,
+        /// Golden row, from 0.
+        row: usize,
+        /// The prediction it must give.
+        expected: f32,
+        /// What it gave.
+        found: f32,
+        /// How far they may lie apart.
+        tolerance: f32,
+    },
+}
+
+impl Error {
+    /// Who has to act on it.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Io { action: "write", .. } => ErrorKind::Runtime,
+            Self::Io { .. }
+            | Self::NotAnArtifact { .. }
+            | Self::Version { .. }
+            | Self::Damaged { .. }
+            | Self::Inconsistent { .. }
+            | Self::MissingTensor { .. }
+            | Self::UnknownTensor { .. }
+            | Self::TensorShape { .. }
+            | Self::TensorType { .. }
+            | Self::Golden { .. }
+            | Self::Graph { .. }
+            | Self::GraphPart { .. } => ErrorKind::Data,
+            _ => ErrorKind::Configuration,
+        }
+    }
+}
+
+/// `FILE: `, or nothing for weights that are in no file.
+fn of_file(path: &Path) -> String {
+    if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) }
+}
+
+fn did_you_mean(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; the nearest name is {name:?}"))
 }
 
 /// Result of this crate.
