@@ -19,12 +19,17 @@ use crate::output::Format;
 
 /// Multi-task ranking: train, measure and use PLE and its relatives.
 #[derive(Debug, Parser)]
-#[command(name = "pleiad", version, arg_required_else_help = true, after_help = "\
+#[command(
+    name = "pleiad",
+    version,
+    arg_required_else_help = true,
+    after_help = "\
 Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 bad data, 130 and 143 interrupted by
 SIGINT and SIGTERM.
 
 Start with:
-  pleiad quickstart")]
+  pleiad quickstart"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

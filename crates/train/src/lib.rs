@@ -1,1 +1,26 @@
-//! .
+//! Training: from a configuration and its rows to a measured model.
+//!
+//! [`config`] reads the one TOML file, [`fit`] is the loop, [`metrics`] and [`evaluate`] measure, [`checkpoint`] and
+//! [`run`] keep a run on disk, [`model`] opens what a run has written. Nothing here prints, and nothing here knows how
+//! a gradient is computed.
+
+mod by_task;
+mod checkpoint;
+pub mod config;
+mod error;
+mod evaluate;
+pub mod fit;
+pub mod metrics;
+pub mod model;
+pub mod quickstart;
+pub mod run;
+
+pub use by_task::ByTask;
+pub use config::{Config, ConfigFile};
+pub use error::{ConfigError, Error, ErrorKind, Place, Position, Result};
+pub use evaluate::{Evaluation, named_metrics};
+pub use fit::{EpochRecord, Event, Interrupt, Observer, Silent, StopReason};
+pub use model::{
+    ExpertUse, GateUtilisation, ImportOptions, ImportReport, Inspection, Model, ModuleSize, Source, import,
+};
+pub use run::{RunReport, TrainOptions, TrainOutcome, train};

@@ -1,0 +1,46 @@
+//! `pleiad evaluate`: metrics of a model on rows with labels.
+
+use std::path::PathBuf;
+
+use pleiad_train::{Evaluation, Model, Source};
+
+use crate::exit::Failure;
+use crate::output::{Format, count, print, print_json};
+use crate::progress::RowProgress;
+use crate::{Global, signals};
+
+/// Measure a model on rows with labels
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pleiad evaluate run/model --data test.csv.gz --format json")]
+pub(crate) struct Evaluate {
+    /// Model (the folder RUN/model)
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Rows: CSV, Parquet or Arrow; repeat it, or use a glob in quotes, for several files
+    #[arg(long, value_name = "FILE", required = true)]
+    data: Vec<String>,
+}
+
+impl Evaluate {
+    pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
+        let interrupt = signals::interrupt()?;
+        let mut model = Model::open(&self.model)?;
+        let source = Source::new(&self.data)?;
+        let progress = RowProgress::new("evaluating", None);
+        let (evaluation, skipped) = model.evaluate(&source, &interrupt, &mut |rows| progress.at(rows))?;
+        drop(progress);
+        super::warn_skipped(&skipped);
+        match global.format {
+            Format::Json => print_json(&evaluation)?,
+            Format::Text => print(&text(&evaluation))?,
+        }
+        Ok(())
+    }
+}
+
+fn text(evaluation: &Evaluation) -> String {
+    let table = super::metrics_table(&["task"], evaluation.tasks.iter().map(|(task, e)| (vec![task.to_owned()], e)));
+    format!("{}\n{} rows read", table.render(), count(evaluation.rows))
+}

@@ -1,0 +1,94 @@
+//! `pleiad inspect`: what a model is made of and, with data, which experts it uses.
+
+use std::path::PathBuf;
+
+use pleiad_data::TaskKind;
+use pleiad_train::{Inspection, Model, Source};
+
+use crate::exit::Failure;
+use crate::output::{Format, Table, count, print, print_json};
+use crate::progress::RowProgress;
+use crate::{Global, signals};
+
+/// Width of the bar of an expert that gets all the weight.
+const BAR: f64 = 30.0;
+
+/// Show structure, size and cost of a model, and its use of experts on data
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pleiad inspect run/model --data test.csv.gz")]
+pub(crate) struct Inspect {
+    /// Model (the folder RUN/model)
+    #[arg(value_name = "MODEL")]
+    model: PathBuf,
+    /// Rows to observe the gates on
+    #[arg(long, value_name = "FILE")]
+    data: Vec<String>,
+}
+
+impl Inspect {
+    pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
+        let interrupt = signals::interrupt()?;
+        let mut model = Model::open(&self.model)?;
+        let mut inspection = model.inspect();
+        if !self.data.is_empty() {
+            let source = Source::new(&self.data)?;
+            let progress = RowProgress::new("observing gates", None);
+            let (gates, skipped) = model.utilisation(&source, &interrupt, &mut |rows| progress.at(rows))?;
+            drop(progress);
+            super::warn_skipped(&skipped);
+            inspection.gates = Some(gates);
+        }
+        match global.format {
+            Format::Json => print_json(&inspection)?,
+            Format::Text => print(&text(&inspection))?,
+        }
+        Ok(())
+    }
+}
+
+fn text(inspection: &Inspection) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name:<13}{value}\n"));
+    line("structure", inspection.kind.clone());
+    let task = |(name, kind): (&str, &TaskKind)| match kind {
+        TaskKind::Binary => format!("{name} (binary)"),
+        TaskKind::Regression => format!("{name} (regression)"),
+    };
+    line("tasks", inspection.tasks.iter().map(task).collect::<Vec<_>>().join(", "));
+    line("inputs", format!("{} features, {} numbers wide", inspection.features, inspection.input_width));
+    line(
+        "parameters",
+        format!(
+            "{} ({} dense, {} in tables)",
+            count(inspection.parameters.total),
+            count(inspection.parameters.dense),
+            count(inspection.parameters.tables)
+        ),
+    );
+    line("cost", format!("{} floating-point operations a row", count(inspection.flops_per_row)));
+    text.push('\n');
+    let mut table = Table::new(["module", "parameters", "operations"]);
+    for module in &inspection.modules {
+        table.row([module.name.clone(), count(module.parameters), count(module.flops)]);
+    }
+    text.push_str(&table.render());
+    let Some(gates) = &inspection.gates else { return text };
+    if gates.is_empty() {
+        text.push_str("\nThis structure has no gates.\n");
+    }
+    for gate in gates {
+        text.push_str(&format!("\n{} over {} rows\n", gate.gate, count(gate.rows)));
+        let mut table = Table::new(["expert", "mean", "sd"]);
+        for expert in &gate.experts {
+            table.row([expert.expert.clone(), format!("{:.4}", expert.mean), format!("{:.4}", expert.sd)]);
+        }
+        for (i, line) in table.render().lines().enumerate() {
+            let bar = i.checked_sub(2).and_then(|i| gate.experts.get(i)).map_or(0.0, |e| e.mean * BAR);
+            text.push_str(format!("  {line}  {}", "#".repeat(bar.round() as usize)).trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}

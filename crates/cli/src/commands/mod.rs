@@ -1,0 +1,76 @@
+//! The commands, one file each.
+
+mod evaluate;
+mod import;
+mod inspect;
+mod predict;
+mod quickstart;
+mod schema;
+mod synth;
+mod train;
+
+use clap::Subcommand;
+use pleiad_data::Skipped;
+use pleiad_train::metrics::{MetricKind, TaskMetrics};
+use pleiad_train::named_metrics;
+
+use crate::Global;
+use crate::exit::Failure;
+use crate::output::{Table, count, metric};
+
+/// What the shell asks for.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Quickstart(quickstart::Quickstart),
+    Train(train::Train),
+    Evaluate(evaluate::Evaluate),
+    Predict(predict::Predict),
+    Inspect(inspect::Inspect),
+    #[command(subcommand)]
+    Synth(synth::Synth),
+    Import(import::Import),
+    Schema(schema::Schema),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
+        match self {
+            Self::Quickstart(command) => command.run(global),
+            Self::Train(command) => command.run(global),
+            Self::Evaluate(command) => command.run(global),
+            Self::Predict(command) => command.run(global),
+            Self::Inspect(command) => command.run(global),
+            Self::Synth(command) => command.run(global),
+            Self::Import(command) => command.run(global),
+            Self::Schema(command) => command.run(),
+        }
+    }
+}
+
+/// Tells of rows that were left out as bad.
+fn warn_skipped(skipped: &Skipped) {
+    if skipped.rows > 0 {
+        eprintln!("warning: {} bad rows were skipped, among them:", count(skipped.rows));
+        skipped.examples.iter().for_each(|bad| eprintln!("  {bad}"));
+    }
+}
+
+/// A row per evaluated task, a column per metric that any of them has; `first` names the columns before them.
+fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'e TaskMetrics)>) -> Table {
+    let rows: Vec<_> = rows.map(|(cells, metrics)| (cells, metrics.rows(), named_metrics(metrics))).collect();
+    let has = |kind: &MetricKind| rows.iter().any(|(_, _, metrics)| metrics.iter().any(|(k, _)| k == kind));
+    let kinds: Vec<MetricKind> = MetricKind::ALL.iter().copied().filter(has).collect();
+    let names = kinds.iter().map(|kind| kind.name());
+    let mut table = Table::new(first.iter().copied().chain(["rows"]).chain(names));
+    for (mut cells, count_, metrics) in rows {
+        cells.push(count(count_));
+        for kind in &kinds {
+            let value = metrics.iter().find(|(k, _)| k == kind);
+            // A metric of another kind of task leaves its cell empty; one that is undefined shows a dash.
+            cells.push(value.map_or_else(String::new, |(_, value)| metric(*value)));
+        }
+        table.row(cells);
+    }
+    table
+}

@@ -1,0 +1,115 @@
+//! [`Identity`]: what a run is, so that it is not resumed as another.
+
+use std::path::Path;
+
+use pleiad_model::ModelConfig;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use xxhash_rust::xxh64::xxh64;
+
+use crate::config::ConfigFile;
+use crate::error::{Error, Result};
+
+/// Everything in a configuration that has a say in the weights, resolved: defaults filled in, `--set` applied, the
+/// chosen model as `[model]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Identity(Value);
+
+impl Identity {
+    pub(crate) fn of(file: &ConfigFile, model: &ModelConfig, init: Option<&Path>) -> Result<Self> {
+        let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
+        let mut config = serde_json::to_value(&file.config).map_err(encode)?;
+        if let Value::Object(config) = &mut config {
+            config.insert("model".to_owned(), serde_json::to_value(model).map_err(encode)?);
+            // Neither has a part in training one model, and when checkpoints are written changes nothing.
+            config.remove("compare");
+            config.remove("rank");
+            if let Some(Value::Object(train)) = config.get_mut("train") {
+                train.remove("checkpoint");
+            }
+            if let Some(init) = init {
+                config.insert("--init".to_owned(), init.display().to_string().into());
+            }
+        }
+        Ok(Self(config))
+    }
+
+    /// XXH64 of it, in hexadecimal.
+    pub(crate) fn hash(&self) -> String {
+        format!("{:016x}", xxh64(self.0.to_string().as_bytes(), 0))
+    }
+
+    /// Refuses a run that began as another, and tells every difference.
+    pub(crate) fn check(&self, begun: &Self, run: &Path) -> Result<()> {
+        let mut differences = Vec::new();
+        compare(&begun.0, &self.0, "", &mut differences);
+        if differences.is_empty() {
+            return Ok(());
+        }
+        Err(Error::Differs { path: run.to_path_buf(), differences })
+    }
+
+    /// Refuses a finished run of another configuration.
+    pub(crate) fn check_hash(&self, begun: &str, run: &Path) -> Result<()> {
+        if self.hash() == begun {
+            return Ok(());
+        }
+        let differences = vec!["  it is complete; name another folder for this one".to_owned()];
+        Err(Error::Differs { path: run.to_path_buf(), differences })
+    }
+}
+
+fn compare(begun: &Value, now: &Value, path: &str, differences: &mut Vec<String>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    match (begun, now) {
+        (Value::Object(a), Value::Object(b)) => {
+            for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
+                let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
+                compare(&of(a), &of(b), &below(key), differences);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (i, (a, b)) in a.iter().zip(b).enumerate() {
+                compare(a, b, &below(&i.to_string()), differences);
+            }
+        }
+        (a, b) if a == b => {}
+        (a, b) => differences.push(format!("  {path}: it has {}, this one {}", shown(a), shown(b))),
+    }
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        value => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn differences_are_told_key_by_key() {
+        let begun = Identity(json!({ "train": { "epochs": 3, "seed": 1 }, "task": [{ "name": "a" }] }));
+        let now = Identity(json!({ "train": { "epochs": 4, "clip_norm": 1.0 }, "task": [{ "name": "a" }] }));
+        begun.check(&begun, Path::new("run")).unwrap();
+        let message = now.check(&begun, Path::new("run")).unwrap_err().to_string();
+        assert!(message.contains("  train.epochs: it has 3, this one 4"), "{message}");
+        assert!(message.contains("  train.seed: it has 1, this one nothing"), "{message}");
+        assert!(message.contains("  train.clip_norm: it has nothing, this one 1.0"), "{message}");
+        assert!(!message.contains("task"), "{message}");
+    }
+
+    #[test]
+    fn the_hash_tells_configurations_apart() {
+        let (a, b) = (Identity(json!({ "a": 1 })), Identity(json!({ "a": 2 })));
+        assert_eq!(a.hash(), Identity(json!({ "a": 1 })).hash());
+        assert_ne!(a.hash(), b.hash());
+        assert!(a.check_hash(&b.hash(), Path::new("run")).is_err());
+    }
+}

@@ -1,0 +1,207 @@
+//! Checkpoints: the whole state of a training, on disk.
+//!
+//! ```text
+//! RUN/checkpoints/step-000000001234/
+//!     state.json              the loop's state, and what the run is (see [`Identity`])
+//!     weights.safetensors     weights under their tensor names
+//!     optimizer.safetensors   the optimizers' state
+//! ```
+//!
+//! A folder of that name is complete: it is written under another name and renamed. The last two are kept, and that of
+//! the best epoch.
+
+mod identity;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+pub(crate) use identity::Identity;
+use pleiad_engine::Engine;
+use pleiad_model::Weights;
+use pleiad_model::artifact::{read_safetensors, write_safetensors};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::fit::{Keeper, State};
+use crate::run::Checkpointed;
+
+/// Version of the form of a checkpoint.
+const VERSION: u32 = 1;
+
+/// Checkpoints that are kept beside the best one.
+const KEPT: usize = 2;
+
+const PREFIX: &str = "step-";
+
+/// `state.json`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Header {
+    version: u32,
+    identity: Identity,
+    /// Of rows and encoders.
+    data: String,
+    /// Folder of the best epoch's checkpoint.
+    best: Option<String>,
+    state: State,
+}
+
+/// The checkpoints of a run.
+#[derive(Debug)]
+pub(crate) struct CheckpointStore {
+    folder: PathBuf,
+    identity: Option<Identity>,
+    data: String,
+    best: Option<String>,
+}
+
+/// A checkpoint whose tensors are not read yet.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    path: PathBuf,
+    header: Header,
+}
+
+impl CheckpointStore {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, identity: None, data: String::new(), best: None }
+    }
+
+    /// Says whose checkpoints are written from now on.
+    pub(crate) fn begin(&mut self, identity: Identity, data: String) {
+        (self.identity, self.data) = (Some(identity), data);
+    }
+
+    /// The newest checkpoint, if there is any.
+    pub(crate) fn latest(&mut self) -> Result<Option<Checkpoint>> {
+        let Some(name) = self.names()?.pop() else { return Ok(None) };
+        let path = self.folder.join(name);
+        let file = path.join("state.json");
+        let bytes = fs::read(&file).map_err(|e| Error::io(&file, e))?;
+        let damaged = |reason: String| Error::Damaged {
+            path: file.clone(),
+            reason: format!("{reason}; remove {} to go on from an earlier checkpoint", path.display()),
+        };
+        let version = serde_json::from_slice::<serde_json::Value>(&bytes)
+            .map_err(|error| damaged(format!("not the state of a training: {error}")))?;
+        if version.get("version").and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
+            return Err(damaged(format!("not of version {VERSION}, which this program reads")));
+        }
+        let header: Header =
+            serde_json::from_slice(&bytes).map_err(|error| damaged(format!("not the state of a training: {error}")))?;
+        self.best.clone_from(&header.best);
+        Ok(Some(Checkpoint { path, header }))
+    }
+
+    /// Names of all checkpoints, oldest first.
+    fn names(&self) -> Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(&self.folder, error)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry.map_err(|e| Error::io(&self.folder, e))?.file_name().to_string_lossy().into_owned();
+            let is_checkpoint = |n: &str| n.len() == 12 && n.bytes().all(|b| b.is_ascii_digit());
+            if name.strip_prefix(PREFIX).is_some_and(is_checkpoint) {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn write(&self, name: &str, state: &State, engine: &Engine, identity: &Identity) -> Result<()> {
+        let io = |path: &Path| {
+            let path = path.to_path_buf();
+            move |error| Error::Io { path, source: error }
+        };
+        fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
+        let temporary = tempfile::Builder::new()
+            .prefix(".pleiad-")
+            .suffix(".tmp")
+            .tempdir_in(&self.folder)
+            .map_err(io(&self.folder))?;
+        let header = Header {
+            version: VERSION,
+            identity: identity.clone(),
+            data: self.data.clone(),
+            best: self.best.clone(),
+            state: state.clone(),
+        };
+        let json = serde_json::to_vec_pretty(&header).map_err(|e| Error::Encode { reason: e.to_string() })?;
+        let path = temporary.path().join("state.json");
+        fs::write(&path, json).map_err(io(&path))?;
+        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(io(&path))?;
+        write_safetensors(&temporary.path().join("weights.safetensors"), &engine.weights())?;
+        write_safetensors(&temporary.path().join("optimizer.safetensors"), &engine.state())?;
+        // A temporary folder is private; this one becomes an ordinary one.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&self.folder).map_err(io(&self.folder))?.permissions().mode();
+            fs::set_permissions(temporary.path(), fs::Permissions::from_mode(mode)).map_err(io(temporary.path()))?;
+        }
+        let to = self.folder.join(name);
+        fs::rename(temporary.path(), &to).map_err(io(&to))?;
+        // Its name is gone, so there is nothing left to remove.
+        let _ = temporary.keep();
+        Ok(())
+    }
+
+    /// Removes all but the last few and the best.
+    fn prune(&self) -> Result<()> {
+        let names = self.names()?;
+        for name in names.iter().rev().skip(KEPT).filter(|name| Some(*name) != self.best.as_ref()) {
+            let path = self.folder.join(name);
+            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Keeper for CheckpointStore {
+    fn save(&mut self, state: &State, engine: &Engine, best: bool) -> Result<()> {
+        let Some(identity) = self.identity.clone() else { return Ok(()) };
+        let name = format!("{PREFIX}{:012}", state.step);
+        if best {
+            self.best = Some(name.clone());
+        }
+        // Two states at one step are one state: an interrupt right after the end of an epoch.
+        if !self.folder.join(&name).exists() {
+            self.write(&name, state, engine, &identity)?;
+        }
+        self.prune()
+    }
+
+    fn best(&mut self) -> Result<Weights> {
+        let name = self.best.as_deref().unwrap_or_default();
+        Ok(read_safetensors(&self.folder.join(name).join("weights.safetensors"))?)
+    }
+}
+
+impl Checkpoint {
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.header.identity
+    }
+
+    /// Refuses rows or encoders other than those that the run began with.
+    pub(crate) fn check_data(&self, fingerprint: &str, run: &Path) -> Result<()> {
+        if self.header.data == fingerprint {
+            return Ok(());
+        }
+        let differences = vec!["  the rows of [data] have changed since: other rows, labels or values".to_owned()];
+        Err(Error::Differs { path: run.to_path_buf(), differences })
+    }
+
+    /// Reads its tensors.
+    pub(crate) fn read(self) -> Result<Checkpointed> {
+        Ok(Checkpointed {
+            weights: read_safetensors(&self.path.join("weights.safetensors"))?,
+            optimizer: read_safetensors(&self.path.join("optimizer.safetensors"))?,
+            state: self.header.state,
+        })
+    }
+}

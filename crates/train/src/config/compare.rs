@@ -1,0 +1,158 @@
+//! `[compare]`: several models on the same rows.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use pleiad_model::ModelConfig;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::check::Issue;
+use super::explain::suggest;
+use super::tree::Step;
+
+/// `[compare]`: which models are compared, over which seeds, against which one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompareConfig {
+    /// Seeds that every model is trained with; they take the place of `[train] seed`.
+    #[serde(default = "three_seeds")]
+    pub seeds: Vec<u64>,
+    /// Name of the model that gains are measured against.
+    pub baseline: String,
+    /// Whether the widths of the other models are scaled until they have as many parameters as the baseline.
+    #[serde(default)]
+    pub match_parameters: bool,
+    /// `[[compare.model]]`.
+    #[serde(default, rename = "model")]
+    pub models: Vec<NamedModel>,
+}
+
+fn three_seeds() -> Vec<u64> {
+    vec![1, 2, 3]
+}
+
+/// An entry of `[[compare.model]]`: a name beside the keys of `[model]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NamedModel {
+    /// What tables and `train --model` call it.
+    pub name: String,
+    /// Its structure.
+    pub model: ModelConfig,
+}
+
+impl CompareConfig {
+    /// Refuses a comparison that has no models, no seeds, or no baseline.
+    pub(super) fn check(&self) -> Result<(), Issue> {
+        if self.models.is_empty() {
+            return Err(Issue::new("compare", "compares nothing; add a [[compare.model]] with a name and a kind"));
+        }
+        let names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
+        for (i, name) in names.iter().enumerate() {
+            let at = || vec![Step::from("compare"), Step::from("model"), Step::from(i), Step::from("name")];
+            if name.trim().is_empty() {
+                return Err(Issue::at(at(), "a model needs a name that can be read"));
+            }
+            if names[..i].contains(name) {
+                return Err(Issue::at(at(), format!("the name {name:?} is given twice")));
+            }
+        }
+        if self.seeds.is_empty() {
+            return Err(Issue::new("compare.seeds", "needs at least one seed"));
+        }
+        for (i, seed) in self.seeds.iter().enumerate() {
+            if self.seeds[..i].contains(seed) {
+                let at = vec![Step::from("compare"), Step::from("seeds"), Step::from(i)];
+                return Err(Issue::at(at, format!("the seed {seed} is given twice; it would count one run as two")));
+            }
+        }
+        if !names.contains(&self.baseline.as_str()) {
+            let suggestion = suggest(&self.baseline, &names);
+            return Err(Issue::new(
+                "compare.baseline",
+                format!("there is no [[compare.model]] {:?}{suggestion}", self.baseline),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for NamedModel {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Flat<'a> {
+            name: &'a str,
+            #[serde(flatten)]
+            model: &'a ModelConfig,
+        }
+        Flat { name: &self.name, model: &self.model }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for NamedModel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NamedModelVisitor)
+    }
+}
+
+/// Not `#[serde(flatten)]`: that would take an unknown key of the model for nobody's.
+struct NamedModelVisitor;
+
+impl<'de> Visitor<'de> for NamedModelVisitor {
+    type Value = NamedModel;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table with a name and the keys of a model")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NamedModel, A::Error> {
+        let mut name = None;
+        let model = ModelConfig::deserialize(MapAccessDeserializer::new(WithoutName { map, name: &mut name }))?;
+        Ok(NamedModel { name: name.ok_or_else(|| A::Error::missing_field("name"))?, model })
+    }
+}
+
+/// A map that keeps `name` for itself.
+struct WithoutName<'n, A> {
+    map: A,
+    name: &'n mut Option<String>,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutName<'_, A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        let mut key: Option<Cow<'de, str>> = self.map.next_key()?;
+        if key.as_deref() == Some("name") {
+            *self.name = Some(self.map.next_value()?);
+            key = self.map.next_key()?;
+        }
+        key.map(|key| seed.deserialize(serde::de::value::CowStrDeserializer::new(key))).transpose()
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.map.next_value_seed(seed)
+    }
+}
+
+impl JsonSchema for NamedModel {
+    fn schema_name() -> Cow<'static, str> {
+        "NamedModel".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = ModelConfig::json_schema(generator);
+        let structures = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut);
+        for structure in structures.into_iter().flatten() {
+            if let Some(properties) = structure.get_mut("properties").and_then(|p| p.as_object_mut()) {
+                properties.insert("name".to_owned(), serde_json::json!({ "type": "string" }));
+            }
+            if let Some(required) = structure.get_mut("required").and_then(|r| r.as_array_mut()) {
+                required.push("name".into());
+            }
+        }
+        schema
+    }
+}

@@ -1,0 +1,232 @@
+//! [`Document`]: a configuration as it was written, with the place of every key and value.
+//!
+//! The TOML text becomes a tree whose nodes know where they stand; `--set` changes that tree, and its nodes know that
+//! they came from the shell. Whatever goes wrong later, in serde or in a check of ours, is led back to a node and told
+//! with file, line, column and the line itself.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::explain::{self, Complaint};
+use super::source::Source;
+use super::tree::{Step, assign, child, dotted, insert, parse_path, rename, replace, respan, walk};
+use crate::error::{ConfigError, Place};
+
+/// What no configuration holds: the mark of a change by which serde is asked again.
+const MARK: &str = "\u{1}";
+
+/// Gives serde's message for a tree; `None` if it has no complaint.
+pub(crate) type Retry<'r, 's> = dyn Fn(Spanned<DeValue<'s>>) -> Option<String> + 'r;
+
+/// Changes the node at a path and tells the message that serde must then give if the node is the culprit.
+type Change<'c, 's> = dyn Fn(&mut Spanned<DeValue<'s>>, &[Step]) -> String + 'c;
+
+/// A node that serde may complain of.
+struct Candidate {
+    path: Vec<Step>,
+    key: Option<Range<usize>>,
+    value: Range<usize>,
+}
+
+/// A parsed configuration: the tree over its source.
+#[derive(Debug)]
+pub(crate) struct Document<'s> {
+    source: &'s Source,
+    root: Spanned<DeValue<'s>>,
+}
+
+impl<'s> Document<'s> {
+    /// Parses the file's text and applies every `--set KEY=VALUE` to it, in order.
+    ///
+    /// # Errors
+    /// Text that is not TOML (a key given twice among it), and a `--set` that names no place in the tree.
+    pub(crate) fn parse(source: &'s Source) -> Result<Self, ConfigError> {
+        let table = DeTable::parse(&source.text)
+            .map_err(|e| source.error(e.span(), format!("not valid TOML: {}", e.message())))?;
+        let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
+        let mut document = Self { source, root };
+        for (span, set) in source.sets() {
+            document.set(set, &span).map_err(|message| source.error(Some(span), message))?;
+        }
+        Ok(document)
+    }
+
+    fn set(&mut self, set: &'s str, span: &Range<usize>) -> Result<(), String> {
+        let (key, value) = split_assignment(set).ok_or("expected KEY=VALUE, such as train.epochs=3")?;
+        let path = parse_path(key)?;
+        let mut value =
+            DeValue::parse(value.trim()).unwrap_or_else(|_| Spanned::new(0..0, DeValue::String(value.into())));
+        respan(&mut value, span);
+        assign(&mut self.root, &path, value, span)
+    }
+
+    /// The tree, for serde.
+    pub(crate) fn root(&self) -> &Spanned<DeValue<'s>> {
+        &self.root
+    }
+
+    /// The node at a path, or the deepest node on the way to it.
+    pub(crate) fn span(&self, path: &[Step]) -> Option<Range<usize>> {
+        let mut node = &self.root;
+        let mut span = None;
+        for step in path {
+            let Some((key, next)) = child(node, step) else { break };
+            // A table's own span is that of its header or braces; the key says better what is meant.
+            span = Some(key.filter(|_| next.get_ref().is_table()).unwrap_or_else(|| next.span()));
+            node = next;
+        }
+        span
+    }
+
+    /// An error at a path (`["train", "epochs"]`), told with the path's name.
+    pub(crate) fn error(&self, path: &[Step], message: impl std::fmt::Display) -> ConfigError {
+        let name = if path.is_empty() { String::new() } else { format!("{}: ", dotted(path)) };
+        self.source.error(self.span(path), format!("{name}{message}"))
+    }
+
+    /// Where a string stands that equals `value`, the first in the order of the text.
+    pub(crate) fn find_string(&self, value: &str) -> Option<Place> {
+        let mut found: Vec<Range<usize>> = Vec::new();
+        walk(&self.root, &mut |_, _, node| {
+            if node.get_ref().as_str() == Some(value) {
+                found.push(node.span());
+            }
+        });
+        found.into_iter().min_by_key(|span| span.start).map(|span| self.source.place(&span))
+    }
+
+    /// Leads an error of serde back to the node that it is about and says it in the words of a configuration.
+    ///
+    /// `retry` gives serde's message for a changed tree: see [`Document::which`].
+    pub(crate) fn explain(&self, error: &toml::de::Error, retry: &Retry<'_, 's>) -> ConfigError {
+        let (mut message, mut prefix) = (error.message(), "");
+        let mut span = error.span().unwrap_or_else(|| self.root.span());
+        let mut under = self.path_of(&span);
+        // A model is read from a buffered table: it tells a key itself, as in `model.tower: ...`, or hands on what serde
+        // says of its keys.
+        if let Some((_, rest)) = message.strip_prefix("model of kind \"").and_then(|m| m.split_once("\": ")) {
+            prefix = &message[..message.len() - rest.len()];
+            message = rest;
+        } else if let Some((key, rest)) = message.strip_prefix("model.").and_then(|m| m.split_once(": ")) {
+            under.extend(parse_path(key).unwrap_or_default());
+            span = self.span(&under).unwrap_or(span);
+            message = rest;
+        }
+        // Exact places come with a span; for the rest serde is asked again with the candidates changed.
+        let which = |candidates: Vec<Candidate>, change: &Change<'_, 's>| {
+            self.which(candidates, change, &|root| retry(root)?.strip_prefix(prefix).map(str::to_owned))
+        };
+        match explain::read(message) {
+            Complaint::UnknownKey { key, known } => {
+                let renamed = format!("{key}{MARK}");
+                let candidates = self.candidates(&under, &|path, _| path.last() == Some(&Step::Key(key.to_owned())));
+                let expected = message.replacen(&format!("`{key}`"), &format!("`{renamed}`"), 1);
+                let at = which(candidates, &|root, path| {
+                    rename(root, path, &renamed);
+                    expected.clone()
+                });
+                let (path, span) = at.map_or((under, span), |at| (at.path, at.key.unwrap_or(at.value)));
+                let table = &path[..path.len().saturating_sub(1)];
+                let place = if table.is_empty() { String::new() } else { format!(" in {}", dotted(table)) };
+                let suggestion = explain::suggest(key, &known);
+                self.source.error(Some(span), format!("unknown key `{key}`{place}{suggestion}"))
+            }
+            Complaint::MissingKey { key } if under.is_empty() => {
+                self.source.error(None, format!("there is no [{key}]"))
+            }
+            Complaint::MissingKey { key } => {
+                // Given the key with a value of a type that no key takes, the table at fault complains of that.
+                let lacks = |node: &DeValue<'_>| node.as_table().is_some_and(|table| !table.contains_key(key));
+                let candidates = self.candidates(&under, &|_, node| lacks(node));
+                let at = which(candidates, &|root, path| {
+                    insert(root, path, key, MARK);
+                    String::new()
+                });
+                let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
+                self.source.error(Some(span), format!("missing key `{key}` in {}", dotted(&path)))
+            }
+            Complaint::UnknownWord { word, known } => {
+                let candidates = self.candidates(&under, &|_, node| node.as_str() == Some(word));
+                let marked = format!("{word}{MARK}");
+                let at = which(candidates, &|root, path| {
+                    replace(root, path, DeValue::String(marked.clone().into()));
+                    message.replacen(&format!("`{word}`"), &format!("`{marked}`"), 1)
+                });
+                let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
+                let suggestion = explain::suggest(word, &known);
+                self.source.error(Some(span), format!("{}: unknown value `{word}`{suggestion}", dotted(&path)))
+            }
+            Complaint::WrongValue { found, expected } => {
+                let candidates = self.candidates(&under, &|_, node| explain::is_found(node, found));
+                let at = which(candidates, &|root, path| match explain::another(found) {
+                    Some((value, words)) => {
+                        replace(root, path, value);
+                        message.replacen(found, &words, 1)
+                    }
+                    None => message.to_owned(),
+                });
+                let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
+                let (found, expected) = (explain::plain(found), explain::plain(expected));
+                self.source.error(Some(span), format!("{}: expected {expected}, found {found}", dotted(&path)))
+            }
+            Complaint::Other(message) if under.is_empty() => self.source.error(None, message),
+            Complaint::Other(message) => self.source.error(Some(span), format!("{}: {message}", dotted(&under))),
+        }
+    }
+
+    /// Nodes at or below a path that may be the one that serde complains of.
+    fn candidates(&self, under: &[Step], may_be: &dyn Fn(&[Step], &DeValue<'_>) -> bool) -> Vec<Candidate> {
+        let mut found = Vec::new();
+        walk(&self.root, &mut |path, key, node| {
+            if path.starts_with(under) && may_be(path, node.get_ref()) {
+                found.push(Candidate { path: path.to_vec(), key: key.cloned(), value: node.span() });
+            }
+        });
+        found
+    }
+
+    /// Which candidate it is. What serde had to buffer (a model's keys depend on its kind) comes back with the place of
+    /// the whole table, and its message may fit several nodes. So each is changed in turn, in a way that serde would
+    /// have to mention: `change` does that and tells the message to expect, or an empty one where any mention of
+    /// [`MARK`] will do.
+    fn which(&self, candidates: Vec<Candidate>, change: &Change<'_, 's>, retry: &Retry<'_, 's>) -> Option<Candidate> {
+        if candidates.len() == 1 {
+            return candidates.into_iter().next();
+        }
+        candidates.into_iter().find(|candidate| {
+            let mut root = self.root.clone();
+            let expected = change(&mut root, &candidate.path);
+            retry(root).is_some_and(|message| match expected.is_empty() {
+                true => explain::complains_of_type(&message, MARK),
+                false => message == expected,
+            })
+        })
+    }
+
+    /// The path of the node, or of the key, that stands at `span`; the deepest, for a table that a --set makes shares
+    /// its span with the value inside.
+    fn path_of(&self, span: &Range<usize>) -> Vec<Step> {
+        let mut found = Vec::new();
+        walk(&self.root, &mut |path, key, node| {
+            if node.span() == *span || key == Some(span) {
+                found = path.to_vec();
+            }
+        });
+        found
+    }
+}
+
+/// Splits at the first `=` outside of quotes.
+fn split_assignment(set: &str) -> Option<(&str, &str)> {
+    let mut quoted = false;
+    for (i, c) in set.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            '=' if !quoted => return Some((&set[..i], &set[i + 1..])),
+            _ => {}
+        }
+    }
+    None
+}

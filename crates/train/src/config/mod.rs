@@ -1,0 +1,264 @@
+//! One TOML file that says everything: [`ConfigFile`] reads it, [`Config`] is what it says.
+//!
+//! What stands in `[data]`, `[[feature]]` and `[[task]]` is described in `pleiad_data`, the keys of `[model]` beside each
+//! structure in `pleiad_model`, optimizers and schedules in `pleiad_engine`; here they become one file. Every mistake
+//! is told with file, line, column and the line itself, whichever crate finds it.
+
+mod check;
+mod compare;
+mod document;
+mod explain;
+mod rank;
+mod selection;
+mod source;
+mod train;
+mod tree;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use compare::{CompareConfig, NamedModel};
+use pleiad_data::schema::{Block, DataConfig, FeatureBlock, FeatureKind, Schema, TaskConfig};
+use pleiad_data::{Input, InputLayout, Pooling};
+use pleiad_model::ModelConfig;
+pub use rank::{RankConfig, RankFunction, RankTransform};
+use schemars::JsonSchema;
+pub use selection::Selection;
+use serde::{Deserialize, Serialize};
+pub use train::{CheckpointConfig, EarlyStopping, TrainConfig};
+
+use self::check::Issue;
+use self::document::Document;
+use self::source::Source;
+use self::tree::{Step, parse_path};
+use crate::error::{ConfigError, Error, Place, Result};
+
+/// A whole configuration.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[data]`.
+    pub data: DataConfig,
+    /// `[[feature]]`, in the order in which the model reads them.
+    #[serde(default, rename = "feature")]
+    pub features: Vec<FeatureBlock>,
+    /// `[[task]]`.
+    #[serde(default, rename = "task")]
+    pub tasks: Vec<TaskConfig>,
+    /// `[model]`; may be missing where `[[compare.model]]` has models to choose from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<ModelConfig>,
+    /// `[train]`.
+    #[serde(default)]
+    pub train: TrainConfig,
+    /// `[compare]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<CompareConfig>,
+    /// `[rank]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<RankConfig>,
+}
+
+impl Config {
+    /// The JSON Schema of a configuration, for editors and validators.
+    #[must_use]
+    pub fn json_schema() -> serde_json::Value {
+        schemars::schema_for!(Self).to_value()
+    }
+
+    /// Everything that can be checked without a look at the data.
+    fn check(&self) -> Result<Schema, Issue> {
+        let schema = Schema::resolve(&self.data, &self.features, &self.tasks).map_err(schema_issue)?;
+        let specs = schema.task_specs();
+        self.train.check(&specs)?;
+        if let Some(compare) = &self.compare {
+            compare.check()?;
+        }
+        if let Some(rank) = &self.rank {
+            let tasks: Vec<&str> = specs.iter().map(|task| task.name.as_str()).collect();
+            let numeric = schema.features.iter().filter(|f| matches!(f.read, FeatureKind::Numeric { .. }));
+            rank.check(&tasks, &numeric.map(|f| f.name.as_str()).collect::<Vec<_>>())?;
+        }
+        Ok(schema)
+    }
+}
+
+fn schema_issue(error: pleiad_data::Error) -> Issue {
+    let pleiad_data::Error::Schema { place, problem } = error else {
+        return Issue::at(Vec::new(), error.to_string());
+    };
+    let mut path = match place.block {
+        Block::Data => vec![Step::from("data")],
+        Block::Feature(index) => vec![Step::from("feature"), Step::from(index)],
+        Block::Task(index) => vec![Step::from("task"), Step::from(index)],
+        Block::Root => Vec::new(),
+    };
+    path.extend(place.key.and_then(|key| parse_path(&key).ok()).unwrap_or_default());
+    Issue::at(path, problem.to_string())
+}
+
+/// A configuration with the file that it was read from.
+#[derive(Debug, Clone)]
+pub struct ConfigFile {
+    /// What the file, and every `--set`, says.
+    pub config: Config,
+    /// The data, features and tasks it describes, checked and with ranges of columns expanded.
+    pub schema: Schema,
+    source: Source,
+}
+
+impl ConfigFile {
+    /// Reads a file and applies every `KEY=VALUE` of `sets` to it, in order.
+    ///
+    /// A key is a path with dots, with numbers for the elements of arrays: `train.epochs`, `feature.0.embedding`. A
+    /// value is TOML; what is not TOML is a text.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
+        let fail = |message: String| ConfigError { file: path.to_path_buf(), place: Place::File, message };
+        let bytes = std::fs::read(path).map_err(|e| fail(format!("cannot read the configuration: {e}")))?;
+        let text = String::from_utf8(bytes).map_err(|e| {
+            fail(format!("a configuration is UTF-8 text; byte {} is not", e.utf8_error().valid_up_to()))
+        })?;
+        Self::parse(path, text, sets)
+    }
+
+    /// Like [`ConfigFile::load`] for a text at hand; `path` names it in errors, and relative paths in it are relative
+    /// to the folder of `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn parse(path: &Path, text: String, sets: &[String]) -> Result<Self> {
+        let source = Source::new(path.to_path_buf(), text, sets);
+        let (config, schema) = {
+            let document = Document::parse(&source)?;
+            let read = |root| Config::deserialize(toml::de::ValueDeserializer::from(root));
+            let config = read(document.root().clone())
+                .map_err(|e| document.explain(&e, &|root| read(root).err().map(|e| e.message().to_owned())))?;
+            let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
+            (config, schema)
+        };
+        let file = Self { config, schema, source };
+        file.try_models()?;
+        Ok(file)
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.source.file
+    }
+
+    /// The folder that relative paths are relative to.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.source.file.parent().map(Path::to_path_buf).unwrap_or_default()
+    }
+
+    /// The model to train: `[model]`, or the `[[compare.model]]` of that name.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if there is no such model, or none was named where there is no `[model]`.
+    pub fn model(&self, name: Option<&str>) -> Result<&ModelConfig> {
+        let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
+        let names: Vec<&str> = models.iter().map(|m| m.name.as_str()).collect();
+        match (name, &self.config.model) {
+            (None, Some(model)) => Ok(model),
+            (None, None) if names.is_empty() => {
+                Err(self.source.error(None, "there is no [model]: name its kind, as in kind = \"ple\"").into())
+            }
+            (None, None) => Err(self
+                .source
+                .error(None, format!("there is no [model]; choose with --model one of {}", quoted(&names)))
+                .into()),
+            (Some(name), _) => models.iter().find(|m| m.name == name).map(|m| &m.model).ok_or_else(|| {
+                let there = if names.is_empty() { "there are none".to_owned() } else { quoted(&names) };
+                let near = explain::nearest(name, &names).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+                self.source.error(None, format!("--model {name:?} is none of [[compare.model]]{near} ({there})")).into()
+            }),
+        }
+    }
+
+    /// Builds every model over the inputs as far as they are known without a look at the data, so that a model that
+    /// cannot be is refused before hours are spent on reading.
+    fn try_models(&self) -> Result<()> {
+        let layout = provisional_layout(&self.schema);
+        let tasks = self.schema.task_specs();
+        let try_model = |name: Option<&str>, model: &ModelConfig| match model.build(&layout, &tasks) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.model_error(name, error)),
+        };
+        self.config.model.iter().try_for_each(|model| try_model(None, model))?;
+        let named = self.config.compare.iter().flat_map(|compare| &compare.models);
+        named.into_iter().try_for_each(|named| try_model(Some(&named.name), &named.model))
+    }
+
+    /// An error about the model that was chosen with [`ConfigFile::model`], with the line of the key that it names.
+    #[must_use]
+    pub fn model_error(&self, name: Option<&str>, error: pleiad_model::Error) -> Error {
+        let mut path = match name {
+            None => vec![Step::from("model")],
+            Some(name) => {
+                let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
+                let index = models.iter().position(|m| m.name == name).unwrap_or_default();
+                vec![Step::from("compare"), Step::from("model"), Step::from(index)]
+            }
+        };
+        let message = match error {
+            pleiad_model::Error::Config { key, message } => {
+                path.extend(parse_path(&key).unwrap_or_default());
+                message
+            }
+            error => error.to_string(),
+        };
+        self.error_at(&path, message)
+    }
+
+    /// An error about the configuration as a whole.
+    #[must_use]
+    pub fn error(&self, message: String) -> Error {
+        self.source.error(None, message).into()
+    }
+
+    /// An error about a text that stands somewhere in the configuration, such as the name of a column.
+    #[must_use]
+    pub fn error_about(&self, text: &str, message: String) -> Error {
+        let place = Document::parse(&self.source).ok().and_then(|document| document.find_string(text));
+        let file = self.source.file.clone();
+        Error::Config(ConfigError { file, place: place.unwrap_or(Place::File), message })
+    }
+
+    fn error_at(&self, path: &[Step], message: String) -> Error {
+        Error::Config(match Document::parse(&self.source) {
+            Ok(document) => document.error(path, message),
+            Err(error) => error,
+        })
+    }
+}
+
+/// The inputs of a schema, with tables of one row: how many they will have is known after a look at the data.
+fn provisional_layout(schema: &Schema) -> InputLayout {
+    let (mut column, mut slot) = (0, 0);
+    let mut table_of = |name: &str, table: &str, dim: usize, pooling: Option<Pooling>| {
+        slot += 1;
+        Input::Categorical { name: name.to_owned(), slot: slot - 1, table: table.to_owned(), rows: 1, dim, pooling }
+    };
+    let inputs = schema.features.iter().map(|feature| match &feature.read {
+        FeatureKind::Numeric { .. } => {
+            column += 1;
+            Input::Numeric { name: feature.name.clone(), column: column - 1 }
+        }
+        FeatureKind::Categorical { embedding, table, multiple, .. } => {
+            table_of(&feature.name, table, *embedding, multiple.as_ref().map(|multiple| multiple.pooling))
+        }
+        FeatureKind::Bucketized { embedding, table, .. } => table_of(&feature.name, table, *embedding, None),
+    });
+    InputLayout { inputs: inputs.collect() }
+}
+
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
+}

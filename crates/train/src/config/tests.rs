@@ -1,0 +1,284 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+const BASE: &str = r#"
+[data]
+train = "train.csv"
+valid = { fraction = 0.1 }
+
+[[feature]]
+columns = ["age", "weeks"]
+kind = "numeric"
+transform = ["standardize"]
+
+[[feature]]
+columns = ["city"]
+kind = "categorical"
+embedding = 8
+
+[[task]]
+name = "income"
+kind = "binary"
+label = { column = "income", positive = "50000+." }
+
+[[task]]
+name = "spend"
+kind = "regression"
+label = { column = "spend" }
+
+[model]
+kind = "ple"
+levels = [
+    { task_experts = 2, shared_experts = 2, widths = [64] },
+    { task_experts = 2, shared_experts = 2, widths = [32] },
+]
+tower = [32]
+
+[train]
+epochs = 10
+optimizer = { kind = "adam", learning_rate = 1e-3 }
+early_stopping = { patience = 3 }
+"#;
+
+fn parse(text: &str, sets: &[&str]) -> Result<ConfigFile> {
+    let sets: Vec<String> = sets.iter().map(|&s| s.to_owned()).collect();
+    ConfigFile::parse(Path::new("dir/run.toml"), text.to_owned(), &sets)
+}
+
+/// The message for BASE with a line replaced.
+fn refusal(from: &str, to: &str) -> String {
+    assert!(BASE.contains(from), "{from}");
+    parse(&BASE.replacen(from, to, 1), &[]).unwrap_err().to_string()
+}
+
+fn refusal_of_set(set: &str) -> String {
+    parse(BASE, &[set]).unwrap_err().to_string()
+}
+
+#[test]
+fn a_configuration_reads_and_its_json_reads_back() {
+    let file = parse(BASE, &[]).unwrap();
+    assert_eq!(file.config.train.epochs, 10);
+    assert_eq!(file.config.train.selection(), Selection::Mean);
+    assert_eq!(file.folder(), Path::new("dir"));
+    assert_eq!(file.model(None).unwrap().kind(), "ple");
+    let json = serde_json::to_string(&file.config).unwrap();
+    assert_eq!(serde_json::from_str::<Config>(&json).unwrap(), file.config);
+}
+
+#[test]
+fn mistakes_are_told_with_line_column_and_the_nearest_name() {
+    let cases = [
+        ("epochs = 10", "epoch = 10", "dir/run.toml:35:1: unknown key `epoch` in train; did you mean `epochs`?"),
+        ("[train]", "[trian]", "dir/run.toml:34:2: unknown key `trian`; did you mean `train`?"),
+        (
+            "embedding = 8",
+            "embeding = 8",
+            "dir/run.toml:14:1: unknown key `embeding` in feature.1; did you mean `embedding`?",
+        ),
+        (
+            "learning_rate",
+            "learningrate",
+            "36:30: unknown key `learningrate` in train.optimizer; did you mean `learning_rate`?",
+        ),
+        ("patience", "patients", "37:20: unknown key `patients` in train.early_stopping"),
+        ("\"adam\"", "\"adma\"", "36:22: train.optimizer.kind: unknown value `adma`; did you mean `adam`?"),
+        ("tower = [32]", "towers = [32]", "32:1: unknown key `towers` in model; did you mean `tower`?"),
+        ("widths = [32]", "width = [32]", "30:45: unknown key `width` in model.levels.1; did you mean `widths`?"),
+        (
+            "epochs = 10",
+            "epochs = \"ten\"",
+            "35:10: train.epochs: expected a whole number, 0 or more, found the text \"ten\"",
+        ),
+        ("epochs = 10", "epochs = -1", "35:10: train.epochs: expected a whole number, 0 or more, found -1"),
+        ("epochs = 10", "epochs = 1.5", "35:10: train.epochs: expected a whole number, 0 or more, found 1.5"),
+        ("epochs = 10", "epochs = 0", "35:10: train.epochs: must be at least 1, not 0"),
+        ("epochs = 10", "epochs = 10\nepochs = 11", "36:1: not valid TOML: duplicate key"),
+        ("epochs = 10", "epochs =", "35:9: not valid TOML"),
+        ("widths = [32]", "", "30:5: missing key `widths` in model.levels.1"),
+        ("tower = [32]", "widths = [32]\ntower = [32]", "32:1: unknown key `widths` in model; "),
+        ("tower = [32]", "tower = 32", "32:9: model.tower: expected a list of widths"),
+        ("learning_rate = 1e-3", "learning_rate = -1.0", "36:46: train.optimizer.learning_rate: "),
+        ("patience = 3", "patience = 0", "37:31: train.early_stopping.patience: must be at least 1"),
+        (
+            "patience = 3",
+            "patience = 3, metric = \"incom.auc\"",
+            "37:43: train.early_stopping.metric: there is no task \"incom\"; did you mean `income`?",
+        ),
+        ("patience = 3", "patience = 3, metric = \"auc\"", "is neither \"mean\" nor \"TASK.METRIC\""),
+        ("name = \"spend\"", "name = \"income\"", "22:8: task.1.name: "),
+        ("kind = \"ple\"", "kind = \"plee\"", "27:8: model.kind: "),
+        ("kind = \"ple\"", "", "26:2: model.kind: is missing"),
+        ("train = \"train.csv\"", "", ":2:1: missing key `train` in data"),
+        (
+            "{ column = \"spend\" }",
+            "{ column = \"age\" }",
+            "24:20: task.1.label.column: column \"age\" is also a feature",
+        ),
+        ("valid = { fraction = 0.1 }", "valid = { fraction = 1.5 }", "4:22: data.valid.fraction: "),
+    ];
+    let wrong: Vec<String> = cases
+        .iter()
+        .map(|&(from, to, expected)| (to, expected, refusal(from, to)))
+        .filter(|(_, expected, message)| !message.contains(expected))
+        .map(|(to, expected, message)| format!("{to}: expected {expected:?}, got\n{message}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn the_line_is_quoted_with_a_mark_below() {
+    let message = refusal("epochs = 10", "epoch = 10");
+    assert!(message.ends_with("\n   |\n35 | epoch = 10\n   | ^^^^^"), "{message}");
+}
+
+#[test]
+fn missing_blocks_are_named() {
+    let without = |from: &str, to: &str| {
+        let (a, b) = (BASE.find(from).unwrap(), BASE.find(to).unwrap());
+        parse(&format!("{}{}", &BASE[..a], &BASE[b..]), &[]).unwrap_err().to_string()
+    };
+    assert_eq!(without("[data]", "[[feature]]"), "dir/run.toml: there is no [data]");
+    assert!(without("[[feature]]", "[[task]]").contains("there is no [[feature]] block"));
+    assert!(without("[[task]]", "[model]").contains("there is no [[task]] block"));
+    let (a, b) = (BASE.find("[model]").unwrap(), BASE.find("[train]").unwrap());
+    let file = parse(&format!("{}{}", &BASE[..a], &BASE[b..]), &[]).unwrap();
+    assert!(file.model(None).unwrap_err().to_string().contains("there is no [model]"));
+}
+
+#[test]
+fn set_reaches_every_key() {
+    let file = parse(
+        BASE,
+        &[
+            "train.epochs=3",
+            "feature.1.embedding=4",
+            "model.levels.1.shared_experts=3",
+            "data.train=a b.csv",
+            "train.optimizer={ kind = \"sgd\", learning_rate = 0.5 }",
+            "train.checkpoint.every_steps=7",
+            "train.seed = 9",
+        ],
+    )
+    .unwrap();
+    assert_eq!(file.config.train.epochs, 3);
+    assert_eq!(file.config.train.seed, 9);
+    assert_eq!(file.config.train.checkpoint.every_steps, Some(7));
+    assert_eq!(file.config.train.optimizer.learning_rate(), 0.5);
+    assert_eq!(file.config.features[1].embedding, Some(4));
+    assert_eq!(file.config.data.train.patterns(), ["a b.csv"]);
+    let json = serde_json::to_value(&file.config).unwrap();
+    assert_eq!(json["model"]["levels"][1]["shared_experts"], 3);
+}
+
+#[test]
+fn mistakes_in_set_name_the_set() {
+    for (set, expected) in [
+        ("train.epoch=3", "--set train.epoch=3: unknown key `epoch` in train; did you mean `epochs`?"),
+        (
+            "train.epochs=many",
+            "--set train.epochs=many: train.epochs: expected a whole number, 0 or more, found the text \"many\"",
+        ),
+        ("train.epochs=0", "--set train.epochs=0: train.epochs: must be at least 1"),
+        ("train.epochs", "--set train.epochs: expected KEY=VALUE"),
+        ("feature.2.embedding=4", "there is no element 2: the array has 2"),
+        ("feature.x.embedding=4", "\"x\" stands where the position in an array is expected, 0 to 1"),
+        ("train.epochs.x=4", "`x` would lie inside of a value (integer)"),
+        ("train..x=4", "has an empty part"),
+        ("model.levels.0.width=[3]", "--set model.levels.0.width=[3]: unknown key `width` in model.levels.0"),
+    ] {
+        let message = refusal_of_set(set);
+        assert!(message.contains(expected), "{set}\n{message}");
+    }
+}
+
+const COMPARE: &str = r#"
+[compare]
+baseline = "single"
+[[compare.model]]
+name = "single"
+kind = "single-task"
+bottom = [8]
+tower = [4]
+[[compare.model]]
+name = "PLE small"
+kind = "ple"
+levels = [{ task_experts = 1, shared_experts = 1, widths = [8] }]
+tower = [4]
+"#;
+
+#[test]
+fn models_are_chosen_by_name() {
+    let text = format!("{BASE}{COMPARE}");
+    let file = parse(&text, &[]).unwrap();
+    assert_eq!(file.model(Some("single")).unwrap().kind(), "single-task");
+    assert_eq!(file.model(None).unwrap().kind(), "ple");
+    let message = file.model(Some("PLE smal")).unwrap_err().to_string();
+    assert!(message.contains("did you mean \"PLE small\"?"), "{message}");
+    for (from, to, expected) in [
+        (
+            "baseline = \"single\"",
+            "baseline = \"singel\"",
+            "40:12: compare.baseline: there is no [[compare.model]] \"singel\"; did you mean `single`?",
+        ),
+        ("name = \"PLE small\"", "name = \"single\"", "47:8: compare.model.1.name: the name \"single\" is given twice"),
+        ("name = \"PLE small\"", "", "46:1: missing key `name` in compare.model.1"),
+        ("bottom = [8]", "botom = [8]", "44:1: unknown key `botom` in compare.model.0; did you mean `bottom`?"),
+    ] {
+        let message = parse(&text.replacen(from, to, 1), &[]).unwrap_err().to_string();
+        assert!(message.contains(expected), "{to}\n{message}");
+    }
+}
+
+#[test]
+fn rank_names_tasks_and_numeric_columns() {
+    let rank = "[rank]\nscore = { income = 1.0, spend = 0.5 }\ntransform = { column = \"age\", kind = \"log1p\" }\n";
+    let text = format!("{BASE}{rank}");
+    assert_eq!(parse(&text, &[]).unwrap().config.rank.unwrap().transform.unwrap().power, 1.0);
+    for (from, to, expected) in [
+        ("spend = 0.5", "spent = 0.5", "39:33: rank.score.spent: there is no task \"spent\"; did you mean `spend`?"),
+        (
+            "\"age\", kind = \"log1p\"",
+            "\"city\", kind = \"log1p\"",
+            "40:24: rank.transform.column: \"city\" is not the column of a numeric",
+        ),
+        ("\"log1p\"", "\"log\"", "40:38: rank.transform.kind: unknown value `log`; did you mean `log1p`?"),
+    ] {
+        let at = text.rfind(from).unwrap();
+        let text = format!("{}{to}{}", &text[..at], &text[at + from.len()..]);
+        let message = parse(&text, &[]).unwrap_err().to_string();
+        assert!(message.contains(expected), "{to}\n{message}");
+    }
+}
+
+#[test]
+fn the_schema_knows_every_key() {
+    let schema = Config::json_schema().to_string();
+    for key in ["on_bad_row", "pooling", "positive", "task_experts", "early_stopping", "match_parameters", "power"] {
+        assert!(schema.contains(&format!("\"{key}\"")), "{key}");
+    }
+}
+
+#[test]
+fn no_text_panics() {
+    for text in [
+        "",
+        "\u{feff}",
+        "[",
+        "a = 1",
+        "[[data]]",
+        "data = 3",
+        "[data]\ntrain = [[1]]",
+        "\u{0}",
+        "[train]\nepochs = 1e999",
+    ] {
+        assert!(parse(text, &[]).is_err(), "{text:?}");
+    }
+    assert!(
+        ConfigFile::load(Path::new("no/such.toml"), &[])
+            .unwrap_err()
+            .to_string()
+            .contains("cannot read the configuration")
+    );
+}

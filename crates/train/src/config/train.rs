@@ -1,0 +1,147 @@
+//! `[train]`: how long, in which steps, with which optimizer, and which weights are kept.
+
+use pleiad_data::TaskSpec;
+use pleiad_engine::optim::{OptimizerConfig, Schedule};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::check::{Issue, above_zero, at_least_one, check_option};
+use super::selection::Selection;
+
+/// `[train]`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// Passes over the training rows, at least 1.
+    #[schemars(range(min = 1))]
+    pub epochs: u64,
+    /// Rows of a training step, B, at least 1. The last step of an epoch may have fewer.
+    #[schemars(range(min = 1))]
+    pub batch_size: usize,
+    /// Rows predicted at once when the model is measured; changes no result.
+    #[schemars(range(min = 1))]
+    pub evaluation_batch_size: usize,
+    /// Optimizer of the dense parameters.
+    pub optimizer: OptimizerConfig,
+    /// Optimizer of the embedding tables; as `optimizer` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_optimizer: Option<OptimizerConfig>,
+    /// What the learning rates are multiplied with as training goes on.
+    pub schedule: Schedule,
+    /// Largest L2 norm of a step's whole gradient; longer ones are scaled down to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub clip_norm: Option<f64>,
+    /// Ends training when the validation rows show no more gain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_stopping: Option<EarlyStopping>,
+    /// When checkpoints are written.
+    pub checkpoint: CheckpointConfig,
+    /// Seed of the initial weights, the order of rows and dropout.
+    pub seed: u64,
+    /// Whether each epoch reads the rows in a new order, drawn from seed and epoch; else in the order of the files.
+    pub shuffle: bool,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 1024,
+            evaluation_batch_size: 4096,
+            optimizer: OptimizerConfig::default(),
+            embedding_optimizer: None,
+            schedule: Schedule::default(),
+            clip_norm: None,
+            early_stopping: None,
+            checkpoint: CheckpointConfig::default(),
+            seed: 1,
+            shuffle: true,
+        }
+    }
+}
+
+/// `[train] early_stopping`: training ends when `patience` epochs in a row did not raise the metric by more than
+/// `min_delta`.
+///
+/// Whether or not it ends early, the weights kept are those of the epoch with the best value of this metric (of the
+/// mean over tasks, where there is no `early_stopping`). Only validation rows count, never the test rows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EarlyStopping {
+    /// Epochs without a gain, at least 1.
+    #[schemars(range(min = 1))]
+    pub patience: u64,
+    /// The metric that decides.
+    #[serde(default)]
+    pub metric: Selection,
+    /// What counts as a gain, in units of the metric, at least 0.
+    #[serde(default)]
+    #[schemars(range(min = 0.0))]
+    pub min_delta: f64,
+}
+
+/// `[train] checkpoint`: when the whole state of training is written to `RUN/checkpoints`, from where `--resume` goes
+/// on. An interrupted run writes one in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// At the end of every this many epochs, at least 1 (and of the best epoch).
+    #[schemars(range(min = 1))]
+    pub every_epochs: u64,
+    /// Also after every this many steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub every_steps: Option<u64>,
+    /// Also when this many minutes have passed since the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0))]
+    pub every_minutes: Option<f64>,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every_epochs: 1, every_steps: None, every_minutes: None }
+    }
+}
+
+impl TrainConfig {
+    /// Refuses values that no training could use.
+    pub(super) fn check(&self, tasks: &[TaskSpec]) -> Result<(), Issue> {
+        at_least_one("train.epochs", self.epochs)?;
+        at_least_one("train.batch_size", self.batch_size as u64)?;
+        at_least_one("train.evaluation_batch_size", self.evaluation_batch_size as u64)?;
+        at_least_one("train.checkpoint.every_epochs", self.checkpoint.every_epochs)?;
+        self.checkpoint.every_steps.map_or(Ok(()), |n| at_least_one("train.checkpoint.every_steps", n))?;
+        self.checkpoint.every_minutes.map_or(Ok(()), |m| above_zero("train.checkpoint.every_minutes", m))?;
+        self.clip_norm.map_or(Ok(()), |norm| above_zero("train.clip_norm", norm))?;
+        check_option("train.optimizer", self.optimizer.validate())?;
+        if let Some(optimizer) = &self.embedding_optimizer {
+            check_option("train.embedding_optimizer", optimizer.validate())?;
+        }
+        check_option("train.schedule", self.schedule.validate())?;
+        if let Some(stopping) = &self.early_stopping {
+            at_least_one("train.early_stopping.patience", stopping.patience)?;
+            if !(stopping.min_delta >= 0.0 && stopping.min_delta.is_finite()) {
+                return Err(Issue::new(
+                    "train.early_stopping.min_delta",
+                    format!("must be a finite number, 0 or above, not {}", stopping.min_delta),
+                ));
+            }
+            stopping.metric.check(tasks).map_err(|message| Issue::new("train.early_stopping.metric", message))?;
+        }
+        Ok(())
+    }
+
+    /// Optimizer of the embedding tables.
+    #[must_use]
+    pub fn embedding_optimizer(&self) -> &OptimizerConfig {
+        self.embedding_optimizer.as_ref().unwrap_or(&self.optimizer)
+    }
+
+    /// The metric by which epochs are compared.
+    #[must_use]
+    pub fn selection(&self) -> Selection {
+        self.early_stopping.as_ref().map_or(Selection::Mean, |stopping| stopping.metric.clone())
+    }
+}

@@ -1,0 +1,213 @@
+//! [`Error`]: everything that can go wrong between a configuration and a trained model.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong between a configuration and a trained model.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A configuration that cannot be meant.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Data that cannot be read, or are not what the configuration says.
+    #[error(transparent)]
+    Data(#[from] pleiad_data::Error),
+    /// A graph or an artifact that does not hold together.
+    #[error(transparent)]
+    Model(#[from] pleiad_model::Error),
+    /// The engine refused.
+    #[error(transparent)]
+    Engine(#[from] pleiad_engine::Error),
+    /// A file of a run could not be read or written.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// No row is in the sample space of any task.
+    #[error(
+        "none of the {rows} training rows is in the sample space of a task; check `where` and `label` of each [[task]]"
+    )]
+    NoTrainingRows {
+        /// Training rows read.
+        rows: usize,
+    },
+    /// The metric that is to choose the best epoch is not defined on the validation rows.
+    #[error("{metric} is not defined on the validation rows, so it cannot choose the best epoch: {reason}")]
+    NoSelection {
+        /// The metric.
+        metric: String,
+        /// Why it is not, and what to do.
+        reason: String,
+    },
+    /// A loss or prediction is no longer a number.
+    #[error("step {step} (epoch {epoch}): {what} of task {task:?} is {value}; likely cause: {cause}")]
+    NonFinite {
+        /// The training step, from 1.
+        step: u64,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// The task.
+        task: String,
+        /// `the loss` or `a prediction`.
+        what: &'static str,
+        /// Its value.
+        value: f64,
+        /// What probably happened and what to do about it.
+        cause: String,
+    },
+    /// A model gives something that is not a number.
+    #[error("the model predicts {value} for task {task:?} (row {row} of those read)")]
+    NonFinitePrediction {
+        /// The task.
+        task: String,
+        /// Row, from 1.
+        row: u64,
+        /// What it predicts.
+        value: f32,
+    },
+    /// A folder that is to be made is there already.
+    #[error("{} exists and is not empty; {advice}", .path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A run cannot go on with another configuration, or on other data, than it began with.
+    #[error("{} was begun with another configuration and cannot be resumed with this one:\n{}", .path.display(), .differences.join("\n"))]
+    Differs {
+        /// The run.
+        path: PathBuf,
+        /// What differs, one line each.
+        differences: Vec<String>,
+    },
+    /// A checkpoint or another file of a run is damaged.
+    #[error("{}: {reason}", .path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// A value could not be written down.
+    #[error("cannot encode: {reason}")]
+    Encode {
+        /// Why.
+        reason: String,
+    },
+    /// Told to stop, in order.
+    #[error("{what}")]
+    Interrupted {
+        /// The number in the [`crate::Interrupt`].
+        signal: usize,
+        /// What was done and what was left.
+        what: String,
+    },
+}
+
+/// The ways of failing that an exit code or an exception class tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Wrong usage or configuration.
+    Config,
+    /// The data are wrong or missing.
+    Data,
+    /// It failed while it ran.
+    Run,
+    /// It was told to stop, by this signal.
+    Interrupted(usize),
+}
+
+impl From<pleiad_data::ErrorKind> for ErrorKind {
+    fn from(kind: pleiad_data::ErrorKind) -> Self {
+        match kind {
+            pleiad_data::ErrorKind::Configuration => Self::Config,
+            pleiad_data::ErrorKind::Data => Self::Data,
+            pleiad_data::ErrorKind::Runtime => Self::Run,
+        }
+    }
+}
+
+impl Error {
+    /// Whom the error is for.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Config(_) | Self::Exists { .. } | Self::Differs { .. } => ErrorKind::Config,
+            Self::Data(error) => error.kind().into(),
+            Self::Model(error) => error.kind().into(),
+            Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
+            Self::Engine(_) | Self::Io { .. } | Self::Damaged { .. } => ErrorKind::Run,
+            Self::NonFinite { .. } | Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
+            Self::Interrupted { signal, .. } => ErrorKind::Interrupted(*signal),
+        }
+    }
+
+    pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
+        Self::Io { path: path.to_path_buf(), source }
+    }
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A mistake in a configuration, and where it was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// The configuration file.
+    pub file: PathBuf,
+    /// Where in it.
+    pub place: Place,
+    /// What is wrong and what would be right.
+    pub message: String,
+}
+
+/// Where a part of a configuration was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// The file as a whole.
+    File,
+    /// A place in the file.
+    Line(Position),
+    /// A `--set` of the command line, as it was given.
+    Set(String),
+}
+
+/// A place in a text file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Number of characters meant.
+    pub width: usize,
+    /// The line.
+    pub text: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &self.place {
+            Place::File => write!(f, "{file}: {}", self.message),
+            Place::Set(set) => write!(f, "--set {set}: {}", self.message),
+            Place::Line(at) => {
+                writeln!(f, "{file}:{}:{}: {}", at.line, at.column, self.message)?;
+                let gutter = at.line.to_string().len();
+                // Tabs keep their width in the line of carets.
+                let indent: String =
+                    at.text.chars().take(at.column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+                writeln!(f, "{:gutter$} |", "")?;
+                writeln!(f, "{} | {}", at.line, at.text)?;
+                write!(f, "{:gutter$} | {indent}{}", "", "^".repeat(at.width))
+            }
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -1,0 +1,221 @@
+//! [`Evaluation`]: metrics of a model on rows, each task on its own sample space.
+
+use pleiad_data::{Batch, TaskSpec};
+use pleiad_engine::Predictions;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::by_task::ByTask;
+use crate::config::Selection;
+use crate::error::{Error, Result};
+use crate::metrics::{MetricKind, TaskMetrics, TaskMetricsState};
+
+/// What `pleiad evaluate --format json` prints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Rows in all.
+    pub rows: u64,
+    /// Metrics of every task.
+    pub tasks: ByTask<TaskMetrics>,
+}
+
+impl Evaluation {
+    /// The metric by which epochs are compared, turned so that larger is better.
+    ///
+    /// # Errors
+    /// [`Error::NoSelection`] if it is not defined on these rows.
+    pub fn score(&self, selection: &Selection) -> Result<f64> {
+        let undefined = |reason: String| {
+            let metric = match selection {
+                Selection::Mean => "the mean of AUC and R2 over tasks".to_owned(),
+                Selection::Metric { .. } => selection.to_string(),
+            };
+            Error::NoSelection { metric, reason }
+        };
+        match selection {
+            Selection::Metric { task, metric } => {
+                let metrics = self.tasks.get(task).ok_or_else(|| undefined(format!("there is no task {task:?}")))?;
+                metrics
+                    .get(*metric)
+                    .map(|value| metric.goodness(value))
+                    .ok_or_else(|| undefined(why_undefined(task, metrics)))
+            }
+            Selection::Mean => {
+                let defined: Vec<f64> = self.tasks.iter().filter_map(|(_, metrics)| main_score(metrics)).collect();
+                if defined.is_empty() {
+                    let reasons = self.tasks.iter().map(|(task, metrics)| why_undefined(task, metrics));
+                    return Err(undefined(reasons.collect::<Vec<_>>().join("; ")));
+                }
+                Ok(defined.iter().sum::<f64>() / defined.len() as f64)
+            }
+        }
+    }
+
+    /// Tasks that have no part in [`Selection::Mean`], each with the reason.
+    pub(crate) fn left_out_of_mean(&self) -> Vec<String> {
+        let left_out = self.tasks.iter().filter(|(_, metrics)| main_score(metrics).is_none());
+        left_out.map(|(task, metrics)| why_undefined(task, metrics)).collect()
+    }
+}
+
+/// A task's part of [`Selection::Mean`]: AUC or R².
+fn main_score(metrics: &TaskMetrics) -> Option<f64> {
+    match metrics {
+        TaskMetrics::Binary(metrics) => metrics.auc,
+        TaskMetrics::Regression(metrics) => metrics.r2,
+    }
+}
+
+fn why_undefined(task: &str, metrics: &TaskMetrics) -> String {
+    match metrics {
+        _ if metrics.rows() == 0 => format!("no row is in the sample space of task {task:?}"),
+        TaskMetrics::Binary(m) if m.positives == 0 || m.positives == m.rows => {
+            let label = u8::from(m.positives > 0);
+            format!("the label of task {task:?} is {label} in all {} rows of its sample space", m.rows)
+        }
+        TaskMetrics::Binary(_) => format!("task {task:?} has no such metric on these rows"),
+        TaskMetrics::Regression(m) => {
+            format!("the label of task {task:?} is the same in all {} rows of its sample space", m.rows)
+        }
+    }
+}
+
+/// Collects predictions and labels batch by batch.
+#[derive(Debug)]
+pub(crate) struct Evaluator<'a> {
+    tasks: &'a [TaskSpec],
+    states: Vec<TaskMetricsState>,
+    rows: u64,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(tasks: &'a [TaskSpec]) -> Self {
+        Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::new(task.kind)).collect(), rows: 0 }
+    }
+
+    /// Adds the rows of a batch.
+    ///
+    /// # Errors
+    /// [`Error::NonFinitePrediction`].
+    pub(crate) fn add(&mut self, predictions: &Predictions, batch: &Batch) -> Result<()> {
+        check_finite(predictions, self.tasks, self.rows)?;
+        self.states
+            .par_iter_mut()
+            .zip(&predictions.tasks)
+            .zip(&batch.labels)
+            .for_each(|((state, predictions), labels)| state.update(predictions, labels));
+        self.rows += batch.rows as u64;
+        Ok(())
+    }
+
+    pub(crate) fn finish(&self) -> Evaluation {
+        let metrics: Vec<TaskMetrics> = self.states.par_iter().map(TaskMetricsState::compute).collect();
+        Evaluation { rows: self.rows, tasks: self.tasks.iter().map(|task| task.name.as_str()).zip(metrics).collect() }
+    }
+}
+
+/// Refuses predictions that are not numbers; `before` rows came before these.
+pub(crate) fn check_finite(predictions: &Predictions, tasks: &[TaskSpec], before: u64) -> Result<()> {
+    for (task, values) in tasks.iter().zip(&predictions.tasks) {
+        if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+            let row_in_all = before + row as u64 + 1;
+            return Err(Error::NonFinitePrediction { task: task.name.clone(), row: row_in_all, value: values[row] });
+        }
+    }
+    Ok(())
+}
+
+/// Measures rows in memory, `batch_size` at a time.
+pub(crate) fn evaluate(
+    mut predict: impl FnMut(&Batch) -> pleiad_engine::Result<Predictions>,
+    rows: &Batch,
+    tasks: &[TaskSpec],
+    batch_size: usize,
+) -> Result<Evaluation> {
+    let mut evaluator = Evaluator::new(tasks);
+    for start in (0..rows.rows).step_by(batch_size.max(1)) {
+        let batch = rows.slice(start..rows.rows.min(start + batch_size));
+        evaluator.add(&predict(&batch)?, &batch)?;
+    }
+    Ok(evaluator.finish())
+}
+
+/// Names of the metrics of a task's kind, and their values.
+#[must_use]
+pub fn named_metrics(metrics: &TaskMetrics) -> Vec<(MetricKind, Option<f64>)> {
+    let kind = match metrics {
+        TaskMetrics::Binary(_) => pleiad_data::TaskKind::Binary,
+        TaskMetrics::Regression(_) => pleiad_data::TaskKind::Regression,
+    };
+    MetricKind::of(kind).iter().map(|&metric| (metric, metrics.get(metric))).collect()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::{Labels, TaskKind};
+
+    use super::*;
+
+    fn task(name: &str, kind: TaskKind) -> TaskSpec {
+        TaskSpec { name: name.into(), kind }
+    }
+
+    fn labels(values: &[f32]) -> Labels {
+        let present = values.iter().map(|v| !v.is_nan()).collect();
+        Labels { values: values.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(), present }
+    }
+
+    /// Predicts each row's numeric input for every task.
+    fn measure(inputs: &[f32], tasks: &[TaskSpec], all: &[&[f32]], batch_size: usize) -> Result<Evaluation> {
+        let rows = Batch {
+            rows: inputs.len(),
+            numeric: inputs.to_vec(),
+            categorical: vec![],
+            labels: all.iter().map(|values| labels(values)).collect(),
+        };
+        let predict = |batch: &Batch| Ok(Predictions { tasks: vec![batch.numeric.clone(); tasks.len()] });
+        evaluate(predict, &rows, tasks, batch_size)
+    }
+
+    const N: f32 = f32::NAN;
+
+    #[test]
+    fn the_mean_is_over_auc_and_r2_of_the_tasks_that_have_them() {
+        let tasks = [
+            task("a", TaskKind::Binary),
+            task("b", TaskKind::Regression),
+            task("one class", TaskKind::Binary),
+            task("no rows", TaskKind::Regression),
+        ];
+        let inputs = [0.1, 0.4, 0.3, 0.9];
+        let all: [&[f32]; 4] = [&[0.0, 0.0, 1.0, 1.0], &[0.1, 0.4, 0.3, N], &[1.0, 1.0, 1.0, 1.0], &[N, N, N, N]];
+        let whole = measure(&inputs, &tasks, &all, 4).unwrap();
+        assert_eq!(whole, measure(&inputs, &tasks, &all, 1).unwrap());
+        assert_eq!(whole.tasks.get("a").unwrap().get(MetricKind::Auc), Some(0.75));
+        assert_eq!(whole.score(&Selection::Mean).unwrap(), (0.75 + 1.0) / 2.0);
+        let left_out = whole.left_out_of_mean().join("\n");
+        assert!(
+            left_out.contains("\"one class\" is 1 in all 4 rows") && left_out.contains("\"no rows\""),
+            "{left_out}"
+        );
+    }
+
+    #[test]
+    fn a_named_metric_is_turned_so_that_larger_is_better() {
+        let tasks = [task("a", TaskKind::Regression)];
+        let evaluation = measure(&[1.0, 2.0], &tasks, &[&[2.0, 2.0]], 2).unwrap();
+        let score = |metric| evaluation.score(&Selection::Metric { task: "a".into(), metric });
+        assert_eq!(score(MetricKind::Mse).unwrap(), -0.5);
+        assert!(score(MetricKind::R2).unwrap_err().to_string().contains("the same in all 2 rows"));
+        assert!(evaluation.score(&Selection::Mean).unwrap_err().to_string().contains("the same in all 2 rows"));
+    }
+
+    #[test]
+    fn a_prediction_that_is_no_number_is_told_with_task_and_row() {
+        let tasks = [task("a", TaskKind::Regression)];
+        let error = measure(&[1.0, 2.0, f32::NAN], &tasks, &[&[0.0, 0.0, 0.0]], 2).unwrap_err().to_string();
+        assert!(error.contains("\"a\"") && error.contains("row 3"), "{error}");
+    }
+}

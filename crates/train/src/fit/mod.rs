@@ -1,0 +1,350 @@
+//! [`fit`]: the training loop.
+//!
+//! It reads encoded rows, moves the weights of an engine and keeps the best ones. It knows no file and no terminal:
+//! checkpoints go to a [`Keeper`], news to an [`Observer`], and an [`Interrupt`] ends it between two steps. All that it
+//! must remember between two steps is in [`State`], so that a run that is stopped and resumed gives the same bits as
+//! one that never stopped.
+
+mod diagnose;
+mod history;
+mod observer;
+mod order;
+mod state;
+mod stopping;
+#[cfg(test)]
+mod tests;
+
+use std::time::{Duration, Instant};
+
+pub use history::EpochRecord;
+pub use observer::{Event, Interrupt, Observer, Silent};
+use pleiad_data::schema::TaskConfig;
+use pleiad_data::{Batch, TaskSpec};
+use pleiad_engine::{Engine, Predictions};
+use pleiad_model::Weights;
+pub use state::{Keeper, MemoryKeeper, State, StopReason};
+
+use self::history::LossSums;
+use self::order::epoch_order;
+use crate::config::{Selection, TrainConfig};
+use crate::error::{Error, Result};
+use crate::evaluate::{Evaluation, evaluate};
+
+/// What a model is trained on and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem<'a> {
+    /// `[train]`.
+    pub config: &'a TrainConfig,
+    /// The tasks, in the order of the labels.
+    pub tasks: &'a [TaskConfig],
+    /// The rows to learn from.
+    pub train: &'a Batch,
+    /// The rows by which the best epoch is chosen.
+    pub valid: Option<&'a Batch>,
+}
+
+/// How training ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It ran to its end.
+    Finished(Fitted),
+    /// It was told to stop; the keeper has its state.
+    Interrupted {
+        /// Steps done.
+        steps: u64,
+        /// The number in the [`Interrupt`].
+        signal: usize,
+    },
+}
+
+/// A trained model.
+#[derive(Debug)]
+pub struct Fitted {
+    /// The best epoch's weights; the last epoch's where there are no validation rows.
+    pub weights: Weights,
+    /// The epoch they are of, from 1.
+    pub best_epoch: u64,
+    /// Why training ended.
+    pub stop: StopReason,
+    /// Every epoch.
+    pub history: Vec<EpochRecord>,
+    /// Training steps.
+    pub steps: u64,
+    /// Seconds of training, over all of its parts if it was resumed.
+    pub seconds: f64,
+}
+
+/// Trains `engine`, which holds the weights to start from (or, after a resume, those of `state`).
+///
+/// # Errors
+/// [`Error::NoTrainingRows`], [`Error::NoSelection`], [`Error::NonFinite`], and those of engine and keeper.
+pub fn fit(
+    problem: &Problem<'_>,
+    engine: &mut Engine,
+    state: Option<State>,
+    keeper: &mut dyn Keeper,
+    interrupt: &Interrupt,
+    observer: &mut dyn Observer,
+) -> Result<Outcome> {
+    let state = state.unwrap_or_else(|| State::new(problem.tasks.len()));
+    Trainer::new(problem, engine, state, keeper, interrupt, observer)?.run()
+}
+
+struct Trainer<'a> {
+    problem: &'a Problem<'a>,
+    specs: Vec<TaskSpec>,
+    engine: &'a mut Engine,
+    keeper: &'a mut dyn Keeper,
+    interrupt: &'a Interrupt,
+    observer: &'a mut dyn Observer,
+    state: State,
+    /// Rows in the sample space of any task: the union that training runs on.
+    union: Vec<usize>,
+    steps_per_epoch: u64,
+    /// Whether epochs can be compared.
+    has_score: bool,
+    batch: Batch,
+    /// When this process started, and the seconds that earlier ones took.
+    started: Instant,
+    seconds_before: f64,
+    last_save: Instant,
+}
+
+/// Whether the metric that epochs are compared by is defined on the validation rows, found out before the first step
+/// rather than after an epoch. It depends on the labels alone, so that any predictions will do.
+fn can_compare_epochs(problem: &Problem<'_>, specs: &[TaskSpec], observer: &mut dyn Observer) -> Result<bool> {
+    let Some(valid) = problem.valid else { return Ok(false) };
+    let any = |batch: &Batch| Ok(Predictions { tasks: vec![vec![0.5; batch.rows]; specs.len()] });
+    let evaluation = evaluate(any, valid, specs, problem.config.evaluation_batch_size)?;
+    let selection = problem.config.selection();
+    match evaluation.score(&selection) {
+        Err(error) if problem.config.early_stopping.is_some() => Err(error),
+        Err(error) => {
+            observer.event(&Event::Warning(&format!("{error}; the last epoch is kept")));
+            Ok(false)
+        }
+        Ok(_) => {
+            if selection == Selection::Mean {
+                for reason in evaluation.left_out_of_mean() {
+                    let text = format!("{reason}; it has no part in choosing the best epoch");
+                    observer.event(&Event::Warning(&text));
+                }
+            }
+            Ok(true)
+        }
+    }
+}
+
+/// Whether the loop goes on.
+enum Flow {
+    Next,
+    Interrupted(usize),
+}
+
+impl<'a> Trainer<'a> {
+    fn new(
+        problem: &'a Problem<'a>,
+        engine: &'a mut Engine,
+        state: State,
+        keeper: &'a mut dyn Keeper,
+        interrupt: &'a Interrupt,
+        observer: &'a mut dyn Observer,
+    ) -> Result<Self> {
+        let train = problem.train;
+        let union: Vec<usize> =
+            (0..train.rows).filter(|&row| train.labels.iter().any(|labels| labels.present[row])).collect();
+        if union.is_empty() {
+            return Err(Error::NoTrainingRows { rows: train.rows });
+        }
+        let mut batch = train.clone();
+        batch.clear();
+        let now = Instant::now();
+        let specs: Vec<TaskSpec> = problem.tasks.iter().map(TaskConfig::spec).collect();
+        Ok(Self {
+            has_score: can_compare_epochs(problem, &specs, observer)?,
+            specs,
+            steps_per_epoch: union.len().div_ceil(problem.config.batch_size) as u64,
+            seconds_before: state.seconds,
+            problem,
+            engine,
+            keeper,
+            interrupt,
+            observer,
+            state,
+            union,
+            batch,
+            started: now,
+            last_save: now,
+        })
+    }
+
+    fn run(mut self) -> Result<Outcome> {
+        let epochs = self.problem.config.epochs;
+        self.observer.event(&Event::Start { epochs, done: self.state.epoch, rows: self.union.len() as u64 });
+        let stop = loop {
+            if self.state.epoch == epochs {
+                break StopReason::Epochs;
+            }
+            if let Some(stop) = self.state.stop {
+                break stop;
+            }
+            if let Flow::Interrupted(signal) = self.epoch()? {
+                self.save(false)?;
+                return Ok(Outcome::Interrupted { steps: self.state.step, signal });
+            }
+        };
+        let best_epoch = self.state.stopping.best_epoch();
+        let weights = match best_epoch {
+            Some(epoch) if epoch != self.state.epoch => self.keeper.best()?,
+            _ => self.engine.weights(),
+        };
+        Ok(Outcome::Finished(Fitted {
+            weights,
+            best_epoch: best_epoch.unwrap_or(self.state.epoch),
+            stop,
+            steps: self.state.step,
+            seconds: self.seconds(),
+            history: self.state.history,
+        }))
+    }
+
+    /// The epoch at hand, from the step that the state is at.
+    fn epoch(&mut self) -> Result<Flow> {
+        let config = self.problem.config;
+        let order = epoch_order(self.union.len(), config.shuffle, config.seed, self.state.epoch);
+        let begin = Instant::now();
+        let mut rows_read = 0;
+        let mut index = Vec::with_capacity(config.batch_size);
+        while self.state.step_in_epoch < self.steps_per_epoch {
+            if let Some(signal) = self.interrupt.raised() {
+                return Ok(Flow::Interrupted(signal));
+            }
+            let from = self.state.step_in_epoch as usize * config.batch_size;
+            let to = self.union.len().min(from + config.batch_size);
+            index.clear();
+            index.extend(order[from..to].iter().map(|&i| self.union[i]));
+            self.batch.gather_from(self.problem.train, &index);
+            self.step()?;
+            rows_read += index.len();
+            self.observer.event(&Event::Step { epoch: self.state.epoch + 1, rows: to as u64 });
+            if self.due() && self.state.step_in_epoch < self.steps_per_epoch {
+                self.save(false)?;
+            }
+        }
+        let rows_per_second = rows_read as f64 / begin.elapsed().max(Duration::from_micros(1)).as_secs_f64();
+        self.finish_epoch(rows_per_second)
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let State { step, epoch, .. } = self.state;
+        let weights: Vec<f32> = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch) as f32).collect();
+        let factor = self.factor(step);
+        let stats = self.engine.step(&self.batch, &weights, factor)?;
+        if let Some(task) = stats.losses.iter().position(|loss| !loss.is_finite()) {
+            let learning_rate = self.problem.config.optimizer.learning_rate() * factor;
+            let layout = &self.engine.graph().layout;
+            return Err(Error::NonFinite {
+                step: step + 1,
+                epoch: epoch + 1,
+                task: self.specs[task].name.clone(),
+                what: "the loss",
+                value: stats.losses[task],
+                cause: diagnose::likely_cause(&self.batch, layout, &self.specs, learning_rate),
+            });
+        }
+        self.state.sums.add(&stats.losses, &stats.rows, &weights);
+        self.state.step += 1;
+        self.state.step_in_epoch += 1;
+        Ok(())
+    }
+
+    /// Measures the epoch that has just read its last row and decides what becomes of its weights.
+    fn finish_epoch(&mut self, rows_per_second: f64) -> Result<Flow> {
+        let config = self.problem.config;
+        let epoch = self.state.epoch + 1;
+        let valid = self.problem.valid.map(|valid| self.evaluate(valid)).transpose()?;
+        let score = match &valid {
+            Some(valid) if self.has_score => Some(valid.score(&config.selection())?),
+            _ => None,
+        };
+        let sums = std::mem::replace(&mut self.state.sums, LossSums::new(self.specs.len()));
+        let record = EpochRecord {
+            epoch,
+            loss: sums.joint(),
+            task_losses: self.specs.iter().map(|task| task.name.as_str()).zip(sums.tasks()).collect(),
+            valid,
+            score,
+            learning_rate: config.optimizer.learning_rate() * self.factor(self.state.step.saturating_sub(1)),
+            rows_per_second,
+        };
+        let mut best = score.is_none();
+        if let Some(score) = score {
+            let stopping = config.early_stopping.as_ref();
+            let verdict = self.state.stopping.update(
+                epoch,
+                score,
+                stopping.map(|s| s.patience),
+                stopping.map_or(0.0, |s| s.min_delta),
+            );
+            best = verdict.best;
+            if verdict.stop {
+                self.state.stop = Some(StopReason::EarlyStopping);
+            }
+        }
+        self.observer.event(&Event::Epoch { record: &record, best: best && score.is_some() });
+        self.state.history.push(record);
+        self.state.epoch = epoch;
+        self.state.step_in_epoch = 0;
+        let last = epoch == config.epochs || self.state.stop.is_some();
+        let keep = best && score.is_some();
+        if keep || last || epoch.is_multiple_of(config.checkpoint.every_epochs) {
+            self.save(keep)?;
+        }
+        Ok(Flow::Next)
+    }
+
+    fn evaluate(&mut self, rows: &Batch) -> Result<Evaluation> {
+        let engine = &mut *self.engine;
+        let batch_size = self.problem.config.evaluation_batch_size;
+        let evaluation = evaluate(|batch| engine.predict(batch), rows, &self.specs, batch_size);
+        evaluation.map_err(|error| match error {
+            Error::NonFinitePrediction { task, value, .. } => Error::NonFinite {
+                step: self.state.step,
+                epoch: self.state.epoch + 1,
+                task,
+                what: "a validation prediction",
+                value: f64::from(value),
+                cause: diagnose::likely_cause(
+                    &self.batch,
+                    &self.engine.graph().layout,
+                    &self.specs,
+                    self.problem.config.optimizer.learning_rate(),
+                ),
+            },
+            error => error,
+        })
+    }
+
+    fn factor(&self, step: u64) -> f64 {
+        let total = self.steps_per_epoch * self.problem.config.epochs;
+        self.problem.config.schedule.factor(step, self.steps_per_epoch, total)
+    }
+
+    /// Whether steps or minutes ask for a checkpoint.
+    fn due(&self) -> bool {
+        let checkpoint = &self.problem.config.checkpoint;
+        checkpoint.every_steps.is_some_and(|n| self.state.step.is_multiple_of(n))
+            || checkpoint.every_minutes.is_some_and(|m| self.last_save.elapsed().as_secs_f64() >= 60.0 * m)
+    }
+
+    fn save(&mut self, best: bool) -> Result<()> {
+        self.state.seconds = self.seconds();
+        self.keeper.save(&self.state, self.engine, best)?;
+        self.last_save = Instant::now();
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+}

@@ -1,0 +1,89 @@
+//! How training tells what it does, and how it is told to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pleiad_model::graph::Summary;
+
+use super::history::EpochRecord;
+use crate::run::SplitRows;
+
+/// Something that happened in training.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Rows of a synthetic log are being written.
+    Generated {
+        /// Rows so far.
+        rows: u64,
+    },
+    /// Rows are being read.
+    Loading(pleiad_data::Progress),
+    /// All rows are read.
+    Loaded(&'a SplitRows),
+    /// A model is built.
+    Built {
+        /// Its graph's size and cost.
+        summary: &'a Summary,
+    },
+    /// Training starts, or goes on after a resume.
+    Start {
+        /// Epochs in all.
+        epochs: u64,
+        /// Epochs done before a resume.
+        done: u64,
+        /// Training rows of an epoch.
+        rows: u64,
+    },
+    /// A training step is done.
+    Step {
+        /// The epoch, from 1.
+        epoch: u64,
+        /// Rows of the epoch read so far.
+        rows: u64,
+    },
+    /// An epoch is done and measured.
+    Epoch {
+        /// What it gave.
+        record: &'a EpochRecord,
+        /// Whether it is the best so far.
+        best: bool,
+    },
+    /// Something that the user should know and that is no error.
+    Warning(&'a str),
+}
+
+/// Who is told. Nothing is printed by this crate.
+pub trait Observer: Send {
+    /// Called from the thread that trains; what it takes is lost to training.
+    fn event(&mut self, event: &Event<'_>);
+}
+
+/// Tells nobody.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&mut self, _: &Event<'_>) {}
+}
+
+/// A wish to stop, raised from a signal handler or another thread. Work ends after the step at hand.
+#[derive(Debug, Clone, Default)]
+pub struct Interrupt(Arc<AtomicUsize>);
+
+impl Interrupt {
+    /// The flag itself, 0 until someone stores another number (of the signal) in it.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.0)
+    }
+
+    /// The number stored, if any.
+    #[must_use]
+    pub fn raised(&self) -> Option<usize> {
+        match self.0.load(Ordering::Relaxed) {
+            0 => None,
+            signal => Some(signal),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Between a run and the artifact on disk: golden rows are predicted here, since that takes an engine.
+
+use std::path::Path;
+
+use pleiad_data::{Batch, Encoder};
+use pleiad_engine::Predictor;
+use pleiad_model::artifact::{Artifact, Golden, Provenance};
+use pleiad_model::{Graph, ModelConfig, Weights};
+
+use crate::config::ConfigFile;
+use crate::error::{Error, Result};
+
+/// Golden rows of an artifact.
+const GOLDEN_ROWS: usize = 16;
+
+/// A model that is to be saved.
+pub(crate) struct ToSave<'a> {
+    pub(crate) model: &'a ModelConfig,
+    pub(crate) graph: &'a Graph,
+    pub(crate) encoder: &'a Encoder,
+    pub(crate) weights: Weights,
+    /// Rows to take the golden ones from; at least one.
+    pub(crate) rows: &'a Batch,
+    pub(crate) provenance: Provenance,
+}
+
+impl ToSave<'_> {
+    /// Writes the artifact, whole or not at all. Gives the number of golden rows.
+    ///
+    /// # Errors
+    /// [`Error::NonFinitePrediction`] for a model whose weights are no numbers, and those of [`Artifact::save`].
+    pub(crate) fn save(self, path: &Path) -> Result<usize> {
+        let golden = self.golden()?;
+        let rows = golden.batch.rows;
+        let artifact = Artifact {
+            model: serde_json::to_value(self.model).map_err(|e| Error::Encode { reason: e.to_string() })?,
+            graph: self.graph.clone(),
+            encoder: self.encoder.clone(),
+            provenance: self.provenance,
+            weights: self.weights,
+            golden,
+        };
+        artifact.save(path)?;
+        Ok(rows)
+    }
+
+    /// Rows from all over the training data, with what the model predicts for them.
+    fn golden(&self) -> Result<Golden> {
+        let count = GOLDEN_ROWS.min(self.rows.rows);
+        let index: Vec<usize> = (0..count).map(|i| i * self.rows.rows / count).collect();
+        let mut batch = Batch::empty(self.encoder.layout(), 0);
+        batch.gather_from(self.rows, &index);
+        let predictions = Predictor::new(self.graph.clone(), &self.weights)?.predict(&batch)?;
+        crate::evaluate::check_finite(&predictions, self.encoder.tasks(), 0)?;
+        Ok(Golden { batch, predictions: predictions.tasks })
+    }
+}
+
+/// The encoder of a saved model under the schema of a configuration: what was fitted stays, and tasks, labels and the
+/// form of CSV files are the configuration's.
+///
+/// # Errors
+/// [`Error::Config`] if the configuration has other features.
+pub(crate) fn refit(saved: &Encoder, file: &ConfigFile, path: &Path) -> Result<Encoder> {
+    if saved.schema().features != file.schema.features {
+        let model = path.display();
+        return Err(file.error(format!(
+            "--init {model}: its features are not those of this configuration, so its encoders and weights have no \
+             meaning here; use the [[feature]] blocks that it was trained with"
+        )));
+    }
+    let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
+    let mut document = serde_json::to_value(saved).map_err(encode)?;
+    document["schema"] = serde_json::to_value(&file.schema).map_err(encode)?;
+    serde_json::from_value(document).map_err(encode)
+}

@@ -1,0 +1,60 @@
+//! [`import`]: weights that were trained elsewhere become a model.
+
+use std::path::Path;
+
+use pleiad_model::artifact::{Provenance, read_weights};
+use serde::Serialize;
+
+use super::ToSave;
+use crate::checkpoint::Identity;
+use crate::config::ConfigFile;
+use crate::error::{Error, Result};
+use crate::fit::{Interrupt, Observer};
+use crate::run::RunData;
+
+/// What to import.
+#[derive(Debug, Clone, Copy)]
+pub struct ImportOptions<'a> {
+    /// The configuration; encoders are fitted on its training rows.
+    pub config: &'a ConfigFile,
+    /// One of `[[compare.model]]`; `[model]` if `None`.
+    pub model: Option<&'a str>,
+    /// A safetensors file with the contract's tensor names.
+    pub weights: &'a Path,
+    /// The artifact to write.
+    pub out: &'a Path,
+}
+
+/// What was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ImportReport {
+    /// Tensors.
+    pub tensors: usize,
+    /// Numbers in them.
+    pub parameters: u64,
+    /// Rows whose predictions are kept with the model.
+    pub golden_rows: usize,
+}
+
+/// Writes an artifact with imported weights.
+///
+/// # Errors
+/// Those of loading the rows, [`Error::Model`] if a tensor is missing, unknown, or of another shape, and
+/// [`Error::Exists`].
+pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<ImportReport> {
+    let file = options.config;
+    let model = file.model(options.model)?;
+    if options.out.exists() {
+        return Err(Error::Exists { path: options.out.to_path_buf(), advice: "name another folder" });
+    }
+    let data = RunData::load(file, None, interrupt, observer)?;
+    let encoder = &data.splits.encoder;
+    let graph = model.build(encoder.layout(), data.tasks()).map_err(|e| file.model_error(options.model, e))?;
+    let weights = read_weights(options.weights, &graph)?;
+    let (tensors, parameters) = (weights.tensors.len(), weights.elements() as u64);
+    let mut provenance = Provenance { config_hash: Some(Identity::of(file, model, None)?.hash()), ..Provenance::now() };
+    let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
+    provenance.other.insert("imported_from".to_owned(), source.into());
+    let saved = ToSave { model, graph: &graph, encoder, weights, rows: data.splits.train.as_batch(), provenance };
+    Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
+}

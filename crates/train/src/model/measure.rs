@@ -1,0 +1,43 @@
+//! Metrics of a model on files with labels.
+
+use pleiad_data::{EncodedStream, Skipped, StreamOptions};
+
+use super::{Model, Source};
+use crate::error::{Error, Result};
+use crate::evaluate::{Evaluation, Evaluator};
+use crate::fit::Interrupt;
+
+impl Model {
+    /// Measures every task on the rows of `source` that lie in its sample space. Gives those skipped, too.
+    ///
+    /// Of the rows nothing is kept but what exact AUC needs.
+    ///
+    /// # Errors
+    /// [`Error::Data`], [`Error::NonFinitePrediction`] and [`Error::Interrupted`].
+    pub fn evaluate(
+        &mut self,
+        source: &Source,
+        interrupt: &Interrupt,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(Evaluation, Skipped)> {
+        let Self { encoder, predictor, .. } = self;
+        let mut options = StreamOptions::new(encoder, source.paths.clone());
+        options.with_labels = true;
+        let mut stream = EncodedStream::open(encoder, &options)?;
+        let mut evaluator = Evaluator::new(encoder.tasks());
+        let mut rows = 0;
+        for encoded in stream.by_ref() {
+            let batch = encoded?.batch;
+            if let Some(signal) = interrupt.raised() {
+                return Err(Error::Interrupted { signal, what: format!("stopped after {rows} rows") });
+            }
+            evaluator.add(&predictor.predict(&batch)?, &batch)?;
+            rows += batch.rows as u64;
+            progress(rows);
+        }
+        if rows == 0 {
+            return Err(super::no_rows(stream.skipped()));
+        }
+        Ok((evaluator.finish(), stream.skipped().clone()))
+    }
+}

@@ -1,0 +1,75 @@
+//! Predictions of a model, written to a file.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float32Array};
+use arrow::datatypes::{DataType, Field, Schema};
+use arrow::record_batch::RecordBatch;
+use pleiad_data::write::RecordWriter;
+use pleiad_data::{EncodedStream, Skipped, StreamOptions};
+
+use super::{Model, Source};
+use crate::error::{Error, Result};
+use crate::evaluate::check_finite;
+use crate::fit::Interrupt;
+
+impl Model {
+    /// Predicts the rows of `source` and writes a column per task, named after it, in the format of `out`'s ending.
+    ///
+    /// Row i of the file belongs to row i of the source: a row that is skipped as bad is there with missing values.
+    /// Memory does not depend on the number of rows. Gives the rows written and those skipped.
+    ///
+    /// # Errors
+    /// [`Error::Data`], [`Error::NonFinitePrediction`], [`Error::Interrupted`]; the file is not written then.
+    pub fn predict(
+        &mut self,
+        source: &Source,
+        out: &Path,
+        interrupt: &Interrupt,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<(u64, Skipped)> {
+        let Self { encoder, predictor, .. } = self;
+        let tasks = encoder.tasks();
+        let fields: Vec<Field> = tasks.iter().map(|task| Field::new(&task.name, DataType::Float32, true)).collect();
+        let schema = Arc::new(Schema::new(fields));
+        let record = |columns: Vec<Vec<Option<f32>>>| {
+            let columns = columns.into_iter().map(|values| Arc::new(Float32Array::from(values)) as ArrayRef).collect();
+            RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| Error::Encode { reason: e.to_string() })
+        };
+        let mut writer = RecordWriter::create(out, Arc::clone(&schema))?;
+        let mut stream = EncodedStream::open(encoder, &StreamOptions::new(encoder, source.paths.clone()))?;
+        let mut good = 0;
+        for encoded in stream.by_ref() {
+            let encoded = encoded?;
+            let written = writer.rows();
+            if let Some(signal) = interrupt.raised() {
+                let what = format!("stopped after {written} rows; {} was not written", out.display());
+                return Err(Error::Interrupted { signal, what });
+            }
+            let predictions = predictor.predict(&encoded.batch)?;
+            check_finite(&predictions, tasks, good)?;
+            good += encoded.batch.rows as u64;
+            // Bad rows leave gaps between the others.
+            let rows = encoded.positions.last().map_or(0, |last| last + 1 - written) as usize;
+            let spread = |values: &Vec<f32>| {
+                let mut column = vec![None; rows];
+                for (position, &value) in encoded.positions.iter().zip(values) {
+                    column[(position - written) as usize] = Some(value);
+                }
+                column
+            };
+            writer.write(&record(predictions.tasks.iter().map(spread).collect())?)?;
+            progress(writer.rows());
+        }
+        // What is missing now are bad rows behind the last good one.
+        let skipped = stream.skipped().clone();
+        let missing = (good + skipped.rows).saturating_sub(writer.rows()) as usize;
+        if missing > 0 {
+            writer.write(&record(vec![vec![None; missing]; tasks.len()])?)?;
+        }
+        let rows = writer.rows();
+        writer.finish()?;
+        Ok((rows, skipped))
+    }
+}

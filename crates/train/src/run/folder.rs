@@ -1,0 +1,97 @@
+//! A run's folder.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::report::RunReport;
+use crate::error::{Error, Result};
+
+/// Paths of a run, and its report.
+#[derive(Debug)]
+pub(crate) struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
+    }
+
+    pub(crate) fn model(&self) -> PathBuf {
+        self.path.join("model")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.path.join("checkpoints")
+    }
+
+    fn metrics(&self) -> PathBuf {
+        self.path.join("metrics.json")
+    }
+
+    /// Refuses a folder with something in it, and a file.
+    pub(crate) fn require_absent(&self) -> Result<()> {
+        let mut entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                return Err(self.exists("it is not a folder; name another"));
+            }
+            Err(error) => return Err(Error::io(&self.path, error)),
+        };
+        if entries.next().is_none() {
+            return Ok(());
+        }
+        Err(self.exists("name another folder, remove it, or go on with it by --resume"))
+    }
+
+    /// Refuses a folder that has a model but no sign of a run to which it belongs.
+    pub(crate) fn require_no_model(&self) -> Result<()> {
+        if self.model().exists() {
+            return Err(self.exists("it has a model but neither metrics.json nor a checkpoint; name another folder"));
+        }
+        Ok(())
+    }
+
+    fn exists(&self, advice: &'static str) -> Error {
+        Error::Exists { path: self.path.clone(), advice }
+    }
+
+    /// The report, if the run is complete.
+    pub(crate) fn report(&self) -> Result<Option<RunReport>> {
+        let path = self.metrics();
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(&path, error)),
+        };
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| Error::Damaged { path, reason: format!("not the metrics of a run: {error}") })
+    }
+
+    /// Writes the report, whole or not at all.
+    pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(report).map_err(|e| Error::Encode { reason: e.to_string() })?;
+        text.push(b'\n');
+        write_atomically(&self.metrics(), &text)
+    }
+}
+
+/// Writes a file under another name, brings it to disk, and gives it its name.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let io = |error| Error::io(path, error);
+    fs::create_dir_all(folder).map_err(io)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".pleiad-").suffix(".tmp");
+    // Temporary files are private by default, but this one becomes an ordinary file: leave it to the umask.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).map_err(io)?;
+    file.write_all(bytes).map_err(io)?;
+    file.as_file().sync_all().map_err(io)?;
+    file.persist(path).map_err(|error| io(error.error))?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! [`train_model`]: one model on rows that are loaded.
+
+use pleiad_data::Batch;
+use pleiad_engine::{Engine, EngineOptions};
+use pleiad_model::artifact::check_weights;
+use pleiad_model::graph::Summary;
+use pleiad_model::{Graph, Weights};
+
+use super::data::RunData;
+use super::report::{ParameterCount, RunReport};
+use crate::checkpoint::Identity;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::evaluate::{Evaluation, evaluate};
+use crate::fit::{Fitted, Interrupt, Keeper, Observer, Outcome, Problem, State, fit};
+
+/// Where training starts.
+#[derive(Debug)]
+pub enum Start {
+    /// From weights drawn with the seed, replaced by these where given.
+    Fresh(Option<Weights>),
+    /// From a checkpoint.
+    Resumed(Box<Checkpointed>),
+}
+
+/// What a checkpoint holds.
+#[derive(Debug)]
+pub struct Checkpointed {
+    /// State of the loop.
+    pub state: State,
+    /// Weights of the model.
+    pub weights: Weights,
+    /// State of the optimizers.
+    pub optimizer: Weights,
+}
+
+/// A trained and measured model.
+#[derive(Debug)]
+pub struct Trained {
+    /// What training gave.
+    pub fitted: Fitted,
+    /// The kept weights on the validation rows.
+    pub valid: Option<Evaluation>,
+    /// The kept weights on the test rows.
+    pub test: Option<Evaluation>,
+}
+
+/// Trains one model and measures it on validation and test rows.
+///
+/// # Errors
+/// As [`fit`]; [`Error::Interrupted`] after the keeper has saved the state.
+pub fn train_model(
+    config: &Config,
+    graph: &Graph,
+    data: &RunData,
+    start: Start,
+    keeper: &mut dyn Keeper,
+    interrupt: &Interrupt,
+    observer: &mut dyn Observer,
+) -> Result<Trained> {
+    let train = &config.train;
+    let options = EngineOptions {
+        optimizer: train.optimizer,
+        embedding_optimizer: *train.embedding_optimizer(),
+        clip_norm: train.clip_norm.map(|norm| norm as f32),
+        seed: train.seed,
+    };
+    let mut engine = Engine::new(graph, &options)?;
+    let state = match start {
+        Start::Fresh(weights) => {
+            engine.init(train.seed);
+            if let Some(weights) = weights {
+                check_weights(&weights, graph)?;
+                engine.load(&weights)?;
+            }
+            None
+        }
+        Start::Resumed(checkpoint) => {
+            let Checkpointed { state, weights, optimizer } = *checkpoint;
+            engine.load(&weights)?;
+            engine.load_state(&optimizer)?;
+            engine.set_step_count(state.step);
+            Some(state)
+        }
+    };
+    let splits = &data.splits;
+    let problem = Problem {
+        config: train,
+        tasks: &config.tasks,
+        train: splits.train.as_batch(),
+        valid: splits.valid.as_ref().map(pleiad_data::Dataset::as_batch),
+    };
+    let fitted = match fit(&problem, &mut engine, state, keeper, interrupt, observer)? {
+        Outcome::Finished(fitted) => fitted,
+        Outcome::Interrupted { steps, signal } => {
+            return Err(Error::Interrupted { signal, what: format!("stopped after {steps} steps") });
+        }
+    };
+    engine.load(&fitted.weights)?;
+    let mut measure =
+        |rows: &Batch| evaluate(|batch| engine.predict(batch), rows, data.tasks(), train.evaluation_batch_size);
+    let valid = splits.valid.as_ref().map(|rows| measure(rows.as_batch())).transpose()?;
+    let test = splits.test.as_ref().map(|rows| measure(rows.as_batch())).transpose()?;
+    Ok(Trained { fitted, valid, test })
+}
+
+impl Trained {
+    pub(super) fn report(
+        &self,
+        kind: &str,
+        identity: &Identity,
+        config: &Config,
+        summary: &Summary,
+        data: &RunData,
+    ) -> RunReport {
+        let selected = self.fitted.history.iter().any(|record| record.score.is_some());
+        RunReport {
+            version: 1,
+            kind: kind.to_owned(),
+            parameters: ParameterCount::from(summary),
+            config_hash: identity.hash(),
+            seed: config.train.seed,
+            rows: data.rows.clone(),
+            skipped_rows: data.splits.skipped.rows,
+            steps: self.fitted.steps,
+            stop: self.fitted.stop,
+            selected_by: selected.then(|| config.train.selection().to_string()),
+            best_epoch: self.fitted.best_epoch,
+            seconds: self.fitted.seconds,
+            history: self.fitted.history.clone(),
+            valid: self.valid.clone(),
+            test: self.test.clone(),
+        }
+    }
+}
