@@ -226,7 +226,9 @@ fn check_tasks(schema: &Schema, train: &Dataset) -> Result<()> {
         let useless = |reason| Err(Error::UselessTask { task: task.name.clone(), reason });
         if labels.count() == 0 {
             let filter = if task.filter.is_some() { " and its `where` holds" } else { "" };
-            return useless(format!("no training row is in its sample space: none has a label in \"{column}\"{filter}"));
+            return useless(format!(
+                "no training row is in its sample space: none has a label in \"{column}\"{filter}"
+            ));
         }
         if let Some(positive) = &task.label.positive
             && labels.values.iter().all(|&value| value == 0.0)
@@ -257,7 +259,8 @@ impl Loader<'_> {
             let (mut parsed_rows, mut bytes, mut rows) = (Some(Vec::new()), 0, 0);
             each_group(source, plan, |chunks| {
                 rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
-                let parsed: Vec<Parsed> = chunks.into_par_iter().map(|chunk| plan.parse(chunk)).collect::<Result<_>>()?;
+                let parsed: Vec<Parsed> =
+                    chunks.into_par_iter().map(|chunk| plan.parse(chunk)).collect::<Result<_>>()?;
                 if self.on_bad_row == OnBadRow::Stop
                     && let Some(bad) = parsed.iter().find_map(|parsed| parsed.bad.first())
                 {

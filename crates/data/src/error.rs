@@ -83,21 +83,8 @@ pub enum Error {
     },
 
     /// A column that is needed is not in the file.
-    #[error("{} has no column \"{column}\", which {needed_by} needs{}", .path.display(), hint(.nearest, .columns))]
-    MissingColumn {
-        /// The file.
-        path: PathBuf,
-        /// The column.
-        column: String,
-        /// Who asks for it, as it reads before "needs".
-        needed_by: String,
-        /// The column with the nearest name, if one is near.
-        nearest: Option<String>,
-        /// All columns of the file.
-        columns: Vec<String>,
-        /// Whether the configuration is at fault (nothing has ever been read by that name) rather than the file.
-        by_configuration: bool,
-    },
+    #[error("{0}")]
+    MissingColumn(Box<MissingColumn>),
 
     /// A column that is needed stands twice in a file.
     #[error("{} has two columns named \"{column}\"", .path.display())]
@@ -218,12 +205,12 @@ impl Error {
             | Self::UnknownFormat { .. }
             | Self::SynthOption { .. }
             | Self::UnknownEnding { .. } => ErrorKind::Configuration,
-            Self::MissingColumn { by_configuration: true, .. } => ErrorKind::Configuration,
+            Self::MissingColumn(missing) if missing.by_configuration => ErrorKind::Configuration,
             Self::Read { .. }
             | Self::NoMatch { .. }
             | Self::Damaged { .. }
             | Self::EmptyFile { .. }
-            | Self::MissingColumn { .. }
+            | Self::MissingColumn(_)
             | Self::TwiceInFile { .. }
             | Self::ColumnType { .. }
             | Self::BadRow(_)
@@ -247,6 +234,24 @@ impl Error {
             _ => None,
         }
     }
+}
+
+/// A column that is needed and is not in the file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{} has no column \"{column}\", which {needed_by} needs{}", .path.display(), hint(.nearest, .columns))]
+pub struct MissingColumn {
+    /// The file.
+    pub path: PathBuf,
+    /// The column.
+    pub column: String,
+    /// Who asks for it, as it reads before "needs".
+    pub needed_by: String,
+    /// The column with the nearest name, if one is near.
+    pub nearest: Option<String>,
+    /// All columns of the file.
+    pub columns: Vec<String>,
+    /// Whether the configuration is at fault (nothing has ever been read by that name) rather than the file.
+    pub by_configuration: bool,
 }
 
 /// A row that cannot be used, where it stands, and why.

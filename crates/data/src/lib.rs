@@ -19,7 +19,7 @@ pub mod write;
 pub use batch::{Batch, Ids, Labels};
 pub use dataset::{Dataset, LoadOptions, Phase, Progress, Skipped, Splits};
 pub use encode::{Encoded, Encoder};
-pub use error::{BadRow, Error, ErrorKind, Reason, Result, nearest};
+pub use error::{BadRow, Error, ErrorKind, MissingColumn, Reason, Result, nearest};
 pub use layout::{Input, InputLayout, Pooling};
 pub use schema::{Schema, TaskKind, TaskSpec};
 pub use split::{SPLIT_SEED, Split, SplitRules};

@@ -146,7 +146,8 @@ mod tests {
     fn fractions_do_not_change_from_release_to_release() {
         let rules = rules("valid = { fraction = 0.25 }\ntest = { fraction = 0.25 }");
         let first: Vec<usize> = (0..16).map(|p| rules.assign(p, [Cell::Missing; 2]).unwrap() as usize).collect();
-        assert_eq!(first, [0; 16]);
+        // By another implementation of XXH64, from its specification.
+        assert_eq!(first, [2, 0, 1, 1, 1, 0, 1, 2, 0, 0, 1, 1, 0, 2, 2, 0]);
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl<'a> EncodedStream<'a> {
 
     fn next_encoded(&mut self) -> Result<Option<Encoded>> {
         while self.ready.is_empty() {
-            let Some(chunks) = self.reader.as_mut().map(|r| r.next_group(rayon::current_num_threads())).transpose()?.flatten()
+            let Some(chunks) =
+                self.reader.as_mut().map(|r| r.next_group(rayon::current_num_threads())).transpose()?.flatten()
             else {
                 return Ok(None);
             };

@@ -54,7 +54,9 @@ pub(super) fn each_part<'a>(column: &'a Column, multiple: &Multiple, row: usize,
         column => match column.cell(row) {
             Cell::Missing => {}
             Cell::Text(text) => {
-                text.split(multiple.separator.as_str()).filter(|part| !part.is_empty()).for_each(|part| f(Cell::Text(part)));
+                text.split(multiple.separator.as_str())
+                    .filter(|part| !part.is_empty())
+                    .for_each(|part| f(Cell::Text(part)));
             }
             cell => f(cell),
         },
@@ -90,7 +92,13 @@ pub(super) fn hash_row(text: Option<&str>, table_rows: u64) -> u64 {
 }
 
 /// Table rows of a column whose values are the table's rows themselves.
-pub(super) fn ids(name: &str, column: &Column, multiple: Option<&Multiple>, table_rows: u64, bad: &mut BadCells) -> Ids {
+pub(super) fn ids(
+    name: &str,
+    column: &Column,
+    multiple: Option<&Multiple>,
+    table_rows: u64,
+    bad: &mut BadCells,
+) -> Ids {
     let mut id_of = |row: usize, cell: Cell<'_>| match id(cell, table_rows) {
         Ok(id) => id,
         Err(reason) => {
@@ -146,7 +154,7 @@ mod tests {
 
     #[test]
     fn hashes_are_xxh64_of_the_text() {
-        // python3 -c "import xxhash; print(xxhash.xxh64(b'123', seed=0).intdigest())" gives 4353148100880623749
+        // In Python: xxhash.xxh64(b"123", seed=0).intdigest() == 4353148100880623749
         assert_eq!(hash_row(Some("123"), u64::MAX), 1 + 4_353_148_100_880_623_749);
         assert_eq!(hash_row(Some("123"), 1001), 1 + 4_353_148_100_880_623_749 % 1000);
         assert_eq!(hash_row(None, 1001), 0);

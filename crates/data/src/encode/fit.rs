@@ -26,8 +26,16 @@ pub struct Fitter {
 
 enum FeatureFit {
     Numeric(NumericFit),
-    Vocabulary { counter: Counter, multiple: Option<Multiple>, is_done: bool },
-    Quantiles { sample: Sample, buckets: usize, is_done: bool },
+    Vocabulary {
+        counter: Counter,
+        multiple: Option<Multiple>,
+        is_done: bool,
+    },
+    Quantiles {
+        sample: Sample,
+        buckets: usize,
+        is_done: bool,
+    },
     /// Nothing to learn.
     Known(Fitted),
 }

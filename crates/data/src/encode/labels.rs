@@ -82,7 +82,8 @@ mod tests {
     #[test]
     fn binary_labels_are_zero_and_one_or_true_and_false() {
         let task = task("kind = 'binary'\nlabel = { column = 'y' }");
-        let column = texts(&[Some("1"), Some("0"), Some("TRUE"), Some("false"), None, Some("1.0"), Some("2"), Some("no")]);
+        let column =
+            texts(&[Some("1"), Some("0"), Some("TRUE"), Some("false"), None, Some("1.0"), Some("2"), Some("no")]);
         let (labels, bad) = run(&task, &column, None);
         assert_eq!(labels.values[..6], [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
         assert_eq!(labels.present, [true, true, true, true, false, true, false, false]);
@@ -115,9 +116,13 @@ mod tests {
         let equals = task("kind = 'regression'\nlabel = { column = 'y' }\nwhere = { column = 'c', equals = 1 }");
         let (found, bad) = run(&equals, &labels, Some(&filter));
         assert_eq!((found.present, bad), (vec![true, false, false], vec![]));
-        let differs = task("kind = 'binary'\nlabel = { column = 'y', positive = 'garbage' }\nwhere = { column = 'c', not_equals = 1 }");
+        let differs = task(
+            "kind = 'binary'\nlabel = { column = 'y', positive = 'garbage' }\nwhere = { column = 'c', not_equals = 1 }",
+        );
         assert_eq!(run(&differs, &labels, Some(&filter)).0.present, [false, true, false]);
-        let one_of = task("kind = 'binary'\nlabel = { column = 'y', positive = 'garbage' }\nwhere = { column = 'c', in = [0, 1] }");
+        let one_of = task(
+            "kind = 'binary'\nlabel = { column = 'y', positive = 'garbage' }\nwhere = { column = 'c', in = [0, 1] }",
+        );
         assert_eq!(run(&one_of, &labels, Some(&filter)).0.present, [true, true, false]);
     }
 }

@@ -13,7 +13,13 @@ use arrow::array::Array;
 const NULL_SPELLINGS: [&str; 10] = ["NA", "N/A", "NULL", "null", "None", "NaN", "nan", "-", "?", "\\N"];
 
 /// Parses a column into numbers; NaN stands for a missing one (a column never holds a NaN of its own).
-pub(super) fn parse(name: &str, column: &Column, transform: &[Transform], missing: Missing, bad: &mut BadCells) -> Vec<f64> {
+pub(super) fn parse(
+    name: &str,
+    column: &Column,
+    transform: &[Transform],
+    missing: Missing,
+    bad: &mut BadCells,
+) -> Vec<f64> {
     let may_miss = missing != Missing::Error;
     let needs_check = transform.contains(&Transform::Log1p);
     let mut numbers = Vec::with_capacity(column.len());
@@ -230,7 +236,8 @@ mod tests {
 
     #[test]
     fn what_is_no_finite_number_is_bad() {
-        let column = text(&[Some("abc"), Some("NaN"), Some("inf"), Some("1e39"), Some("1e999"), Some(" 1"), Some("NA"), None]);
+        let column =
+            text(&[Some("abc"), Some("NaN"), Some("inf"), Some("1e39"), Some("1e999"), Some(" 1"), Some("NA"), None]);
         let hints = |hint| Reason::NotANumber { hint };
         let trim = "set trim = true in [data.csv] if the spaces around it are not part of it";
         let null = "if it means a missing value, add it to `null` in [data.csv]";

@@ -168,9 +168,7 @@ impl Plan {
                         single(chunk, name, &cells, "one category per row (set multiple = true for several)")?;
                     }
                     match *encoding {
-                        Encoding::Ids(rows) => {
-                            Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad))
-                        }
+                        Encoding::Ids(rows) => Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad)),
                         Encoding::Hash(rows) => {
                             category::check(name, &cells, bad);
                             let row_of = |text: Option<&str>| category::hash_row(text, rows);

@@ -87,7 +87,10 @@ impl Chunk {
         let fields = super::locate(path, &header, wanted, false)?;
         // Here the columns stand as they stand in the batch, not as a projection would leave them.
         let column = |(wanted, field): (&Wanted, &Option<usize>)| {
-            field.and_then(|at| batch.columns().get(at)).map(|array| super::reduce(path, &wanted.name, array)).transpose()
+            field
+                .and_then(|at| batch.columns().get(at))
+                .map(|array| super::reduce(path, &wanted.name, array))
+                .transpose()
         };
         let columns = wanted.iter().zip(&fields).map(column).collect::<Result<_>>()?;
         Ok(Self { rows: batch.num_rows(), columns, origin: Origin::default(), broken: Vec::new() })

@@ -1,8 +1,8 @@
 //! [`Column`]: the values of one column of a chunk, reduced to the few types that matter; [`Cell`]: one of them.
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, ListArray, OffsetSizeTrait,
-    StringArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, ListArray, OffsetSizeTrait, StringArray,
+    UInt64Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options, filter};
@@ -200,7 +200,9 @@ impl Column {
             DataType::Int64 => Ok(Self::Int(downcast(array)?)),
             DataType::UInt64 => Ok(Self::UInt(downcast(array)?)),
             DataType::Float64 => Ok(Self::Float(downcast(array)?)),
-            DataType::Int8 | DataType::Int16 | DataType::Int32 => Ok(Self::Int(downcast(&to(array, &DataType::Int64)?)?)),
+            DataType::Int8 | DataType::Int16 | DataType::Int32 => {
+                Ok(Self::Int(downcast(&to(array, &DataType::Int64)?)?))
+            }
             DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
                 Ok(Self::UInt(downcast(&to(array, &DataType::UInt64)?)?))
             }
@@ -322,7 +324,12 @@ impl List {
             wanted[range].fill(true);
         }
         let nulls = self.nulls.as_ref().map(|nulls| {
-            keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(i, _)| nulls.is_valid(i)).collect::<Vec<_>>().into()
+            keep.iter()
+                .enumerate()
+                .filter(|(_, keep)| **keep)
+                .map(|(i, _)| nulls.is_valid(i))
+                .collect::<Vec<_>>()
+                .into()
         });
         Self { offsets, nulls, values: Box::new(self.values.filter(&wanted)) }
     }

@@ -5,7 +5,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use arrow::array::StringArray;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
@@ -25,9 +25,8 @@ const MAX_COLUMN_BYTES: usize = i32::MAX as usize;
 
 pub(super) struct CsvReader {
     path: Arc<Path>,
-    records: csv::Reader<Limited>,
-    /// Bytes that the record at hand may still take.
-    allowance: Arc<AtomicU64>,
+    records: csv::Reader<Watched>,
+    watch: Arc<Watch>,
     config: CsvConfig,
     /// Number of fields of every record.
     width: usize,
@@ -41,10 +40,16 @@ pub(super) struct CsvReader {
 }
 
 impl CsvReader {
-    pub(super) fn open(path: &Arc<Path>, config: &CsvConfig, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
+    pub(super) fn open(
+        path: &Arc<Path>,
+        config: &CsvConfig,
+        wanted: &[Wanted],
+        by_configuration: bool,
+    ) -> Result<Self> {
         let separator = config.separator.unwrap_or(if is_tsv(path) { '\t' } else { ',' });
-        let allowance = Arc::new(AtomicU64::new(MAX_RECORD));
-        let limited = Limited { inner: compress::open(path)?, allowance: Arc::clone(&allowance) };
+        let watch = Arc::new(Watch::default());
+        let watched =
+            Watched { inner: compress::open(path)?, watch: Arc::clone(&watch), last: None, has_line_end: false };
         let records = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -52,11 +57,11 @@ impl CsvReader {
             .quoting(config.quote.is_some())
             .quote(byte(config.quote.unwrap_or('"')))
             .buffer_capacity(1 << 17)
-            .from_reader(limited);
+            .from_reader(watched);
         let mut reader = Self {
             path: Arc::clone(path),
             records,
-            allowance,
+            watch,
             config: config.clone(),
             width: 0,
             fields: Vec::new(),
@@ -87,7 +92,7 @@ impl CsvReader {
     }
 
     fn read_record(&mut self) -> Result<bool> {
-        self.allowance.store(MAX_RECORD, Ordering::Relaxed);
+        self.watch.allowance.store(MAX_RECORD, Ordering::Relaxed);
         self.records.read_byte_record(&mut self.record).map_err(|error| match error.into_kind() {
             csv::ErrorKind::Io(source) => compress::explain(&self.path, source),
             other => Error::Damaged { path: self.path.to_path_buf(), reason: format!("cannot be read: {other:?}") },
@@ -104,7 +109,7 @@ impl CsvReader {
                 break;
             }
             bytes += self.record.as_slice().len();
-            lines.push(self.record.position().map_or(0, csv::Position::line));
+            lines.push(self.line());
             if self.record.len() == self.width {
                 self.push_record();
             } else {
@@ -125,6 +130,15 @@ impl CsvReader {
         let origin = Origin { path: Some(Arc::clone(&self.path)), first_row: self.next_row, position: 0, lines };
         self.next_row += rows as u64;
         Ok(Some(Chunk { rows, columns, origin, broken }))
+    }
+
+    /// Line on which the record at hand starts. The reader's own count is that of the line ends it has passed, which for
+    /// "\r\n" is one short of the record's end, and at a record's start does not know of empty lines before it.
+    fn line(&self) -> u64 {
+        let passed = self.records.position().line();
+        let inside = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
+        let own_end = !self.watch.is_crlf.load(Ordering::Relaxed) && !self.watch.is_over.load(Ordering::Relaxed);
+        passed - inside - u64::from(own_end)
     }
 
     fn push_record(&mut self) {
@@ -209,21 +223,60 @@ impl TextBuilder {
     }
 }
 
-/// Stops a read once the record at hand is longer than any record should be.
-struct Limited {
-    inner: Box<dyn Read + Send>,
-    allowance: Arc<AtomicU64>,
+/// What is known of the bytes that were read.
+struct Watch {
+    /// Bytes that the record at hand may still take.
+    allowance: AtomicU64,
+    /// Whether the first line ends with "\r\n".
+    is_crlf: AtomicBool,
+    /// Whether the file has ended. A record that is given out after that ends with it, and not with a line end.
+    is_over: AtomicBool,
 }
 
-impl Read for Limited {
+impl Default for Watch {
+    fn default() -> Self {
+        Self {
+            allowance: AtomicU64::new(MAX_RECORD),
+            is_crlf: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Looks at the bytes on their way, and stops a read once the record at hand is longer than any record should be.
+struct Watched {
+    inner: Box<dyn Read + Send>,
+    watch: Arc<Watch>,
+    last: Option<u8>,
+    has_line_end: bool,
+}
+
+impl Watched {
+    fn look(&mut self, bytes: &[u8]) {
+        if !self.has_line_end
+            && let Some(at) = bytes.iter().position(|&byte| byte == b'\n')
+        {
+            self.has_line_end = true;
+            let before = if at == 0 { self.last } else { Some(bytes[at - 1]) };
+            self.watch.is_crlf.store(before == Some(b'\r'), Ordering::Relaxed);
+        }
+        match bytes.last() {
+            Some(&byte) => self.last = Some(byte),
+            None => self.watch.is_over.store(true, Ordering::Relaxed),
+        }
+    }
+}
+
+impl Read for Watched {
     fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
         let read = self.inner.read(into)?;
-        let left = self.allowance.load(Ordering::Relaxed);
+        self.look(&into[..read]);
+        let left = self.watch.allowance.load(Ordering::Relaxed);
         if left == 0 {
             let reason = format!("a record is longer than {} MiB; is a quote left open?", MAX_RECORD >> 20);
             return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, reason));
         }
-        self.allowance.store(left.saturating_sub(read as u64), Ordering::Relaxed);
+        self.watch.allowance.store(left.saturating_sub(read as u64), Ordering::Relaxed);
         Ok(read)
     }
 }

@@ -25,7 +25,7 @@ pub use paths::{expand, format_of};
 
 pub(crate) use column::EXACT_IN_F64;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, MissingColumn, Result, nearest};
 use crate::schema::{CsvConfig, Format};
 
 /// Files, and how they are read.
@@ -148,14 +148,14 @@ fn locate(path: &Path, header: &[String], wanted: &[Wanted], by_configuration: b
             Err(Error::TwiceInFile { path: path.to_owned(), column: column.name.clone() })
         }
         Some(&index) => Ok(Some(index)),
-        None if column.required => Err(Error::MissingColumn {
+        None if column.required => Err(Error::MissingColumn(Box::new(MissingColumn {
             path: path.to_owned(),
             column: column.name.clone(),
             needed_by: column.needed_by.clone(),
             nearest: nearest(&column.name, header.iter().map(String::as_str)),
             columns: header.to_vec(),
             by_configuration,
-        }),
+        }))),
         None => Ok(None),
     };
     wanted.iter().map(field).collect()

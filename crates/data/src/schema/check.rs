@@ -57,7 +57,8 @@ fn part(key: &str, rule: &PartConfig) -> Result<()> {
     let by_value = rule.equals.is_some() || rule.from.is_some() || rule.to.is_some();
     match (rule.fraction, &rule.column) {
         (None, None) => {
-            let reason = "write { fraction = 0.1 }, or { column = .., equals = .. }, or { column = .., from = .., to = .. }";
+            let reason =
+                "write { fraction = 0.1 }, or { column = .., equals = .. }, or { column = .., from = .., to = .. }";
             return Err(problem(Block::Data, key, choice(reason)));
         }
         (Some(_), Some(_)) => return at("column", pointless("`fraction` chooses rows by their position")),
@@ -90,13 +91,15 @@ fn part(key: &str, rule: &PartConfig) -> Result<()> {
 pub(super) fn csv_columns(csv: &CsvConfig) -> Result<Vec<String>> {
     let mut columns = Vec::new();
     for name in &csv.columns {
-        let names = expand_range(name)
-            .map_err(|reason| problem(Block::Data, "csv.columns", Problem::Range { reason }))?;
+        let names =
+            expand_range(name).map_err(|reason| problem(Block::Data, "csv.columns", Problem::Range { reason }))?;
         columns.extend(names);
     }
     let mut seen = std::collections::HashSet::new();
     match columns.iter().find(|name| !seen.insert(name.as_str())) {
-        Some(twice) => Err(problem(Block::Data, "csv.columns", value(format!("\"{twice}\" twice"), "names are unique"))),
+        Some(twice) => {
+            Err(problem(Block::Data, "csv.columns", value(format!("\"{twice}\" twice"), "names are unique")))
+        }
         None => Ok(columns),
     }
 }
@@ -148,10 +151,9 @@ fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
     reject_strangers(block)?;
     let embedding = || block.embedding.ok_or(("embedding", Problem::Needed { reason: "the width of the embedding" }));
     match block.kind {
-        FeatureKindConfig::Numeric => Ok(FeatureKind::Numeric {
-            transform: block.transform.clone(),
-            missing: block.missing.unwrap_or_default(),
-        }),
+        FeatureKindConfig::Numeric => {
+            Ok(FeatureKind::Numeric { transform: block.transform.clone(), missing: block.missing.unwrap_or_default() })
+        }
         FeatureKindConfig::Categorical => {
             let multiple = block.multiple.then(|| Multiple {
                 separator: block.separator.clone().unwrap_or_else(|| "|".to_owned()),
@@ -314,7 +316,10 @@ fn numeric(transform: &[Transform], missing: Missing) -> Result<(), Fault> {
     for step in transform {
         match step {
             Transform::Clip([lo, hi]) if !(lo < hi && lo.is_finite() && hi.is_finite()) => {
-                return Err(("transform", value(format!("clip = [{lo}, {hi}]"), "two finite numbers, the lower one first")));
+                return Err((
+                    "transform",
+                    value(format!("clip = [{lo}, {hi}]"), "two finite numbers, the lower one first"),
+                ));
             }
             Transform::Clip([lo, _]) if *lo > -1.0 => unbounded = None,
             Transform::Clip(_) => {}

@@ -18,7 +18,10 @@ pub(crate) fn expand(name: &str) -> Result<Vec<String>, String> {
         return Err(format!("the range of \"{name}\" is empty: its end is exclusive and must be above its start"));
     }
     if to - from > MAX_RANGE {
-        return Err(format!("the range of \"{name}\" stands for {} columns; at most {MAX_RANGE} are allowed", to - from));
+        return Err(format!(
+            "the range of \"{name}\" stands for {} columns; at most {MAX_RANGE} are allowed",
+            to - from
+        ));
     }
     Ok((from..to).map(|i| format!("{before}{i}{after}")).collect())
 }

@@ -203,9 +203,9 @@ impl<'de> Untagged<'de> for Encoding {
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
         match value {
             "vocabulary" => Ok(Self::default()),
-            "hash" | "ids" => Err(E::custom(format!(
-                "\"{value}\" needs the number of table rows: encoding = {{ {value} = 100000 }}"
-            ))),
+            "hash" | "ids" => {
+                Err(E::custom(format!("\"{value}\" needs the number of table rows: encoding = {{ {value} = 100000 }}")))
+            }
             other => Err(E::invalid_value(de::Unexpected::Str(other), &Self::EXPECTING)),
         }
     }
@@ -238,7 +238,10 @@ mod tests {
     fn every_spelling_of_an_encoding() {
         for (text, encoding) in [
             ("'vocabulary'", Encoding::default()),
-            ("{ vocabulary = { min_count = 3 } }", Encoding::Vocabulary(VocabularyConfig { min_count: 3, max_size: None })),
+            (
+                "{ vocabulary = { min_count = 3 } }",
+                Encoding::Vocabulary(VocabularyConfig { min_count: 3, max_size: None }),
+            ),
             ("{ hash = 10 }", Encoding::Hash(10)),
             ("{ ids = 7 }", Encoding::Ids(7)),
         ] {

@@ -41,10 +41,9 @@ impl Scalar {
             (Self::Text(text), cell) => cell.with_text(|cell| cell == Some(text.as_str())),
             (Self::Integer(a), Cell::Int(b)) => a == b,
             (Self::Integer(a), Cell::UInt(b)) => u64::try_from(*a) == Ok(*b),
-            (Self::Integer(a), Cell::Text(text)) => text.parse::<i64>().map_or_else(
-                |_| cell.number().is_some_and(|number| number == *a as f64),
-                |number| number == *a,
-            ),
+            (Self::Integer(a), Cell::Text(text)) => text
+                .parse::<i64>()
+                .map_or_else(|_| cell.number().is_some_and(|number| number == *a as f64), |number| number == *a),
             (Self::Integer(a), cell) => cell.number().is_some_and(|number| number == *a as f64),
             (Self::Float(a), cell) => cell.number().is_some_and(|number| number == *a),
             (Self::Bool(a), cell) => cell.truth() == Some(*a),
@@ -131,7 +130,8 @@ mod tests {
     #[test]
     fn numbers_compare_as_numbers_whatever_the_column_holds() {
         let one = Scalar::Integer(1);
-        for cell in [Cell::Int(1), Cell::UInt(1), Cell::Float(1.0), Cell::Bool(true), Cell::Text("1"), Cell::Text("1.0")]
+        for cell in
+            [Cell::Int(1), Cell::UInt(1), Cell::Float(1.0), Cell::Bool(true), Cell::Text("1"), Cell::Text("1.0")]
         {
             assert!(one.equals(&cell), "{cell:?}");
         }

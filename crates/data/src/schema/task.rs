@@ -201,7 +201,8 @@ mod tests {
     fn weights_follow_equation_10() {
         let constant = parse("name = 'a'\nkind = 'binary'\nlabel = { column = 'a' }\nweight = 3").weight;
         assert_eq!(constant.at(7, 2), 3.0);
-        let step = parse("name = 'a'\nkind = 'binary'\nlabel = { column = 'a' }\nweight = { initial = 2, ratio = 0.5 }");
+        let step =
+            parse("name = 'a'\nkind = 'binary'\nlabel = { column = 'a' }\nweight = { initial = 2, ratio = 0.5 }");
         assert_eq!((step.weight.at(0, 9), step.weight.at(3, 9)), (2.0, 0.25));
         let epoch = TaskWeight::Changing(ChangingWeight { initial: 2.0, ratio: 0.5, every: Every::Epoch });
         assert_eq!((epoch.at(9, 0), epoch.at(9, 1)), (2.0, 1.0));
