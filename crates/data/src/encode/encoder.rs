@@ -169,8 +169,7 @@ impl Encoder {
     /// What row `row` of an embedding table stands for, where it can be told: the value of a vocabulary.
     #[must_use]
     pub fn value_of_row(&self, table: &str, row: u64) -> Option<&str> {
-        let number = usize::try_from(row.checked_sub(1)?).ok()?;
-        self.vocabularies.get(table)?.values().nth(number)
+        self.vocabularies.get(table)?.value(row)
     }
 
     /// Encodes parsed rows. A row with a number that a transform takes out of f32's range becomes a bad one; that cannot

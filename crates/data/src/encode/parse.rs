@@ -282,7 +282,9 @@ impl Parsed {
             Values::Categories(column) => column.bytes(),
             Values::Ids(ids) => (ids.table_rows().len() + ids.len()) * 8,
         };
-        self.features.iter().map(values).sum::<usize>() + self.rows * (17 + 5 * self.labels.len())
+        self.features.iter().map(values).sum::<usize>()
+            + self.rows * (17 + 5 * self.labels.len())
+            + self.bad.len() * 256
     }
 }
 

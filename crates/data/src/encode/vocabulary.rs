@@ -147,6 +147,12 @@ impl Vocabulary {
         (0..self.0.len()).map(|number| self.0.text(number))
     }
 
+    /// The value that has table row `row`.
+    pub(super) fn value(&self, row: u64) -> Option<&str> {
+        let number = usize::try_from(row.checked_sub(1)?).ok()?;
+        (number < self.0.len()).then(|| self.0.text(number))
+    }
+
     /// Rows of the table: one for the unknown, one per value.
     pub(super) fn rows(&self) -> u64 {
         self.0.len() as u64 + 1
@@ -176,6 +182,7 @@ mod tests {
         assert_eq!(vocabulary.values().collect::<Vec<_>>(), ["c", "", "B", "a", "b", "é"]);
         assert_eq!((vocabulary.row("c"), vocabulary.row("é"), vocabulary.row("z")), (1, 6, 0));
         assert_eq!(vocabulary.rows(), 7);
+        assert_eq!([0, 1, 6, 7].map(|row| vocabulary.value(row)), [None, Some("c"), Some("é"), None]);
     }
 
     #[test]

@@ -138,7 +138,8 @@ impl CsvReader {
         let passed = self.records.position().line();
         let inside = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
         let own_end = !self.watch.is_crlf.load(Ordering::Relaxed) && !self.watch.is_over.load(Ordering::Relaxed);
-        passed - inside - u64::from(own_end)
+        // A file whose lines end with "\r" alone has no line ends to count.
+        passed.saturating_sub(inside + u64::from(own_end)).max(1)
     }
 
     fn push_record(&mut self) {
@@ -235,11 +236,7 @@ struct Watch {
 
 impl Default for Watch {
     fn default() -> Self {
-        Self {
-            allowance: AtomicU64::new(MAX_RECORD),
-            is_crlf: AtomicBool::new(false),
-            is_over: AtomicBool::new(false),
-        }
+        Self { allowance: AtomicU64::new(MAX_RECORD), is_crlf: AtomicBool::new(false), is_over: AtomicBool::new(false) }
     }
 }
 

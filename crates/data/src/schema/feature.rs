@@ -267,6 +267,15 @@ mod tests {
     }
 
     #[test]
+    fn the_json_schema_knows_every_shape() {
+        let schema = serde_json::to_value(schemars::schema_for!(FeatureBlock)).unwrap();
+        for (name, shapes) in [("Missing", ["\"mean\"", "\"number\""]), ("Encoding", ["vocabulary", "\"hash\""])] {
+            let shape = schema.pointer(&format!("/$defs/{name}")).unwrap().to_string();
+            assert!(shapes.iter().all(|part| shape.contains(part)), "{shape}");
+        }
+    }
+
+    #[test]
     fn wrong_spellings_say_what_is_expected() {
         for (line, says) in [
             ("encoding = 'hash'", "needs the number of table rows: encoding = { hash = 100000 }"),
