@@ -1,0 +1,39 @@
+//! Metrics: for each a state that rows are added to and states can be merged into, and a pure function from the state to
+//! the number.
+//!
+//! A metric sees the rows of its task's sample space and no others. Its value depends on the set of rows alone, to the
+//! last bit: not on their order, the cut into batches, or the order in which states are merged (sums are exact, see
+//! [`ExactSum`]; AUC counts in integers). A metric that is not defined on its rows, or that saw a number that is not
+//! finite, is `None`; it is never NaN. Which metric stops a training, and what is printed, is decided elsewhere.
+
+mod auc;
+mod calibration;
+mod kind;
+mod log_loss;
+mod mae;
+mod mse;
+mod r2;
+mod sum;
+mod task;
+
+pub use auc::Auc;
+pub use calibration::Calibration;
+pub use kind::{MetricKind, gain};
+pub use log_loss::LogLoss;
+pub use mae::Mae;
+pub use mse::Mse;
+pub use r2::R2;
+pub use sum::ExactSum;
+pub use task::{BinaryMetrics, RegressionMetrics, TaskMetrics, TaskMetricsState};
+
+/// The state of one metric.
+pub trait Metric: Clone + Default {
+    /// Adds one row of the sample space.
+    fn add(&mut self, prediction: f32, label: f32);
+
+    /// Adds the rows that `other` has seen.
+    fn merge(&mut self, other: &Self);
+
+    /// The metric over all rows added so far; `None` where it is not defined.
+    fn compute(&self) -> Option<f64>;
+}
