@@ -1,1 +1,122 @@
-//! The artifact.
+//! A trained model on disk: a directory of three files, written whole or not at all.
+//!
+//! ```text
+//! model.json            format version, model configuration, graph, encoder, provenance
+//! weights.safetensors   every tensor that the graph names, f32
+//! golden.safetensors    a few encoded rows and the predictions they must give
+//! ```
+//!
+//! [`Artifact::open`] trusts nothing: versions, sizes, names, shapes and handles are checked before anything is
+//! allocated by them. Whether the model still gives its golden predictions takes an engine to find out; what they
+//! must be is held here ([`Golden`]). Weights by themselves ([`read_safetensors`], [`write_safetensors`]) serve import
+//! and checkpoints.
+
+mod convert;
+mod directory;
+mod document;
+mod golden;
+mod tensor_file;
+mod weights;
+
+use std::path::Path;
+
+pub use document::{FORMAT_VERSION, Provenance};
+pub use golden::{GOLDEN_TOLERANCE, Golden};
+use pleiad_data::Encoder;
+use serde_json::Value;
+pub use weights::{check_weights, read_safetensors, read_weights, write_safetensors};
+
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::weights::Weights;
+
+const MODEL: &str = "model.json";
+const WEIGHTS: &str = "weights.safetensors";
+const GOLDEN: &str = "golden.safetensors";
+const FILES: [&str; 3] = [MODEL, WEIGHTS, GOLDEN];
+
+/// A trained model with everything that is needed to use it on raw rows.
+#[derive(Debug, Clone)]
+pub struct Artifact {
+    /// The model's configuration as it stood in `[model]`: a JSON object with `kind`. Kept for people; the graph is
+    /// what is run, so that a model of a structure that this version does not know still opens.
+    pub model: Value,
+    /// The model.
+    pub graph: Graph,
+    /// Schema and fitted encoders.
+    pub encoder: Encoder,
+    /// Where the model comes from.
+    pub provenance: Provenance,
+    /// Every tensor that the graph names.
+    pub weights: Weights,
+    /// Rows with the predictions they must give.
+    pub golden: Golden,
+}
+
+impl Artifact {
+    /// The model's structure, such as `ple`.
+    #[must_use]
+    pub fn kind(&self) -> &str {
+        self.model.get("kind").and_then(Value::as_str).unwrap_or("unknown")
+    }
+
+    /// Writes the artifact to `dir`, whole: into a temporary directory beside it, flushed to the disk, then renamed.
+    ///
+    /// An artifact that stands there is replaced, as is an empty directory. What systems offer in common cannot
+    /// exchange two directories in one step: between two renames `dir` does not exist, and a crash just then leaves
+    /// the former artifact beside it as `.NAME.former`.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] if something else stands at `dir`, [`Error::Io`] if a file cannot be written; the errors of
+    /// [`check_weights`] and [`Error::Inconsistent`] if the parts do not belong together. In each case `dir` is as it
+    /// was.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        self.graph.validate()?;
+        check_encoder(dir, &self.encoder, &self.graph)?;
+        check_weights(&self.weights, &self.graph)?;
+        if let Some(problem) = self.golden.problem(&self.graph) {
+            return Err(Error::Inconsistent { path: dir.to_owned(), reason: format!("golden rows: {problem}") });
+        }
+        directory::replace(dir, |temporary| {
+            document::write(&temporary.join(MODEL), self)?;
+            write_safetensors(&temporary.join(WEIGHTS), &self.weights)?;
+            self.golden.write(&temporary.join(GOLDEN), &self.graph)
+        })
+    }
+
+    /// Reads the artifact at `dir`.
+    ///
+    /// # Errors
+    /// [`Error::NotAnArtifact`], [`Error::Version`], [`Error::Damaged`], [`Error::Inconsistent`], those of
+    /// [`read_weights`] and of [`Graph::validate`]; each names the file.
+    pub fn open(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            let reason = if dir.exists() { "it is not a directory" } else { "there is nothing at this path" };
+            return Err(Error::NotAnArtifact { path: dir.to_owned(), reason: reason.to_owned() });
+        }
+        if let Some(missing) = FILES.into_iter().find(|file| !dir.join(file).is_file()) {
+            return Err(Error::NotAnArtifact { path: dir.to_owned(), reason: format!("it has no {missing}") });
+        }
+        let document::Contents { model, graph, encoder, provenance } = document::read(&dir.join(MODEL))?;
+        check_encoder(dir, &encoder, &graph)?;
+        let weights = read_weights(&dir.join(WEIGHTS), &graph)?;
+        let golden = Golden::read(&dir.join(GOLDEN), &graph)?;
+        Ok(Self { model, graph, encoder, provenance, weights, golden })
+    }
+}
+
+/// Whether an encoder gives what a graph reads and predicts.
+fn check_encoder(path: &Path, encoder: &Encoder, graph: &Graph) -> Result<()> {
+    let inconsistent = |reason: &str| Err(Error::Inconsistent { path: path.to_owned(), reason: reason.to_owned() });
+    if encoder.layout() != &graph.layout {
+        return inconsistent("the encoder gives other inputs than the graph reads");
+    }
+    let tasks = encoder.tasks().iter().map(|t| (t.name.as_str(), t.kind));
+    if !tasks.eq(graph.outputs.iter().map(|o| (o.task.as_str(), o.kind))) {
+        return inconsistent("the encoder's tasks are not those that the graph predicts");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

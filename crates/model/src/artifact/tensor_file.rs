@@ -1,0 +1,217 @@
+//! Safetensors files, tensor by tensor: the header is checked whole against the file before anything is read by it,
+//! and no file is held in memory beside its tensors.
+
+use std::fs::File;
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::convert::{take, to_f32};
+use crate::error::{Error, Result};
+
+/// Some 100,000 tensors; no model comes near.
+const MAX_HEADER: u64 = 1 << 24;
+
+/// Bytes that are converted at a time; a multiple of every element's width.
+const CHUNK: usize = 1 << 16;
+
+/// A file whose header holds together and fits its size.
+pub(super) struct TensorFile {
+    path: PathBuf,
+    file: BufReader<File>,
+    /// Where the tensors begin.
+    data: u64,
+    metadata: Metadata,
+}
+
+impl TensorFile {
+    /// Opens a file and checks its header.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let io = |source| Error::Io { path: path.to_owned(), action: "read", source };
+        let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if !metadata.is_file() {
+            return Err(damaged("it is not a regular file".to_owned()));
+        }
+        let size = metadata.len();
+        let mut file = BufReader::new(file);
+        if size < 8 {
+            return Err(damaged(format!("it has {size} bytes, too few for a safetensors file")));
+        }
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(io)?;
+        let length = u64::from_le_bytes(length);
+        if length > MAX_HEADER {
+            return Err(damaged(format!("its header claims {length} bytes, more than the {MAX_HEADER} allowed")));
+        }
+        let Some(rest) = (size - 8).checked_sub(length) else {
+            return Err(damaged(format!("its header claims {length} bytes, the file has {size} in all")));
+        };
+        let mut header = Vec::new();
+        (&mut file).take(length).read_to_end(&mut header).map_err(io)?;
+        let metadata: Metadata =
+            serde_json::from_slice(&header).map_err(|error| damaged(format!("its header is wrong: {error}")))?;
+        let named = metadata.data_len() as u64;
+        if named != rest {
+            let what = if named > rest { "it is cut short" } else { "it is longer than its tensors" };
+            return Err(damaged(format!("{what}: the header tells of {named} bytes of tensors, {rest} are there")));
+        }
+        Ok(Self { path: path.to_owned(), file, data: 8 + length, metadata })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of all tensors.
+    pub(super) fn bytes(&self) -> usize {
+        self.metadata.data_len()
+    }
+
+    /// Names of all tensors, in the order in which they stand in the file.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.metadata.offset_keys()
+    }
+
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.metadata.info(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Whether a tensor's elements can be read as f32.
+    pub(super) fn check_real(&self, name: &str) -> Result<()> {
+        let dtype = self.info(name)?.dtype;
+        match to_f32(dtype) {
+            Some(_) => Ok(()),
+            None => Err(self.wrong_type(name, dtype, "F32, F64, F16 or BF16")),
+        }
+    }
+
+    /// A tensor's elements as f32; see [`to_f32`].
+    pub(super) fn reals(&mut self, name: &str) -> Result<Vec<f32>> {
+        let dtype = self.info(name)?.dtype;
+        let Some((width, convert)) = to_f32(dtype) else {
+            return Err(self.wrong_type(name, dtype, "F32, F64, F16 or BF16"));
+        };
+        if dtype == Dtype::F64 {
+            // Beyond f32 lies an infinity: better refused here than found as a NaN later.
+            let mut beyond = None;
+            let values = self.elements(name, width, |bytes| {
+                let value = f64::from_le_bytes(take(bytes));
+                if value.is_finite() && !(value as f32).is_finite() {
+                    beyond = Some(value);
+                }
+                value as f32
+            })?;
+            return match beyond {
+                Some(value) => Err(self.damaged(format!("tensor {name:?}: {value:e} is beyond the range of f32"))),
+                None => Ok(values),
+            };
+        }
+        self.elements(name, width, convert)
+    }
+
+    /// A tensor's elements as indices.
+    pub(super) fn indices(&mut self, name: &str) -> Result<Vec<u64>> {
+        let dtype = self.info(name)?.dtype;
+        if dtype != Dtype::U64 {
+            return Err(self.wrong_type(name, dtype, "U64"));
+        }
+        self.elements(name, 8, |bytes| u64::from_le_bytes(take(bytes)))
+    }
+
+    fn elements<T>(&mut self, name: &str, width: usize, mut convert: impl FnMut(&[u8]) -> T) -> Result<Vec<T>> {
+        let (start, end) = self.info(name)?.data_offsets;
+        let io = |path: &Path, source| Error::Io { path: path.to_owned(), action: "read", source };
+        let mut left = end - start;
+        let mut values = Vec::new();
+        // The file is as long as the header says, so the size is no larger than what is there to be read.
+        if values.try_reserve_exact(left / width).is_err() {
+            return Err(self.damaged(format!("tensor {name:?}: {left} bytes do not fit in memory")));
+        }
+        // No move where the tensors are read in their order; the reader's buffer is kept.
+        let at = self.file.stream_position().map_err(|e| io(&self.path, e))?;
+        let to = self.data + start as u64;
+        if at != to {
+            self.file.seek(SeekFrom::Start(to)).map_err(|e| io(&self.path, e))?;
+        }
+        let mut chunk = vec![0; CHUNK.min(left)];
+        while left > 0 {
+            let chunk = &mut chunk[..CHUNK.min(left)];
+            self.file.read_exact(chunk).map_err(|e| io(&self.path, e))?;
+            values.extend(chunk.chunks_exact(width).map(&mut convert));
+            left -= chunk.len();
+        }
+        Ok(values)
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo> {
+        self.metadata.info(name).ok_or_else(|| Error::MissingTensor {
+            path: self.path.clone(),
+            tensor: name.to_owned(),
+            nearest: pleiad_data::nearest(name, self.names().iter().map(String::as_str)),
+        })
+    }
+
+    fn wrong_type(&self, name: &str, found: Dtype, expected: &'static str) -> Error {
+        Error::TensorType { path: self.path.clone(), tensor: name.to_owned(), found: found.to_string(), expected }
+    }
+
+    pub(super) fn damaged(&self, reason: String) -> Error {
+        Error::Damaged { path: self.path.clone(), reason }
+    }
+}
+
+/// Elements to be written.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Elements<'a> {
+    /// f32.
+    Reals(&'a [f32]),
+    /// u64.
+    Indices(&'a [u64]),
+}
+
+/// Writes a file of these tensors and flushes it to the disk. Indices must stand before reals (files keep the wider
+/// type first), names must differ.
+pub(super) fn write(path: &Path, tensors: &[(String, Vec<usize>, Elements<'_>)]) -> Result<()> {
+    let io = |source| Error::Io { path: path.to_owned(), action: "write", source };
+    let mut end = 0;
+    let infos = tensors.iter().map(|(name, shape, elements)| {
+        let (dtype, bytes) = match elements {
+            Elements::Reals(values) => (Dtype::F32, size_of_val(*values)),
+            Elements::Indices(values) => (Dtype::U64, size_of_val(*values)),
+        };
+        let start = end;
+        end += bytes;
+        (name.clone(), TensorInfo { dtype, shape: shape.clone(), data_offsets: (start, end) })
+    });
+    let metadata = Metadata::new(None, infos.collect()).map_err(|e| io(std::io::Error::other(e)))?;
+    let mut header = serde_json::to_vec(&metadata).map_err(|e| io(e.into()))?;
+    header.resize(header.len().next_multiple_of(8), b' ');
+
+    let mut file = BufWriter::with_capacity(CHUNK, File::create(path).map_err(io)?);
+    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
+    file.write_all(&header).map_err(io)?;
+    let mut bytes = Vec::with_capacity(CHUNK);
+    for (_, _, elements) in tensors {
+        match elements {
+            Elements::Reals(values) => {
+                for values in values.chunks(CHUNK / 4) {
+                    bytes.clear();
+                    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+                    file.write_all(&bytes).map_err(io)?;
+                }
+            }
+            Elements::Indices(values) => {
+                for values in values.chunks(CHUNK / 8) {
+                    bytes.clear();
+                    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+                    file.write_all(&bytes).map_err(io)?;
+                }
+            }
+        }
+    }
+    file.into_inner().map_err(|error| io(error.into_error()))?.sync_all().map_err(io)
+}

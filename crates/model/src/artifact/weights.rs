@@ -1,0 +1,255 @@
+//! Weights in files, and whether they are those that a graph names.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::tensor_file::{Elements, TensorFile, write};
+use crate::error::{Error, Result};
+use crate::graph::Graph;
+use crate::weights::Weights;
+
+/// Writes every tensor to a safetensors file, f32, in the order of their names, and flushes it to the disk.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<()> {
+    let tensors: Vec<_> = weights
+        .tensors
+        .iter()
+        .map(|(name, tensor)| (name.clone(), tensor.shape.clone(), Elements::Reals(&tensor.data)))
+        .collect();
+    write(path, &tensors)
+}
+
+/// Reads every tensor of a safetensors file as f32: F32 as it stands, F16 and BF16 exactly, F64 rounded to nearest.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Damaged`] where the header does not fit the file, [`Error::TensorType`] for other types.
+pub fn read_safetensors(path: &Path) -> Result<Weights> {
+    read(TensorFile::open(path)?)
+}
+
+/// [`read_safetensors`] of a file that must hold the tensors that `graph` names, and no others; nothing is read before
+/// this is sure.
+///
+/// # Errors
+/// Those of [`read_safetensors`] and, with the nearest name where there is one, [`Error::MissingTensor`],
+/// [`Error::UnknownTensor`], [`Error::TensorShape`].
+pub fn read_weights(path: &Path, graph: &Graph) -> Result<Weights> {
+    let file = TensorFile::open(path)?;
+    let names = file.names();
+    let found = names.iter().filter_map(|name| Some((name.as_str(), file.shape(name)?)));
+    check(path, graph, found.collect())?;
+    read(file)
+}
+
+/// Whether `weights` are exactly the tensors that `graph` names, each in its shape.
+///
+/// # Errors
+/// [`Error::MissingTensor`], [`Error::UnknownTensor`], [`Error::TensorShape`], with an empty path.
+pub fn check_weights(weights: &Weights, graph: &Graph) -> Result<()> {
+    let found = weights.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
+    check(Path::new(""), graph, found.collect())
+}
+
+fn check(path: &Path, graph: &Graph, found: BTreeMap<&str, &[usize]>) -> Result<()> {
+    let mut expected: BTreeMap<String, Vec<usize>> =
+        graph.params.iter().map(|param| (param.name.clone(), param.shape.clone())).collect();
+    for table in &graph.tables {
+        // Rows beyond the address space cannot be in a file; the shape then differs from any that is found.
+        expected.insert(table.tensor(), vec![usize::try_from(table.rows).unwrap_or(usize::MAX), table.dim]);
+    }
+    for (name, shape) in &expected {
+        match found.get(name.as_str()) {
+            None => {
+                let spare = found.keys().copied().filter(|other| !expected.contains_key(*other));
+                return Err(Error::MissingTensor {
+                    path: path.to_owned(),
+                    tensor: name.clone(),
+                    nearest: pleiad_data::nearest(name, spare),
+                });
+            }
+            Some(other) if other != shape => {
+                return Err(Error::TensorShape {
+                    path: path.to_owned(),
+                    tensor: name.clone(),
+                    found: other.to_vec(),
+                    expected: shape.clone(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    match found.keys().find(|name| !expected.contains_key(**name)) {
+        None => Ok(()),
+        Some(name) => Err(Error::UnknownTensor {
+            path: path.to_owned(),
+            tensor: (*name).to_owned(),
+            nearest: pleiad_data::nearest(name, expected.keys().map(String::as_str)),
+        }),
+    }
+}
+
+fn read(mut file: TensorFile) -> Result<Weights> {
+    let names = file.names();
+    names.iter().try_for_each(|name| file.check_real(name))?;
+    let mut weights = Weights::default();
+    for name in names {
+        let shape = file.shape(&name).unwrap_or_default().to_vec();
+        let data = file.reals(&name)?;
+        weights.insert(name, shape, data);
+    }
+    Ok(weights)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::fs;
+
+    use proptest::prelude::*;
+    use safetensors::tensor::TensorView;
+    use safetensors::{Dtype, SafeTensors};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn file(bytes: &[u8]) -> (TempDir, std::path::PathBuf) {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("t.safetensors");
+        fs::write(&path, bytes).unwrap();
+        (dir, path)
+    }
+
+    /// A file with this header and so many bytes behind it.
+    fn with_header(header: &str, data: usize) -> (TempDir, std::path::PathBuf) {
+        let length = (header.len() as u64).to_le_bytes();
+        file(&[&length, header.as_bytes(), &vec![0; data]].concat())
+    }
+
+    fn refusal(path: &Path) -> String {
+        read_safetensors(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_reference_library_reads_what_is_written() {
+        let mut weights = Weights::default();
+        weights.insert("b", vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, f32::MIN_POSITIVE]);
+        weights.insert("a", vec![], vec![-0.0]);
+        weights.insert("empty", vec![0, 4], vec![]);
+        let (_dir, path) = file(&[]);
+        write_safetensors(&path, &weights).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let read = SafeTensors::deserialize(&bytes).unwrap();
+        assert_eq!(read.len(), 3);
+        assert_eq!(read.tensor("b").unwrap().shape(), [2, 3]);
+        assert_eq!(read.tensor("b").unwrap().data()[..4], 1f32.to_le_bytes());
+        assert_eq!(read.tensor("b").unwrap().dtype(), Dtype::F32);
+        assert_eq!(read_safetensors(&path).unwrap(), weights);
+    }
+
+    #[test]
+    fn other_floats_are_converted_and_other_types_refused() {
+        let views = |dtype, bytes: &[u8], n| {
+            let view = TensorView::new(dtype, vec![n], bytes).unwrap();
+            file(&safetensors::serialize([("w", view)], None).unwrap())
+        };
+        let value = |path: &Path| read_safetensors(path).unwrap().tensors["w"].data.clone();
+        let (_dir, path) = views(Dtype::F16, &[0x00, 0x3C, 0x00, 0xC0], 2);
+        assert_eq!(value(&path), [1.0, -2.0]);
+        let (_dir, path) = views(Dtype::BF16, &[0x80, 0x3F], 1);
+        assert_eq!(value(&path), [1.0]);
+        let (_dir, path) = views(Dtype::F64, &[0.1f64.to_le_bytes(), f64::INFINITY.to_le_bytes()].concat(), 2);
+        assert_eq!(value(&path), [0.1, f32::INFINITY]);
+        let (_dir, path) = views(Dtype::F64, &1e39f64.to_le_bytes(), 1);
+        assert!(refusal(&path).contains("\"w\": 1e39 is beyond the range of f32"));
+        let (_dir, path) = views(Dtype::I64, &[0; 8], 1);
+        assert!(refusal(&path).contains("tensor \"w\" holds I64"));
+    }
+
+    #[test]
+    fn hostile_headers_are_refused_one_by_one() {
+        let w = |info: &str| format!(r#"{{"w": {info}}}"#);
+        for (header, data, told) in [
+            (String::new(), 0, "its header is wrong"),
+            ("{".to_owned(), 0, "its header is wrong"),
+            ("[]".to_owned(), 0, "its header is wrong"),
+            ("\u{0}".to_owned(), 0, "its header is wrong"),
+            (w("1"), 0, "its header is wrong"),
+            (w(r#"{"dtype": "F32", "shape": [1]}"#), 4, "its header is wrong"),
+            (w(r#"{"dtype": "F33", "shape": [1], "data_offsets": [0, 4]}"#), 4, "F33"),
+            (w(r#"{"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}"#), 4, "its header is wrong"),
+            (w(r#"{"dtype": "F32", "shape": [1.5], "data_offsets": [0, 4]}"#), 4, "its header is wrong"),
+            // Offsets that run backwards, leave a gap, or do not fit the shape.
+            (w(r#"{"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}"#), 4, "its header is wrong"),
+            (w(r#"{"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}"#), 8, "its header is wrong"),
+            (w(r#"{"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}"#), 4, "its header is wrong"),
+            // Shapes whose product overflows, to a small number or to zero.
+            (w(r#"{"dtype": "F32", "shape": [9223372036854775808, 2], "data_offsets": [0, 0]}"#), 0, "header is wrong"),
+            (w(r#"{"dtype": "F32", "shape": [4294967296, 4294967296], "data_offsets": [0, 0]}"#), 0, "header is wrong"),
+            (w(r#"{"dtype": "F64", "shape": [2305843009213693953], "data_offsets": [0, 8]}"#), 8, "header is wrong"),
+            (w(r#"{"dtype": "F32", "shape": [99999999999999999999], "data_offsets": [0, 4]}"#), 4, "header is wrong"),
+            // A tensor larger than the file; a file larger than its tensors.
+            (w(r#"{"dtype": "F32", "shape": [1073741824], "data_offsets": [0, 4294967296]}"#), 4, "cut short"),
+            (w(r#"{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}"#), 3, "cut short"),
+            (w(r#"{"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}"#), 5, "longer than its tensors"),
+            // Two tensors that share bytes.
+            (
+                r#"{"a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]},
+                    "b": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}"#
+                    .to_owned(),
+                4,
+                "its header is wrong",
+            ),
+            (r#"{"__metadata__": 3}"#.to_owned(), 0, "its header is wrong"),
+            ("[".repeat(1 << 20), 0, "its header is wrong"),
+        ] {
+            let (_dir, path) = with_header(&header, data);
+            let message = refusal(&path);
+            assert!(message.contains(told), "{}: {message}", &header[..header.len().min(100)]);
+        }
+    }
+
+    #[test]
+    fn lengths_that_lie_are_refused_before_anything_is_read() {
+        for (bytes, told) in [
+            (vec![], "it has 0 bytes"),
+            (vec![1, 2, 3], "it has 3 bytes"),
+            (100u64.to_le_bytes().to_vec(), "claims 100 bytes, the file has 8"),
+            (u64::MAX.to_le_bytes().to_vec(), "more than the 16777216 allowed"),
+            ((1u64 << 63).to_le_bytes().to_vec(), "more than the 16777216 allowed"),
+        ] {
+            let (_dir, path) = file(&bytes);
+            let message = refusal(&path);
+            assert!(message.contains(told), "{message}");
+        }
+        let dir = TempDir::new().unwrap();
+        assert!(read_safetensors(dir.path()).is_err());
+        assert!(refusal(&dir.path().join("nothing")).contains("cannot read"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn tensors_come_back(shapes in prop::collection::btree_map("[a-z.]{1,8}", prop::collection::vec(0usize..40, 0..4), 0..6)) {
+            let mut weights = Weights::default();
+            for (i, (name, shape)) in shapes.into_iter().enumerate() {
+                let n: usize = shape.iter().product();
+                weights.insert(name, shape, (0..n).map(|k| (k * 7 + i) as f32 - 0.5).collect());
+            }
+            let (_dir, path) = file(&[]);
+            write_safetensors(&path, &weights).unwrap();
+            prop_assert_eq!(read_safetensors(&path).unwrap(), weights);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), length in 0u64..64) {
+            let (_dir, path) = file(&bytes);
+            let _ = read_safetensors(&path);
+            let (_dir, path) = file(&[length.to_le_bytes().as_slice(), &bytes].concat());
+            let _ = read_safetensors(&path);
+        }
+    }
+}
