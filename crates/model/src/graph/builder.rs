@@ -105,7 +105,6 @@ impl<'g> GraphBuilder<'g> {
             }
             return Ok(TableId(id));
         }
-        // As for a linear layer whose input is one-hot: rows of a unit-variance vector in expectation over dim.
         let init = Init::Normal { std: EMBEDDING_STD };
         self.graph.tables.push(TableSpec { name, rows, dim, init });
         Ok(TableId(self.graph.tables.len() - 1))
@@ -249,7 +248,8 @@ pub struct Expert {
     pub node: Node,
 }
 
-/// Standard deviation of embeddings at the start.
+/// Standard deviation of embeddings at the start. Small beside standardised numbers, so that a value that is rarely seen
+/// adds little noise before it has been learned.
 const EMBEDDING_STD: f32 = 0.1;
 
 fn weight_init(f: Activation, fan_in: usize) -> Init {
