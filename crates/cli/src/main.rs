@@ -24,8 +24,8 @@ use crate::output::Format;
     version,
     arg_required_else_help = true,
     after_help = "\
-Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 bad data, 130 and 143 interrupted by
-SIGINT and SIGTERM.
+Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 bad data,
+130 and 143 interrupted by SIGINT and SIGTERM.
 
 Start with:
   pleiad quickstart"

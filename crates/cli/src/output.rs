@@ -7,10 +7,8 @@ use serde::Serialize;
 /// Form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
     #[default]
     Text,
-    /// For programs.
     Json,
 }
 

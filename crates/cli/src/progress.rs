@@ -8,7 +8,7 @@ use pleiad_data::Phase;
 use pleiad_train::run::{RowCount, SplitRows};
 use pleiad_train::{EpochRecord, Evaluation, Event, Observer, named_metrics};
 
-use crate::output::{count, metric};
+use crate::output::count;
 
 /// Shows a training.
 pub(crate) struct TrainProgress {
@@ -168,14 +168,16 @@ fn rows_line(rows: &SplitRows) -> String {
     text
 }
 
-/// `epoch 3/10  loss 0.21341 (income 0.13412, marital 0.07929)  valid income auc 0.94501, ...  41,000 rows/s  best`
+/// `epoch 3/10  loss 0.2134  valid income auc 0.9450, marital auc 0.9941  41,000 rows/s  best`
 fn epoch_line(record: &EpochRecord, epochs: u64, best: bool) -> String {
-    let losses = record.task_losses.iter().map(|(task, loss)| format!("{task} {}", metric(*loss)));
-    let losses = losses.collect::<Vec<_>>().join(", ");
     let width = epochs.to_string().len();
-    let mut text = format!("epoch {:>width$}/{epochs}  loss {} ({losses})", record.epoch, metric(Some(record.loss)));
-    if let Some(valid) = &record.valid {
-        text.push_str(&format!("  valid {}", main_metrics(valid)));
+    let mut text = format!("epoch {:>width$}/{epochs}  loss {:.4}", record.epoch, record.loss);
+    match &record.valid {
+        Some(valid) => text.push_str(&format!("  valid {}", main_metrics(valid))),
+        None => {
+            let losses = record.task_losses.iter().map(|(task, loss)| format!("{task} {}", short(*loss)));
+            text.push_str(&format!("  {}", losses.collect::<Vec<_>>().join(", ")));
+        }
     }
     text.push_str(&format!("  {} rows/s", count(record.rows_per_second as u64)));
     if best {
@@ -184,11 +186,15 @@ fn epoch_line(record: &EpochRecord, epochs: u64, best: bool) -> String {
     text
 }
 
+fn short(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.4}"))
+}
+
 /// Every task's main metric.
 fn main_metrics(evaluation: &Evaluation) -> String {
     let of = |(task, metrics)| {
         let (kind, value) = named_metrics(metrics).first().copied()?;
-        Some(format!("{task} {} {}", kind.name(), metric(value)))
+        Some(format!("{task} {} {}", kind.name(), short(value)))
     };
     evaluation.tasks.iter().filter_map(of).collect::<Vec<_>>().join(", ")
 }

@@ -28,14 +28,17 @@ fn signal(child: &Child, name: &str) {
     assert!(sent.success());
 }
 
-/// Waits until training has begun, which a first checkpoint shows.
-fn wait_for_checkpoint(run: &Path) {
+/// Names of all checkpoints.
+fn checkpoints(run: &Path) -> Vec<String> {
+    let Ok(files) = std::fs::read_dir(run.join("checkpoints")) else { return Vec::new() };
+    let names = files.map(|file| file.unwrap().file_name().to_string_lossy().into_owned());
+    names.filter(|name| name.starts_with("step-")).collect()
+}
+
+/// Waits until training is on its way, which a checkpoint shows that was not there `before`.
+fn wait_for_checkpoint(run: &Path, before: &[String]) {
     let begin = Instant::now();
-    let is_there = || {
-        std::fs::read_dir(run.join("checkpoints"))
-            .is_ok_and(|mut files| files.any(|file| file.unwrap().file_name().to_string_lossy().starts_with("step-")))
-    };
-    while !is_there() {
+    while checkpoints(run).iter().all(|name| before.contains(name)) {
         assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -48,13 +51,9 @@ fn start(folder: &Folder, more: &[&str]) -> Child {
 }
 
 fn stop(folder: &Folder, more: &[&str], name: &str) -> Ran {
+    let before = checkpoints(&folder.join("run"));
     let child = start(folder, more);
-    if more.is_empty() {
-        wait_for_checkpoint(&folder.join("run"));
-    } else {
-        // A resumed run has checkpoints already.
-        std::thread::sleep(Duration::from_millis(300));
-    }
+    wait_for_checkpoint(&folder.join("run"), &before);
     signal(&child, name);
     Ran::of(child.wait_with_output().unwrap())
 }
@@ -108,13 +107,16 @@ fn an_interrupted_run_resumes_to_the_same_bits() {
 fn a_killed_run_resumes_from_its_last_checkpoint() {
     let folder = folder();
     let mut child = start(&folder, &[]);
-    wait_for_checkpoint(&folder.join("run"));
+    wait_for_checkpoint(&folder.join("run"), &[]);
     child.kill().unwrap();
     child.wait().unwrap();
+    // What a run that is killed at the wrong moment leaves.
+    std::fs::create_dir(folder.join("run/checkpoints/.pleiad-xyz.tmp")).unwrap();
     folder.ok(&[TRAIN, &["--resume"]].concat());
     let whole: Vec<&str> = TRAIN.iter().map(|&arg| if arg == "run" { "whole" } else { arg }).collect();
     folder.ok(&whole);
     assert_same_run(&folder, "run", "whole");
+    assert!(!folder.listing().iter().any(|name| name.contains(".tmp")), "{:?}", folder.listing());
 }
 
 #[test]

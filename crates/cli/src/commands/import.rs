@@ -15,8 +15,8 @@ use crate::{Global, signals};
 Example:
   pleiad import --config census.toml --weights pytorch.safetensors --out model
 
-Tensors are f32, named as `pleiad inspect` names the parameters; linear weights are [out, in], as in PyTorch. Encoders
-are fitted on the training rows of the configuration.")]
+Tensors are named as in the weights.safetensors of a model; linear weights are [out, in],
+as in PyTorch. Encoders are fitted on the training rows of the configuration.")]
 pub(crate) struct Import {
     /// Configuration (TOML) of data, features, tasks and model
     #[arg(long, value_name = "CONFIG")]

@@ -16,7 +16,8 @@ use crate::{Global, signals};
 Example:
   pleiad predict run/model --data candidates.parquet --out predictions.parquet
 
-The file has a column per task, named after it, and its rows are in the order of the rows read.")]
+The file has a column per task, named after it, and its rows are in the order of the
+rows read.")]
 pub(crate) struct Predict {
     /// Model (the folder RUN/model)
     #[arg(value_name = "MODEL")]

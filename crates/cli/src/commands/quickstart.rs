@@ -72,7 +72,7 @@ fn text(report: &QuickstartReport) -> String {
     }
     format!(
         "\
-Metrics on the test rows (auc: larger is better; mse: smaller is better)
+Metrics on the {} test rows (auc: larger is better; mse: smaller is better)
 
 {}
 MTL gain over the single-task models (positive: better than a network per task)
@@ -82,14 +82,16 @@ One seed on one generated log shows how it works, not which structure is best: d
 
 Written to {out}:
   video.parquet  the log
+  later.parquet  rows that came after it, for the test
   video.toml     the configuration, ready to be changed
   model          PLE
 
 Next:
-  pleiad inspect {out}/model --data {out}/video.parquet
-  pleiad predict {out}/model --data {out}/video.parquet --out predictions.parquet
+  pleiad inspect {out}/model --data {out}/later.parquet
+  pleiad predict {out}/model --data {out}/later.parquet --out predictions.parquet
   pleiad train {out}/video.toml --out run --set train.epochs=8
 ",
+        count(report.models.first().map_or(0, |model| model.test.rows)),
         metrics.render(),
         gains.render()
     )

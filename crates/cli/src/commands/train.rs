@@ -15,8 +15,8 @@ use crate::{Global, signals};
 Example:
   pleiad train census.toml --out run --set train.epochs=3 --set train.optimizer.learning_rate=2e-3
 
-RUN/model is the model, RUN/metrics.json its history and metrics. Interrupted with Ctrl-C, or killed, a run goes on
-where it stopped with the same command and --resume.")]
+RUN/model is the model, RUN/metrics.json its history and metrics. Interrupted with Ctrl-C,
+or killed, a run goes on where it stopped with the same command and --resume.")]
 pub(crate) struct Train {
     /// Configuration (TOML)
     #[arg(value_name = "CONFIG")]

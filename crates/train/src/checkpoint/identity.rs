@@ -22,11 +22,12 @@ impl Identity {
         let mut config = serde_json::to_value(&file.config).map_err(encode)?;
         if let Value::Object(config) = &mut config {
             config.insert("model".to_owned(), serde_json::to_value(model).map_err(encode)?);
-            // Neither has a part in training one model, and when checkpoints are written changes nothing.
+            // None of these changes a weight.
             config.remove("compare");
             config.remove("rank");
             if let Some(Value::Object(train)) = config.get_mut("train") {
                 train.remove("checkpoint");
+                train.remove("evaluation_batch_size");
             }
             if let Some(init) = init {
                 config.insert("--init".to_owned(), init.display().to_string().into());

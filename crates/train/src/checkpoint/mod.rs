@@ -68,9 +68,14 @@ impl CheckpointStore {
         Self { folder, identity: None, data: String::new(), best: None }
     }
 
-    /// Says whose checkpoints are written from now on.
-    pub(crate) fn begin(&mut self, identity: Identity, data: String) {
+    /// Says whose checkpoints are written from now on, and clears away what a killed run was writing.
+    pub(crate) fn begin(&mut self, identity: Identity, data: String) -> Result<()> {
         (self.identity, self.data) = (Some(identity), data);
+        for name in self.entries()?.iter().filter(|name| name.starts_with(".pleiad-") && name.ends_with(".tmp")) {
+            let path = self.folder.join(name);
+            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+        }
+        Ok(())
     }
 
     /// The newest checkpoint, if there is any.
@@ -96,21 +101,23 @@ impl CheckpointStore {
 
     /// Names of all checkpoints, oldest first.
     fn names(&self) -> Result<Vec<String>> {
-        let entries = match fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io(&self.folder, error)),
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let name = entry.map_err(|e| Error::io(&self.folder, e))?.file_name().to_string_lossy().into_owned();
-            let is_checkpoint = |n: &str| n.len() == 12 && n.bytes().all(|b| b.is_ascii_digit());
-            if name.strip_prefix(PREFIX).is_some_and(is_checkpoint) {
-                names.push(name);
-            }
-        }
+        let is_number = |n: &str| n.len() == 12 && n.bytes().all(|b| b.is_ascii_digit());
+        let mut names = self.entries()?;
+        names.retain(|name| name.strip_prefix(PREFIX).is_some_and(is_number));
         names.sort();
         Ok(names)
+    }
+
+    /// Names of all that is in the folder; none if there is no folder.
+    fn entries(&self) -> Result<Vec<String>> {
+        let io = |e| Error::io(&self.folder, e);
+        match fs::read_dir(&self.folder) {
+            Ok(entries) => {
+                entries.map(|entry| Ok(entry.map_err(io)?.file_name().to_string_lossy().into_owned())).collect()
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(io(error)),
+        }
     }
 
     fn write(&self, name: &str, state: &State, engine: &Engine, identity: &Identity) -> Result<()> {

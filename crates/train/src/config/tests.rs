@@ -93,6 +93,11 @@ fn mistakes_are_told_with_line_column_and_the_nearest_name() {
         ),
         ("epochs = 10", "epochs = -1", "35:10: train.epochs: expected a whole number, 0 or more, found -1"),
         ("epochs = 10", "epochs = 1.5", "35:10: train.epochs: expected a whole number, 0 or more, found 1.5"),
+        (
+            "optimizer = {",
+            "schedule = \"cosine\"\noptimizer = {",
+            "36:12: train.schedule: expected a table with a `kind`, found the text \"cosine\"",
+        ),
         ("epochs = 10", "epochs = 0", "35:10: train.epochs: must be at least 1, not 0"),
         ("epochs = 10", "epochs = 10\nepochs = 11", "36:1: not valid TOML: duplicate key"),
         ("epochs = 10", "epochs =", "35:9: not valid TOML"),

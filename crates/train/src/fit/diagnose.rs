@@ -39,7 +39,7 @@ pub(super) fn likely_cause(batch: &Batch, layout: &InputLayout, tasks: &[TaskSpe
         );
     }
     format!(
-        "the learning rate {learning_rate} is probably too high; lower [train] optimizer.learning_rate or set clip_norm = 1.0"
+        "the learning rate {learning_rate:?} is probably too high; lower [train] optimizer.learning_rate or set clip_norm = 1.0"
     )
 }
 

@@ -1,10 +1,12 @@
 //! [`quickstart`]: a generated log, four models on it, one of them saved.
 
 use std::fs;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 
-use pleiad_data::synth::{VideoLog, VideoOptions, write_log};
+use arrow::datatypes::SchemaRef;
+use arrow::record_batch::RecordBatch;
+use pleiad_data::synth::{SyntheticLog, VideoLog, VideoOptions, write_log};
 use pleiad_model::artifact::Provenance;
 use serde::Serialize;
 
@@ -101,13 +103,8 @@ pub fn quickstart<'o>(
     let folder = tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(parent);
     let folder = folder.map_err(|e| Error::io(parent, e))?;
 
-    let log = VideoLog::new(VideoOptions { rows: options.rows, ..VideoOptions::default() })?;
     let mut observer = stage(Stage::Generate { rows: options.rows });
-    write_log(&log, folder.path().join("video.parquet"), &mut |rows| {
-        observer.event(&crate::Event::Generated { rows });
-        if interrupt.raised().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })
-    .map_err(|error| interrupted(interrupt).unwrap_or_else(|| error.into()))?;
+    generate(options.rows, folder.path(), interrupt, &mut *observer)?;
     drop(observer);
     let path = folder.path().join("video.toml");
     fs::write(&path, CONFIG).map_err(|e| Error::io(&path, e))?;
@@ -136,6 +133,47 @@ pub fn quickstart<'o>(
         metrics: data.tasks().iter().map(|task| (task.name.as_str(), MetricKind::of(task.kind)[0].name())).collect(),
         models: results,
     })
+}
+
+/// Writes `video.parquet`, and `later.parquet` with half as many rows that come after it: users and videos are the
+/// same. Many test rows, because share and comment are so rare that chance would decide between the models.
+fn generate(rows: u64, folder: &Path, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
+    let whole = VideoLog::new(VideoOptions { rows: rows.saturating_add(rows.div_ceil(2)), ..VideoOptions::default() })?;
+    // A log is cut between two blocks, so that the first part may have a few rows more.
+    let cut = rows.div_ceil(whole.block_rows());
+    for (name, blocks) in [("video.parquet", 0..cut), ("later.parquet", cut..whole.blocks())] {
+        let part = Part { log: &whole, blocks };
+        write_log(&part, folder.join(name), &mut |rows| {
+            observer.event(&crate::Event::Generated { rows });
+            if interrupt.raised().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })
+        .map_err(|error| interrupted(interrupt).unwrap_or_else(|| error.into()))?;
+    }
+    Ok(())
+}
+
+/// Some blocks of a log.
+struct Part<'a> {
+    log: &'a VideoLog,
+    blocks: Range<u64>,
+}
+
+impl SyntheticLog for Part<'_> {
+    fn schema(&self) -> SchemaRef {
+        self.log.schema()
+    }
+
+    fn rows(&self) -> u64 {
+        (self.blocks.end * self.block_rows()).min(self.log.rows()).saturating_sub(self.blocks.start * self.block_rows())
+    }
+
+    fn block_rows(&self) -> u64 {
+        self.log.block_rows()
+    }
+
+    fn block(&self, index: u64) -> pleiad_data::Result<RecordBatch> {
+        self.log.block(self.blocks.start + index)
+    }
 }
 
 fn train_one(

@@ -99,7 +99,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
         }
         None => Start::Fresh(weights),
     };
-    store.begin(identity.clone(), fingerprint);
+    store.begin(identity.clone(), fingerprint)?;
     let trained = train_model(&file.config, &graph, &data, start, &mut store, interrupt, observer);
     let trained = trained.map_err(|error| match error {
         Error::Interrupted { signal, what } => {
