@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pleiad_data::Phase;
-use pleiad_train::run::{RowCount, SplitRows};
 use pleiad_train::{EpochRecord, Evaluation, Event, Observer, named_metrics};
+use pleiad_train::{RowCount, SplitRows};
 
 use crate::output::count;
 

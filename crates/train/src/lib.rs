@@ -7,6 +7,7 @@
 mod by_task;
 mod checkpoint;
 pub mod config;
+mod counts;
 mod error;
 mod evaluate;
 pub mod fit;
@@ -16,7 +17,9 @@ pub mod quickstart;
 pub mod run;
 
 pub use by_task::ByTask;
+pub use checkpoint::Checkpointed;
 pub use config::{Config, ConfigFile};
+pub use counts::{ParameterCount, RowCount, SplitRows};
 pub use error::{ConfigError, Error, ErrorKind, Place, Position, Result};
 pub use evaluate::{Evaluation, named_metrics};
 pub use fit::{EpochRecord, Event, Interrupt, Observer, Silent, StopReason};

@@ -9,7 +9,6 @@ use std::ops::Range;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
-use super::compile::needs_gradient;
 use super::{BackStep, Buffer, Place, Plan, Step, TableUse, View, Write};
 
 /// Writes the plan's backward steps, gradient buffers and table uses.
@@ -96,6 +95,19 @@ fn place_gradients(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
         };
         plan.table_uses.push(TableUse { table: table.0, slot: *slot, pooling: *pooling, batch, at: view.at });
     }
+}
+
+/// Whether a gradient of the node leads anywhere: numeric inputs have none.
+fn needs_gradient(graph: &Graph) -> Vec<bool> {
+    let mut needs = vec![false; graph.nodes.len()];
+    for (at, node) in graph.nodes.iter().enumerate() {
+        needs[at] = match node.op {
+            Op::Numeric { .. } => false,
+            Op::Embedding { .. } | Op::Linear { .. } => true,
+            _ => node.inputs.iter().any(|i| needs[i.0]),
+        };
+    }
+    needs
 }
 
 /// A set of columns, as disjoint ranges in order.

@@ -299,19 +299,6 @@ impl Compiler<'_> {
     }
 }
 
-/// Whether a gradient of the node leads anywhere: numeric inputs have none.
-pub(super) fn needs_gradient(graph: &Graph) -> Vec<bool> {
-    let mut needs = vec![false; graph.nodes.len()];
-    for (at, node) in graph.nodes.iter().enumerate() {
-        needs[at] = match node.op {
-            Op::Numeric { .. } => false,
-            Op::Embedding { .. } | Op::Linear { .. } => true,
-            _ => node.inputs.iter().any(|i| needs[i.0]),
-        };
-    }
-    needs
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -24,7 +24,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::fit::{Keeper, State};
-use crate::run::Checkpointed;
+
+/// What a checkpoint holds.
+#[derive(Debug)]
+pub struct Checkpointed {
+    /// State of the loop.
+    pub state: State,
+    /// Weights of the model.
+    pub weights: Weights,
+    /// State of the optimizers.
+    pub optimizer: Weights,
+}
 
 /// Version of the form of a checkpoint.
 const VERSION: u32 = 1;

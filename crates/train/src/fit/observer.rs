@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use pleiad_model::graph::Summary;
 
 use super::history::EpochRecord;
-use crate::run::SplitRows;
+use crate::counts::SplitRows;
 
 /// Something that happened in training.
 #[derive(Debug)]

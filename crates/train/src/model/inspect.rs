@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{Model, Source};
 use crate::by_task::ByTask;
+use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::fit::Interrupt;
-use crate::run::ParameterCount;
 
 /// What `pleiad inspect --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize)]

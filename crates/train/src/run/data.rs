@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use pleiad_data::{Batch, Encoder, LoadOptions, Splits, TaskSpec};
 use xxhash_rust::xxh64::xxh64;
 
-use super::report::{RowCount, SplitRows};
 use crate::config::ConfigFile;
+use crate::counts::{RowCount, SplitRows};
 use crate::error::{Error, Result};
 use crate::fit::{Event, Interrupt, Observer};
 

@@ -20,8 +20,8 @@ use pleiad_model::artifact::{Artifact, Provenance};
 use serde_json::json;
 
 pub use data::RunData;
-pub use report::{ParameterCount, RowCount, RunReport, SplitRows};
-pub use trained::{Checkpointed, Start, Trained, train_model};
+pub use report::RunReport;
+pub use trained::{Start, Trained, train_model};
 
 use self::folder::RunFolder;
 use crate::checkpoint::{CheckpointStore, Identity};

@@ -1,10 +1,8 @@
 //! [`RunReport`]: what `metrics.json` says of a run.
 
-use pleiad_data::{Batch, TaskSpec};
-use pleiad_model::graph::Summary;
 use serde::{Deserialize, Serialize};
 
-use crate::by_task::ByTask;
+use crate::counts::{ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::fit::{EpochRecord, StopReason};
 
@@ -42,51 +40,4 @@ pub struct RunReport {
     pub valid: Option<Evaluation>,
     /// The model on the test rows, which had no part in any choice.
     pub test: Option<Evaluation>,
-}
-
-/// Number of parameters of a model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ParameterCount {
-    /// In all.
-    pub total: u64,
-    /// Outside of embedding tables.
-    pub dense: u64,
-    /// In embedding tables.
-    pub tables: u64,
-}
-
-impl From<&Summary> for ParameterCount {
-    fn from(summary: &Summary) -> Self {
-        Self { total: summary.parameters(), dense: summary.dense_parameters, tables: summary.table_parameters }
-    }
-}
-
-/// Rows of every split.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct SplitRows {
-    /// Training rows.
-    pub train: RowCount,
-    /// Validation rows.
-    pub valid: Option<RowCount>,
-    /// Test rows.
-    pub test: Option<RowCount>,
-}
-
-/// Rows, and how many of them each task learns from or is measured on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct RowCount {
-    /// In all.
-    pub rows: u64,
-    /// In each task's sample space, `sum_i d_ki` of equation 9.
-    pub tasks: ByTask<u64>,
-}
-
-impl RowCount {
-    pub(crate) fn of(batch: &Batch, tasks: &[TaskSpec]) -> Self {
-        let counts = tasks.iter().zip(&batch.labels).map(|(task, labels)| (task.name.as_str(), labels.count() as u64));
-        Self { rows: batch.rows as u64, tasks: counts.collect() }
-    }
 }

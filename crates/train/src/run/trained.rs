@@ -7,12 +7,13 @@ use pleiad_model::graph::Summary;
 use pleiad_model::{Graph, Weights};
 
 use super::data::RunData;
-use super::report::{ParameterCount, RunReport};
-use crate::checkpoint::Identity;
+use super::report::RunReport;
+use crate::checkpoint::{Checkpointed, Identity};
 use crate::config::Config;
+use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Fitted, Interrupt, Keeper, Observer, Outcome, Problem, State, fit};
+use crate::fit::{Fitted, Interrupt, Keeper, Observer, Outcome, Problem, fit};
 
 /// Where training starts.
 #[derive(Debug)]
@@ -21,17 +22,6 @@ pub enum Start {
     Fresh(Option<Weights>),
     /// From a checkpoint.
     Resumed(Box<Checkpointed>),
-}
-
-/// What a checkpoint holds.
-#[derive(Debug)]
-pub struct Checkpointed {
-    /// State of the loop.
-    pub state: State,
-    /// Weights of the model.
-    pub weights: Weights,
-    /// State of the optimizers.
-    pub optimizer: Weights,
 }
 
 /// A trained and measured model.
