@@ -3,6 +3,12 @@
 //! One file per command under [`commands`]; what a command does is in the libraries, what it prints is here. Results go
 //! to standard output, progress and everything else to standard error.
 
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "doc comments of arguments are what --help prints, brackets and all"
+)]
+
 mod commands;
 mod exit;
 mod output;

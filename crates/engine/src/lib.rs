@@ -1,7 +1,7 @@
 //! The static plan of a model graph and its executor on the CPU.
 //!
-//! A graph is compiled once into a [`plan`]: merged products, buffers, the way back. [`exec`] runs it over shards of a
-//! batch with the arithmetic of [`kernels`]; embedding tables ([`sparse`]) stand outside of the dense path, and
+//! A graph is compiled once into a `plan`: merged products, buffers, the way back. `exec` runs it over shards of a
+//! batch with the arithmetic of `kernels`; embedding tables ([`sparse`]) stand outside of the dense path, and
 //! [`optim`] updates both. [`Engine`] trains, [`Predictor`] answers. Files, structures by name and the training loop
 //! do not live here.
 

@@ -1,6 +1,6 @@
 //! Training: from a configuration and its rows to a measured model.
 //!
-//! [`config`] reads the one TOML file, [`fit`] is the loop, [`metrics`] and [`evaluate`] measure, [`checkpoint`] and
+//! [`config`] reads the one TOML file, [`fit`] is the loop, [`metrics`] and `evaluate` measure, `checkpoint` and
 //! [`run`] keep a run on disk, [`model`] opens what a run has written. Nothing here prints, and nothing here knows how
 //! a gradient is computed.
 
