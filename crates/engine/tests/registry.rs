@@ -190,6 +190,39 @@ fn gradients_equal_finite_differences() {
 }
 
 #[test]
+fn no_two_parameters_start_alike() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut engine = Engine::new(&graph, &options(adam())).unwrap();
+        engine.init(1);
+        let weights = engine.weights();
+        let drawn: Vec<_> = weights.tensors.iter().filter(|(name, _)| !name.ends_with("bias")).collect();
+        for (i, (name, tensor)) in drawn.iter().enumerate() {
+            assert!(
+                tensor.data.windows(2).any(|w| w[0] != w[1]) || tensor.data.len() == 1,
+                "{kind}: {name} is constant"
+            );
+            for (other, same) in &drawn[..i] {
+                assert!(tensor.data[0] != same.data[0], "{kind}: {name} starts as {other} does");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_computed_that_no_prediction_reads() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let mut read = vec![false; graph.nodes.len()];
+        graph.outputs.iter().for_each(|o| read[o.node.0] = true);
+        for at in (0..graph.nodes.len()).rev() {
+            assert!(read[at], "{kind}: nothing reads {}", graph.nodes[at].scope);
+            graph.nodes[at].inputs.iter().for_each(|n| read[n.0] = true);
+        }
+    }
+}
+
+#[test]
 fn every_parameter_learns() {
     for (kind, configuration) in configurations() {
         let graph = graph(&configuration);
