@@ -1,6 +1,9 @@
 //! [`Engine`]: a model in training.
 
+use std::collections::BTreeMap;
+
 use pleiad_data::Batch;
+use pleiad_model::artifact::check_tensors;
 use pleiad_model::objective::Loss;
 use pleiad_model::{Graph, Weights};
 use rayon::prelude::*;
@@ -10,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Shard, Shared, TaskScale, backward, forward, seed_gradients};
 use crate::kernels::reduce::{square_sum, sum_into};
 use crate::optim::{OptimizerConfig, StepRule, clip_scale};
-use crate::parameters::{Parameters, check_tensors};
+use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
 use crate::predictor::{Predictions, predict};
 use crate::runner::{Runner, lanes, shards, workspace};
@@ -131,7 +134,7 @@ impl Engine {
     /// Replaces every weight.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::UnknownTensor`] or [`Error::Shape`]; nothing is replaced then.
+    /// [`Error::Model`] for a tensor that is missing, unknown or of another shape; nothing is replaced then.
     pub fn load(&mut self, weights: &Weights) -> Result<()> {
         self.parameters.load(&self.graph, weights)
     }
@@ -165,8 +168,7 @@ impl Engine {
         }
         for (slot, name) in self.options.embedding_optimizer.slot_names().iter().enumerate() {
             for (table, spec) in self.parameters.tables.iter().zip(&self.graph.tables) {
-                let shape = vec![spec.rows as usize, spec.dim];
-                state.insert(format!("{}.{name}", spec.tensor()), shape, table.state(slot));
+                state.insert(format!("{}.{name}", spec.tensor()), spec.shape(), table.state(slot));
             }
         }
         state
@@ -179,14 +181,14 @@ impl Engine {
     pub fn load_state(&mut self, state: &Weights) -> Result<()> {
         let dense_names = self.options.optimizer.slot_names();
         let table_names = self.options.embedding_optimizer.slot_names();
-        let dense = dense_names
-            .iter()
-            .flat_map(|name| self.graph.params.iter().map(move |p| (format!("{}.{name}", p.name), p.shape.clone())));
-        let tables = table_names.iter().flat_map(|name| {
-            let shape = |t: &pleiad_model::graph::TableSpec| vec![t.rows as usize, t.dim];
-            self.graph.tables.iter().map(move |t| (format!("{}.{name}", t.tensor()), shape(t)))
-        });
-        check_tensors(state, dense.chain(tables), &[])?;
+        let mut expected = BTreeMap::new();
+        for name in dense_names {
+            expected.extend(self.graph.params.iter().map(|p| (format!("{}.{name}", p.name), p.shape.clone())));
+        }
+        for name in table_names {
+            expected.extend(self.graph.tables.iter().map(|t| (format!("{}.{name}", t.tensor()), t.shape())));
+        }
+        check_tensors(state, &expected)?;
         for (slot, name) in dense_names.iter().enumerate() {
             for (i, param) in self.graph.params.iter().enumerate() {
                 if let Some(tensor) = state.get(&format!("{}.{name}", param.name)) {
@@ -240,7 +242,7 @@ impl Engine {
             for (&row, gradient) in touched.rows().iter().zip(touched.grads().chunks_exact(spec.dim)) {
                 dense[row * spec.dim..][..spec.dim].copy_from_slice(gradient);
             }
-            gradients.insert(spec.tensor(), vec![spec.rows as usize, spec.dim], dense);
+            gradients.insert(spec.tensor(), spec.shape(), dense);
         }
         Ok((stats, gradients))
     }

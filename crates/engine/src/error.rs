@@ -48,22 +48,6 @@ pub enum Error {
         /// The shape it should have.
         expected: Vec<usize>,
     },
-    /// A tensor that the graph names is not there.
-    #[error("tensor {tensor:?} is missing{}", did_you_mean(.nearest))]
-    MissingTensor {
-        /// Name of the tensor.
-        tensor: String,
-        /// The nearest name among those that are there for nothing.
-        nearest: Option<String>,
-    },
-    /// A tensor that the graph does not name.
-    #[error("tensor {tensor:?} belongs to no part of the model{}", did_you_mean(.nearest))]
-    UnknownTensor {
-        /// Name of the tensor.
-        tensor: String,
-        /// The nearest name that the graph has.
-        nearest: Option<String>,
-    },
     /// Two layers that name one parameter.
     #[error("parameter {name:?} is used by two layers: each needs one of its own")]
     SharedParameter {
@@ -85,10 +69,6 @@ pub enum Error {
     /// A graph that does not hold together.
     #[error(transparent)]
     Model(#[from] pleiad_model::Error),
-}
-
-fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map_or(String::new(), |name| format!("; did you mean {name:?}?"))
 }
 
 impl Error {

@@ -1,10 +1,10 @@
 //! [`Parameters`]: the weights of a model where they are computed with.
 
-use pleiad_model::graph::TableSpec;
+use pleiad_model::artifact::check_weights;
 use pleiad_model::{Graph, Weights};
 use rayon::prelude::*;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::plan::ParamLayout;
 use crate::sparse::Table;
 
@@ -20,7 +20,7 @@ impl Parameters {
     /// Zeroed parameters of `graph`, each table with room for `slots` optimizer states.
     ///
     /// # Errors
-    /// [`Error::TableTooLarge`] for a table that does not fit in memory.
+    /// [`crate::Error::TableTooLarge`] for a table that does not fit in memory.
     pub(crate) fn new(graph: &Graph, layout: ParamLayout, slots: usize) -> Result<Self> {
         let tables = graph.tables.iter().map(|t| Table::new(t, slots)).collect::<Result<_>>()?;
         Ok(Self { dense: vec![0.0; layout.len], layout, tables })
@@ -40,9 +40,9 @@ impl Parameters {
     /// Replaces every parameter by the tensor of its name.
     ///
     /// # Errors
-    /// [`Error::MissingTensor`], [`Error::UnknownTensor`] or [`Error::Shape`]; nothing is replaced then.
+    /// [`crate::Error::Model`] for a tensor that is missing, unknown or of another shape; nothing is replaced then.
     pub(crate) fn load(&mut self, graph: &Graph, weights: &Weights) -> Result<()> {
-        check_tensors(weights, graph.params.iter().map(|p| (p.name.clone(), p.shape.clone())), &graph.tables)?;
+        check_weights(weights, graph)?;
         for (i, param) in graph.params.iter().enumerate() {
             if let Some(tensor) = weights.get(&param.name) {
                 self.layout.scatter(i, &tensor.data, &mut self.dense);
@@ -63,42 +63,8 @@ impl Parameters {
             weights.insert(&param.name, param.shape.clone(), self.layout.gather(i, &self.dense));
         }
         for (table, spec) in self.tables.iter().zip(&graph.tables) {
-            weights.insert(spec.tensor(), vec![spec.rows as usize, spec.dim], table.weights());
+            weights.insert(spec.tensor(), spec.shape(), table.weights());
         }
         weights
     }
-}
-
-/// Refuses tensors that are missing, unknown or of another shape.
-pub(crate) fn check_tensors(
-    found: &Weights,
-    dense: impl Iterator<Item = (String, Vec<usize>)>,
-    tables: &[TableSpec],
-) -> Result<()> {
-    let tables = tables.iter().map(|t| (t.tensor(), vec![t.rows as usize, t.dim]));
-    let expected: std::collections::BTreeMap<String, Vec<usize>> = dense.chain(tables).collect();
-    for (name, shape) in &expected {
-        match found.get(name) {
-            None => {
-                let near = nearest(name, found.tensors.keys().filter(|k| !expected.contains_key(*k)));
-                return Err(Error::MissingTensor { tensor: name.clone(), nearest: near });
-            }
-            Some(tensor) if &tensor.shape != shape => {
-                return Err(Error::Shape {
-                    tensor: name.clone(),
-                    found: tensor.shape.clone(),
-                    expected: shape.clone(),
-                });
-            }
-            Some(_) => {}
-        }
-    }
-    match found.tensors.keys().find(|name| !expected.contains_key(*name)) {
-        Some(name) => Err(Error::UnknownTensor { tensor: name.clone(), nearest: nearest(name, expected.keys()) }),
-        None => Ok(()),
-    }
-}
-
-fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k String>) -> Option<String> {
-    pleiad_data::nearest(name, known.map(String::as_str))
 }

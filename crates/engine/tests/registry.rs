@@ -430,7 +430,8 @@ fn tensors_that_do_not_fit_are_refused() {
     assert!(engine.load(&extra).unwrap_err().to_string().contains("towers.click.9.weight"));
     let mut turned = good.clone();
     turned.tensors.get_mut("levels.0.click.experts.0.0.weight").unwrap().shape.reverse();
-    assert!(engine.load(&turned).unwrap_err().to_string().contains("expected"));
+    let error = engine.load(&turned).unwrap_err().to_string();
+    assert!(error.contains("levels.0.click.experts.0.0.weight") && error.contains("shape"), "{error}");
     assert_eq!(engine.weights(), good);
 }
 

@@ -24,7 +24,7 @@ pub use document::{FORMAT_VERSION, Provenance};
 pub use golden::{GOLDEN_TOLERANCE, Golden};
 use pleiad_data::Encoder;
 use serde_json::Value;
-pub use weights::{check_weights, read_safetensors, read_weights, write_safetensors};
+pub use weights::{check_tensors, check_weights, read_safetensors, read_weights, write_safetensors};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;

@@ -39,7 +39,7 @@ pub fn read_weights(path: &Path, graph: &Graph) -> Result<Weights> {
     let file = TensorFile::open(path)?;
     let names = file.names();
     let found = names.iter().filter_map(|name| Some((name.as_str(), file.shape(name)?)));
-    check(path, graph, found.collect())?;
+    check(path, &expected(graph), found.collect())?;
     read(file)
 }
 
@@ -48,18 +48,26 @@ pub fn read_weights(path: &Path, graph: &Graph) -> Result<Weights> {
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::UnknownTensor`], [`Error::TensorShape`], with an empty path.
 pub fn check_weights(weights: &Weights, graph: &Graph) -> Result<()> {
-    let found = weights.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
-    check(Path::new(""), graph, found.collect())
+    check_tensors(weights, &expected(graph))
 }
 
-fn check(path: &Path, graph: &Graph, found: BTreeMap<&str, &[usize]>) -> Result<()> {
-    let mut expected: BTreeMap<String, Vec<usize>> =
-        graph.params.iter().map(|param| (param.name.clone(), param.shape.clone())).collect();
-    for table in &graph.tables {
-        // Rows beyond the address space cannot be in a file; the shape then differs from any that is found.
-        expected.insert(table.tensor(), vec![usize::try_from(table.rows).unwrap_or(usize::MAX), table.dim]);
-    }
-    for (name, shape) in &expected {
+/// Whether `tensors` are exactly the `expected` ones, each in its shape.
+///
+/// # Errors
+/// As [`check_weights`].
+pub fn check_tensors(tensors: &Weights, expected: &BTreeMap<String, Vec<usize>>) -> Result<()> {
+    let found = tensors.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
+    check(Path::new(""), expected, found.collect())
+}
+
+/// Shape of every tensor of `graph` by name.
+fn expected(graph: &Graph) -> BTreeMap<String, Vec<usize>> {
+    let dense = graph.params.iter().map(|param| (param.name.clone(), param.shape.clone()));
+    dense.chain(graph.tables.iter().map(|table| (table.tensor(), table.shape()))).collect()
+}
+
+fn check(path: &Path, expected: &BTreeMap<String, Vec<usize>>, found: BTreeMap<&str, &[usize]>) -> Result<()> {
+    for (name, shape) in expected {
         match found.get(name.as_str()) {
             None => {
                 let spare = found.keys().copied().filter(|other| !expected.contains_key(*other));

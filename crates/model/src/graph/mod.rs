@@ -78,6 +78,13 @@ impl TableSpec {
     pub fn tensor(&self) -> String {
         format!("embeddings.{}.weight", self.name)
     }
+
+    /// Shape of the table's tensor. Rows beyond the address space cannot be in memory or a file; their number is then
+    /// one that no tensor has.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        vec![usize::try_from(self.rows).unwrap_or(usize::MAX), self.dim]
+    }
 }
 
 /// A task's prediction: the node `[B, 1]` that gives its logit (binary) or value (regression).
