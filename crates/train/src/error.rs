@@ -69,11 +69,13 @@ pub enum Error {
         /// What it predicts.
         value: f32,
     },
-    /// A folder that is to be made is there already.
-    #[error("{} exists and is not empty; {advice}", .path.display())]
+    /// What is to be written is there already, or cannot be there.
+    #[error("{} {what}; {advice}", .path.display())]
     Exists {
-        /// The folder.
+        /// The file or folder.
         path: PathBuf,
+        /// What it is.
+        what: &'static str,
         /// What to do.
         advice: &'static str,
     },

@@ -127,7 +127,12 @@ impl<'s> Document<'s> {
                     rename(root, path, &renamed);
                     expected.clone()
                 });
-                let (path, span) = at.map_or((under, span), |at| (at.path, at.key.unwrap_or(at.value)));
+                // serde's span may be that of a value which --set made together with the key, deeper than the key.
+                let at_key = |path: Vec<Step>| {
+                    let key = path.iter().rposition(|step| *step == Step::Key(key.to_owned()));
+                    path[..key.map_or(path.len(), |key| key + 1)].to_vec()
+                };
+                let (path, span) = at.map_or_else(|| (at_key(under), span), |at| (at.path, at.key.unwrap_or(at.value)));
                 let table = &path[..path.len().saturating_sub(1)];
                 let place = if table.is_empty() { String::new() } else { format!(" in {}", dotted(table)) };
                 let suggestion = explain::suggest(key, &known);

@@ -159,7 +159,7 @@ pub(super) fn plain(words: &str) -> String {
                 .map(|_| "a table".to_owned())
                 .or_else(|| words.strip_prefix("internally tagged enum ").map(|_| "a table with a `kind`".to_owned()))
                 .or_else(|| words.strip_prefix("string ").map(|s| format!("the text {s}")))
-                .or_else(|| words.strip_prefix("integer ").map(|s| s.replace('`', "")))
+                .or_else(|| words.strip_prefix("integer ").map(|s| s.trim_end_matches(" as i128").replace('`', "")))
                 .or_else(|| words.strip_prefix("floating point ").map(|s| s.replace('`', "")))
                 .or_else(|| words.strip_prefix("boolean ").map(|s| s.replace('`', "")))
                 .unwrap_or_else(|| words.to_owned());

@@ -212,6 +212,10 @@ impl ConfigFile {
                 path.extend(parse_path(&key).unwrap_or_default());
                 message
             }
+            pleiad_model::Error::DropoutRate { rate, .. } => {
+                path.push(Step::from("dropout"));
+                format!("must be at least 0 and below 1, not {rate}")
+            }
             error => error.to_string(),
         };
         self.error_at(&path, message)

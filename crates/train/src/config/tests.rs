@@ -185,6 +185,8 @@ fn mistakes_in_set_name_the_set() {
             "train.epochs=many",
             "--set train.epochs=many: train.epochs: expected a whole number, 0 or more, found the text \"many\"",
         ),
+        ("trian.epochs=3", "--set trian.epochs=3: unknown key `trian`; did you mean `train`?"),
+        ("train.seed=99999999999999999999", "expected a whole number, 0 or more, found 99999999999999999999"),
         ("train.epochs=0", "--set train.epochs=0: train.epochs: must be at least 1"),
         ("train.epochs", "--set train.epochs: expected KEY=VALUE"),
         ("feature.2.embedding=4", "there is no element 2: the array has 2"),

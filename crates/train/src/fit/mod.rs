@@ -180,7 +180,9 @@ impl<'a> Trainer<'a> {
 
     fn run(mut self) -> Result<Outcome> {
         let epochs = self.problem.config.epochs;
-        self.observer.event(&Event::Start { epochs, done: self.state.epoch, rows: self.union.len() as u64 });
+        let rows = self.union.len() as u64;
+        let of_epoch = self.state.step_in_epoch.saturating_mul(self.problem.config.batch_size as u64).min(rows);
+        self.observer.event(&Event::Start { epochs, rows, done: self.state.epoch * rows + of_epoch });
         let stop = loop {
             if self.state.epoch == epochs {
                 break StopReason::Epochs;
@@ -214,13 +216,13 @@ impl<'a> Trainer<'a> {
         let order = epoch_order(self.union.len(), config.shuffle, config.seed, self.state.epoch);
         let begin = Instant::now();
         let mut rows_read = 0;
-        let mut index = Vec::with_capacity(config.batch_size);
+        let mut index = Vec::with_capacity(config.batch_size.min(self.union.len()));
         while self.state.step_in_epoch < self.steps_per_epoch {
             if let Some(signal) = self.interrupt.raised() {
                 return Ok(Flow::Interrupted(signal));
             }
             let from = self.state.step_in_epoch as usize * config.batch_size;
-            let to = self.union.len().min(from + config.batch_size);
+            let to = self.union.len().min(from.saturating_add(config.batch_size));
             index.clear();
             index.extend(order[from..to].iter().map(|&i| self.union[i]));
             self.batch.gather_from(self.problem.train, &index);

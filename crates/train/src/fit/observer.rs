@@ -30,10 +30,10 @@ pub enum Event<'a> {
     Start {
         /// Epochs in all.
         epochs: u64,
-        /// Epochs done before a resume.
-        done: u64,
         /// Training rows of an epoch.
         rows: u64,
+        /// Rows read before a resume, over all epochs.
+        done: u64,
     },
     /// A training step is done.
     Step {

@@ -1,34 +1,28 @@
 //! Cross-entropy of predicted probabilities.
 
-use super::{ExactSum, Metric};
+use super::{ExactMean, Metric};
 
 /// `-(1/n) sum_i (y_i ln p_i + (1 - y_i) ln(1 - p_i))`, in nats.
 ///
 /// p is clipped to [2^-23, 1 - 2^-23], the resolution of an f32 at 1, so that a wrong certainty costs 15.9 and not
 /// infinity; scikit-learn does the same with f32 predictions. `None` without rows.
 #[derive(Debug, Clone, Default)]
-pub struct LogLoss {
-    sum: ExactSum,
-    rows: u64,
-}
+pub struct LogLoss(ExactMean);
 
 impl Metric for LogLoss {
     fn add(&mut self, prediction: f32, label: f32) {
         let least = f64::from(f32::EPSILON);
         let (p, y) = (f64::from(prediction).clamp(least, 1.0 - least), f64::from(label));
         // `ln_1p` keeps what `1 - p` would round off a small p.
-        self.sum.add(-(y * p.ln() + (1.0 - y) * (-p).ln_1p()));
-        self.rows += 1;
+        self.0.add(-(y * p.ln() + (1.0 - y) * (-p).ln_1p()));
     }
 
     fn merge(&mut self, other: &Self) {
-        self.sum.merge(&other.sum);
-        self.rows += other.rows;
+        self.0.merge(&other.0);
     }
 
     fn compute(&self) -> Option<f64> {
-        (self.rows > 0).then_some(())?;
-        Some(self.sum.value()? / self.rows as f64)
+        self.0.value()
     }
 }
 

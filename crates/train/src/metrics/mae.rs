@@ -1,28 +1,22 @@
 //! Mean absolute error.
 
-use super::{ExactSum, Metric};
+use super::{ExactMean, Metric};
 
 /// `(1/n) sum_i |p_i - y_i|`, in the label's unit; `None` without rows.
 #[derive(Debug, Clone, Default)]
-pub struct Mae {
-    sum: ExactSum,
-    rows: u64,
-}
+pub struct Mae(ExactMean);
 
 impl Metric for Mae {
     fn add(&mut self, prediction: f32, label: f32) {
-        self.sum.add((f64::from(prediction) - f64::from(label)).abs());
-        self.rows += 1;
+        self.0.add((f64::from(prediction) - f64::from(label)).abs());
     }
 
     fn merge(&mut self, other: &Self) {
-        self.sum.merge(&other.sum);
-        self.rows += other.rows;
+        self.0.merge(&other.0);
     }
 
     fn compute(&self) -> Option<f64> {
-        (self.rows > 0).then_some(())?;
-        Some(self.sum.value()? / self.rows as f64)
+        self.0.value()
     }
 }
 

@@ -1,28 +1,22 @@
 //! Mean squared error.
 
-use super::{ExactSum, Metric};
+use super::{ExactMean, Metric};
 
 /// `(1/n) sum_i (p_i - y_i)^2`, in the label's unit squared; `None` without rows.
 #[derive(Debug, Clone, Default)]
-pub struct Mse {
-    sum: ExactSum,
-    rows: u64,
-}
+pub struct Mse(ExactMean);
 
 impl Metric for Mse {
     fn add(&mut self, prediction: f32, label: f32) {
-        self.sum.add((f64::from(prediction) - f64::from(label)).powi(2));
-        self.rows += 1;
+        self.0.add((f64::from(prediction) - f64::from(label)).powi(2));
     }
 
     fn merge(&mut self, other: &Self) {
-        self.sum.merge(&other.sum);
-        self.rows += other.rows;
+        self.0.merge(&other.0);
     }
 
     fn compute(&self) -> Option<f64> {
-        (self.rows > 0).then_some(())?;
-        Some(self.sum.value()? / self.rows as f64)
+        self.0.value()
     }
 }
 

@@ -21,7 +21,7 @@ impl Model {
     /// Memory does not depend on the number of rows. Gives the rows written and those skipped.
     ///
     /// # Errors
-    /// [`Error::Data`], [`Error::NonFinitePrediction`], [`Error::Interrupted`]; the file is not written then.
+    /// [`Error::Exists`] if `out` is a file of `source`, [`Error::Data`], [`Error::NonFinitePrediction`], [`Error::Interrupted`]; the file is not written then.
     pub fn predict(
         &mut self,
         source: &Source,
@@ -29,6 +29,12 @@ impl Model {
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(u64, Skipped)> {
+        // Complete or not, a file of predictions is no substitute for the log.
+        if let Ok(target) = std::fs::canonicalize(out)
+            && source.paths.iter().any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == target))
+        {
+            return Err(Error::Exists { path: out.to_path_buf(), what: "is one of the files to read", advice: "name another file with --out" });
+        }
         let Self { encoder, predictor, .. } = self;
         let tasks = encoder.tasks();
         let fields: Vec<Field> = tasks.iter().map(|task| Field::new(&task.name, DataType::Float32, true)).collect();

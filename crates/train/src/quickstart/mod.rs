@@ -96,7 +96,8 @@ pub fn quickstart<'o>(
 ) -> Result<QuickstartReport> {
     let out = options.out;
     if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
-        return Err(Error::Exists { path: out.to_path_buf(), advice: "name another folder with --out" });
+        let what = if out.is_file() { "is a file" } else { "exists and is not empty" };
+        return Err(Error::Exists { path: out.to_path_buf(), what, advice: "name another folder with --out" });
     }
     let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;

@@ -36,7 +36,8 @@ impl RunFolder {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
-                return Err(self.exists("it is not a folder; name another"));
+                let what = "is, or lies below, a file";
+                return Err(Error::Exists { path: self.path.clone(), what, advice: "name another folder" });
             }
             Err(error) => return Err(Error::io(&self.path, error)),
         };
@@ -55,7 +56,7 @@ impl RunFolder {
     }
 
     fn exists(&self, advice: &'static str) -> Error {
-        Error::Exists { path: self.path.clone(), advice }
+        Error::Exists { path: self.path.clone(), what: "exists and is not empty", advice }
     }
 
     /// The report, if the run is complete.

@@ -16,7 +16,7 @@ mod trained;
 
 use std::path::Path;
 
-use pleiad_model::artifact::{Artifact, Provenance};
+use pleiad_model::artifact::{Artifact, Provenance, check_weights};
 use serde_json::json;
 
 pub use data::RunData;
@@ -97,7 +97,13 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
             checkpoint.check_data(&fingerprint, options.out)?;
             Start::Resumed(Box::new(checkpoint.read()?))
         }
-        None => Start::Fresh(weights),
+        None => {
+            if let (Some(path), Some(weights)) = (options.init, &weights) {
+                let other = |e| file.error(format!("--init {}: not weights of this [model]: {e}", path.display()));
+                check_weights(weights, &graph).map_err(other)?;
+            }
+            Start::Fresh(weights)
+        }
     };
     store.begin(identity.clone(), fingerprint)?;
     let trained = train_model(&file.config, &graph, &data, start, &mut store, interrupt, observer);
