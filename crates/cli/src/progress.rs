@@ -72,14 +72,9 @@ impl Observer for TrainProgress {
                 count(summary.table_parameters),
                 count(summary.flops_per_row)
             )),
-            Event::Start { epochs, done, rows } => {
+            Event::Start { epochs, rows, done } => {
                 (self.epochs, self.rows) = (epochs, rows);
-                self.bar = bar(epochs * rows);
-                if let Some(bar) = &self.bar {
-                    bar.set_position(done * rows);
-                    // Rows done before a resume are no measure of speed.
-                    bar.reset_eta();
-                }
+                self.bar = bar(epochs * rows, done);
             }
             Event::Step { epoch, rows } => {
                 if let Some(bar) = &self.bar {
@@ -106,7 +101,7 @@ pub(crate) struct RowProgress(Option<ProgressBar>);
 impl RowProgress {
     /// Progress of `what`, over `rows` where their number is known.
     pub(crate) fn new(what: &str, rows: Option<u64>) -> Self {
-        let bar = rows.map_or_else(spinner, bar);
+        let bar = rows.map_or_else(spinner, |rows| bar(rows, 0));
         if let Some(bar) = &bar {
             bar.set_message(what.to_owned());
         }
@@ -129,16 +124,17 @@ impl Drop for RowProgress {
     }
 }
 
-fn bar(rows: u64) -> Option<ProgressBar> {
-    on_terminal(Some(rows), "{msg} [{bar:30}] {percent}%  {human_pos} rows, {per_sec}, {eta} left")
+/// A bar of `rows`, of which `done` were so before.
+fn bar(rows: u64, done: u64) -> Option<ProgressBar> {
+    on_terminal(Some(rows), done, "{msg} [{bar:30}] {percent:>3}%  {human_pos} rows, {per_sec}, {eta} left")
 }
 
 fn spinner() -> Option<ProgressBar> {
-    on_terminal(None, "{msg}: {human_pos}, {per_sec}")
+    on_terminal(None, 0, "{msg}: {human_pos} rows, {per_sec}")
 }
 
 /// A bar on a terminal, nothing in a pipe.
-fn on_terminal(rows: Option<u64>, template: &str) -> Option<ProgressBar> {
+fn on_terminal(rows: Option<u64>, done: u64, template: &str) -> Option<ProgressBar> {
     if !std::io::stderr().is_terminal() {
         return None;
     }
@@ -150,6 +146,10 @@ fn on_terminal(rows: Option<u64>, template: &str) -> Option<ProgressBar> {
         };
         bar.set_style(style.progress_chars("=> ").with_key("per_sec", per_sec));
     }
+    // Rows done before a resume are no measure of speed: they are drawn once, then the clock starts.
+    bar.set_position(done);
+    bar.tick();
+    bar.reset_eta();
     bar.enable_steady_tick(Duration::from_millis(250));
     Some(bar)
 }

@@ -104,6 +104,12 @@ fn configuration() {
             case("missing key", USAGE, &["config.toml:21:1: missing key `label` in task.1"], |f| {
                 f.replace("config.toml", "label = { column = \"spend\" }\n", "");
             }),
+            case("layer without units", USAGE, &["config.toml:30:54: model.levels.0.widths: ", "found [0]"], |f| {
+                f.replace("config.toml", "[8]", "[0]");
+            }),
+            case("dropout of everything", USAGE, &["config.toml:34:11: model.dropout: ", "below 1, not 1"], |f| {
+                f.replace("config.toml", "tower = [4]", "tower = [4]\ndropout = 1.0");
+            }),
             case("negative learning rate", USAGE, &["config.toml:38:46: train.optimizer.learning_rate", "-1"], |f| {
                 f.replace("config.toml", "1e-2", "-1.0");
             }),
@@ -146,7 +152,7 @@ fn configuration() {
                     "task_experts = 0, shared_experts = 0",
                 );
             }),
-            case("layer of no units", USAGE, &["config.toml:", "at least one unit"], |f| {
+            case("tower layer without units", USAGE, &["config.toml:33:9: model.tower: ", "at least 1 unit"], |f| {
                 f.replace("config.toml", "tower = [4]", "tower = [0]")
             }),
             case(
@@ -314,11 +320,16 @@ fn usage() {
             "--model \"PLE\" is none of [[compare.model]]",
         ),
         (&["train", "config.toml", "--out", "."], USAGE, "exists and is not empty"),
-        (&["train", "config.toml", "--out", "config.toml"], USAGE, "not a folder"),
+        (&["train", "config.toml", "--out", "config.toml"], USAGE, "config.toml is, or lies below, a file"),
+        (&["train", "config.toml", "--out", "config.toml/run"], USAGE, "config.toml/run is, or lies below, a file"),
         (&["synth", "video", "--rows", "0", "--out", "v.csv"], USAGE, "rows = 0"),
         (&["synth", "paper", "--correlation", "2", "--out", "v.csv"], USAGE, "between -1 and 1"),
         (&["synth", "paper", "--out", "v.xlsx"], USAGE, ".parquet"),
-        (&["synth", "paper", "--rows", "10", "--out", "no/such/v.csv"], 1, "no/such"),
+        (
+            &["synth", "paper", "--rows", "10", "--out", "no/such/v.csv"],
+            1,
+            "no/such/v.csv: cannot write to the folder no/such: it does not exist\n",
+        ),
     ] {
         let folder = Folder::with_log();
         let before = folder.listing();

@@ -165,6 +165,26 @@ fn predict_writes_a_column_per_task_in_row_order() {
 }
 
 #[test]
+fn predictions_do_not_replace_the_log() {
+    let folder = trained();
+    let before = folder.read("test.csv");
+    let ran = folder.run(&["predict", "run/model", "--data", "test.csv", "--out", "./test.csv"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("./test.csv is one of the files to read"), "{}", ran.stderr);
+    assert_eq!(folder.read("test.csv"), before);
+}
+
+#[test]
+fn a_batch_may_be_larger_than_the_log() {
+    let folder = Folder::with_log();
+    let train = |out, size: &str| {
+        folder.ok(&["train", "config.toml", "--out", out, "--set", &format!("train.batch_size={size}")]);
+        folder.read(&format!("{out}/model/weights.safetensors"))
+    };
+    assert!(train("a", "400") == train("b", "9223372036854775807"));
+}
+
+#[test]
 fn rows_that_are_skipped_leave_gaps_in_the_predictions() {
     let folder = Folder::with_log();
     folder.write("config.toml", CONFIG.replacen("[data]", "[data]\non_bad_row = \"skip\"", 1));
@@ -220,6 +240,13 @@ fn init_starts_from_a_model() {
     let still = ["--set", "train.optimizer.learning_rate=0", "--set", "train.epochs=1"];
     folder.ok(&[&["train", "config.toml", "--out", "still", "--init", "run/model"][..], &still].concat());
     assert_eq!(folder.read("still/model/weights.safetensors"), folder.read("run/model/weights.safetensors"));
+    // A model of another shape is refused by name.
+    let other = ["train", "config.toml", "--out", "other", "--init", "run/model", "--set", "model.tower=[5]"];
+    let ran = folder.run(&other);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for says in ["--init run/model", "towers.buy.0.bias", "[4]", "[5]"] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
     // Encoders are the model's, too: other training rows do not move them.
     folder.write("train.csv", log(60, 5).replace("Oslo", "Bonn"));
     folder.ok(&[&["train", "config.toml", "--out", "moved", "--init", "run/model"][..], &still].concat());
@@ -535,6 +562,41 @@ fn a_model_that_is_damaged_is_refused() {
             assert_eq!(folder.listing(), before, "{name}");
         }
     }
+}
+
+/// The decoder panics on some of these; that is caught, and must not show either.
+#[test]
+fn damaged_columnar_files_are_told_in_one_line() {
+    let folder = Folder::empty();
+    let config = r#"[data]
+train = "paper.arrow"
+[[feature]]
+columns = ["x0"]
+kind = "numeric"
+[[task]]
+name = "y1"
+kind = "regression"
+label = { column = "y1" }
+[model]
+kind = "single-task"
+bottom = [2]
+"#;
+    folder.write("paper.toml", config);
+    folder.ok(&["synth", "paper", "--rows", "50", "--dimension", "2", "--out", "paper.arrow"]);
+    folder.ok(&["train", "paper.toml", "--out", "paper"]);
+    let good = folder.read("paper.arrow");
+    let mut refused = 0;
+    for from_end in 100..240 {
+        let mut bytes = good.clone();
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 0x55;
+        folder.write("rows.arrow", bytes);
+        let ran = folder.run(&["predict", "paper/model", "--data", "rows.arrow", "--out", "p.csv"]);
+        let lines = ran.stderr.lines().count();
+        assert!(matches!((ran.code, lines), (Some(0), 0) | (Some(3), 1)), "{from_end}: {:?} {}", ran.code, ran.stderr);
+        refused += usize::from(ran.code == Some(3));
+    }
+    assert!(refused > 20, "{refused}");
 }
 
 #[test]

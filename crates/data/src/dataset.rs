@@ -202,8 +202,16 @@ impl Splits {
         for (split, dataset) in Split::ALL.into_iter().zip(&datasets) {
             let is_asked_for = [true, data.valid.is_some(), data.test.is_some()][split as usize];
             if is_asked_for && dataset.rows() == 0 {
-                let skipped = loader.skipped.rows;
-                let reason = if skipped > 0 { format!("{skipped} bad rows were skipped") } else { String::new() };
+                let parts = Split::ALL.into_iter().filter(|&other| sources[other as usize].is_none());
+                let in_parts: usize = parts.map(|part| datasets[part as usize].rows()).sum();
+                let reason = match loader.skipped.rows {
+                    1.. => format!("{} bad rows were skipped", loader.skipped.rows),
+                    0 if sources[split as usize].is_none() => "no row of the training files falls into it".to_owned(),
+                    0 if split == Split::Train && in_parts > 0 => {
+                        format!("`valid` and `test` in [data] take all {in_parts} rows of the training files")
+                    }
+                    0 => "its files hold no row".to_owned(),
+                };
                 return Err(no_rows(split, &reason));
             }
         }

@@ -21,6 +21,17 @@ pub enum Error {
         source: std::io::Error,
     },
 
+    /// A file cannot be made in a folder.
+    #[error("{}: cannot write to the folder {}: {reason}", .path.display(), .folder.display())]
+    Folder {
+        /// The file.
+        path: PathBuf,
+        /// Where it was to be.
+        folder: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+
     /// The configuration asks for something that cannot be.
     #[error("{place}: {problem}")]
     Schema {
@@ -199,7 +210,11 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { .. } | Self::Synth { .. } | Self::Write { .. } | Self::Interrupted { .. } => ErrorKind::Runtime,
+            Self::Io { .. }
+            | Self::Folder { .. }
+            | Self::Synth { .. }
+            | Self::Write { .. }
+            | Self::Interrupted { .. } => ErrorKind::Runtime,
             Self::Schema { .. }
             | Self::Pattern { .. }
             | Self::UnknownFormat { .. }

@@ -44,7 +44,7 @@ fn empty_file() {
 
 #[test]
 fn header_only() {
-    stops(b"age,city,click\n", "there is no training row");
+    stops(b"age,city,click\n", "there is no training row: its files hold no row");
 }
 
 #[test]
@@ -313,7 +313,10 @@ fn split_columns() {
     let message = "log.csv, line 3 (row 2), column \"day\": \
                    a value is missing, so the row can be put neither into training nor into a split";
     stops_with(&config, "log.csv", format!("{head}1,a,0,\n").as_bytes(), ErrorKind::Data, message);
-    stops_with(&config, "log.csv", head.as_bytes(), ErrorKind::Data, "there is no validation row");
+    let message = "there is no validation row: no row of the training files falls into it";
+    stops_with(&config, "log.csv", head.as_bytes(), ErrorKind::Data, message);
+    let message = "there is no training row: `valid` and `test` in [data] take all 1 rows of the training files";
+    stops_with(&config, "log.csv", b"age,city,click,day\n1,a,0,4\n", ErrorKind::Data, message);
     let message = "log.csv has no column \"day\", which `valid` in [data] needs; it has \"age\", \"city\", \"click\"";
     stops_with(&config, "log.csv", b"age,city,click\n1,a,0\n", ErrorKind::Configuration, message);
 }

@@ -10,8 +10,9 @@ use arrow::datatypes::SchemaRef;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
+use super::guard::guarded;
 use super::locate;
-use super::parquet::{Picker, guarded};
+use super::parquet::Picker;
 use crate::error::{Error, Result};
 
 const FILE_MAGIC: &[u8; 6] = b"ARROW1";

@@ -1,6 +1,5 @@
 //! Parquet.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchR
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::column::Column;
+use super::guard::guarded;
 use super::{locate, reduce};
 use crate::error::{Error, Result};
 
@@ -69,15 +69,5 @@ impl Picker {
             place.and_then(|at| batch.columns().get(at)).map(|array| reduce(path, &wanted.name, array)).transpose()
         };
         self.wanted.iter().zip(&self.places).map(column).collect()
-    }
-}
-
-/// Runs a call into a decoder. Damaged files make the libraries fail with an error, but for a few fields that they
-/// trust; a panic out of those is an error of the file as well.
-pub(super) fn guarded<T, E: std::fmt::Display>(path: &Path, call: impl FnOnce() -> Result<T, E>) -> Result<T> {
-    let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason: format!("is damaged: {reason}") };
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(|error| damaged(error.to_string())),
-        Err(_) => Err(damaged("its contents contradict each other".to_owned())),
     }
 }

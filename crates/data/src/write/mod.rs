@@ -10,6 +10,7 @@ mod parquet;
 mod sink;
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
@@ -60,14 +61,23 @@ impl RecordWriter {
         let format = FileFormat::from_path(path)?;
         let io = |source| Error::Io { path: path.to_path_buf(), source };
         if path.is_dir() {
-            return Err(io(std::io::ErrorKind::IsADirectory.into()));
+            return Err(io(ErrorKind::IsADirectory.into()));
         }
         // In the same folder, because a rename is atomic within one file system only.
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let temporary = temporary_in(folder).map_err(|source| Error::Io { path: folder.to_path_buf(), source })?;
+        let temporary = temporary_in(folder).map_err(|source| Error::Folder {
+            path: path.to_path_buf(),
+            folder: folder.to_path_buf(),
+            // The system's own words come with the temporary name, which is nobody's business.
+            reason: match source.kind() {
+                ErrorKind::NotFound => "it does not exist".to_owned(),
+                ErrorKind::NotADirectory => "it is not a folder".to_owned(),
+                kind => kind.to_string(),
+            },
+        })?;
         let file = temporary.as_file().try_clone().map_err(io)?;
         let encoder = match format {
             FileFormat::Csv(compression) => Encoder::Csv(csv::CsvEncoder::create(path, file, compression, &schema)?),

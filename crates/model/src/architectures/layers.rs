@@ -37,7 +37,7 @@ pub(super) fn tower(
     widths: &PerTask<Widths>,
     style: LayerStyle,
 ) -> Result<()> {
-    let widths = widths.get(&task.name, "tower")?;
+    let widths = no_empty_layer(widths.get(&task.name, "tower")?, "tower")?;
     let mut g = g.scope(format!("towers.{}", task.name));
     let top = stack(&mut g, x, widths, style)?;
     let y = g.linear(top, &widths.len().to_string(), 1, Activation::Identity)?;
@@ -56,6 +56,15 @@ pub(super) fn at_least_one(count: usize, key: &str) -> Result<usize> {
 pub(super) fn at_least_one_layer<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
     if widths.is_empty() {
         let message = "needs at least one layer, such as [64]".to_owned();
+        return Err(Error::Config { key: key.to_owned(), message });
+    }
+    no_empty_layer(widths, key)
+}
+
+/// Refuses a layer without units.
+fn no_empty_layer<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
+    if widths.contains(&0) {
+        let message = format!("a layer has at least 1 unit, found {widths:?}");
         return Err(Error::Config { key: key.to_owned(), message });
     }
     Ok(widths)

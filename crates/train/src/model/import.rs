@@ -45,7 +45,11 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let file = options.config;
     let model = file.model(options.model)?;
     if options.out.exists() {
-        return Err(Error::Exists { path: options.out.to_path_buf(), advice: "name another folder" });
+        return Err(Error::Exists {
+            path: options.out.to_path_buf(),
+            what: "is there already",
+            advice: "name another folder",
+        });
     }
     let data = RunData::load(file, None, interrupt, observer)?;
     let encoder = &data.splits.encoder;

@@ -21,7 +21,8 @@ impl Model {
     /// Memory does not depend on the number of rows. Gives the rows written and those skipped.
     ///
     /// # Errors
-    /// [`Error::Exists`] if `out` is a file of `source`, [`Error::Data`], [`Error::NonFinitePrediction`], [`Error::Interrupted`]; the file is not written then.
+    /// [`Error::Exists`] if `out` is a file of `source`, [`Error::Data`], [`Error::NonFinitePrediction`],
+    /// [`Error::Interrupted`]; the file is not written then.
     pub fn predict(
         &mut self,
         source: &Source,
@@ -33,7 +34,11 @@ impl Model {
         if let Ok(target) = std::fs::canonicalize(out)
             && source.paths.iter().any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == target))
         {
-            return Err(Error::Exists { path: out.to_path_buf(), what: "is one of the files to read", advice: "name another file with --out" });
+            return Err(Error::Exists {
+                path: out.to_path_buf(),
+                what: "is one of the files to read",
+                advice: "name another file with --out",
+            });
         }
         let Self { encoder, predictor, .. } = self;
         let tasks = encoder.tasks();
