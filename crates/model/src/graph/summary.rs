@@ -87,3 +87,37 @@ fn module_of(scope: &str) -> String {
         _ => scope.to_owned(),
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
+
+    use crate::ModelConfig;
+
+    #[test]
+    fn sizes_and_costs_are_those_counted_by_hand() {
+        let model: ModelConfig =
+            toml::from_str("kind = 'mmoe'\nexperts = 2\nwidths = [4]\ntower = [3]\ngate_bias = true").unwrap();
+        let table =
+            Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows: 10, dim: 2, pooling: None };
+        let layout = InputLayout { inputs: vec![Input::Numeric { name: "a".into(), column: 0 }, table] };
+        let task = TaskSpec { name: "t".into(), kind: TaskKind::Binary };
+        let summary = model.build(&layout, &[task]).unwrap().summary();
+        let modules: Vec<_> = summary.modules.iter().map(|(n, m)| (n.as_str(), m.parameters, m.flops)).collect();
+        let (expert, gate, tower) = (3 * 4 + 4, 3 * 2 + 2, (4 * 3 + 3) + (3 + 1));
+        let expected = [
+            ("embeddings.c", 20, 0),
+            // The product, its bias, the activation.
+            ("experts.0", expert, 2 * 3 * 4 + 4 + 4),
+            ("experts.1", expert, 2 * 3 * 4 + 4 + 4),
+            // The product, its bias, softmax, mixture.
+            ("gates.t", gate, 2 * 3 * 2 + 2 + 3 * 2 + 2 * 2 * 4),
+            ("towers.t", tower, (2 * 4 * 3 + 3 + 3) + (2 * 3 + 1)),
+        ];
+        assert_eq!(modules, expected);
+        assert_eq!(summary.table_parameters, 20);
+        assert_eq!(summary.dense_parameters, 2 * expert + gate + tower);
+        assert_eq!(summary.parameters(), 20 + 2 * expert + gate + tower);
+    }
+}
