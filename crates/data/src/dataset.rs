@@ -1,5 +1,6 @@
 //! [`Dataset`]: encoded rows in memory; [`Splits`]: those of a configuration, and how they are loaded.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -150,8 +151,8 @@ pub enum Phase {
 pub struct LoadOptions<'a> {
     /// An encoder to use as it is; without one, an encoder is fitted on the training rows.
     pub encoder: Option<Encoder>,
-    /// Called after every few thousand rows.
-    pub progress: Option<&'a (dyn Fn(Progress) + Sync)>,
+    /// Called after every few thousand rows; a break ends loading with [`Error::Stopped`].
+    pub progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
 }
 
 impl Splits {
@@ -162,10 +163,9 @@ impl Splits {
     /// If a file cannot be read, a row is bad and `on_bad_row` is `"stop"`, a split has no row, or a task has no
     /// training row.
     pub fn load(data: &DataConfig, base: &Path, schema: &Schema, options: LoadOptions<'_>) -> Result<Self> {
-        let report = |phase, rows| {
-            if let Some(progress) = options.progress {
-                progress(Progress { phase, rows });
-            }
+        let report = |phase, rows| match options.progress.map(|progress| progress(Progress { phase, rows })) {
+            Some(ControlFlow::Break(())) => Err(Error::Stopped { rows }),
+            _ => Ok(()),
         };
         let source = |files: &Files| {
             let source = Source {
@@ -250,7 +250,7 @@ fn check_tasks(schema: &Schema, train: &Dataset) -> Result<()> {
 struct Loader<'a> {
     on_bad_row: OnBadRow,
     skipped: Skipped,
-    report: &'a dyn Fn(Phase, u64),
+    report: &'a dyn Fn(Phase, u64) -> Result<()>,
 }
 
 impl Loader<'_> {
@@ -282,8 +282,7 @@ impl Loader<'_> {
                 if let Some(parsed_rows) = &mut parsed_rows {
                     parsed_rows.extend(parsed);
                 }
-                (self.report)(Phase::Fit, rows);
-                Ok(())
+                (self.report)(Phase::Fit, rows)
             })?;
             fitter.end_pass();
             kept = parsed_rows;
@@ -311,8 +310,7 @@ impl Loader<'_> {
             let encoded: Vec<Encoded> =
                 chunks.into_par_iter().map(|chunk| Ok(encoder.encode(plan.parse(chunk)?))).collect::<Result<_>>()?;
             encoded.into_iter().try_for_each(|encoded| self.put(encoded, split, into))?;
-            (self.report)(Phase::Load(split), rows);
-            Ok(())
+            (self.report)(Phase::Load(split), rows)
         })
     }
 

@@ -186,6 +186,13 @@ pub enum Error {
         rows: u64,
     },
 
+    /// The caller of [`crate::Splits::load`] asked to stop.
+    #[error("stopped after {rows} rows were read")]
+    Stopped {
+        /// Rows of the pass at hand.
+        rows: u64,
+    },
+
     /// A saved encoder contradicts itself.
     #[error("the saved encoder is damaged: {reason}")]
     Encoder {
@@ -214,7 +221,8 @@ impl Error {
             | Self::Folder { .. }
             | Self::Synth { .. }
             | Self::Write { .. }
-            | Self::Interrupted { .. } => ErrorKind::Runtime,
+            | Self::Interrupted { .. }
+            | Self::Stopped { .. } => ErrorKind::Runtime,
             Self::Schema { .. }
             | Self::Pattern { .. }
             | Self::UnknownFormat { .. }

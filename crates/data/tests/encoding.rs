@@ -3,11 +3,13 @@
 
 mod common;
 
+use std::ops::ControlFlow;
+
 use arrow::array::{Float64Array, Int64Array, StringArray};
 use common::{Config, Folder, array, batch, json};
 use pleiad_data::schema::{Files, SplitConfig};
 use pleiad_data::{
-    Batch, EncodedStream, Encoder, Ids, Input, LoadOptions, Phase, Progress, Split, Splits, StreamOptions,
+    Batch, EncodedStream, Encoder, Error, Ids, Input, LoadOptions, Phase, Progress, Split, Splits, StreamOptions,
 };
 use proptest::prelude::*;
 
@@ -302,12 +304,29 @@ fn progress_counts_rows() {
     let mut config = Config::parse(CONFIG);
     config.data.test = Some(SplitConfig::Files(Files::One("test.csv".to_owned())));
     let seen = std::sync::Mutex::new(Vec::new());
-    let progress = |progress: Progress| seen.lock().unwrap().push(progress);
+    let progress = |progress: Progress| {
+        seen.lock().unwrap().push(progress);
+        ControlFlow::Continue(())
+    };
     let options = LoadOptions { encoder: None, progress: Some(&progress) };
     Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.contains(&Progress { phase: Phase::Fit, rows: 20_000 }), "{seen:?}");
     assert_eq!(seen.last(), Some(&Progress { phase: Phase::Load(Split::Test), rows: 10 }));
+}
+
+#[test]
+fn loading_stops_when_asked_to() {
+    let folder = Folder::new();
+    folder.write("log.csv", format!("{HEAD}{}", lines(0..20_000)));
+    let config = Config::parse(CONFIG);
+    for phase in [Phase::Fit, Phase::Load(Split::Train)] {
+        let progress = |p: Progress| if p.phase == phase { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+        let encoder = (phase != Phase::Fit).then(|| fitted().1.encoder);
+        let options = LoadOptions { encoder, progress: Some(&progress) };
+        let error = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap_err();
+        assert!(matches!(error, Error::Stopped { rows } if rows > 0 && rows <= 20_000), "{phase:?}: {error}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The rows of a configuration, loaded once for any number of models.
 
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 
 use pleiad_data::{Batch, Encoder, LoadOptions, Splits, TaskSpec};
@@ -37,14 +38,19 @@ impl RunData {
                 if let Ok(mut observer) = observer.lock() {
                     observer.event(&Event::Loading(progress));
                 }
+                match interrupt.raised() {
+                    Some(_) => ControlFlow::Break(()),
+                    None => ControlFlow::Continue(()),
+                }
             };
             let options = LoadOptions { encoder, progress: Some(&progress) };
             Splits::load(&file.config.data, &file.folder(), &file.schema, options)
-                .map_err(|error| about_configuration(file, error))?
         };
+        // Before any other error: a load that was stopped has failed for that reason.
         if let Some(signal) = interrupt.raised() {
             return Err(Error::Interrupted { signal, what: "nothing was trained yet, nothing was written".to_owned() });
         }
+        let splits = splits.map_err(|error| about_configuration(file, error))?;
         let specs = splits.encoder.tasks();
         let count = |batch: &Batch| RowCount::of(batch, specs);
         let rows = SplitRows {
