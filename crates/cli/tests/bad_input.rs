@@ -340,3 +340,12 @@ fn usage() {
         assert_eq!(folder.listing(), before, "{args:?} leaves files behind");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_unwritable_place_is_found_out_before_the_log_is_read() {
+    let folder = Folder::with_log();
+    let ran = folder.run(&["train", "config.toml", "--out", "/proc/pleiad/run"]);
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("error: /proc/pleiad/run: cannot write to the folder /proc: "), "{}", ran.stderr);
+}

@@ -79,6 +79,16 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// A folder that cannot be made, or not be written to.
+    #[error("{}: cannot write to the folder {}: {reason}; name another", .path.display(), .folder.display())]
+    Unwritable {
+        /// What is to be written.
+        path: PathBuf,
+        /// The folder that is there.
+        folder: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// A run cannot go on with another configuration, or on other data, than it began with.
     #[error("{} was begun with another configuration and cannot be resumed with this one:\n{}", .path.display(), .differences.join("\n"))]
     Differs {
@@ -143,7 +153,7 @@ impl Error {
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
-            Self::Engine(_) | Self::Io { .. } | Self::Damaged { .. } => ErrorKind::Run,
+            Self::Engine(_) | Self::Io { .. } | Self::Unwritable { .. } | Self::Damaged { .. } => ErrorKind::Run,
             Self::NonFinite { .. } | Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
             Self::Interrupted { signal, .. } => ErrorKind::Interrupted(*signal),
         }

@@ -168,6 +168,16 @@ impl CheckpointStore {
         Ok(())
     }
 
+    /// Leaves no empty folders of a run whose first checkpoint could not be written: they would look like a run.
+    fn remove_if_empty(&self) {
+        // Folders with something in them are not removed, which is all that may fail here.
+        if fs::remove_dir(&self.folder).is_ok()
+            && let Some(run) = self.folder.parent()
+        {
+            let _ = fs::remove_dir(run);
+        }
+    }
+
     /// Removes all but the last few and the best.
     fn prune(&self) -> Result<()> {
         let names = self.names()?;
@@ -188,7 +198,7 @@ impl Keeper for CheckpointStore {
         }
         // Two states at one step are one state: an interrupt right after the end of an epoch.
         if !self.folder.join(&name).exists() {
-            self.write(&name, state, engine, &identity)?;
+            self.write(&name, state, engine, &identity).inspect_err(|_| self.remove_if_empty())?;
         }
         self.prune()
     }

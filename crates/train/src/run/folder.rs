@@ -47,6 +47,19 @@ impl RunFolder {
         Err(self.exists("name another folder, remove it, or go on with it by --resume"))
     }
 
+    /// Refuses a place where nothing can be written, before hours are spent on what is to be written there.
+    pub(crate) fn require_writable(&self) -> Result<()> {
+        let existing = self.path.ancestors().find(|folder| folder.is_dir());
+        let existing = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let probe = tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(existing);
+        probe.map(drop).map_err(|error| Error::Unwritable {
+            path: self.path.clone(),
+            folder: existing.to_path_buf(),
+            // The system's own words come with the temporary name.
+            reason: error.kind().to_string(),
+        })
+    }
+
     /// Refuses a folder that has a model but no sign of a run to which it belongs.
     pub(crate) fn require_no_model(&self) -> Result<()> {
         if self.model().exists() {

@@ -69,6 +69,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
         identity.check_hash(&report.config_hash, options.out)?;
         return Ok(TrainOutcome::AlreadyDone(Box::new(report)));
     }
+    folder.require_writable()?;
     let mut store = CheckpointStore::new(folder.checkpoints());
     let checkpoint = if options.resume { store.latest()? } else { None };
     if let Some(checkpoint) = &checkpoint {
