@@ -544,6 +544,17 @@ fn a_model_that_is_damaged_is_refused() {
                 bytes[end - 160..].copy_from_slice(&1e3f32.to_le_bytes().repeat(40));
                 f.write("run/model/weights.safetensors", bytes);
             },
+            "are not those that model.json was saved with",
+        ),
+        (
+            "golden rows of another model",
+            |f| {
+                let mut bytes = f.read("run/model/golden.safetensors");
+                let end = bytes.len();
+                // The last task's last prediction.
+                bytes[end - 4..].copy_from_slice(&1e3f32.to_le_bytes());
+                f.write("run/model/golden.safetensors", bytes);
+            },
             "does not reproduce its golden rows",
         ),
         ("no model at all", |f| std::fs::remove_dir_all(f.join("run/model")).unwrap(), "run/model"),

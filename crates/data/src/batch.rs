@@ -3,6 +3,8 @@
 //! Readers and encoders (`read`, `encode`) end here; the engine begins here. Nothing in this file knows files,
 //! strings or configuration.
 
+use xxhash_rust::xxh64::Xxh64;
+
 use crate::layout::{Input, InputLayout};
 
 /// Encoded rows, column by column: what a model reads and, if present, what it should have predicted.
@@ -168,6 +170,36 @@ impl Batch {
         }
     }
 
+    /// XXH64 (seed 0) of everything in the batch: what tells two logs of equally many rows apart.
+    #[must_use]
+    pub fn xxh64(&self) -> u64 {
+        let mut hash = Xxh64::new(0);
+        let mut bytes = Vec::new();
+        let mut numbers = |values: &mut dyn Iterator<Item = u64>| {
+            loop {
+                bytes.clear();
+                bytes.extend((&mut *values).take(1 << 13).flat_map(u64::to_le_bytes));
+                if bytes.is_empty() {
+                    break;
+                }
+                hash.update(&bytes);
+            }
+        };
+        numbers(&mut std::iter::once(self.rows as u64));
+        numbers(&mut self.numeric.iter().map(|v| u64::from(v.to_bits())));
+        for ids in &self.categorical {
+            if let Ids::Multiple { offsets, .. } = ids {
+                numbers(&mut offsets.iter().map(|&o| o as u64));
+            }
+            numbers(&mut ids.table_rows().iter().copied());
+        }
+        for labels in &self.labels {
+            let label = |(v, d): (&f32, &bool)| u64::from(v.to_bits()) << 1 | u64::from(*d);
+            numbers(&mut labels.values.iter().zip(&labels.present).map(label));
+        }
+        hash.digest()
+    }
+
     /// Appends all rows of `from`. Both must have been made for one layout.
     ///
     /// # Panics
@@ -219,6 +251,24 @@ mod tests {
         assert_eq!(into.categorical[0], Ids::Single(vec![9, 7]));
         assert_eq!(into.categorical[1], Ids::Multiple { offsets: vec![0, 1, 3], rows: vec![3, 1, 2] });
         assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true] });
+    }
+
+    #[test]
+    fn the_hash_sees_every_part() {
+        type Change = fn(&mut Batch);
+        let changes: [Change; 5] = [
+            |b| b.numeric[3] += 1.0,
+            |b| b.categorical[0] = Ids::Single(vec![7, 8, 10]),
+            |b| b.categorical[1] = Ids::Multiple { offsets: vec![0, 1, 2, 3], rows: vec![1, 2, 3] },
+            |b| b.labels[0].values[1] = 0.0,
+            |b| b.labels[0].present[2] = true,
+        ];
+        assert_eq!(small().xxh64(), small().xxh64());
+        for (i, change) in changes.into_iter().enumerate() {
+            let mut changed = small();
+            change(&mut changed);
+            assert_ne!(changed.xxh64(), small().xxh64(), "change {i}");
+        }
     }
 
     #[test]

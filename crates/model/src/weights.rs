@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use xxhash_rust::xxh64::Xxh64;
+
 /// A tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
@@ -29,6 +31,25 @@ impl Weights {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         self.tensors.get(name)
+    }
+
+    /// XXH64 (seed 0) of every tensor in the order of the names: its name, a zero byte, its dimensions as little-endian
+    /// u64, its elements as little-endian f32.
+    #[must_use]
+    pub fn xxh64(&self) -> u64 {
+        let mut hash = Xxh64::new(0);
+        let mut bytes = Vec::new();
+        for (name, tensor) in &self.tensors {
+            hash.update(name.as_bytes());
+            hash.update(&[0]);
+            tensor.shape.iter().for_each(|&n| hash.update(&(n as u64).to_le_bytes()));
+            for part in tensor.data.chunks(1 << 14) {
+                bytes.clear();
+                bytes.extend(part.iter().flat_map(|v| v.to_le_bytes()));
+                hash.update(&bytes);
+            }
+        }
+        hash.digest()
     }
 
     /// Number of elements of all tensors.

@@ -315,7 +315,7 @@ mod tests {
             ("levels = [{ task_experts = 0, shared_experts = 1, widths = [4] }]", "levels.0.task_experts"),
             ("levels = [{ task_experts = 1, shared_experts = 0, widths = [4] }]", "levels.0.shared_experts"),
             ("levels = [{ task_experts = 1, shared_experts = 1, widths = [] }]", "levels.0.widths"),
-            ("levels = [{ task_experts = 1, shared_experts = 1, widths = [4, 0] }]", "at least one unit"),
+            ("levels = [{ task_experts = 1, shared_experts = 1, widths = [4, 0] }]", "levels.0.widths"),
             ("levels = [{ task_experts = { a = 1 }, shared_experts = 1, widths = [4] }]", "\"b\""),
             (
                 "levels = [{ task_experts = 1, shared_experts = 1, widths = { default = [4], a = [5] } }]",

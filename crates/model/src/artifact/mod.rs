@@ -97,9 +97,13 @@ impl Artifact {
         if let Some(missing) = FILES.into_iter().find(|file| !dir.join(file).is_file()) {
             return Err(Error::NotAnArtifact { path: dir.to_owned(), reason: format!("it has no {missing}") });
         }
-        let document::Contents { model, graph, encoder, provenance } = document::read(&dir.join(MODEL))?;
+        let document::Contents { model, graph, encoder, provenance, weights_xxh64 } = document::read(&dir.join(MODEL))?;
         check_encoder(dir, &encoder, &graph)?;
         let weights = read_weights(&dir.join(WEIGHTS), &graph)?;
+        if document::hex(weights.xxh64()) != weights_xxh64 {
+            let reason = format!("its weights are not those that {MODEL} was saved with: copy the whole model again");
+            return Err(Error::Damaged { path: dir.join(WEIGHTS), reason });
+        }
         let golden = Golden::read(&dir.join(GOLDEN), &graph)?;
         Ok(Self { model, graph, encoder, provenance, weights, golden })
     }

@@ -410,3 +410,19 @@ proptest! {
         let _ = Artifact::open(&path);
     }
 }
+
+#[test]
+fn a_weight_that_no_golden_row_touches_is_missed_too() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("model");
+    let artifact = artifact();
+    artifact.save(&path).unwrap();
+    let mut weights = artifact.weights.clone();
+    let table = weights.tensors.get_mut("embeddings.city.weight").unwrap();
+    let last = table.data.len() - 1;
+    table.data[last] += 1.0;
+    write_safetensors(&path.join(WEIGHTS), &weights).unwrap();
+    let error = Artifact::open(&path).unwrap_err();
+    assert!(matches!(error, Error::Damaged { .. }), "{error}");
+    assert!(error.to_string().contains("weights.safetensors") && error.to_string().contains("copy"), "{error}");
+}

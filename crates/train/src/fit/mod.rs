@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 pub use history::EpochRecord;
 pub use observer::{Event, Interrupt, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
-use pleiad_data::{Batch, TaskSpec};
+use pleiad_data::{Batch, TaskKind, TaskSpec};
 use pleiad_engine::{Engine, Predictions};
 use pleiad_model::Weights;
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
@@ -135,6 +135,21 @@ fn can_compare_epochs(problem: &Problem<'_>, specs: &[TaskSpec], observer: &mut 
     }
 }
 
+/// Tells of binary tasks whose training labels are all alike: legal, but never what was meant.
+fn warn_of_one_class(problem: &Problem<'_>, observer: &mut dyn Observer) {
+    for (task, labels) in problem.tasks.iter().zip(&problem.train.labels) {
+        let mut known =
+            labels.values.iter().zip(&labels.present).filter(|(_, present)| **present).map(|(value, _)| *value);
+        if let (TaskKind::Binary, Some(first)) = (task.kind, known.next())
+            && known.all(|value| value == first)
+        {
+            let text =
+                format!("every training label of task {:?} is {first}: there is nothing to tell apart", task.name);
+            observer.event(&Event::Warning(&text));
+        }
+    }
+}
+
 /// Whether the loop goes on.
 enum Flow {
     Next,
@@ -156,6 +171,7 @@ impl<'a> Trainer<'a> {
         if union.is_empty() {
             return Err(Error::NoTrainingRows { rows: train.rows });
         }
+        warn_of_one_class(problem, observer);
         let mut batch = train.clone();
         batch.clear();
         let now = Instant::now();

@@ -267,3 +267,30 @@ fn an_undefined_metric_is_an_error_where_early_stopping_needs_it() {
     assert_eq!(error.kind(), ErrorKind::Data);
     assert!(error.to_string().contains("no row is in the sample space of task \"click\""), "{error}");
 }
+
+/// Keeps what it is warned of.
+#[derive(Default)]
+struct Warned(Vec<String>);
+
+impl Observer for Warned {
+    fn event(&mut self, event: &Event<'_>) {
+        if let Event::Warning(text) = event {
+            self.0.push((*text).to_owned());
+        }
+    }
+}
+
+#[test]
+fn labels_of_one_class_are_told() {
+    let warnings = |rows: &Batch| {
+        let (config, tasks, mut warned) = (config(1, 1e-3), tasks(), Warned::default());
+        let problem = Problem { config: &config, tasks: &tasks, train: rows, valid: None };
+        let mut keeper = MemoryKeeper::default();
+        fit(&problem, &mut engine(&config), None, &mut keeper, &Interrupt::default(), &mut warned).unwrap();
+        warned.0
+    };
+    let mut rows = rows(40, 1);
+    assert_eq!(warnings(&rows), Vec::<String>::new());
+    rows.labels[0].values.fill(1.0);
+    assert_eq!(warnings(&rows), ["every training label of task \"click\" is 1: there is nothing to tell apart"]);
+}

@@ -60,7 +60,9 @@ impl RunData {
         };
         if splits.skipped.rows > 0 {
             let examples: Vec<String> = splits.skipped.examples.iter().map(|bad| format!("\n  {bad}")).collect();
-            let text = format!("{} bad rows were skipped, among them:{}", splits.skipped.rows, examples.concat());
+            let rows = splits.skipped.rows;
+            let were = if rows == 1 { "bad row was" } else { "bad rows were" };
+            let text = format!("{rows} {were} skipped, among them:{}", examples.concat());
             observer.event(&Event::Warning(&text));
         }
         observer.event(&Event::Loaded(&rows));
@@ -75,7 +77,9 @@ impl RunData {
 
     /// Changes when rows or encoders change: what a resumed run must find again.
     pub(super) fn fingerprint(&self) -> Result<String> {
-        let text = serde_json::to_vec(&(&self.rows, &self.splits.encoder))
+        let splits = &self.splits;
+        let valid = splits.valid.as_ref().map(|rows| rows.as_batch().xxh64());
+        let text = serde_json::to_vec(&(&self.rows, &splits.encoder, splits.train.as_batch().xxh64(), valid))
             .map_err(|error| Error::Encode { reason: error.to_string() })?;
         Ok(format!("{:016x}", xxh64(&text, 0)))
     }
