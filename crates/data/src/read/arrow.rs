@@ -11,8 +11,8 @@ use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::guard::guarded;
-use super::locate;
 use super::parquet::Picker;
+use super::{envelope, locate};
 use crate::error::{Error, Result};
 
 const FILE_MAGIC: &[u8; 6] = b"ARROW1";
@@ -42,6 +42,11 @@ impl ArrowReader {
         }
         file.rewind().map_err(read_error)?;
         let is_file = start == FILE_MAGIC;
+        if let Err(wrong) = envelope::check(&mut file, is_file).map_err(read_error)? {
+            let reason = format!("is damaged: it tells of {wrong}");
+            return Err(Error::Damaged { path: path.to_path_buf(), reason });
+        }
+        file.rewind().map_err(read_error)?;
         // The schema comes first, to know the projection that the reader is then built with.
         let schema: SchemaRef = if is_file {
             guarded(path, || FileReader::try_new(&mut file, None).map(|reader| reader.schema()))?

@@ -9,6 +9,7 @@ mod chunk;
 mod column;
 mod compress;
 mod csv;
+mod envelope;
 mod guard;
 mod parquet;
 mod paths;
