@@ -111,6 +111,21 @@ pub struct Gate {
     pub experts: Vec<String>,
 }
 
+/// What a task's loss has beside its label: the later event of a funnel cannot be likelier than the earlier one.
+///
+/// Adds `weight * mean_i max(p_later(i) - p_earlier(i), 0)` to the loss of `later`, over the rows i that lie in the sample
+/// spaces of both tasks (AITM's behavioral expectation calibrator, Xi et al., KDD 2021).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OrderPenalty {
+    /// Position in [`Graph::outputs`] of the event that comes first; a binary task.
+    pub earlier: usize,
+    /// Position of the event that can only follow it; a binary task.
+    pub later: usize,
+    /// The paper's alpha, 0 or above.
+    pub weight: f32,
+}
+
 /// A model: operations in order, the parameters they read, the predictions they give.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +142,9 @@ pub struct Graph {
     pub outputs: Vec<Output>,
     /// Every gate.
     pub gates: Vec<Gate>,
+    /// What the losses have beside the labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub penalties: Vec<OrderPenalty>,
 }
 
 impl Graph {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use pleiad_data::Input;
+use pleiad_data::{Input, TaskKind};
 
 use super::{Graph, Node, Op, Param};
 use crate::error::{Error, Result};
@@ -54,6 +54,13 @@ impl Graph {
             }
             if !tasks.insert(&output.task) {
                 return part(format!("task {:?} stands twice", output.task));
+            }
+        }
+        for penalty in &self.penalties {
+            let binary = |at: usize| self.outputs.get(at).is_some_and(|o| o.kind == TaskKind::Binary);
+            let weighed = penalty.weight >= 0.0 && penalty.weight.is_finite();
+            if !binary(penalty.earlier) || !binary(penalty.later) || penalty.earlier == penalty.later || !weighed {
+                return part(format!("{penalty:?} is not one between two binary tasks"));
             }
         }
         for gate in &self.gates {
@@ -116,10 +123,10 @@ fn part<T>(message: String) -> Result<T> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pleiad_data::{InputLayout, TaskKind, TaskSpec};
+    use pleiad_data::{InputLayout, TaskSpec};
 
     use super::*;
-    use crate::graph::{Activation, GraphBuilder, ParamId, TableId};
+    use crate::graph::{Activation, GraphBuilder, OrderPenalty, ParamId, TableId};
 
     fn graph() -> Graph {
         let mut graph = Graph::new(InputLayout {
@@ -150,7 +157,10 @@ mod tests {
     #[test]
     fn every_damage_is_found() {
         type Damage = fn(&mut Graph);
-        let damages: [(&str, Damage); 14] = [
+        let damages: [(&str, Damage); 15] = [
+            ("a penalty of a task with itself", |g| {
+                g.penalties.push(OrderPenalty { earlier: 0, later: 0, weight: 1.0 });
+            }),
             ("a node that reads itself", |g| g.nodes[2].inputs[0] = Node(2)),
             ("a node that reads a later one", |g| g.nodes[3].inputs[0] = Node(9)),
             ("an unknown parameter", |g| {
