@@ -4,7 +4,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, at_least_one_layer, stack, tower};
+use super::layers::{LayerStyle, Widths, at_least_one_layer, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
@@ -36,5 +36,9 @@ impl Architecture for HardSharing {
         let x = g.input("")?;
         let bottom = stack(&mut g.scope("bottom"), x, widths, style)?;
         tasks.iter().try_for_each(|task| tower(g, bottom, task, &self.tower, style))
+    }
+
+    fn scaled(&self, factor: f64) -> Self {
+        Self { bottom: scaled(&self.bottom, factor), ..self.clone() }
     }
 }

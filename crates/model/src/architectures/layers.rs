@@ -44,6 +44,12 @@ pub(super) fn tower(
     g.output(task, y)
 }
 
+/// Every width times `factor`, rounded; 1 at least.
+pub(super) fn scaled(widths: &[usize], factor: f64) -> Widths {
+    // A float that is no width (too large, not a number) becomes the nearest one that is.
+    widths.iter().map(|&width| (width as f64 * factor).round().max(1.0) as usize).collect()
+}
+
 /// Refuses a count of zero.
 pub(super) fn at_least_one(count: usize, key: &str) -> Result<usize> {
     if count == 0 {

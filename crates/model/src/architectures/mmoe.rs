@@ -6,7 +6,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, stack, tower};
+use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
@@ -52,5 +52,9 @@ impl Architecture for Mmoe {
             tower(g, mixed, task, &self.tower, style)?;
         }
         Ok(())
+    }
+
+    fn scaled(&self, factor: f64) -> Self {
+        Self { widths: scaled(&self.widths, factor), ..self.clone() }
     }
 }

@@ -40,4 +40,9 @@ pub trait Architecture:
     /// # Errors
     /// [`crate::Error::Config`] with the key, or a shape error of the builder.
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()>;
+
+    /// The same structure with every width of its experts and bottoms times `factor`, rounded, and 1 at least. Towers,
+    /// counts and everything else stay: that is how structures are brought to one number of parameters.
+    #[must_use]
+    fn scaled(&self, factor: f64) -> Self;
 }

@@ -37,6 +37,15 @@ impl<T> PerTask<T> {
         }
     }
 
+    /// The same names with `f` of every value.
+    #[must_use]
+    pub fn map<U>(&self, mut f: impl FnMut(&T) -> U) -> PerTask<U> {
+        match self {
+            Self::All(value) => PerTask::All(f(value)),
+            Self::Each(values) => PerTask::Each(values.iter().map(|(name, value)| (name.clone(), f(value))).collect()),
+        }
+    }
+
     /// Refuses names that are neither a task nor one of `others`.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, stack, tower};
+use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Expert, GraphBuilder, Node};
@@ -99,6 +99,11 @@ impl Architecture for Ple {
         }
         tasks.iter().zip(&inputs.tasks).try_for_each(|(task, &x)| tower(g, x, task, &self.tower, style))
     }
+
+    fn scaled(&self, factor: f64) -> Self {
+        let level = |level: &Level| Level { widths: level.widths.map(|w| scaled(w, factor)), ..level.clone() };
+        Self { levels: self.levels.iter().map(level).collect(), ..self.clone() }
+    }
 }
 
 impl Architecture for Cgc {
@@ -118,6 +123,10 @@ impl Architecture for Cgc {
             gate_bias: self.gate_bias,
         }
         .build(g, tasks)
+    }
+
+    fn scaled(&self, factor: f64) -> Self {
+        Self { widths: self.widths.map(|widths| scaled(widths, factor)), ..self.clone() }
     }
 }
 

@@ -39,6 +39,7 @@ impl Structure {
 /// [`Architecture`] behind a pointer.
 trait AnyArchitecture: Debug + Send + Sync {
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()>;
+    fn scaled(&self, factor: f64) -> Box<dyn AnyArchitecture>;
     fn keys(&self) -> serde_json::Result<Value>;
     fn boxed(&self) -> Box<dyn AnyArchitecture>;
 }
@@ -46,6 +47,10 @@ trait AnyArchitecture: Debug + Send + Sync {
 impl<A: Architecture> AnyArchitecture for A {
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()> {
         Architecture::build(self, g, tasks)
+    }
+
+    fn scaled(&self, factor: f64) -> Box<dyn AnyArchitecture> {
+        Box::new(Architecture::scaled(self, factor))
     }
 
     fn keys(&self) -> serde_json::Result<Value> {
@@ -85,6 +90,13 @@ impl ModelConfig {
         self.architecture.build(&mut GraphBuilder::new(&mut graph), tasks)?;
         graph.validate()?;
         Ok(graph)
+    }
+
+    /// The same structure with every width of its experts and bottoms times `factor`, rounded, and 1 at least; towers
+    /// and counts stay. What brings models to one number of parameters.
+    #[must_use]
+    pub fn scaled(&self, factor: f64) -> Self {
+        Self { kind: self.kind, architecture: self.architecture.scaled(factor) }
     }
 
     /// The model whose keys, `kind` among them, are those of `table`.
@@ -196,6 +208,50 @@ mod tests {
         let json = serde_json::to_string(&model).unwrap();
         assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), model);
         assert_eq!(model.kind(), "mmoe");
+    }
+
+    #[test]
+    fn scaling_changes_widths_of_experts_and_bottoms_alone() {
+        let levels = |widths: &str, default: &str| {
+            format!(
+                "kind = 'ple'\nlevels = [{{ task_experts = 2, shared_experts = 3, widths = {widths} }}, \
+                 {{ task_experts = {{ a = 1, default = 2 }}, shared_experts = 1, \
+                 widths = {{ default = {default}, shared = {widths} }} }}]\ntower = [8]\ndropout = 0.5"
+            )
+        };
+        let cases = [
+            (levels("[7, 4]", "[2, 4]"), 0.5, levels("[4, 2]", "[1, 2]")),
+            (
+                "kind = 'cgc'\ntask_experts = 2\nshared_experts = 1\nwidths = [8, 4]\ntower = [8]".into(),
+                1.25,
+                "kind = 'cgc'\ntask_experts = 2\nshared_experts = 1\nwidths = [10, 5]\ntower = [8]".into(),
+            ),
+            (
+                "kind = 'mmoe'\nexperts = 3\nwidths = [8, 1]\ntower = [8]".into(),
+                0.1,
+                "kind = 'mmoe'\nexperts = 3\nwidths = [1, 1]\ntower = [8]".into(),
+            ),
+            (
+                "kind = 'hard-sharing'\nbottom = [5]\ntower = { default = [8] }\nactivation = 'tanh'".into(),
+                3.0,
+                "kind = 'hard-sharing'\nbottom = [15]\ntower = { default = [8] }\nactivation = 'tanh'".into(),
+            ),
+            (
+                "kind = 'single-task'\nbottom = { default = [4], a = [] }\ntower = [8]".into(),
+                2.0,
+                "kind = 'single-task'\nbottom = { default = [8], a = [] }\ntower = [8]".into(),
+            ),
+        ];
+        for (text, factor, expected) in cases {
+            let model: ModelConfig = parse(&text).unwrap();
+            assert_eq!(model.scaled(factor), parse(&expected).unwrap(), "{text} times {factor}");
+            assert_eq!(model.scaled(1.0), model, "{text}");
+        }
+        let tiny = parse("kind = 'hard-sharing'\nbottom = [5]").unwrap();
+        let expected = parse("kind = 'hard-sharing'\nbottom = [1]").unwrap();
+        for factor in [0.0, -3.0, f64::NAN] {
+            assert_eq!(tiny.scaled(factor), expected, "times {factor}");
+        }
     }
 
     #[test]

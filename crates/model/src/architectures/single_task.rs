@@ -7,7 +7,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, stack, tower};
+use super::layers::{LayerStyle, Widths, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
@@ -43,5 +43,9 @@ impl Architecture for SingleTask {
             tower(g, bottom, task, &self.tower, style)?;
         }
         Ok(())
+    }
+
+    fn scaled(&self, factor: f64) -> Self {
+        Self { bottom: self.bottom.map(|widths| scaled(widths, factor)), ..self.clone() }
     }
 }
