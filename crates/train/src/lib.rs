@@ -6,6 +6,7 @@
 
 mod by_task;
 mod checkpoint;
+pub mod compare;
 pub mod config;
 mod counts;
 mod error;

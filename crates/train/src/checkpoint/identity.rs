@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use xxhash_rust::xxh64::xxh64;
 
-use crate::config::ConfigFile;
+use crate::config::Config;
 use crate::error::{Error, Result};
 
 /// Everything in a configuration that has a say in the weights, resolved: defaults filled in, `--set` applied, the
@@ -17,9 +17,9 @@ use crate::error::{Error, Result};
 pub(crate) struct Identity(Value);
 
 impl Identity {
-    pub(crate) fn of(file: &ConfigFile, model: &ModelConfig, init: Option<&Path>) -> Result<Self> {
+    pub(crate) fn of(config: &Config, model: &ModelConfig, init: Option<&Path>) -> Result<Self> {
         let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
-        let mut config = serde_json::to_value(&file.config).map_err(encode)?;
+        let mut config = serde_json::to_value(config).map_err(encode)?;
         if let Value::Object(config) = &mut config {
             config.insert("model".to_owned(), serde_json::to_value(model).map_err(encode)?);
             // None of these changes a weight.

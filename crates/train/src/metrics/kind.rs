@@ -1,9 +1,11 @@
 //! [`MetricKind`]: metrics by name, and which of two values is better.
 
 use pleiad_data::TaskKind;
+use serde::{Deserialize, Serialize};
 
 /// A metric by name, as in `early_stopping = { metric = "income.auc" }`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum MetricKind {
     /// [`super::Auc`].
     Auc,
@@ -87,6 +89,7 @@ mod tests {
     fn names_are_unique_and_found() {
         for metric in MetricKind::ALL {
             assert_eq!(MetricKind::from_name(metric.name()), Some(*metric));
+            assert_eq!(serde_json::json!(metric), metric.name());
         }
         assert_eq!(MetricKind::from_name("AUC"), None);
     }

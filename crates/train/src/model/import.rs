@@ -56,7 +56,8 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|e| file.model_error(options.model, e))?;
     let weights = read_weights(options.weights, &graph)?;
     let (tensors, parameters) = (weights.tensors.len(), weights.elements() as u64);
-    let mut provenance = Provenance { config_hash: Some(Identity::of(file, model, None)?.hash()), ..Provenance::now() };
+    let mut provenance =
+        Provenance { config_hash: Some(Identity::of(&file.config, model, None)?.hash()), ..Provenance::now() };
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
     let saved = ToSave { model, graph: &graph, encoder, weights, rows: data.splits.train.as_batch(), provenance };

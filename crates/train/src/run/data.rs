@@ -1,7 +1,7 @@
 //! The rows of a configuration, loaded once for any number of models.
 
 use std::ops::ControlFlow;
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use pleiad_data::{Batch, Encoder, LoadOptions, Splits, TaskSpec};
 use xxhash_rust::xxh64::xxh64;
@@ -18,6 +18,7 @@ pub struct RunData {
     pub splits: Splits,
     /// How many there are.
     pub rows: SplitRows,
+    fingerprint: OnceLock<String>,
 }
 
 impl RunData {
@@ -66,7 +67,7 @@ impl RunData {
             observer.event(&Event::Warning(&text));
         }
         observer.event(&Event::Loaded(&rows));
-        Ok(Self { splits, rows })
+        Ok(Self { splits, rows, fingerprint: OnceLock::new() })
     }
 
     /// The tasks.
@@ -76,12 +77,15 @@ impl RunData {
     }
 
     /// Changes when rows or encoders change: what a resumed run must find again.
-    pub(super) fn fingerprint(&self) -> Result<String> {
+    pub(crate) fn fingerprint(&self) -> Result<&str> {
+        if let Some(known) = self.fingerprint.get() {
+            return Ok(known);
+        }
         let splits = &self.splits;
         let valid = splits.valid.as_ref().map(|rows| rows.as_batch().xxh64());
         let text = serde_json::to_vec(&(&self.rows, &splits.encoder, splits.train.as_batch().xxh64(), valid))
             .map_err(|error| Error::Encode { reason: error.to_string() })?;
-        Ok(format!("{:016x}", xxh64(&text, 0)))
+        Ok(self.fingerprint.get_or_init(|| format!("{:016x}", xxh64(&text, 0))))
     }
 }
 

@@ -18,6 +18,10 @@ impl RunFolder {
         Self { path: path.to_path_buf() }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(crate) fn model(&self) -> PathBuf {
         self.path.join("model")
     }

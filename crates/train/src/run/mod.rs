@@ -11,24 +11,25 @@
 
 mod data;
 mod folder;
+mod job;
 mod report;
 mod trained;
 
 use std::path::Path;
 
-use pleiad_model::artifact::{Artifact, Provenance, check_weights};
-use serde_json::json;
+use pleiad_model::artifact::Artifact;
 
 pub use data::RunData;
 pub use report::RunReport;
 pub use trained::{Start, Trained, train_model};
 
-use self::folder::RunFolder;
+pub(crate) use self::folder::{RunFolder, write_atomically};
+pub(crate) use self::job::{Job, Trainee};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fit::{Event, Interrupt, Observer};
-use crate::model::{ToSave, refit};
+use crate::model::refit;
 
 /// What to train and where to write it.
 #[derive(Debug, Clone, Copy)]
@@ -61,7 +62,7 @@ pub enum TrainOutcome {
 pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainOutcome> {
     let file = options.config;
     let model = file.model(options.model)?;
-    let identity = Identity::of(file, model, options.init)?;
+    let identity = Identity::of(&file.config, model, options.init)?;
     let folder = RunFolder::new(options.out);
     if !options.resume {
         folder.require_absent()?;
@@ -89,62 +90,10 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let data = RunData::load(file, encoder, interrupt, observer)?;
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|error| file.model_error(options.model, error))?;
-    let summary = graph.summary();
-    observer.event(&Event::Built { summary: &summary });
-
-    let fingerprint = data.fingerprint()?;
-    let start = match checkpoint {
-        Some(checkpoint) => {
-            checkpoint.check_data(&fingerprint, options.out)?;
-            Start::Resumed(Box::new(checkpoint.read()?))
-        }
-        None => {
-            if let (Some(path), Some(weights)) = (options.init, &weights) {
-                let other = |e| file.error(format!("--init {}: not weights of this [model]: {e}", path.display()));
-                check_weights(weights, &graph).map_err(other)?;
-            }
-            Start::Fresh(weights)
-        }
-    };
-    store.begin(identity.clone(), fingerprint)?;
-    let trained = train_model(&file.config, &graph, &data, start, &mut store, interrupt, observer);
-    let trained = trained.map_err(|error| match error {
-        Error::Interrupted { signal, what } => {
-            Error::Interrupted { signal, what: format!("{what}; go on with the same command and --resume") }
-        }
-        error => error,
-    })?;
-
-    let report = trained.report(model.kind(), &identity, &file.config, &summary, &data);
-    let saved = ToSave {
-        model,
-        graph: &graph,
-        encoder,
-        weights: trained.fitted.weights,
-        rows: data.splits.train.as_batch(),
-        provenance: provenance(&report)?,
-    };
-    saved.save(&folder.model())?;
-    // Last, since its presence says that the run is complete.
-    folder.write_report(&report)?;
+    observer.event(&Event::Built { summary: &graph.summary() });
+    let trainee = Trainee { file, config: &file.config, model, graph: &graph, data: &data };
+    let init = options.init.zip(weights);
+    let job = Job { trainee, identity, folder: &folder, store, checkpoint, init };
+    let report = job.run("go on with the same command and --resume", interrupt, observer)?;
     Ok(TrainOutcome::Finished(Box::new(report)))
-}
-
-/// Where a model comes from; goes into its artifact.
-fn provenance(report: &RunReport) -> Result<Provenance> {
-    let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
-    let metrics = json!({
-        "valid": serde_json::to_value(&report.valid).map_err(encode)?,
-        "test": serde_json::to_value(&report.test).map_err(encode)?,
-    });
-    let mut provenance = Provenance {
-        seed: Some(report.seed),
-        config_hash: Some(report.config_hash.clone()),
-        training_rows: Some(report.rows.train.rows),
-        metrics,
-        ..Provenance::now()
-    };
-    provenance.other.insert("best_epoch".to_owned(), report.best_epoch.into());
-    provenance.other.insert("steps".to_owned(), report.steps.into());
-    Ok(provenance)
 }

@@ -18,6 +18,12 @@ pub struct RunReport {
     pub parameters: ParameterCount,
     /// XXH64 of the resolved configuration, in hexadecimal.
     pub config_hash: String,
+    /// XXH64 of rows and encoders, in hexadecimal.
+    #[serde(default)]
+    pub data_fingerprint: String,
+    /// Floating-point operations of one forward row.
+    #[serde(default)]
+    pub flops_per_row: u64,
     /// Seed of the run.
     pub seed: u64,
     /// Rows of each split, and of each task's sample space in it.

@@ -109,6 +109,8 @@ impl Trained {
             kind: kind.to_owned(),
             parameters: ParameterCount::from(summary),
             config_hash: identity.hash(),
+            data_fingerprint: String::new(),
+            flops_per_row: summary.flops_per_row,
             seed: config.train.seed,
             rows: data.rows.clone(),
             skipped_rows: data.splits.skipped.rows,

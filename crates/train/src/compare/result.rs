@@ -1,0 +1,140 @@
+//! [`Comparison`]: what `compare.json` says, and what table and report are made of.
+
+use pleiad_data::TaskKind;
+use serde::{Deserialize, Serialize};
+
+use super::statistics::{Interval, Spread};
+use super::verdict::Verdict;
+use crate::by_task::ByTask;
+use crate::counts::{ParameterCount, SplitRows};
+use crate::evaluate::Evaluation;
+use crate::metrics::MetricKind;
+
+/// Several models on the same rows, over the same seeds.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Comparison {
+    /// Version of this form, 1.
+    pub version: u32,
+    /// Tasks and their kinds.
+    pub tasks: ByTask<TaskKind>,
+    /// By which metric each task is compared: AUC of a binary task, MSE of a regression.
+    pub metrics: ByTask<MetricKind>,
+    /// The rows that the metrics are of.
+    pub measured_on: MeasuredOn,
+    /// Rows of each split, and of each task's sample space in it.
+    pub rows: SplitRows,
+    /// Seeds that every model was trained with.
+    pub seeds: Vec<u64>,
+    /// Name of the model that gains are measured against.
+    pub baseline: String,
+    /// Whether widths were scaled to the baseline's number of dense parameters.
+    pub match_parameters: bool,
+    /// The models in the order of the configuration.
+    pub models: Vec<ComparedModel>,
+    /// What a reader must know before the numbers are believed.
+    pub notes: Vec<String>,
+}
+
+/// Which rows models were measured on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MeasuredOn {
+    /// Rows that had no part in any choice.
+    Test,
+    /// The rows by which epochs were chosen, since there are no test rows.
+    Valid,
+}
+
+impl MeasuredOn {
+    /// `test` or `validation`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Valid => "validation",
+        }
+    }
+}
+
+/// One model of a comparison.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ComparedModel {
+    /// Its name.
+    pub name: String,
+    /// Its structure.
+    pub kind: String,
+    /// The keys of its structure, after widths were scaled.
+    pub config: serde_json::Value,
+    /// What its widths were multiplied with by `match_parameters`; 1 where they were not.
+    pub width_factor: f64,
+    /// Its size.
+    pub parameters: ParameterCount,
+    /// Floating-point operations of one forward row.
+    pub flops_per_row: u64,
+    /// Training rows per second: over seeds, of the mean over a run's epochs.
+    pub rows_per_second: Option<Spread>,
+    /// What each seed gave, in the order of [`Comparison::seeds`].
+    pub runs: Vec<SeedRun>,
+    /// Its metrics and gains by task.
+    pub tasks: ByTask<TaskComparison>,
+    /// What the gains say, in words; `None` for the baseline itself.
+    pub verdict: Option<Verdict>,
+}
+
+/// One model on one seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case", deny_unknown_fields)]
+pub enum SeedRun {
+    /// It was trained and measured.
+    Finished {
+        /// The seed.
+        seed: u64,
+        /// The run's folder, relative to the comparison's.
+        run: String,
+        /// The epoch whose weights it has, from 1.
+        best_epoch: u64,
+        /// Seconds of training.
+        seconds: f64,
+        /// All metrics on the rows of [`Comparison::measured_on`].
+        evaluation: Evaluation,
+    },
+    /// It could not be trained.
+    Failed {
+        /// The seed.
+        seed: u64,
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+impl SeedRun {
+    /// The seed.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        match self {
+            Self::Finished { seed, .. } | Self::Failed { seed, .. } => *seed,
+        }
+    }
+
+    /// The metrics, if it was trained.
+    #[must_use]
+    pub fn evaluation(&self) -> Option<&Evaluation> {
+        match self {
+            Self::Finished { evaluation, .. } => Some(evaluation),
+            Self::Failed { .. } => None,
+        }
+    }
+}
+
+/// A model on one task.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TaskComparison {
+    /// The task's metric over the seeds in which it is defined; `None` if there is none.
+    pub metric: Option<Spread>,
+    /// MTL gain (equation 11) over the baseline, paired by seed; `None` for the baseline itself, and where no seed has
+    /// both. Positive is better, whatever the metric.
+    pub gain: Option<Interval>,
+}

@@ -1,0 +1,106 @@
+//! [`Job`]: one model trained on rows that are loaded, and all that is written of it.
+
+use std::path::Path;
+
+use pleiad_model::artifact::{Provenance, check_weights};
+use pleiad_model::{Graph, ModelConfig, Weights};
+use serde_json::json;
+
+use super::data::RunData;
+use super::folder::RunFolder;
+use super::report::RunReport;
+use super::trained::{Start, train_model};
+use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
+use crate::config::{Config, ConfigFile};
+use crate::error::{Error, Result};
+use crate::fit::{Interrupt, Observer};
+use crate::model::ToSave;
+
+/// A model, the rows to train it on, and how.
+#[derive(Clone, Copy)]
+pub(crate) struct Trainee<'a> {
+    /// Where the configuration was read from, for messages.
+    pub(crate) file: &'a ConfigFile,
+    /// What holds for this run: the file's configuration, perhaps with another seed.
+    pub(crate) config: &'a Config,
+    pub(crate) model: &'a ModelConfig,
+    pub(crate) graph: &'a Graph,
+    pub(crate) data: &'a RunData,
+}
+
+/// A [`Trainee`] and its folder.
+pub(crate) struct Job<'a> {
+    pub(crate) trainee: Trainee<'a>,
+    pub(crate) identity: Identity,
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) store: CheckpointStore,
+    /// Where to go on.
+    pub(crate) checkpoint: Option<Checkpoint>,
+    /// Weights to start from, and the artifact that they are of.
+    pub(crate) init: Option<(&'a Path, Weights)>,
+}
+
+impl Job<'_> {
+    /// Trains, measures and saves. `advice` tells whoever interrupts how to go on.
+    ///
+    /// # Errors
+    /// Any [`Error`]; [`Error::Interrupted`] when told to stop, with a checkpoint to resume from.
+    pub(crate) fn run(self, advice: &str, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<RunReport> {
+        let Self { trainee, identity, folder, mut store, checkpoint, init } = self;
+        let Trainee { file, config, model, graph, data } = trainee;
+        let fingerprint = data.fingerprint()?.to_owned();
+        let start = match checkpoint {
+            Some(checkpoint) => {
+                checkpoint.check_data(&fingerprint, folder.path())?;
+                Start::Resumed(Box::new(checkpoint.read()?))
+            }
+            None => {
+                if let Some((path, weights)) = &init {
+                    let other = |e| file.error(format!("--init {}: not weights of this [model]: {e}", path.display()));
+                    check_weights(weights, graph).map_err(other)?;
+                }
+                Start::Fresh(init.map(|(_, weights)| weights))
+            }
+        };
+        store.begin(identity.clone(), fingerprint.clone())?;
+        let trained = train_model(config, graph, data, start, &mut store, interrupt, observer);
+        let trained = trained.map_err(|error| match error {
+            Error::Interrupted { signal, what } => Error::Interrupted { signal, what: format!("{what}; {advice}") },
+            error => error,
+        })?;
+
+        let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
+        report.data_fingerprint = fingerprint;
+        let saved = ToSave {
+            model,
+            graph,
+            encoder: &data.splits.encoder,
+            weights: trained.fitted.weights,
+            rows: data.splits.train.as_batch(),
+            provenance: provenance(&report)?,
+        };
+        saved.save(&folder.model())?;
+        // Last, since its presence says that the run is complete.
+        folder.write_report(&report)?;
+        Ok(report)
+    }
+}
+
+/// Where a model comes from; goes into its artifact.
+fn provenance(report: &RunReport) -> Result<Provenance> {
+    let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
+    let metrics = json!({
+        "valid": serde_json::to_value(&report.valid).map_err(encode)?,
+        "test": serde_json::to_value(&report.test).map_err(encode)?,
+    });
+    let mut provenance = Provenance {
+        seed: Some(report.seed),
+        config_hash: Some(report.config_hash.clone()),
+        training_rows: Some(report.rows.train.rows),
+        metrics,
+        ..Provenance::now()
+    };
+    provenance.other.insert("best_epoch".to_owned(), report.best_epoch.into());
+    provenance.other.insert("steps".to_owned(), report.steps.into());
+    Ok(provenance)
+}
