@@ -36,12 +36,18 @@ fn tolerate_closed(result: io::Result<()>) -> io::Result<()> {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     rows: Vec<Vec<String>>,
+    left: bool,
 }
 
 impl Table {
     /// A table with these column names.
     pub(crate) fn new<S: Into<String>>(header: impl IntoIterator<Item = S>) -> Self {
-        Self { rows: vec![header.into_iter().map(Into::into).collect()] }
+        Self { rows: vec![header.into_iter().map(Into::into).collect()], left: false }
+    }
+
+    /// All columns to the left: a table of words.
+    pub(crate) fn left(self) -> Self {
+        Self { left: true, ..self }
     }
 
     /// Adds a row; missing cells at its end stay empty.
@@ -63,6 +69,8 @@ impl Table {
                 let cell = row.get(column).map_or("", String::as_str);
                 if column == 0 {
                     line.push_str(&format!("{cell:<width$}"));
+                } else if self.left {
+                    line.push_str(&format!("  {cell:<width$}"));
                 } else {
                     line.push_str(&format!("  {cell:>width$}"));
                 }

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod compare;
 mod evaluate;
 mod import;
 mod inspect;
@@ -23,6 +24,7 @@ use crate::output::{Table, count, metric};
 pub(crate) enum Command {
     Quickstart(quickstart::Quickstart),
     Train(train::Train),
+    Compare(compare::Compare),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
@@ -38,6 +40,7 @@ impl Command {
         match self {
             Self::Quickstart(command) => command.run(global),
             Self::Train(command) => command.run(global),
+            Self::Compare(command) => command.run(global),
             Self::Evaluate(command) => command.run(global),
             Self::Predict(command) => command.run(global),
             Self::Inspect(command) => command.run(global),

@@ -1,11 +1,184 @@
-//! Several models on the same rows over the same seeds: did multi-task learning help every task?
+//! [`compare`]: several models on the same rows over the same seeds. Did multi-task learning help every task?
 //!
-//! [`result`](Comparison) is what is known in the end; `statistics` the intervals, `verdict` the words.
+//! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; whatever is
+//! in the folder already is not done again. In `result` stands what is known in the end, in `statistics` the
+//! intervals, in `verdict` the words; `sizes` makes models equally large, `runs` brings one run to its end, and
+//! `assemble` puts all of it together.
 
+mod assemble;
 mod result;
+mod runs;
+mod sizes;
 mod statistics;
 mod verdict;
+
+use std::path::Path;
+
+use pleiad_model::{Graph, ModelConfig};
 
 pub use result::{ComparedModel, Comparison, MeasuredOn, SeedRun, TaskComparison};
 pub use statistics::{Interval, Side, Spread};
 pub use verdict::{Verdict, VerdictKind};
+
+use self::runs::Ran;
+use self::sizes::{SizedModel, matched};
+use crate::checkpoint::Identity;
+use crate::config::{CompareConfig, Config, ConfigFile};
+use crate::error::{Error, Result};
+use crate::fit::{Interrupt, Observer};
+use crate::run::{RunData, RunFolder, Trainee, write_atomically};
+
+/// What to compare and where to write it.
+#[derive(Debug, Clone, Copy)]
+pub struct CompareOptions<'a> {
+    /// The configuration, with its `[compare]`.
+    pub config: &'a ConfigFile,
+    /// The comparison's folder.
+    pub out: &'a Path,
+}
+
+/// What happens next; a new [`Observer`] is asked for with each.
+#[derive(Debug, Clone, Copy)]
+pub enum Stage<'a> {
+    /// Rows are read.
+    Load,
+    /// A model is trained, or was before.
+    Run {
+        /// Its name.
+        model: &'a str,
+        /// The seed.
+        seed: u64,
+        /// Number of the run, from 1.
+        number: usize,
+        /// Number of runs.
+        of: usize,
+        /// Whether there is nothing left to do.
+        known: bool,
+    },
+}
+
+/// Trains every model of `[compare]` with every seed, and writes `compare.json` and the runs.
+///
+/// Called again after an interruption, it goes on where it stopped.
+///
+/// # Errors
+/// [`Error::Config`] for a configuration that compares nothing, [`Error::Exists`] for a folder of something else,
+/// [`Error::Differs`] for one of another comparison; [`Error::Interrupted`] with all that is needed to go on; whatever
+/// reading rows and writing files may give. A model that cannot be trained is no error but part of the result.
+pub fn compare<'o>(
+    options: CompareOptions<'_>,
+    interrupt: &Interrupt,
+    stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
+) -> Result<Comparison> {
+    let CompareOptions { config: file, out } = options;
+    let config = comparison_of(file)?;
+    let measured_on = measured_on(file)?;
+    require_ours(out)?;
+    RunFolder::new(out).require_writable()?;
+    let mut observer = stage(Stage::Load);
+    let data = RunData::load(file, None, interrupt, &mut *observer)?;
+    drop(observer);
+
+    let models = sized_models(file, config, &data)?;
+    let names: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
+    let slugs = runs::slugs(&names);
+    let mut runs: Vec<Vec<Ran>> = vec![Vec::new(); models.len()];
+    let of = models.len() * config.seeds.len();
+    let mut number = 0;
+    // Seed by seed, so that a comparison that is cut short has compared something.
+    for &seed in &config.seeds {
+        for (m, SizedModel { model, graph, .. }) in models.iter().enumerate() {
+            number += 1;
+            let config = Config {
+                train: crate::config::TrainConfig { seed, ..file.config.train.clone() },
+                ..file.config.clone()
+            };
+            let identity = Identity::of(&config, model, None)?;
+            let path = out.join(runs::folder_of(&slugs[m], seed));
+            let known = runs::known(&path, &identity, data.fingerprint()?)?;
+            let mut observer = stage(Stage::Run { model: names[m], seed, number, of, known: known.is_some() });
+            let ran = match known {
+                Some(ran) => ran,
+                None => {
+                    let trainee = Trainee { file, config: &config, model, graph, data: &data };
+                    runs::train(trainee, identity, &path, interrupt, &mut *observer)?
+                }
+            };
+            if let Ran::Failed(reason) = &ran {
+                observer.event(&crate::Event::Warning(&format!("failed, and the comparison goes on: {reason}")));
+            }
+            runs[m].push(ran);
+        }
+    }
+
+    let tasks = data.tasks();
+    let notes = match measured_on {
+        MeasuredOn::Test => Vec::new(),
+        MeasuredOn::Valid => vec![
+            "there are no test rows: models are measured on the rows that chose their best epochs, which flatters all \
+             of them"
+                .to_owned(),
+        ],
+    };
+    let parts = assemble::Parts {
+        config,
+        tasks,
+        rows: &data.rows,
+        measured_on,
+        models: &models,
+        slugs: &slugs,
+        runs: &runs,
+        notes,
+    };
+    let comparison = parts.assemble()?;
+    let mut text = serde_json::to_vec_pretty(&comparison).map_err(|e| Error::Encode { reason: e.to_string() })?;
+    text.push(b'\n');
+    write_atomically(&out.join("compare.json"), &text)?;
+    Ok(comparison)
+}
+
+fn comparison_of(file: &ConfigFile) -> Result<&CompareConfig> {
+    let advice = "there is no [compare]: name the models with [[compare.model]], the seeds, and the baseline that gains \
+                  are measured against";
+    file.config.compare.as_ref().ok_or_else(|| file.error(advice.to_owned()))
+}
+
+/// The rows that will tell. Without rows that no model was trained on there is nothing to compare by.
+fn measured_on(file: &ConfigFile) -> Result<MeasuredOn> {
+    let data = &file.config.data;
+    if data.test.is_some() {
+        Ok(MeasuredOn::Test)
+    } else if data.valid.is_some() {
+        Ok(MeasuredOn::Valid)
+    } else {
+        let advice = "[data] has neither `test` nor `valid`: a comparison needs rows that the models were not trained \
+                      on, such as test = { fraction = 0.1 }";
+        Err(file.error(advice.to_owned()))
+    }
+}
+
+/// Refuses a folder that holds something, but no comparison.
+fn require_ours(out: &Path) -> Result<()> {
+    let begun = out.join("runs").is_dir() || out.join("compare.json").is_file();
+    if begun { Ok(()) } else { RunFolder::new(out).require_absent() }
+}
+
+/// Every model over the inputs of the data, as wide as it is to be.
+fn sized_models(file: &ConfigFile, config: &CompareConfig, data: &RunData) -> Result<Vec<SizedModel>> {
+    let layout = data.splits.encoder.layout();
+    let build = |name: &str, model: &ModelConfig| -> Result<Graph> {
+        model.build(layout, data.tasks()).map_err(|error| file.model_error(Some(name), error))
+    };
+    let target = config.models.iter().find(|m| m.name == config.baseline);
+    let target = match (target, config.match_parameters) {
+        (Some(baseline), true) => Some(build(&baseline.name, &baseline.model)?.summary().dense_parameters),
+        _ => None,
+    };
+    let sized = |named: &crate::config::NamedModel| match target {
+        Some(target) if named.name != config.baseline => {
+            matched(&named.model, target, |model| build(&named.name, model))
+        }
+        _ => Ok(SizedModel { graph: build(&named.name, &named.model)?, model: named.model.clone(), factor: 1.0 }),
+    };
+    config.models.iter().map(sized).collect()
+}

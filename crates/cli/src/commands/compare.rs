@@ -1,0 +1,142 @@
+//! `pleiad compare`: several models on the same rows, over several seeds.
+
+use std::path::PathBuf;
+
+use pleiad_train::compare::{CompareOptions, ComparedModel, Comparison, Interval, SeedRun, Spread, Stage, compare};
+use pleiad_train::metrics::MetricKind;
+use pleiad_train::{ConfigFile, Observer};
+
+use crate::exit::Failure;
+use crate::output::{Format, Table, count, gain, metric, print, print_json};
+use crate::progress::TrainProgress;
+use crate::{Global, signals};
+
+/// Compare several models over several seeds: does sharing help every task, and who pays?
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pleiad compare census.toml --out census-compared --set compare.seeds=[1,2,3,4,5]
+
+Trains every [[compare.model]] with every seed on rows that are read once. DIR/compare.json has all
+figures, DIR/report.html the pictures, DIR/runs every run as `pleiad train` writes it. Interrupted
+with Ctrl-C, or killed, it goes on where it stopped with the same command.")]
+pub(crate) struct Compare {
+    /// Configuration (TOML) with [compare] and [[compare.model]]
+    #[arg(value_name = "CONFIG")]
+    config: PathBuf,
+    /// Folder to write; what it has of this comparison is not done again
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Change a key of the configuration: --set compare.seeds=[1,2,3] --set train.epochs=3
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Compare {
+    pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
+        let config = ConfigFile::load(&self.config, &self.set)?;
+        let interrupt = signals::interrupt()?;
+        let mut stage = |stage: Stage<'_>| -> Box<dyn Observer> {
+            Box::new(TrainProgress::new(&match stage {
+                Stage::Load => String::new(),
+                Stage::Run { model, seed, number, of, known } => {
+                    let label = format!("{number}/{of} {model}, seed {seed}");
+                    eprintln!("{label}{}", if known { ": done before" } else { "" });
+                    label
+                }
+            }))
+        };
+        let comparison = compare(CompareOptions { config: &config, out: &self.out }, &interrupt, &mut stage)?;
+        if comparison.models.iter().all(|model| model.runs.iter().all(|run| run.evaluation().is_none())) {
+            return Err(Failure::run("every model failed with every seed; see the warnings above".to_owned()));
+        }
+        match global.format {
+            Format::Json => print_json(&comparison)?,
+            Format::Text => {
+                let out = self.out.display();
+                print(&format!("{}\nreport: {out}/report.html\nfigures: {out}/compare.json", text(&comparison)))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tables of metrics and gains, verdicts, notes.
+pub(super) fn text(comparison: &Comparison) -> String {
+    let tasks = || comparison.metrics.iter().map(|(task, metric)| format!("{task} {}", metric.name()));
+    let rows = match &comparison.rows.test {
+        Some(test) => test.rows,
+        None => comparison.rows.valid.as_ref().map_or(0, |valid| valid.rows),
+    };
+    let seeds = comparison.seeds.len();
+    let mut metrics = Table::new(
+        ["model", "parameters", "in tables", "operations/row", "rows/s"].map(str::to_owned).into_iter().chain(tasks()),
+    );
+    let mut gains = Table::new(std::iter::once("model".to_owned()).chain(tasks()));
+    let mut verdicts = Table::new(["model", "verdict"]).left();
+    for model in &comparison.models {
+        let size = [
+            model.name.clone(),
+            count(model.parameters.total),
+            count(model.parameters.tables),
+            count(model.flops_per_row),
+            model.rows_per_second.map_or_else(|| "-".to_owned(), |speed| count(speed.mean as u64)),
+        ];
+        metrics.row(size.into_iter().chain(model.tasks.iter().map(|(_, task)| spread(task.metric))));
+        let Some(verdict) = &model.verdict else { continue };
+        gains.row(std::iter::once(model.name.clone()).chain(model.tasks.iter().map(|(_, task)| interval(task.gain))));
+        verdicts.row([model.name.clone(), format!("{}{}", verdict.text, failures(model))]);
+    }
+    let mut text = format!(
+        "Metrics on {} {} rows, mean over {seeds} seed{} ± standard deviation ({})\n\n{}",
+        count(rows),
+        comparison.measured_on.name(),
+        if seeds == 1 { "" } else { "s" },
+        direction(comparison),
+        metrics.render()
+    );
+    if comparison.models.len() > 1 {
+        text.push_str(&format!(
+            "\nMTL gain over {} (positive is better), paired by seed{}\n\n{}\n{}",
+            comparison.baseline,
+            if seeds > 1 { ", with its 95 % confidence interval" } else { "" },
+            gains.render(),
+            verdicts.render()
+        ));
+    }
+    if !comparison.notes.is_empty() {
+        text.push_str("\nTo be known:\n");
+        comparison.notes.iter().for_each(|note| text.push_str(&format!("  - {note}\n")));
+    }
+    text
+}
+
+/// Which values of the metrics at hand are better.
+fn direction(comparison: &Comparison) -> String {
+    let has = |kind: MetricKind| comparison.metrics.iter().any(|(_, &k)| k == kind);
+    let words = [(MetricKind::Auc, "auc: larger is better"), (MetricKind::Mse, "mse: smaller is better")];
+    words.iter().filter(|(kind, _)| has(*kind)).map(|(_, words)| *words).collect::<Vec<_>>().join("; ")
+}
+
+fn spread(spread: Option<Spread>) -> String {
+    match spread {
+        Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.5}", metric(Some(mean))),
+        Some(Spread { mean, .. }) => metric(Some(mean)),
+        None => "-".to_owned(),
+    }
+}
+
+fn interval(interval: Option<Interval>) -> String {
+    match interval {
+        Some(Interval { mean, bounds: Some((low, high)), .. }) => {
+            format!("{} [{}, {}]", gain(Some(mean)), gain(Some(low)), gain(Some(high)))
+        }
+        Some(Interval { mean, .. }) => gain(Some(mean)),
+        None => "-".to_owned(),
+    }
+}
+
+fn failures(model: &ComparedModel) -> String {
+    let failed = model.runs.iter().filter(|run| matches!(run, SeedRun::Failed { .. })).count();
+    if failed == 0 { String::new() } else { format!(" (failed in {failed} of {} seeds)", model.runs.len()) }
+}

@@ -1,0 +1,208 @@
+//! From the runs to a [`Comparison`]: spreads, gains paired by seed, verdicts, and what a reader must know.
+
+use pleiad_data::TaskSpec;
+
+use super::result::{ComparedModel, Comparison, MeasuredOn, SeedRun, TaskComparison};
+use super::runs::{Ran, folder_of};
+use super::sizes::SizedModel;
+use super::statistics::{Interval, Spread};
+use super::verdict::Verdict;
+use crate::by_task::ByTask;
+use crate::config::CompareConfig;
+use crate::counts::{ParameterCount, SplitRows};
+use crate::error::{Error, Result};
+use crate::evaluate::Evaluation;
+use crate::metrics::{MetricKind, TaskMetrics, gain};
+use crate::run::RunReport;
+
+/// Rows of a task's sample space, or of the rarer class of a binary task, below which a metric is decided by chance.
+const FEW: u64 = 100;
+
+/// How far sizes may be apart, relative to the baseline's, without a word.
+const SIZE_TOLERANCE: f64 = 0.02;
+
+/// All that a comparison is made of.
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a CompareConfig,
+    pub(super) tasks: &'a [TaskSpec],
+    pub(super) rows: &'a SplitRows,
+    pub(super) measured_on: MeasuredOn,
+    pub(super) models: &'a [SizedModel],
+    pub(super) slugs: &'a [String],
+    /// By model, then by seed.
+    pub(super) runs: &'a [Vec<Ran>],
+    /// Notes on how models were trained.
+    pub(super) notes: Vec<String>,
+}
+
+impl Parts<'_> {
+    pub(super) fn assemble(self) -> Result<Comparison> {
+        let baseline = self.config.models.iter().position(|m| m.name == self.config.baseline).unwrap_or(0);
+        let runs: Vec<Vec<SeedRun>> = (0..self.models.len()).map(|m| self.seed_runs(m)).collect();
+        let models = (0..self.models.len())
+            .map(|m| self.model(m, &runs[m], (m != baseline).then(|| runs[baseline].as_slice())))
+            .collect::<Result<Vec<_>>>()?;
+        let mut notes = self.notes.clone();
+        notes.extend(self.about_rows(&models));
+        notes.extend(self.about_sizes(&models, baseline));
+        notes.extend(about_failures(&models));
+        Ok(Comparison {
+            version: 1,
+            tasks: self.tasks.iter().map(|task| (task.name.as_str(), task.kind)).collect(),
+            metrics: self.tasks.iter().map(|task| (task.name.as_str(), main_metric(task))).collect(),
+            measured_on: self.measured_on,
+            rows: self.rows.clone(),
+            seeds: self.config.seeds.clone(),
+            baseline: self.config.baseline.clone(),
+            match_parameters: self.config.match_parameters,
+            models,
+            notes,
+        })
+    }
+
+    fn evaluation<'r>(&self, report: &'r RunReport) -> Option<&'r Evaluation> {
+        match self.measured_on {
+            MeasuredOn::Test => report.test.as_ref(),
+            MeasuredOn::Valid => report.valid.as_ref(),
+        }
+    }
+
+    fn seed_runs(&self, model: usize) -> Vec<SeedRun> {
+        let of = |(ran, &seed): (&Ran, &u64)| match ran {
+            Ran::Failed(reason) => SeedRun::Failed { seed, reason: reason.clone() },
+            Ran::Finished(report) => match self.evaluation(report) {
+                Some(evaluation) => SeedRun::Finished {
+                    seed,
+                    run: folder_of(&self.slugs[model], seed).display().to_string(),
+                    best_epoch: report.best_epoch,
+                    seconds: report.seconds,
+                    evaluation: evaluation.clone(),
+                },
+                None => SeedRun::Failed { seed, reason: format!("no {} rows", self.measured_on.name()) },
+            },
+        };
+        self.runs[model].iter().zip(&self.config.seeds).map(of).collect()
+    }
+
+    fn model(&self, at: usize, runs: &[SeedRun], baseline: Option<&[SeedRun]>) -> Result<ComparedModel> {
+        let SizedModel { model, graph, factor } = &self.models[at];
+        let value = |run: &SeedRun, task: &TaskSpec| run.evaluation()?.tasks.get(&task.name)?.get(main_metric(task));
+        let comparison = |task: &TaskSpec| {
+            let values: Vec<f64> = runs.iter().filter_map(|run| value(run, task)).collect();
+            let gains: Vec<f64> = baseline
+                .unwrap_or_default()
+                .iter()
+                .zip(runs)
+                .filter_map(|(single, run)| Some(gain(main_metric(task), value(run, task)?, value(single, task)?)))
+                .collect();
+            TaskComparison { metric: Spread::of(&values), gain: Interval::of(&gains) }
+        };
+        let tasks: ByTask<TaskComparison> =
+            self.tasks.iter().map(|task| (task.name.as_str(), comparison(task))).collect();
+        let summary = graph.summary();
+        let speed = |ran: &Ran| match ran {
+            Ran::Finished(report) => {
+                Spread::of(&report.history.iter().map(|epoch| epoch.rows_per_second).collect::<Vec<_>>())
+                    .map(|spread| spread.mean)
+            }
+            Ran::Failed(_) => None,
+        };
+        let speeds: Vec<f64> = self.runs[at].iter().filter_map(speed).collect();
+        Ok(ComparedModel {
+            name: self.config.models[at].name.clone(),
+            kind: model.kind().to_owned(),
+            config: serde_json::to_value(model).map_err(|e| Error::Encode { reason: e.to_string() })?,
+            width_factor: *factor,
+            parameters: ParameterCount::from(&summary),
+            flops_per_row: summary.flops_per_row,
+            rows_per_second: Spread::of(&speeds),
+            runs: runs.to_vec(),
+            verdict: baseline.map(|_| Verdict::of(&tasks.iter().map(|(task, c)| (task, c.gain)).collect())),
+            tasks,
+        })
+    }
+
+    /// Tasks whose metric is not defined, or hangs on few rows. That depends on labels alone, so any run will tell.
+    fn about_rows(&self, models: &[ComparedModel]) -> Vec<String> {
+        let Some(evaluation) = models.iter().flat_map(|m| &m.runs).find_map(SeedRun::evaluation) else {
+            return Vec::new();
+        };
+        let on = self.measured_on.name();
+        let mut notes = Vec::new();
+        for (task, metrics) in evaluation.tasks.iter() {
+            let rows = metrics.rows();
+            match metrics {
+                _ if rows == 0 => {
+                    notes.push(format!("{task}: none of the {on} rows is in its sample space, so nothing is measured"));
+                }
+                TaskMetrics::Binary(m) if m.positives == 0 || m.positives == rows => {
+                    let label = u8::from(m.positives > 0);
+                    notes.push(format!(
+                        "{task}: its label is {label} in all {rows} {on} rows of its sample space, so that AUC is not \
+                         defined"
+                    ));
+                }
+                TaskMetrics::Binary(m) if m.positives.min(rows - m.positives) < FEW => {
+                    let rarer = m.positives.min(rows - m.positives);
+                    notes.push(format!(
+                        "{task}: {rarer} of its {rows} {on} rows are of the rarer class; other rows could give another \
+                         verdict, which the interval over seeds does not show"
+                    ));
+                }
+                TaskMetrics::Regression(_) if rows < FEW => notes.push(format!(
+                    "{task}: {rows} {on} rows in its sample space; other rows could give another verdict, which the \
+                     interval over seeds does not show"
+                )),
+                _ => {}
+            }
+        }
+        notes
+    }
+
+    /// Models of other sizes than the baseline's.
+    fn about_sizes(&self, models: &[ComparedModel], baseline: usize) -> Vec<String> {
+        let target = models[baseline].parameters.dense;
+        let apart = |model: &&ComparedModel| {
+            (model.parameters.dense as f64 - target as f64).abs() > SIZE_TOLERANCE * target as f64
+        };
+        let others: Vec<String> = models
+            .iter()
+            .filter(apart)
+            .map(|m| format!("{} {:.2}x", m.name, m.parameters.dense as f64 / target.max(1) as f64))
+            .collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
+        let advice = match self.config.match_parameters {
+            true => "widths are whole numbers, and towers are not scaled",
+            false => "match_parameters = true scales widths until sizes agree",
+        };
+        vec![format!(
+            "dense parameters differ from those of {}: {} ({advice})",
+            self.config.baseline,
+            others.join(", ")
+        )]
+    }
+}
+
+fn about_failures(models: &[ComparedModel]) -> Vec<String> {
+    let of = |model: &ComparedModel| {
+        let failed: Vec<String> = model
+            .runs
+            .iter()
+            .filter_map(|run| match run {
+                SeedRun::Failed { seed, reason } => Some(format!("seed {seed}: {reason}")),
+                SeedRun::Finished { .. } => None,
+            })
+            .collect();
+        (!failed.is_empty()).then(|| {
+            format!("{} failed in {} of {} seeds ({})", model.name, failed.len(), model.runs.len(), failed.join("; "))
+        })
+    };
+    models.iter().filter_map(of).collect()
+}
+
+/// AUC of a binary task, MSE of a regression.
+pub(super) fn main_metric(task: &TaskSpec) -> MetricKind {
+    MetricKind::of(task.kind)[0]
+}
