@@ -48,8 +48,10 @@ pub enum Error {
         /// The shape it should have.
         expected: Vec<usize>,
     },
-    /// Two layers that name one parameter.
-    #[error("parameter {name:?} is used by two layers: each needs one of its own")]
+    /// Two layers that name one parameter, and are not part of groups that share all.
+    #[error(
+        "parameter {name:?} is used by two layers: each needs one of its own, or all layers that read one node must be those that read another"
+    )]
     SharedParameter {
         /// Name of the parameter.
         name: String,

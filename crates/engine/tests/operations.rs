@@ -120,12 +120,39 @@ fn engine(graph: &Graph) -> Engine {
     engine
 }
 
-/// Predictions and every single gradient against the oracle, for one shard and for several lanes.
+fn sum(graph: &mut Graph, inputs: &[Node], scale: f32) -> Node {
+    let width = graph.node(inputs[0]).width;
+    push(graph, Op::Sum { scale }, inputs, width)
+}
+
+fn combination(graph: &mut Graph, inputs: &[Node]) -> Node {
+    let name = format!("c{}.weight", graph.params.len());
+    graph.params.push(Param { name, shape: vec![inputs.len()], init: Init::Normal { std: 0.6 } });
+    let weights = ParamId(graph.params.len() - 1);
+    let width = graph.node(inputs[0]).width;
+    push(graph, Op::Combination { weights }, inputs, width)
+}
+
+fn conjunction(graph: &mut Graph, first: Node, second: Node) -> Node {
+    push(graph, Op::Conjunction, &[first, second], 1)
+}
+
+fn dot(graph: &mut Graph, a: Node, b: Node, scale: f32) -> Node {
+    push(graph, Op::Dot { scale }, &[a, b], 1)
+}
+
+/// The linear layer of node `layer` on another input.
+fn again(graph: &mut Graph, layer: Node, x: Node) -> Node {
+    let (op, width) = (graph.node(layer).op.clone(), graph.node(layer).width);
+    push(graph, op, &[x], width)
+}
+
+/// Predictions and gradients against the oracle, for one shard, for several lanes, and for lanes of several shards.
 fn check(graph: &Graph) {
     let mut engine = engine(graph);
     let weights = engine.weights();
     let task_weights: Vec<f32> = (0..graph.outputs.len()).map(|t| 1.0 + t as f32).collect();
-    for rows in [23, 600] {
+    for rows in [23, 600, 4400] {
         let batch = batch(rows, graph.outputs.len());
         let predicted = engine.predict(&batch).unwrap();
         let numbers = reference::numbers(graph, &weights, &batch);
@@ -141,7 +168,7 @@ fn check(graph: &Graph) {
         }
         for (name, tensor) in &gradients.tensors {
             let largest = tensor.data.iter().fold(0.0f32, |m, g| m.max(g.abs()));
-            let stride = if rows > 100 { 3 } else { 1 };
+            let stride = [1, 3, 11][rows.ilog10() as usize - 1];
             for at in (0..tensor.data.len()).step_by(stride) {
                 let exact = reference::derivative(graph, &weights, &batch, &task_weights, name, at);
                 let error = (f64::from(tensor.data[at]) - exact).abs();
@@ -273,6 +300,138 @@ fn a_fused_gate_whose_experts_are_placed_in_a_concatenation() {
 }
 
 #[test]
+fn sums_of_parts_of_a_concatenation_and_of_one_node_twice() {
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let all = concat(&mut g, &[u, x, v]);
+    let with_numbers = sum(&mut g, &[x, u], 1.0);
+    let twice = sum(&mut g, &[u, u, with_numbers], 0.5);
+    let a = linear(&mut g, all, 3, true);
+    let b = linear(&mut g, all, 3, true);
+    let b = activation(&mut g, b, Activation::Tanh);
+    let mean = sum(&mut g, &[a, b, twice], 1.0 / 3.0);
+    let both = concat(&mut g, &[mean, twice, mean]);
+    let y = linear(&mut g, both, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    // A sum that is itself a prediction, and one of one input.
+    let alone = sum(&mut g, &[y], -2.0);
+    output(&mut g, alone, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn combinations_of_layers_of_one_product_and_of_combinations() {
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let all = concat(&mut g, &[u, x, v]);
+    let layers: Vec<Node> = [Activation::Relu, Activation::Silu, Activation::Identity]
+        .map(|f| {
+            let z = linear(&mut g, all, 20, true);
+            activation(&mut g, z, f)
+        })
+        .to_vec();
+    let first = combination(&mut g, &layers);
+    let second = combination(&mut g, &[layers[2], first, layers[2], layers[0]]);
+    let hidden = linear(&mut g, second, 4, true);
+    let both = concat(&mut g, &[first, hidden, second]);
+    let y = linear(&mut g, both, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    let z = linear(&mut g, first, 1, false);
+    output(&mut g, z, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn a_combination_of_numbers_alone_learns_its_weights() {
+    let mut g = graph();
+    let (a, b) = (numeric(&mut g, 0, 1), numeric(&mut g, 1, 1));
+    let both = combination(&mut g, &[a, b, a]);
+    output(&mut g, both, TaskKind::Regression);
+    let (u, x) = (embeddings(&mut g).0, numeric(&mut g, 0, 3));
+    let mixed = combination(&mut g, &[x, u]);
+    let similar = dot(&mut g, mixed, x, 1.0);
+    output(&mut g, similar, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn conjunctions_along_a_funnel_whose_steps_are_predictions_too() {
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let x = concat(&mut g, &[u, v, x]);
+    let logits: Vec<Node> = (0..3).map(|_| linear(&mut g, x, 1, true)).collect();
+    let second = conjunction(&mut g, logits[0], logits[1]);
+    let third = conjunction(&mut g, second, logits[2]);
+    for node in [logits[0], second, third] {
+        output(&mut g, node, TaskKind::Binary);
+    }
+    // The same event twice, in and beside a concatenation that other layers read.
+    let square = conjunction(&mut g, logits[1], logits[1]);
+    let around = concat(&mut g, &[square, third, x, square]);
+    let y = linear(&mut g, around, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn scalar_products_as_the_logits_of_a_gate() {
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let all = concat(&mut g, &[u, v, x]);
+    let key = linear(&mut g, all, 3, true);
+    let logits = [dot(&mut g, u, key, 0.6), dot(&mut g, x, key, 0.6), dot(&mut g, key, key, -0.3)];
+    let whole = concat(&mut g, &logits);
+    let gate = push(&mut g, Op::Softmax, &[whole], 3);
+    let mixed = push(&mut g, Op::Mixture, &[gate, u, key, x], 3);
+    let wide = linear(&mut g, mixed, 40, true);
+    let other = linear(&mut g, all, 40, false);
+    let similar = dot(&mut g, wide, other, 1.0);
+    output(&mut g, similar, TaskKind::Binary);
+    let own = dot(&mut g, u, u, 1.0);
+    output(&mut g, own, TaskKind::Regression);
+    check(&g);
+}
+
+#[test]
+fn layers_applied_again_gather_the_gradients_of_every_use() {
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let all = concat(&mut g, &[u, v, x]);
+    let inputs: Vec<Node> = (0..3)
+        .map(|_| {
+            let z = linear(&mut g, all, 4, true);
+            activation(&mut g, z, Activation::Tanh)
+        })
+        .collect();
+    let first = [true, false, true].map(|bias| linear(&mut g, inputs[0], 4, bias));
+    let second = first.map(|layer| again(&mut g, layer, inputs[1]));
+    // On numbers alone, and on what another use of the very same layers gave.
+    let third = first.map(|layer| again(&mut g, layer, inputs[2]));
+    let deep = sum(&mut g, &[second[2], third[1]], 1.0);
+    let fourth = first.map(|layer| again(&mut g, layer, deep));
+    let smooth = activation(&mut g, fourth[0], Activation::Sigmoid);
+    let around = concat(&mut g, &[first[0], first[1], first[2], second[0], second[1], third[0], third[2], smooth]);
+    let more = concat(&mut g, &[around, fourth[1], fourth[2]]);
+    let y = linear(&mut g, more, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn a_layer_applied_again_to_numbers_and_to_embeddings() {
+    let mut g = graph();
+    let (x, (u, _)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let by_embedding = linear(&mut g, u, 2, true);
+    let by_numbers = again(&mut g, by_embedding, x);
+    let both = concat(&mut g, &[by_numbers, by_embedding]);
+    let y = linear(&mut g, both, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    let z = dot(&mut g, by_numbers, by_embedding, 1.0);
+    output(&mut g, z, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
 fn a_prediction_that_another_task_reads() {
     let mut g = graph();
     let (x, (u, _)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
@@ -345,6 +504,34 @@ fn graphs_that_do_not_hold_together_are_refused() {
     let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: 3 };
     let error = Engine::new(&g, &options).unwrap_err().to_string();
     assert!(error.contains("l0.weight") && error.contains("two layers"), "{error}");
-    g.outputs[1].node = y;
+    // Layers that share some of their parameters, not all.
+    for (first, second) in [([0, 1].as_slice(), [0].as_slice()), (&[0], &[0, 1]), (&[0, 1], &[1, 0])] {
+        let mut g = graph();
+        let (x, (u, _)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+        let made = [1, 2].map(|width| linear(&mut g, x, width, true));
+        let mut nodes: Vec<Node> = first.iter().map(|&at| made[at]).collect();
+        nodes.extend(second.iter().map(|&at| again(&mut g, made[at], u)));
+        let all = concat(&mut g, &nodes);
+        let y = linear(&mut g, all, 1, true);
+        output(&mut g, y, TaskKind::Binary);
+        let error = Engine::new(&g, &options).unwrap_err().to_string();
+        assert!(error.contains("two layers"), "{first:?} and {second:?}: {error}");
+    }
+    // A combination's weights are no layer's.
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    let both = combination(&mut g, &[x, x]);
+    let op = g.node(both).op.clone();
+    let again = push(&mut g, op, &[x, both], 3);
+    let y = linear(&mut g, again, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    assert!(Engine::new(&g, &options).unwrap_err().to_string().contains("c0.weight"));
+    g.outputs[0].node = x;
+    assert!(Engine::new(&g, &options).is_err(), "a prediction of three numbers was taken");
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    let y = linear(&mut g, x, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    output(&mut g, y, TaskKind::Binary);
     assert!(Engine::new(&g, &options).is_err(), "two tasks with one prediction were taken");
 }

@@ -52,6 +52,36 @@ pub enum Error {
         /// Another expert and its width.
         other: (String, usize),
     },
+    /// Inputs of an operation that differ in width where they must not.
+    #[error("{scope}: what is put together element by element must be equally wide, but {} gives {} numbers and {} gives {}", first.0, first.1, other.0, other.1)]
+    UnequalWidths {
+        /// The operation.
+        scope: String,
+        /// First input and its width.
+        first: (String, usize),
+        /// Another input and its width.
+        other: (String, usize),
+    },
+    /// An input of another width than the operation takes.
+    #[error("{scope}: takes {expected} number(s), but {input} gives {found}")]
+    InputWidth {
+        /// The operation.
+        scope: String,
+        /// The width it takes.
+        expected: usize,
+        /// The input.
+        input: String,
+        /// The input's width.
+        found: usize,
+    },
+    /// Something that is to be applied again and has no weights.
+    #[error("{scope}: only a linear layer can be applied again, {found} is none")]
+    NoLayer {
+        /// Where.
+        scope: String,
+        /// What was to be applied.
+        found: String,
+    },
     /// A prediction that is not one number.
     #[error("the prediction of task {task:?} has {width} numbers, it must have one")]
     OutputWidth {

@@ -17,6 +17,15 @@ pub enum Init {
         /// Standard deviation.
         std: f32,
     },
+    /// Element `at` is `there`, every other `elsewhere`: weights of a combination that starts near one of its inputs.
+    Unit {
+        /// Position of the element.
+        at: usize,
+        /// Its value.
+        there: f32,
+        /// Value of every other element.
+        elsewhere: f32,
+    },
 }
 
 impl Init {
@@ -32,6 +41,16 @@ impl Init {
         Self::Normal { std: (1.0 / fan_in.max(1) as f32).sqrt() }
     }
 
+    /// Nine tenths on element `at` of n, one tenth shared by the others: a learned combination (cross-stitch, sluice) that
+    /// starts near its own input and hears the others enough to learn from them.
+    #[must_use]
+    pub fn near_unit(at: usize, n: usize) -> Self {
+        match n {
+            0 | 1 => Self::Unit { at, there: 1.0, elsewhere: 0.0 },
+            _ => Self::Unit { at, there: 0.9, elsewhere: 0.1 / (n - 1) as f32 },
+        }
+    }
+
     /// Fills `values` with elements `skip ..` of the stream of `name` under `seed`.
     ///
     /// The stream depends on nothing but `seed` and `name`: adding a task or a feature leaves every other parameter's
@@ -42,6 +61,12 @@ impl Init {
         debug_assert!(skip.is_multiple_of(BLOCK));
         match self {
             Self::Zeros => values.fill(0.0),
+            Self::Unit { at, there, elsewhere } => {
+                values.fill(elsewhere);
+                if let Some(value) = at.checked_sub(skip).and_then(|at| values.get_mut(at)) {
+                    *value = there;
+                }
+            }
             Self::Normal { std } => {
                 let key = xxh64(name.as_bytes(), seed);
                 // A standard deviation that is no number would have been refused with the graph.
@@ -84,6 +109,19 @@ mod tests {
         Init::he(8).fill(3, "t", 2 * BLOCK, &mut part);
         assert_eq!(whole[2 * BLOCK..], part);
         assert_ne!(whole[..BLOCK], whole[BLOCK..2 * BLOCK]);
+    }
+
+    #[test]
+    fn near_a_unit_vector_the_weights_sum_to_one() {
+        for n in 1..6 {
+            let mut v = vec![9.0; n];
+            Init::near_unit(n - 1, n).fill(3, "w", 0, &mut v);
+            assert!((v.iter().sum::<f32>() - 1.0).abs() < 1e-6, "{v:?}");
+            assert_eq!(v[n - 1], if n == 1 { 1.0 } else { 0.9 });
+        }
+        let mut behind = vec![9.0; 3];
+        Init::Unit { at: 1, there: 1.0, elsewhere: 0.5 }.fill(3, "w", BLOCK, &mut behind);
+        assert_eq!(behind, [0.5; 3]);
     }
 
     #[test]

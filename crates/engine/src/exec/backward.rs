@@ -4,8 +4,8 @@ use super::forward::matrix;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
 use crate::kernels::product::{Matrix, product};
-use crate::kernels::{Columns, activation, bias, mixture};
-use crate::plan::{BackStep, Step, View, Write};
+use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
+use crate::plan::{BackStep, Step, View, Weights, Write};
 
 /// Runs the plan backward over the shard. Gradients of dense parameters are written to `gradient` (the plan's layout),
 /// or added to it where the lane has had a shard before.
@@ -24,6 +24,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 }
             }
             Step::Product { x, y, weight, bias: biases, segments } => {
+                let accumulate = accumulate || back.again;
                 shard.write(gradients, *y, |shard, d| {
                     let (out, out_at) = shard.read(values, *y);
                     for segment in segments {
@@ -93,6 +94,42 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 }
             }
             Step::Mix { gate, experts, y } => mix(shard, shared, back, *gate, experts, *y),
+            Step::Combine { weights, inputs, y } => {
+                for (n, &x) in inputs.iter().enumerate() {
+                    if let Weights::Learned(region) = weights {
+                        let sum = combine::weight_gradient(shard.read(gradients, *y), shard.read(values, x), rows);
+                        let d = &mut gradient[region.offset + n];
+                        *d = if accumulate { *d + sum } else { sum };
+                    }
+                    if let Some((d_x, accumulate)) = contribution(back, n) {
+                        let w = weights.of(n, shared.params);
+                        shard.write(gradients, d_x, |shard, memory| {
+                            combine::input_gradient(memory, d_x.at, w, shard.read(gradients, *y), rows, accumulate);
+                        });
+                    }
+                }
+            }
+            Step::Conjunction { first, second, y } => {
+                for (n, (x, other)) in [(first, second), (second, first)].into_iter().enumerate() {
+                    if let Some((d_x, accumulate)) = contribution(back, n) {
+                        shard.write(gradients, d_x, |shard, memory| {
+                            let (d, x, other) =
+                                (shard.read(gradients, *y), shard.read(values, *x), shard.read(values, *other));
+                            conjunction::gradient(memory, d_x.at, d, x, other, rows, accumulate);
+                        });
+                    }
+                }
+            }
+            Step::Dot { scale, a, b, y } => {
+                for (n, other) in [b, a].into_iter().enumerate() {
+                    if let Some((d_x, accumulate)) = contribution(back, n) {
+                        shard.write(gradients, d_x, |shard, memory| {
+                            let (d, other) = (shard.read(gradients, *y), shard.read(values, *other));
+                            inner::gradient(memory, d_x.at, *scale, d, other, rows, accumulate);
+                        });
+                    }
+                }
+            }
         }
     }
 }

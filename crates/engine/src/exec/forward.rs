@@ -3,7 +3,7 @@
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
 use crate::kernels::product::{Matrix, product};
-use crate::kernels::{Columns, activation, bias, mixture};
+use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
 use crate::plan::{Step, View};
 
 /// Runs every step of the plan over the shard.
@@ -64,6 +64,19 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 shard.write(values, *y, |_, memory| mixture::gate_forward(memory, y.at, rows));
             }
             Step::Mix { gate, experts, y } => mix(shard, shared, *gate, experts, *y),
+            Step::Combine { weights, inputs, y } => shard.write(values, *y, |shard, memory| {
+                let weighed = |(n, &x): (usize, &View)| (weights.of(n, shared.params), shard.read(values, x));
+                let inputs: Vec<_> = inputs.iter().enumerate().map(weighed).collect();
+                combine::forward(memory, y.at, &inputs, rows);
+            }),
+            Step::Conjunction { first, second, y } => shard.write(values, *y, |shard, memory| {
+                let (a, b) = (shard.read(values, *first), shard.read(values, *second));
+                conjunction::forward(memory, y.at, a, b, rows);
+            }),
+            Step::Dot { scale, a, b, y } => shard.write(values, *y, |shard, memory| {
+                let (a, b) = (shard.read(values, *a), shard.read(values, *b));
+                inner::forward(memory, y.at, *scale, a, b, rows);
+            }),
         }
     }
 }

@@ -1,9 +1,6 @@
 //! A gate's mixture of experts: `y = sum_e g_e x_e` per row, with the gate's softmax fused into both directions.
 
-use super::{Columns, dispatch, softmax};
-
-/// Partial sums of a scalar product: enough for the widest vectors, and the same number on every instruction set.
-const LANES: usize = 16;
+use super::{Columns, dispatch, inner, softmax};
 
 /// `g = softmax(g)` in place for every row of the gate.
 pub(crate) fn gate_forward(gate: &mut [f32], at: Columns, rows: usize) {
@@ -62,7 +59,7 @@ pub(crate) fn weight_gradient(
         || {
             let pairs = d.1.rows(d.0, rows).zip(expert.1.rows(expert.0, rows));
             for (d_gate, (d, x)) in d_gate_at.rows_mut(d_gate, rows).zip(pairs) {
-                let inner = dot(d, x);
+                let inner = inner::product(d, x);
                 d_gate[e] = if accumulate { d_gate[e] + inner } else { inner };
             }
         },
@@ -95,33 +92,9 @@ pub(crate) fn expert_gradient(
     );
 }
 
-/// `sum_j a_j b_j` in [`LANES`] partial sums.
-#[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for l in 0..LANES {
-            sums[l] += a[l] * b[l];
-        }
-    }
-    sums.iter().sum::<f32>() + tail
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dot_equals_the_definition() {
-        for n in [0, 1, 15, 16, 17, 50] {
-            let a: Vec<f32> = (0..n).map(|i| (i % 7) as f32 - 3.0).collect();
-            let b: Vec<f32> = (0..n).map(|i| (i % 5) as f32 - 2.0).collect();
-            let exact: f32 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
-            assert_eq!(dot(&a, &b), exact);
-        }
-    }
 
     #[test]
     fn mixes_rows_and_gives_each_expert_its_share_of_the_gradient() {

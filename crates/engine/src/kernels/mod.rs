@@ -7,8 +7,11 @@
 
 pub(crate) mod activation;
 pub(crate) mod bias;
+pub(crate) mod combine;
+pub(crate) mod conjunction;
 pub(crate) mod dropout;
 pub(crate) mod exp;
+pub(crate) mod inner;
 pub(crate) mod mixture;
 pub(crate) mod product;
 pub(crate) mod reduce;

@@ -30,7 +30,7 @@ pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
         for view in views(step) {
             touch(&mut lives.values[view.buffer], time);
         }
-        touch(&mut lives.gradients[output_of(step).buffer], time);
+        touch(&mut lives.gradients[step.output().buffer], time);
         for view in back.clear.iter().chain(back.writes.iter().filter(|w| w.1 != super::Write::Skip).map(|w| &w.0)) {
             touch(&mut lives.gradients[view.buffer], time);
         }
@@ -80,33 +80,8 @@ fn touch(life: &mut Option<RangeInclusive<usize>>, time: usize) {
     });
 }
 
-fn output_of(step: &Step) -> View {
-    match step {
-        Step::Numeric { y, .. }
-        | Step::Lookup { y, .. }
-        | Step::Copy { y, .. }
-        | Step::Product { y, .. }
-        | Step::Activate { y, .. }
-        | Step::Dropout { y, .. }
-        | Step::GateMix { y, .. }
-        | Step::Softmax { y, .. }
-        | Step::Mix { y, .. } => *y,
-    }
-}
-
 fn views(step: &Step) -> Vec<View> {
-    let mut views = vec![output_of(step)];
-    match step {
-        Step::Numeric { .. } | Step::Lookup { .. } => {}
-        Step::Copy { x, .. }
-        | Step::Product { x, .. }
-        | Step::Activate { x, .. }
-        | Step::Dropout { x, .. }
-        | Step::Softmax { x, .. } => views.push(*x),
-        Step::GateMix { gate, experts, .. } | Step::Mix { gate, experts, .. } => {
-            views.push(*gate);
-            views.extend(experts);
-        }
-    }
+    let mut views = step.inputs();
+    views.push(step.output());
     views
 }

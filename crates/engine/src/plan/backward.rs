@@ -4,6 +4,7 @@
 //! written is therefore kept by column: a contribution to columns that are all new overwrites, one to columns that all
 //! have been written adds, and where it is some of both the new ones are cleared first and it adds.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use pleiad_model::Graph;
@@ -37,8 +38,10 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
         written[output.buffer].add(output.range());
     }
 
+    // Weights, by where they lie, whose gradient some step has written.
+    let mut differentiated = HashSet::new();
     for (at, step) in plan.steps.iter().enumerate().rev() {
-        let mut back = BackStep { step: at, clear: Vec::new(), writes: Vec::new() };
+        let mut back = BackStep { step: at, clear: Vec::new(), writes: Vec::new(), again: false };
         let mut contribute = |back: &mut BackStep, x: View| {
             let Some(hull) = wanted[x.buffer].hull_within(x.range()) else {
                 back.writes.push((x, Write::Skip));
@@ -62,17 +65,13 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
             written.add(x.range());
             back.writes.push((x, write));
         };
-        match step {
-            Step::Numeric { .. } | Step::Lookup { .. } => continue,
-            Step::Copy { x, .. }
-            | Step::Product { x, .. }
-            | Step::Activate { x, .. }
-            | Step::Dropout { x, .. }
-            | Step::Softmax { x, .. } => contribute(&mut back, *x),
-            Step::GateMix { gate, experts, .. } | Step::Mix { gate, experts, .. } => {
-                contribute(&mut back, *gate);
-                experts.iter().for_each(|&x| contribute(&mut back, x));
-            }
+        let inputs = step.inputs();
+        if inputs.is_empty() {
+            continue;
+        }
+        inputs.into_iter().for_each(|x| contribute(&mut back, x));
+        if let Step::Product { weight, .. } = step {
+            back.again = !differentiated.insert(weight.offset);
         }
         plan.backward.push(back);
     }
@@ -103,7 +102,7 @@ fn needs_gradient(graph: &Graph) -> Vec<bool> {
     for (at, node) in graph.nodes.iter().enumerate() {
         needs[at] = match node.op {
             Op::Numeric { .. } => false,
-            Op::Embedding { .. } | Op::Linear { .. } => true,
+            Op::Embedding { .. } | Op::Linear { .. } | Op::Combination { .. } => true,
             _ => node.inputs.iter().any(|i| needs[i.0]),
         };
     }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use pleiad_model::Graph;
-use pleiad_model::graph::{Node, Op};
+use pleiad_model::graph::{Node, Op, ParamId};
 
 use super::fuse::{Group, Readers, groups};
-use super::{Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, allocate, backward, stride};
+use super::{
+    Block, Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, Weights, allocate, backward, stride,
+};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
 
@@ -25,8 +27,8 @@ impl Plan {
     /// Compiles a valid graph.
     ///
     /// # Errors
-    /// [`Error::Model`] if the graph does not hold together, [`Error::SharedParameter`] if two layers name one
-    /// parameter.
+    /// [`Error::Model`] if the graph does not hold together, [`Error::SharedParameter`] if layers share some of their
+    /// parameters and not all.
     pub(crate) fn compile(graph: &Graph, purpose: Purpose) -> Result<Self> {
         graph.validate()?;
         let readers = Readers::of(graph);
@@ -51,6 +53,7 @@ impl Plan {
         };
         compiler.place_concatenations();
         compiler.place_groups()?;
+        compiler.place_parameters()?;
         compiler.place_rest();
         compiler.steps(purpose);
         let Compiler { mut plan, views, readers, .. } = compiler;
@@ -155,47 +158,84 @@ impl Compiler<'_> {
             .then_some(reader)
     }
 
-    /// One buffer and one weight matrix per group.
+    /// One buffer per group, and one weight matrix, but for layers that are applied again: a group whose layers have the
+    /// parameters of an earlier group's, all of them and in the same order, has that group's matrix.
     fn place_groups(&mut self) -> Result<()> {
-        let mut taken = vec![false; self.graph.params.len()];
+        let mut first_of: HashMap<Vec<ParamId>, usize> = HashMap::new();
         for g in 0..self.groups.len() {
             let group = self.groups[g].clone();
             let width: usize = group.members.iter().map(|m| self.graph.node(m.linear).width).sum();
             let buffer = self.buffer(width);
-            let block = self.plan.params.matrix(width, self.graph.node(group.input).width);
-            let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
-            let biases = self.plan.params.run(biased);
+            let again = *first_of.entry(self.parameters_of(&group)).or_insert(g) != g;
+            if !again {
+                self.lay_out(&group, width)?;
+            }
             let mut col = 0;
             for member in &group.members {
-                let node = self.graph.node(member.linear);
-                let Op::Linear { weight, bias } = &node.op else { continue };
-                for param in [Some(*weight), *bias].into_iter().flatten() {
-                    if std::mem::replace(&mut taken[param.0], true) {
-                        return Err(Error::SharedParameter { name: self.graph.param(param).name.clone() });
-                    }
-                }
-                self.plan.params.blocks[weight.0] =
-                    super::Block { offset: block.offset + col * block.ld, rows: node.width, ..block };
-                if let Some(bias) = bias {
-                    let offset = biases.offset + col;
-                    self.plan.params.blocks[bias.0] =
-                        super::Block { offset, rows: 1, cols: node.width, ld: node.width };
-                }
-                let view = buffer.part(col..col + node.width);
+                let view = buffer.part(col..col + self.graph.node(member.linear).width);
                 self.views[member.linear.0] = Some(view);
                 if let Some(activated) = member.activated {
                     self.views[activated.0] = Some(view);
                 }
                 self.group_of.insert(member.linear, g);
-                col += node.width;
+                col = view.range().end;
             }
         }
-        // Parameters that no prediction depends on keep a place, so that they survive a load and a save.
-        for (param, taken) in taken.into_iter().enumerate().filter(|(_, taken)| !taken) {
-            debug_assert!(!taken);
-            let shape = &self.graph.params[param].shape;
-            let (cols, rows) = (shape.last().copied().unwrap_or(1), shape.iter().rev().skip(1).product());
-            self.plan.params.blocks[param] = self.plan.params.matrix(rows, cols);
+        Ok(())
+    }
+
+    /// Weights and biases of a group's layers, in the order of the layers.
+    fn parameters_of(&self, group: &Group) -> Vec<ParamId> {
+        let of = |linear: Node| match self.graph.node(linear).op {
+            Op::Linear { weight, bias } => [Some(weight), bias],
+            _ => [None, None],
+        };
+        group.members.iter().flat_map(|m| of(m.linear)).flatten().collect()
+    }
+
+    /// Gives the parameters of a group their places: one matrix below one another, one run of biases.
+    fn lay_out(&mut self, group: &Group, width: usize) -> Result<()> {
+        let block = self.plan.params.matrix(width, self.graph.node(group.input).width);
+        let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
+        let biases = self.plan.params.run(biased);
+        let mut row = 0;
+        for member in &group.members {
+            let node = self.graph.node(member.linear);
+            let Op::Linear { weight, bias } = &node.op else { continue };
+            self.take(*weight, Block { offset: block.offset + row * block.ld, rows: node.width, ..block })?;
+            if let Some(bias) = bias {
+                let run = Block { offset: biases.offset + row, rows: 1, cols: node.width, ld: node.width };
+                self.take(*bias, run)?;
+            }
+            row += node.width;
+        }
+        Ok(())
+    }
+
+    /// Gives a parameter its place, which it must not have yet.
+    fn take(&mut self, param: ParamId, place: Block) -> Result<()> {
+        let block = &mut self.plan.params.blocks[param.0];
+        if block.rows != 0 {
+            return Err(Error::SharedParameter { name: self.graph.param(param).name.clone() });
+        }
+        *block = place;
+        Ok(())
+    }
+
+    /// Weights of combinations, and parameters that no prediction depends on, which keep a place so that they survive a
+    /// load and a save.
+    fn place_parameters(&mut self) -> Result<()> {
+        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
+            if let Op::Combination { weights } = self.graph.nodes[at].op {
+                let Region { offset, len } = self.plan.params.run(self.graph.param(weights).len());
+                self.take(weights, Block { offset, rows: 1, cols: len, ld: len })?;
+            }
+        }
+        for (param, spec) in self.graph.params.iter().enumerate() {
+            if self.plan.params.blocks[param].rows == 0 {
+                let (cols, rows) = (spec.shape.last().copied().unwrap_or(1), spec.shape.iter().rev().skip(1).product());
+                self.plan.params.blocks[param] = self.plan.params.matrix(rows, cols);
+            }
         }
         Ok(())
     }
@@ -220,6 +260,7 @@ impl Compiler<'_> {
         for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
             let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
             let input = |i: usize| self.view(node.inputs[i]);
+            let inputs = || node.inputs.iter().map(|&x| self.view(x)).collect();
             let step = match &node.op {
                 Op::Numeric { first, .. } => Step::Numeric { first: *first, y },
                 Op::Embedding { table, slot, pooling } => {
@@ -259,6 +300,14 @@ impl Compiler<'_> {
                         Step::Mix { gate, experts, y }
                     }
                 }
+                Op::Sum { scale } => Step::Combine { weights: Weights::Equal(*scale), inputs: inputs(), y },
+                Op::Combination { weights } => {
+                    let block = self.plan.params.blocks[weights.0];
+                    let weights = Weights::Learned(Region { offset: block.offset, len: block.cols });
+                    Step::Combine { weights, inputs: inputs(), y }
+                }
+                Op::Conjunction => Step::Conjunction { first: input(0), second: input(1), y },
+                Op::Dot { scale } => Step::Dot { scale: *scale, a: input(0), b: input(1), y },
             };
             self.plan.steps.push(step);
         }
@@ -288,7 +337,7 @@ impl Compiler<'_> {
         if let Some(bias) = bias {
             bias_offset = self.plan.params.blocks[bias.0].offset;
         }
-        let weight = super::Block { rows: width, ..self.plan.params.blocks[weight.0] };
+        let weight = Block { rows: width, ..self.plan.params.blocks[weight.0] };
         Step::Product {
             x: self.view(group.input),
             y: View { at: Columns { width, ..start.at }, ..start },

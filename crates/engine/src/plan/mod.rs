@@ -99,6 +99,68 @@ pub(crate) enum Step {
     Softmax { x: View, y: View },
     /// `y = sum_e g_e x_e`.
     Mix { gate: View, experts: Vec<View>, y: View },
+    /// `y = sum_n w_n x_n`.
+    Combine { weights: Weights, inputs: Vec<View>, y: View },
+    /// The logit of both events from that of each.
+    Conjunction { first: View, second: View, y: View },
+    /// `y = scale <a, b>`.
+    Dot { scale: f32, a: View, b: View, y: View },
+}
+
+impl Step {
+    /// What the step writes.
+    fn output(&self) -> View {
+        match self {
+            Self::Numeric { y, .. }
+            | Self::Lookup { y, .. }
+            | Self::Copy { y, .. }
+            | Self::Product { y, .. }
+            | Self::Activate { y, .. }
+            | Self::Dropout { y, .. }
+            | Self::GateMix { y, .. }
+            | Self::Softmax { y, .. }
+            | Self::Mix { y, .. }
+            | Self::Combine { y, .. }
+            | Self::Conjunction { y, .. }
+            | Self::Dot { y, .. } => *y,
+        }
+    }
+
+    /// What the step reads, in the order of [`BackStep::writes`].
+    fn inputs(&self) -> Vec<View> {
+        match self {
+            Self::Numeric { .. } | Self::Lookup { .. } => Vec::new(),
+            Self::Copy { x, .. }
+            | Self::Product { x, .. }
+            | Self::Activate { x, .. }
+            | Self::Dropout { x, .. }
+            | Self::Softmax { x, .. } => vec![*x],
+            Self::GateMix { gate, experts, .. } | Self::Mix { gate, experts, .. } => {
+                std::iter::once(gate).chain(experts).copied().collect()
+            }
+            Self::Combine { inputs, .. } => inputs.clone(),
+            Self::Conjunction { first: a, second: b, .. } | Self::Dot { a, b, .. } => vec![*a, *b],
+        }
+    }
+}
+
+/// Weights of a combination of inputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Weights {
+    /// The same constant for all inputs.
+    Equal(f32),
+    /// A learned one per input.
+    Learned(Region),
+}
+
+impl Weights {
+    /// The weight of input `n`, given the dense parameters.
+    pub(crate) fn of(self, n: usize, params: &[f32]) -> f32 {
+        match self {
+            Self::Equal(weight) => weight,
+            Self::Learned(region) => params[region.offset + n],
+        }
+    }
 }
 
 /// What a step does to a gradient that it contributes to.
@@ -120,6 +182,8 @@ pub(crate) struct BackStep {
     pub(crate) clear: Vec<View>,
     /// Per input of the step (x; or gate, then experts), the gradient's columns and what happens to them.
     pub(crate) writes: Vec<(View, Write)>,
+    /// Whether a step before this one has written the gradient of the step's own parameters: a layer is applied again.
+    pub(crate) again: bool,
 }
 
 /// How a table's gradient is gathered after all shards.

@@ -1,6 +1,8 @@
 //! A graph computed the slow way: node by node, row by row, in f64, without plan, fusion or shards. The oracle that the
 //! engine is held against; gradients come from its finite differences.
 
+#![allow(dead_code, reason = "each test reads a part of it")]
+
 use pleiad_data::{Batch, Pooling, TaskKind};
 use pleiad_model::graph::{Activation, NodeSpec, Op};
 use pleiad_model::{Graph, Weights};
@@ -136,7 +138,26 @@ fn rows_of_node(
             };
             rows.map(mix).collect()
         }
+        Op::Sum { scale } => rows.map(|row| weighed_sum(node, |_| f64::from(*scale), |i| input(i, row))).collect(),
+        Op::Combination { weights } => {
+            let weights = point.tensor(&graph.param(*weights).name);
+            rows.map(|row| weighed_sum(node, |i| weights[i], |i| input(i, row))).collect()
+        }
+        Op::Conjunction => {
+            let probability = |z: f64| 1.0 / (1.0 + (-z).exp());
+            let both = |row: usize| probability(input(0, row)[0]) * probability(input(1, row)[0]);
+            rows.map(|row| vec![(both(row) / (1.0 - both(row))).ln()]).collect()
+        }
+        Op::Dot { scale } => {
+            let dot = |row: usize| input(0, row).iter().zip(input(1, row)).map(|(a, b)| a * b).sum::<f64>();
+            rows.map(|row| vec![f64::from(*scale) * dot(row)]).collect()
+        }
     }
+}
+
+fn weighed_sum<'v>(node: &NodeSpec, weight: impl Fn(usize) -> f64, input: impl Fn(usize) -> &'v Vec<f64>) -> Vec<f64> {
+    let sum = |j: usize| (0..node.inputs.len()).map(|i| weight(i) * input(i)[j]).sum();
+    (0..node.width).map(sum).collect()
 }
 
 fn activation(f: Activation, x: f64) -> f64 {

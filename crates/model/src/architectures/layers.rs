@@ -20,16 +20,21 @@ pub struct LayerStyle {
     pub dropout: f32,
 }
 
-/// A stack of layers on `x`, named `0`, `1`, ...: `[B, D] -> [B, last width]`, activation (and dropout) after each.
-pub(super) fn stack(g: &mut GraphBuilder<'_>, x: Node, widths: &[usize], style: LayerStyle) -> Result<Node> {
-    widths.iter().enumerate().try_fold(x, |x, (l, &width)| {
-        let y = g.linear(x, &l.to_string(), width, style.activation)?;
-        g.dropout(y, style.dropout)
-    })
+/// Name of the shared module in tensor names and configuration.
+pub(super) const SHARED: &str = "shared";
+
+/// A layer on `x`: `[B, D] -> [B, width]`, with activation and dropout.
+pub(super) fn layer(g: &mut GraphBuilder<'_>, x: Node, name: &str, width: usize, style: LayerStyle) -> Result<Node> {
+    let y = g.linear(x, name, width, style.activation)?;
+    g.dropout(y, style.dropout)
 }
 
-/// Task k's tower `t_k`: a stack of `widths`, then one linear unit that gives the logit or the value; declares it the
-/// task's prediction.
+/// A stack of layers on `x`, named `0`, `1`, ...: `[B, D] -> [B, last width]`.
+pub(super) fn stack(g: &mut GraphBuilder<'_>, x: Node, widths: &[usize], style: LayerStyle) -> Result<Node> {
+    widths.iter().enumerate().try_fold(x, |x, (l, &width)| layer(g, x, &l.to_string(), width, style))
+}
+
+/// Task k's tower `t_k`, declared the task's prediction.
 pub(super) fn tower(
     g: &mut GraphBuilder<'_>,
     x: Node,
@@ -37,11 +42,22 @@ pub(super) fn tower(
     widths: &PerTask<Widths>,
     style: LayerStyle,
 ) -> Result<()> {
+    let y = tower_output(g, x, task, widths, style)?;
+    g.output(task, y)
+}
+
+/// Task k's tower `t_k`: a stack of `widths`, then one linear unit that gives the logit or the value.
+pub(super) fn tower_output(
+    g: &mut GraphBuilder<'_>,
+    x: Node,
+    task: &TaskSpec,
+    widths: &PerTask<Widths>,
+    style: LayerStyle,
+) -> Result<Node> {
     let widths = no_empty_layer(widths.get(&task.name, "tower")?, "tower")?;
     let mut g = g.scope(format!("towers.{}", task.name));
     let top = stack(&mut g, x, widths, style)?;
-    let y = g.linear(top, &widths.len().to_string(), 1, Activation::Identity)?;
-    g.output(task, y)
+    g.linear(top, &widths.len().to_string(), 1, Activation::Identity)
 }
 
 /// Every width times `factor`, rounded; 1 at least.

@@ -4,21 +4,39 @@
 //! gradients, summary, artifact and serving follow from the graph that it writes; nothing outside of this folder
 //! knows a structure by name.
 
+mod aitm;
+mod asymmetric_sharing;
+mod cross_stitch;
+mod customized_sharing;
+mod esmm;
+mod funnel;
 mod hard_sharing;
 mod layers;
+mod ml_mmoe;
 mod mmoe;
 mod per_task;
 mod ple;
 mod registry;
 mod single_task;
+mod sluice;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used)]
+mod testing;
 
+pub use aitm::Aitm;
+pub use asymmetric_sharing::{AsymmetricSharing, Fusion};
+pub use cross_stitch::CrossStitch;
+pub use customized_sharing::CustomizedSharing;
+pub use esmm::Esmm;
 pub use hard_sharing::HardSharing;
 pub use layers::{LayerStyle, Widths};
+pub use ml_mmoe::{MlMmoe, MmoeLevel};
 pub use mmoe::Mmoe;
 pub use per_task::PerTask;
 pub use ple::{Cgc, Level, Ple};
 pub use registry::{ModelConfig, REGISTRY, Structure};
 pub use single_task::SingleTask;
+pub use sluice::Sluice;
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
@@ -45,4 +63,10 @@ pub trait Architecture:
     /// counts and everything else stay: that is how structures are brought to one number of parameters.
     #[must_use]
     fn scaled(&self, factor: f64) -> Self;
+
+    /// Names of the tasks that must be supervised on the entire space, because what is predicted of them is a probability
+    /// over all rows: they must not have a sample space of their own.
+    fn entire_space(&self) -> &[String] {
+        &[]
+    }
 }

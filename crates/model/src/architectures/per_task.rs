@@ -53,20 +53,28 @@ impl<T> PerTask<T> {
     pub fn check_names(&self, tasks: &[TaskSpec], others: &[&str], key: &str) -> Result<()> {
         let Self::Each(values) = self else { return Ok(()) };
         let known = || tasks.iter().map(|t| t.name.as_str()).chain(others.iter().copied()).chain([DEFAULT]);
-        for name in values.keys() {
-            if !known().any(|k| k == name) {
-                let message = match pleiad_data::nearest(name, known()) {
-                    Some(near) => format!("names the unknown task {name:?}; did you mean {near:?}?"),
-                    None => format!(
-                        "names the unknown task {name:?}; there are: {}",
-                        known().collect::<Vec<_>>().join(", ")
-                    ),
-                };
-                return Err(Error::Config { key: key.to_owned(), message });
-            }
+        match values.keys().find(|name| !known().any(|k| k == *name)) {
+            Some(name) => Err(unknown_task(name, known(), key)),
+            None => Ok(()),
         }
-        Ok(())
     }
+}
+
+/// Position of the task called `name`.
+///
+/// # Errors
+/// [`Error::Config`] at `key` with the nearest name.
+pub(super) fn position_of(name: &str, tasks: &[TaskSpec], key: &str) -> Result<usize> {
+    let known = tasks.iter().map(|task| task.name.as_str());
+    tasks.iter().position(|task| task.name == name).ok_or_else(|| unknown_task(name, known, key))
+}
+
+fn unknown_task<'n>(name: &str, known: impl Iterator<Item = &'n str> + Clone, key: &str) -> Error {
+    let message = match pleiad_data::nearest(name, known.clone()) {
+        Some(near) => format!("names the unknown task {name:?}; did you mean {near:?}?"),
+        None => format!("names the unknown task {name:?}; there are: {}", known.collect::<Vec<_>>().join(", ")),
+    };
+    Error::Config { key: key.to_owned(), message }
 }
 
 impl<T: Default> Default for PerTask<T> {

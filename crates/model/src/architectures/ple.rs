@@ -15,13 +15,10 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
+use super::layers::{LayerStyle, SHARED, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Expert, GraphBuilder, Node};
-
-/// Name of the shared module in tensor names and configuration.
-const SHARED: &str = "shared";
 
 /// `[model] kind = "ple"`: levels of task-own and shared experts, separated progressively.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -196,21 +193,9 @@ impl Extraction<'_> {
 mod tests {
     use std::collections::HashMap;
 
-    use pleiad_data::{Input, InputLayout, TaskKind};
-
+    use super::super::testing::build;
     use super::*;
-    use crate::ModelConfig;
     use crate::graph::{Graph, Op};
-
-    fn tasks(names: &[&str]) -> Vec<TaskSpec> {
-        names.iter().map(|n| TaskSpec { name: (*n).into(), kind: TaskKind::Binary }).collect()
-    }
-
-    fn build(text: &str, names: &[&str]) -> Result<Graph> {
-        let inputs = (0..4).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
-        let config: ModelConfig = toml::from_str(text).unwrap();
-        config.build(&InputLayout { inputs }, &tasks(names))
-    }
 
     const UNEVEN: &str = r#"
         kind = "ple"

@@ -8,7 +8,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Architecture, Cgc, HardSharing, Mmoe, Ple, SingleTask};
+use super::{
+    Aitm, Architecture, AsymmetricSharing, Cgc, CrossStitch, CustomizedSharing, Esmm, HardSharing, MlMmoe, Mmoe, Ple,
+    SingleTask, Sluice,
+};
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder};
 
@@ -17,6 +20,13 @@ pub const REGISTRY: &[Structure] = &[
     Structure::of::<Ple>(),
     Structure::of::<Cgc>(),
     Structure::of::<Mmoe>(),
+    Structure::of::<MlMmoe>(),
+    Structure::of::<CrossStitch>(),
+    Structure::of::<Sluice>(),
+    Structure::of::<Esmm>(),
+    Structure::of::<Aitm>(),
+    Structure::of::<CustomizedSharing>(),
+    Structure::of::<AsymmetricSharing>(),
     Structure::of::<HardSharing>(),
     Structure::of::<SingleTask>(),
 ];
@@ -40,6 +50,7 @@ impl Structure {
 trait AnyArchitecture: Debug + Send + Sync {
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()>;
     fn scaled(&self, factor: f64) -> Box<dyn AnyArchitecture>;
+    fn entire_space(&self) -> &[String];
     fn keys(&self) -> serde_json::Result<Value>;
     fn boxed(&self) -> Box<dyn AnyArchitecture>;
 }
@@ -51,6 +62,10 @@ impl<A: Architecture> AnyArchitecture for A {
 
     fn scaled(&self, factor: f64) -> Box<dyn AnyArchitecture> {
         Box::new(Architecture::scaled(self, factor))
+    }
+
+    fn entire_space(&self) -> &[String] {
+        Architecture::entire_space(self)
     }
 
     fn keys(&self) -> serde_json::Result<Value> {
@@ -97,6 +112,12 @@ impl ModelConfig {
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
         Self { kind: self.kind, architecture: self.architecture.scaled(factor) }
+    }
+
+    /// Names of the tasks that must be supervised on the entire space: see [`Architecture::entire_space`].
+    #[must_use]
+    pub fn entire_space(&self) -> &[String] {
+        self.architecture.entire_space()
     }
 
     /// The model whose keys, `kind` among them, are those of `table`.

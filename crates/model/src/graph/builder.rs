@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use pleiad_data::{Input, InputLayout, TaskSpec};
 
-use super::{Activation, Gate, Graph, Node, NodeSpec, Op, Output, Param, ParamId, TableId, TableSpec};
+use super::{Activation, Gate, Graph, Node, NodeSpec, Op, OrderPenalty, Output, Param, ParamId, TableId, TableSpec};
 use crate::error::{Error, Result};
 use crate::init::Init;
 
@@ -150,6 +150,85 @@ impl<'g> GraphBuilder<'g> {
         Ok(self.push(name, Op::Linear { weight, bias }, vec![x], out))
     }
 
+    /// The layer that gave `layer`, weights, bias and activation, on another input `x` as wide as the first; `name` is for
+    /// people alone.
+    ///
+    /// The only way in which two nodes come to share parameters, and so always on purpose. All layers that read one
+    /// node must be shared together with those of one other node, in the same order.
+    ///
+    /// # Errors
+    /// [`Error::NoLayer`] if no linear layer gave `layer`, [`Error::InputWidth`] for an `x` of another width.
+    pub fn again(&mut self, layer: Node, name: &str, x: Node) -> Result<Node> {
+        let (linear, function) = match self.graph.node(layer).op {
+            Op::Activation { function } => (self.graph.node(layer).inputs[0], function),
+            _ => (layer, Activation::Identity),
+        };
+        let NodeSpec { op: op @ Op::Linear { .. }, inputs, width, .. } = self.graph.node(linear).clone() else {
+            return Err(Error::NoLayer { scope: self.path(name), found: self.graph.node(layer).scope.clone() });
+        };
+        self.check_width(name, x, self.width(inputs[0]))?;
+        let y = self.push(name, op, vec![x], width);
+        Ok(self.activation(y, function))
+    }
+
+    /// `scale (x_1 + ... + x_n)`: `[B, W]` from n inputs `[B, W]`.
+    ///
+    /// # Errors
+    /// [`Error::NoInputs`] without inputs, [`Error::UnequalWidths`] if they differ in width.
+    pub fn sum(&mut self, name: &str, inputs: &[Node], scale: f32) -> Result<Node> {
+        let width = self.common_width(name, inputs)?;
+        Ok(self.push(name, Op::Sum { scale }, inputs.to_vec(), width))
+    }
+
+    /// `w_1 x_1 + ... + w_n x_n`: `[B, W]` from n inputs `[B, W]`; w is `<name>.weight` `[n]`.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::sum`], and [`Error::DuplicateParameter`] if the name is taken.
+    pub fn combination(&mut self, name: &str, inputs: &[Node], init: Init) -> Result<Node> {
+        let width = self.common_width(name, inputs)?;
+        let weights = self.param(&format!("{name}.weight"), vec![inputs.len()], init)?;
+        Ok(self.push(name, Op::Combination { weights }, inputs.to_vec(), width))
+    }
+
+    /// The logit of both events, from the logit of the first and the logit of the second given the first; each `[B, 1]`.
+    ///
+    /// # Errors
+    /// [`Error::InputWidth`] for an input that is no single number.
+    pub fn conjunction(&mut self, name: &str, first: Node, second: Node) -> Result<Node> {
+        self.check_width(name, first, 1)?;
+        self.check_width(name, second, 1)?;
+        Ok(self.push(name, Op::Conjunction, vec![first, second], 1))
+    }
+
+    /// `scale <a, b>`, row by row: `[B, 1]` from two inputs `[B, W]`.
+    ///
+    /// # Errors
+    /// [`Error::UnequalWidths`] if they differ in width.
+    pub fn dot(&mut self, name: &str, a: Node, b: Node, scale: f32) -> Result<Node> {
+        self.common_width(name, &[a, b])?;
+        Ok(self.push(name, Op::Dot { scale }, vec![a, b], 1))
+    }
+
+    fn common_width(&self, name: &str, inputs: &[Node]) -> Result<usize> {
+        let Some((&first, rest)) = inputs.split_first() else { return Err(Error::NoInputs) };
+        let told = |node: Node| (self.graph.node(node).scope.clone(), self.width(node));
+        match rest.iter().find(|&&node| self.width(node) != self.width(first)) {
+            None => Ok(self.width(first)),
+            Some(&other) => {
+                Err(Error::UnequalWidths { scope: self.path(name), first: told(first), other: told(other) })
+            }
+        }
+    }
+
+    fn check_width(&self, name: &str, x: Node, expected: usize) -> Result<()> {
+        let found = self.width(x);
+        if found == expected {
+            return Ok(());
+        }
+        let input = self.graph.node(x).scope.clone();
+        Err(Error::InputWidth { scope: self.path(name), expected, input, found })
+    }
+
     /// `f(x)`, element by element.
     pub fn activation(&mut self, x: Node, function: Activation) -> Node {
         if function == Activation::Identity {
@@ -177,6 +256,29 @@ impl<'g> GraphBuilder<'g> {
     /// # Errors
     /// [`Error::NoExperts`] without experts, [`Error::ExpertWidths`] if they differ in width.
     pub fn gate(&mut self, selector: Node, name: &str, experts: &[Expert], bias: bool) -> Result<Node> {
+        self.check_experts(name, experts)?;
+        let logits = self.affine(selector, name, experts.len(), bias, Init::lecun(self.width(selector)))?;
+        self.mix(logits, name, experts)
+    }
+
+    /// A gate whose logits `[B, E]` are at hand: `softmax(logits)`, and the experts' mixture by it.
+    ///
+    /// # Errors
+    /// As [`GraphBuilder::gate`], and [`Error::InputWidth`] unless there is a logit per expert.
+    pub fn mix(&mut self, logits: Node, name: &str, experts: &[Expert]) -> Result<Node> {
+        let width = self.check_experts(name, experts)?;
+        self.check_width(name, logits, experts.len())?;
+        let weights = self.push(name, Op::Softmax, vec![logits], experts.len());
+        self.graph.gates.push(Gate {
+            scope: self.path(name),
+            node: weights,
+            experts: experts.iter().map(|e| e.name.clone()).collect(),
+        });
+        let inputs = std::iter::once(weights).chain(experts.iter().map(|e| e.node)).collect();
+        Ok(self.push(name, Op::Mixture, inputs, width))
+    }
+
+    fn check_experts(&self, name: &str, experts: &[Expert]) -> Result<usize> {
         let Some(first) = experts.first() else { return Err(Error::NoExperts { scope: self.path(name) }) };
         let width = self.width(first.node);
         if let Some(other) = experts.iter().find(|e| self.width(e.node) != width) {
@@ -186,15 +288,7 @@ impl<'g> GraphBuilder<'g> {
                 other: (other.name.clone(), self.width(other.node)),
             });
         }
-        let logits = self.affine(selector, name, experts.len(), bias, Init::lecun(self.width(selector)))?;
-        let weights = self.push(name, Op::Softmax, vec![logits], experts.len());
-        self.graph.gates.push(Gate {
-            scope: self.path(name),
-            node: weights,
-            experts: experts.iter().map(|e| e.name.clone()).collect(),
-        });
-        let inputs = std::iter::once(weights).chain(experts.iter().map(|e| e.node)).collect();
-        Ok(self.push(name, Op::Mixture, inputs, width))
+        Ok(width)
     }
 
     /// Names `x` as an expert of this scope, for gates to select.
@@ -213,6 +307,12 @@ impl<'g> GraphBuilder<'g> {
         }
         self.graph.outputs.push(Output { task: task.name.clone(), kind: task.kind, node });
         Ok(())
+    }
+
+    /// Adds `weight * mean max(p_later - p_earlier, 0)` to the loss of the later of two tasks ([`OrderPenalty`]); both are
+    /// positions in the list of tasks, and so of outputs.
+    pub fn order_penalty(&mut self, earlier: usize, later: usize, weight: f32) {
+        self.graph.penalties.push(OrderPenalty { earlier, later, weight });
     }
 
     fn param(&mut self, name: &str, shape: Vec<usize>, init: Init) -> Result<ParamId> {
@@ -348,5 +448,29 @@ mod tests {
         assert!(matches!(g.dropout(x, f32::NAN), Err(Error::DropoutRate { .. })));
         let task = TaskSpec { name: "t".into(), kind: TaskKind::Binary };
         assert!(matches!(g.output(&task, wide), Err(Error::OutputWidth { width: 3, .. })));
+        assert!(matches!(g.mix(wide, "gate", &experts[1..]), Err(Error::InputWidth { expected: 1, found: 3, .. })));
+        assert!(matches!(g.sum("sum", &[wide, slim], 1.0), Err(Error::UnequalWidths { .. })));
+        assert!(matches!(g.sum("sum", &[], 1.0), Err(Error::NoInputs)));
+        assert!(matches!(g.combination("c", &[wide, slim], Init::Zeros), Err(Error::UnequalWidths { .. })));
+        assert!(matches!(g.dot("dot", wide, slim, 1.0), Err(Error::UnequalWidths { .. })));
+        let one = g.linear(x, "one", 1, Activation::Identity).unwrap();
+        assert!(matches!(g.conjunction("and", one, wide), Err(Error::InputWidth { expected: 1, found: 3, .. })));
+        assert!(matches!(g.conjunction("and", wide, one), Err(Error::InputWidth { expected: 1, found: 3, .. })));
+        assert!(matches!(g.again(wide, "again", slim), Err(Error::InputWidth { expected: 11, found: 2, .. })));
+        assert!(matches!(g.again(x, "again", x), Err(Error::NoLayer { .. })));
+    }
+
+    #[test]
+    fn a_layer_applied_again_has_the_same_parameters_and_activation() {
+        let mut graph = Graph::new(layout());
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("").unwrap();
+        let first = g.linear(x, "0", 11, Activation::Tanh).unwrap();
+        let again = g.again(first, "again", first).unwrap();
+        assert_eq!(graph.node(again).op, Op::Activation { function: Activation::Tanh });
+        let linear = |activated: Node| graph.node(graph.node(activated).inputs[0]);
+        assert_eq!(linear(again).op, linear(first).op);
+        assert_eq!(linear(again).inputs, [first]);
+        assert_eq!(graph.params.len(), 2);
     }
 }

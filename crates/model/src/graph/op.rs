@@ -81,6 +81,25 @@ pub enum Op {
     Softmax,
     /// `y = sum_e g_e x_e`: inputs are the weights g `[B, E]`, then E experts `[B, W]`; output `[B, W]`.
     Mixture,
+    /// `y = scale (x_1 + ... + x_n)`: n inputs and output `[B, W]`. A sum, or with `scale = 1 / n` a mean.
+    Sum {
+        /// Factor of the sum.
+        scale: f32,
+    },
+    /// `y = w_1 x_1 + ... + w_n x_n` by a learned w `[n]`, the same for all rows: n inputs and output `[B, W]`.
+    Combination {
+        /// w.
+        weights: ParamId,
+    },
+    /// The logit of both of two events, given the logit a of the first and the logit b of the second under the
+    /// condition of the first: `logit(sigmoid(a) sigmoid(b)) = -log(exp(-a) + exp(-b) + exp(-a - b))`. Two inputs and
+    /// output `[B, 1]`.
+    Conjunction,
+    /// `y = scale <a, b>`, row by row: two inputs `[B, W]`, output `[B, 1]`.
+    Dot {
+        /// Factor of the scalar product.
+        scale: f32,
+    },
 }
 
 impl Op {
@@ -96,6 +115,10 @@ impl Op {
             Self::Dropout { .. } => "dropout",
             Self::Softmax => "softmax",
             Self::Mixture => "mixture",
+            Self::Sum { .. } => "sum",
+            Self::Combination { .. } => "combination",
+            Self::Conjunction => "conjunction",
+            Self::Dot { .. } => "dot",
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Parameters and floating-point operations of a graph, in all and by module.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::{Graph, Op};
+use super::{Graph, Op, ParamId};
 
 /// Size and cost of one module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -10,7 +10,8 @@ pub struct ModuleCount {
     /// Dense parameters and table elements.
     pub parameters: u64,
     /// Floating-point operations of one forward row: a product of `[out, in]` counts `2 out in`, a mixture of E experts
-    /// of width W `2 E W`, everything else one per element.
+    /// of width W, or a combination of so many inputs, `2 E W`, a scalar product `2 W`, everything else one per element
+    /// and function.
     pub flops: u64,
 }
 
@@ -51,18 +52,26 @@ impl Graph {
             let at = module(format!("embeddings.{}", table.name), &mut modules);
             modules[at].1.parameters += table.rows.saturating_mul(table.dim as u64);
         }
+        // A parameter that is applied again counts where it is applied first.
+        let mut counted = HashSet::new();
+        let mut size = |param: ParamId| if counted.insert(param) { self.param(param).len() as u64 } else { 0 };
         for node in &self.nodes {
             let width = node.width as u64;
             let input_width = |i: usize| self.node(node.inputs[i]).width as u64;
             let (parameters, flops) = match &node.op {
                 Op::Numeric { .. } | Op::Embedding { .. } | Op::Concat => continue,
                 Op::Linear { weight, bias } => {
-                    let bias = bias.map_or(0, |b| self.param(b).len() as u64);
-                    (self.param(*weight).len() as u64 + bias, 2 * width * input_width(0) + bias)
+                    let adds = if bias.is_some() { width } else { 0 };
+                    (size(*weight) + bias.map_or(0, &mut size), 2 * width * input_width(0) + adds)
                 }
                 Op::Activation { .. } | Op::Dropout { .. } => (0, width),
                 Op::Softmax => (0, 3 * width),
                 Op::Mixture => (0, 2 * width * (node.inputs.len() as u64 - 1)),
+                Op::Sum { .. } => (0, width * node.inputs.len() as u64),
+                Op::Combination { weights } => (size(*weights), 2 * width * node.inputs.len() as u64),
+                // Three exponentials, two additions, a logarithm.
+                Op::Conjunction => (0, 6),
+                Op::Dot { .. } => (0, 2 * input_width(0)),
             };
             let at = module(module_of(&node.scope), &mut modules);
             modules[at].1.parameters += parameters;
@@ -81,11 +90,14 @@ impl Graph {
 /// layers and their activations are told apart by the last part of the scope.
 fn module_of(scope: &str) -> String {
     match scope.rsplit_once('.') {
-        Some((module, last)) if last != "gate" && !module.starts_with("gates") && !module.is_empty() => {
-            module.to_owned()
-        }
+        Some((module, last)) if last != "gate" && !is_gates(module) && !module.is_empty() => module.to_owned(),
         _ => scope.to_owned(),
     }
+}
+
+/// `gates` and `levels.0.gates` hold gates, each a module of its own.
+fn is_gates(scope: &str) -> bool {
+    scope == "gates" || scope.ends_with(".gates")
 }
 
 #[cfg(test)]
@@ -94,6 +106,8 @@ mod tests {
     use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
 
     use crate::ModelConfig;
+    use crate::graph::{Activation, Graph, GraphBuilder};
+    use crate::init::Init;
 
     #[test]
     fn sizes_and_costs_are_those_counted_by_hand() {
@@ -119,5 +133,26 @@ mod tests {
         assert_eq!(summary.table_parameters, 20);
         assert_eq!(summary.dense_parameters, 2 * expert + gate + tower);
         assert_eq!(summary.parameters(), 20 + 2 * expert + gate + tower);
+    }
+
+    #[test]
+    fn a_layer_that_is_applied_again_has_its_parameters_once() {
+        let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
+        let mut graph = Graph::new(InputLayout { inputs: (0..3).map(numeric).collect() });
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("").unwrap();
+        let first = g.scope("a").linear(x, "0", 3, Activation::Identity).unwrap();
+        let again = g.scope("b").again(first, "0", first).unwrap();
+        let sum = g.scope("c").sum("sum", &[first, again], 1.0).unwrap();
+        let learned = g.scope("c").combination("0", &[first, again, sum], Init::Zeros).unwrap();
+        let a = g.scope("d").dot("dot", learned, sum, 1.0).unwrap();
+        let y = g.scope("d").conjunction("both", a, a).unwrap();
+        g.output(&TaskSpec { name: "t".into(), kind: TaskKind::Binary }, y).unwrap();
+        let summary = graph.summary();
+        let modules: Vec<_> = summary.modules.iter().map(|(n, m)| (n.as_str(), m.parameters, m.flops)).collect();
+        let product = 2 * 3 * 3 + 3;
+        let expected = [("a", 12, product), ("b", 0, product), ("c", 3, 2 * 3 + 2 * 3 * 3), ("d", 0, 2 * 3 + 6)];
+        assert_eq!(modules, expected);
+        assert_eq!(summary.dense_parameters, 15);
     }
 }

@@ -106,6 +106,13 @@ impl Graph {
             (Op::Mixture, [gate, experts @ ..]) => {
                 *gate == experts.len() && !experts.is_empty() && experts.iter().all(|&w| w == node.width)
             }
+            (Op::Sum { scale }, [_, ..]) => scale.is_finite() && widths.iter().all(|&w| w == node.width),
+            (Op::Combination { weights }, [_, ..]) => {
+                self.params.get(weights.0).is_some_and(|p| p.shape == [widths.len()])
+                    && widths.iter().all(|&w| w == node.width)
+            }
+            (Op::Conjunction, [first, second]) => (*first, *second, node.width) == (1, 1, 1),
+            (Op::Dot { scale }, [a, b]) => scale.is_finite() && a == b && node.width == 1,
             _ => return wrong(format!("a {} does not read {} inputs", node.op.name(), widths.len())),
         };
         if fits {
@@ -127,6 +134,7 @@ mod tests {
 
     use super::*;
     use crate::graph::{Activation, GraphBuilder, OrderPenalty, ParamId, TableId};
+    use crate::init::Init;
 
     fn graph() -> Graph {
         let mut graph = Graph::new(InputLayout {
@@ -144,7 +152,12 @@ mod tests {
             experts.push(g.expert(y));
         }
         let mixed = g.gate(x, "gate", &experts, false).unwrap();
+        let nodes = [experts[0].node, mixed];
+        let both = g.sum("sum", &nodes, 0.5).unwrap();
+        let learned = g.combination("combination", &[both, mixed], Init::Zeros).unwrap();
+        let similar = g.dot("dot", learned, both, 2.0).unwrap();
         let y = g.linear(mixed, "tower", 1, Activation::Identity).unwrap();
+        let y = g.conjunction("conjunction", y, similar).unwrap();
         g.output(&TaskSpec { name: "t".into(), kind: TaskKind::Binary }, y).unwrap();
         graph
     }
@@ -157,7 +170,10 @@ mod tests {
     #[test]
     fn every_damage_is_found() {
         type Damage = fn(&mut Graph);
-        let damages: [(&str, Damage); 15] = [
+        fn node(g: &mut Graph, name: &str) -> usize {
+            g.nodes.iter().position(|n| n.op.name() == name).unwrap()
+        }
+        let damages: [(&str, Damage); 28] = [
             ("a penalty of a task with itself", |g| {
                 g.penalties.push(OrderPenalty { earlier: 0, later: 0, weight: 1.0 });
             }),
@@ -186,6 +202,58 @@ mod tests {
             }),
             ("a prediction that is no node", |g| g.outputs[0].node = Node(1000)),
             ("no prediction", |g| g.outputs.clear()),
+            ("a sum of nothing", |g| {
+                let at = node(g, "sum");
+                g.nodes[at].inputs.clear();
+            }),
+            ("a sum of unequal widths", |g| {
+                let at = node(g, "sum");
+                g.nodes[at].inputs[0] = Node(0);
+            }),
+            ("a sum of another width", |g| {
+                let at = node(g, "sum");
+                g.nodes[at].width = 3;
+            }),
+            ("a sum without bounds", |g| {
+                let at = node(g, "sum");
+                g.nodes[at].op = Op::Sum { scale: f32::INFINITY };
+            }),
+            ("a combination with a weight too many", |g| {
+                let at = g.params.iter().position(|p| p.name == "combination.weight").unwrap();
+                g.params[at].shape = vec![3];
+            }),
+            ("a combination by a matrix", |g| {
+                let at = g.params.iter().position(|p| p.name == "combination.weight").unwrap();
+                g.params[at].shape = vec![1, 2];
+            }),
+            ("a combination by no parameter", |g| {
+                let at = node(g, "combination");
+                g.nodes[at].op = Op::Combination { weights: ParamId(99) };
+            }),
+            ("a combination of unequal widths", |g| {
+                let at = node(g, "combination");
+                g.nodes[at].inputs[1] = Node(0);
+            }),
+            ("a scalar product of unequal widths", |g| {
+                let at = node(g, "dot");
+                g.nodes[at].inputs[1] = Node(0);
+            }),
+            ("a scalar product of three", |g| {
+                let at = node(g, "dot");
+                g.nodes[at].inputs.push(Node(0));
+            }),
+            ("a scalar product that is no number", |g| {
+                let at = node(g, "dot");
+                g.nodes[at].op = Op::Dot { scale: f32::NAN };
+            }),
+            ("a conjunction of one", |g| {
+                let at = node(g, "conjunction");
+                g.nodes[at].inputs.pop();
+            }),
+            ("a conjunction of something wide", |g| {
+                let at = node(g, "conjunction");
+                g.nodes[at].inputs[0] = Node(1);
+            }),
             ("a gate with too many names", |g| g.gates[0].experts.push("x".into())),
         ];
         for (name, damage) in damages {
