@@ -1,20 +1,47 @@
-//! [`GateStatistics`]: how much each gate uses each expert (figure 8 of the PLE paper).
+//! [`GateStatistics`]: how much each gate uses each expert (figure 8 of the PLE paper), and whether experts say anything.
+
+use std::sync::Arc;
 
 use pleiad_model::Graph;
+use pleiad_model::graph::{Node, Op};
 
-/// Mean and standard deviation of every expert's weight per gate, over the rows seen. Mergeable.
+/// Weights of every gate, and outputs of every expert that a gate weighs, over the rows seen. Mergeable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GateStatistics {
+    /// Common to all parts of one graph, so that a part costs its numbers alone.
+    names: Arc<Names>,
     gates: Vec<GateSums>,
+    experts: Vec<UnitRanges>,
+}
+
+#[derive(Debug, PartialEq)]
+struct Names {
+    /// Scope and experts of each gate.
+    gates: Vec<(String, Vec<String>)>,
+    /// Name and output of each expert.
+    experts: Vec<(String, Node)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 struct GateSums {
-    scope: String,
-    experts: Vec<String>,
     rows: u64,
-    sums: Vec<f64>,
-    squares: Vec<f64>,
+    experts: Vec<WeightSums>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct WeightSums {
+    sum: f64,
+    squares: f64,
+    lowest: f32,
+    highest: f32,
+}
+
+/// Lowest and highest output of each of an expert's W units.
+#[derive(Debug, Clone, PartialEq)]
+struct UnitRanges {
+    rows: u64,
+    lowest: Vec<f32>,
+    highest: Vec<f32>,
 }
 
 /// One gate's use of its experts.
@@ -24,32 +51,92 @@ pub struct GateUse<'s> {
     pub scope: &'s str,
     /// Rows seen.
     pub rows: u64,
-    /// Per expert: its name, and mean and standard deviation of its weight.
-    pub experts: Vec<(&'s str, f64, f64)>,
+    /// Its experts, in the order of its weights.
+    pub experts: Vec<ExpertWeight<'s>>,
+}
+
+/// An expert's weight in one gate, over the rows seen; all zero over no rows.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpertWeight<'s> {
+    /// The expert.
+    pub name: &'s str,
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation.
+    pub sd: f64,
+    /// The lowest of any row.
+    pub lowest: f64,
+    /// The highest of any row.
+    pub highest: f64,
+}
+
+/// What an expert gives the gates that weigh it, over the rows seen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExpertOutput<'s> {
+    /// The expert.
+    pub name: &'s str,
+    /// Rows seen.
+    pub rows: u64,
+    /// `max_u (max_i h_iu - min_i h_iu)` over its units u and rows i: how far any unit moves. 0 where the output is the
+    /// same for every row.
+    pub spread: f64,
+    /// `max_iu |h_iu|`.
+    pub largest: f64,
+}
+
+/// Every expert that a gate of `graph` weighs, once, in the order of the graph: its name, and the node that the mixture
+/// reads.
+pub(crate) fn experts(graph: &Graph) -> Vec<(String, Node)> {
+    let mut experts: Vec<(String, Node)> = Vec::new();
+    for gate in &graph.gates {
+        let mixtures =
+            graph.nodes.iter().filter(|node| node.op == Op::Mixture && node.inputs.first() == Some(&gate.node));
+        for (name, &node) in mixtures.flat_map(|mixture| gate.experts.iter().zip(&mixture.inputs[1..])) {
+            if experts.iter().all(|(_, known)| *known != node) {
+                experts.push((name.clone(), node));
+            }
+        }
+    }
+    experts
 }
 
 impl GateStatistics {
     /// Statistics over no rows for every gate of `graph`.
     #[must_use]
     pub fn new(graph: &Graph) -> Self {
-        let empty = |n| vec![0.0; n];
-        let gates = graph.gates.iter().map(|g| GateSums {
-            scope: g.scope.clone(),
-            experts: g.experts.clone(),
-            rows: 0,
-            sums: empty(g.experts.len()),
-            squares: empty(g.experts.len()),
+        let names = Names {
+            gates: graph.gates.iter().map(|gate| (gate.scope.clone(), gate.experts.clone())).collect(),
+            experts: experts(graph),
+        };
+        let none = WeightSums { sum: 0.0, squares: 0.0, lowest: f32::INFINITY, highest: f32::NEG_INFINITY };
+        let gates = names.gates.iter().map(|(_, experts)| GateSums { rows: 0, experts: vec![none; experts.len()] });
+        let experts = names.experts.iter().map(|(_, node)| {
+            let width = graph.node(*node).width;
+            UnitRanges { rows: 0, lowest: vec![f32::INFINITY; width], highest: vec![f32::NEG_INFINITY; width] }
         });
-        Self { gates: gates.collect() }
+        Self { gates: gates.collect(), experts: experts.collect(), names: Arc::new(names) }
     }
 
     /// Adds one row's weights of gate `gate`.
     pub(crate) fn observe(&mut self, gate: usize, weights: &[f32]) {
         let gate = &mut self.gates[gate];
         gate.rows += 1;
-        for ((sum, square), &w) in gate.sums.iter_mut().zip(&mut gate.squares).zip(weights) {
-            *sum += f64::from(w);
-            *square += f64::from(w) * f64::from(w);
+        for (expert, &w) in gate.experts.iter_mut().zip(weights) {
+            expert.sum += f64::from(w);
+            expert.squares += f64::from(w) * f64::from(w);
+            expert.lowest = expert.lowest.min(w);
+            expert.highest = expert.highest.max(w);
+        }
+    }
+
+    /// Adds rows of the output of the expert that `node` gives.
+    pub(crate) fn observe_expert<'r>(&mut self, node: Node, rows: impl Iterator<Item = &'r [f32]>) {
+        let Some(at) = self.names.experts.iter().position(|(_, known)| *known == node) else { return };
+        let expert = &mut self.experts[at];
+        for row in rows {
+            expert.rows += 1;
+            expert.lowest.iter_mut().zip(row).for_each(|(lowest, h)| *lowest = lowest.min(*h));
+            expert.highest.iter_mut().zip(row).for_each(|(highest, h)| *highest = highest.max(*h));
         }
     }
 
@@ -57,28 +144,154 @@ impl GateStatistics {
     pub fn merge(&mut self, other: &Self) {
         for (gate, other) in self.gates.iter_mut().zip(&other.gates) {
             gate.rows += other.rows;
-            gate.sums.iter_mut().zip(&other.sums).for_each(|(a, b)| *a += b);
-            gate.squares.iter_mut().zip(&other.squares).for_each(|(a, b)| *a += b);
+            for (a, b) in gate.experts.iter_mut().zip(&other.experts) {
+                a.sum += b.sum;
+                a.squares += b.squares;
+                a.lowest = a.lowest.min(b.lowest);
+                a.highest = a.highest.max(b.highest);
+            }
+        }
+        for (expert, other) in self.experts.iter_mut().zip(&other.experts) {
+            expert.rows += other.rows;
+            expert.lowest.iter_mut().zip(&other.lowest).for_each(|(a, b)| *a = a.min(*b));
+            expert.highest.iter_mut().zip(&other.highest).for_each(|(a, b)| *a = a.max(*b));
         }
     }
 
-    /// Each gate's use of its experts, in the order of the graph; over no rows all means are 0.
+    /// Each gate's use of its experts, in the order of the graph.
     #[must_use]
     pub fn gates(&self) -> Vec<GateUse<'_>> {
-        let usage = |gate: &'_ GateSums, e: usize| {
-            let n = gate.rows.max(1) as f64;
-            let mean = gate.sums[e] / n;
-            // Weights lie in [0, 1], so the difference of squares loses nothing that matters.
-            (mean, (gate.squares[e] / n - mean * mean).max(0.0).sqrt())
-        };
-        let of = |gate: &'_ GateSums| -> Vec<(f64, f64)> { (0..gate.experts.len()).map(|e| usage(gate, e)).collect() };
-        self.gates
-            .iter()
-            .map(|gate| GateUse {
-                scope: &gate.scope,
+        let names = self.names.gates.iter();
+        names
+            .zip(&self.gates)
+            .map(|((scope, names), gate)| GateUse {
+                scope,
                 rows: gate.rows,
-                experts: gate.experts.iter().zip(of(gate)).map(|(e, (mean, sd))| (e.as_str(), mean, sd)).collect(),
+                experts: names.iter().zip(&gate.experts).map(|(name, sums)| sums.over(gate.rows, name)).collect(),
             })
             .collect()
+    }
+
+    /// What each expert gave, in the order of the graph.
+    #[must_use]
+    pub fn experts(&self) -> Vec<ExpertOutput<'_>> {
+        self.names.experts.iter().zip(&self.experts).map(|((name, _), ranges)| ranges.over(name)).collect()
+    }
+}
+
+impl UnitRanges {
+    fn over<'n>(&self, name: &'n str) -> ExpertOutput<'n> {
+        let units = || self.lowest.iter().zip(&self.highest).filter(|_| self.rows > 0);
+        ExpertOutput {
+            name,
+            rows: self.rows,
+            spread: units().map(|(l, h)| f64::from(*h) - f64::from(*l)).fold(0.0, f64::max),
+            largest: units().map(|(l, h)| f64::from(h.abs().max(l.abs()))).fold(0.0, f64::max),
+        }
+    }
+}
+
+impl WeightSums {
+    fn over(self, rows: u64, name: &str) -> ExpertWeight<'_> {
+        if rows == 0 {
+            return ExpertWeight { name, mean: 0.0, sd: 0.0, lowest: 0.0, highest: 0.0 };
+        }
+        let mean = self.sum / rows as f64;
+        ExpertWeight {
+            name,
+            mean,
+            // Weights lie in [0, 1], so the difference of squares loses nothing that matters.
+            sd: (self.squares / rows as f64 - mean * mean).max(0.0).sqrt(),
+            lowest: f64::from(self.lowest),
+            highest: f64::from(self.highest),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::{Batch, Input, InputLayout, TaskKind, TaskSpec};
+    use pleiad_model::{ModelConfig, Weights};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::Predictor;
+
+    fn mmoe() -> Graph {
+        let Value::Object(table) = json!({ "kind": "mmoe", "experts": 2, "widths": [3] }) else { panic!() };
+        let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
+        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()
+    }
+
+    /// The graph with these parameters; all others are zero.
+    fn predictor(graph: &Graph, values: &[(&str, &[f32])]) -> Predictor {
+        let mut weights = Weights::default();
+        for param in &graph.params {
+            let given = values.iter().find(|(name, _)| *name == param.name);
+            let data = given.map_or_else(|| vec![0.0; param.len()], |(_, values)| values.to_vec());
+            weights.insert(&param.name, param.shape.clone(), data);
+        }
+        Predictor::new(graph.clone(), &weights).unwrap()
+    }
+
+    fn rows(numbers: &[f32]) -> Batch {
+        Batch { rows: numbers.len(), numeric: numbers.to_vec(), ..Batch::default() }
+    }
+
+    #[test]
+    fn an_expert_that_relu_silences_has_no_spread() {
+        let graph = mmoe();
+        let mut predictor = predictor(
+            &graph,
+            &[
+                ("experts.0.0.weight", &[0.5; 3]),
+                ("experts.0.0.bias", &[1.0; 3]),
+                ("experts.1.0.weight", &[0.5; 3]),
+                ("experts.1.0.bias", &[-100.0; 3]),
+            ],
+        );
+        let mut statistics = GateStatistics::new(&graph);
+        let numbers: Vec<f32> = (0..600).map(|i| i as f32 / 100.0).collect();
+        let predictions = predictor.observe_gates(&rows(&numbers), &mut statistics).unwrap();
+        assert_eq!(predictions, predictor.predict(&rows(&numbers)).unwrap());
+        let experts = statistics.experts();
+        assert_eq!(
+            experts.iter().map(|e| (e.name, e.rows)).collect::<Vec<_>>(),
+            [("experts.0", 600), ("experts.1", 600)]
+        );
+        assert!((experts[0].spread - 0.5 * 5.99).abs() < 1e-5 && (experts[0].largest - 3.995).abs() < 1e-5);
+        assert_eq!((experts[1].spread, experts[1].largest), (0.0, 0.0));
+    }
+
+    #[test]
+    fn weights_are_those_of_the_softmax() {
+        let graph = mmoe();
+        let mut predictor = predictor(&graph, &[("gates.a.weight", &[3f32.ln(), 0.0])]);
+        let mut statistics = GateStatistics::new(&graph);
+        predictor.observe_gates(&rows(&[0.0]), &mut statistics).unwrap();
+        predictor.observe_gates(&rows(&[1.0]), &mut statistics).unwrap();
+        let gates = statistics.gates();
+        let first = gates[0].experts[0];
+        // Weights 1/2 and 3/4 of the two rows.
+        for (found, expected) in
+            [first.mean, first.sd, first.lowest, first.highest].iter().zip([0.625, 0.125, 0.5, 0.75])
+        {
+            assert!((found - expected).abs() < 1e-6, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn over_no_rows_everything_is_zero() {
+        let statistics = GateStatistics::new(&mmoe());
+        assert!(
+            statistics
+                .gates()
+                .iter()
+                .flat_map(|g| &g.experts)
+                .all(|e| (e.mean, e.lowest, e.highest) == (0.0, 0.0, 0.0))
+        );
+        assert!(statistics.experts().iter().all(|e| (e.spread, e.largest) == (0.0, 0.0)));
     }
 }

@@ -20,5 +20,5 @@ pub mod sparse;
 
 pub use engine::{Engine, EngineOptions, StepStats};
 pub use error::{Error, Result};
-pub use gates::{GateStatistics, GateUse};
+pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
 pub use predictor::{Predictions, Predictor};

@@ -6,9 +6,10 @@ use pleiad_model::{Graph, Weights};
 
 use crate::check::check_batch;
 use crate::error::Result;
+use crate::exec::Shard;
 use crate::gates::GateStatistics;
 use crate::parameters::Parameters;
-use crate::plan::Purpose;
+use crate::plan::{Plan, Purpose};
 use crate::runner::Runner;
 
 /// What a model predicts for a batch.
@@ -54,39 +55,54 @@ impl Predictor {
         Ok(predict(&self.graph, &mut self.runner, &self.parameters, batch))
     }
 
-    /// Adds the weights of every gate over the rows of `batch` to `statistics`.
+    /// Predicts every row of `batch`, and adds the weights of every gate and the outputs of every expert to `statistics`.
     ///
     /// # Errors
     /// As [`Predictor::predict`].
-    pub fn observe_gates(&mut self, batch: &Batch, statistics: &mut GateStatistics) -> Result<()> {
+    pub fn observe_gates(&mut self, batch: &Batch, statistics: &mut GateStatistics) -> Result<Predictions> {
         check_batch(&self.graph, &self.parameters.tables, batch, false)?;
         let inspector = match &mut self.inspector {
             Some(inspector) => inspector,
             None => self.inspector.insert(Runner::new(&self.graph, Purpose::Inspect)?),
         };
-        let graph = &self.graph;
+        let kinds = kinds(&self.graph);
+        let empty = GateStatistics::new(&self.graph);
         let parts = inspector.run(&self.parameters, batch, |shard, plan| {
-            let mut part = GateStatistics::new(graph);
+            let mut part = empty.clone();
             for (gate, &view) in plan.gates.iter().enumerate() {
                 shard.rows_of(&plan.values, view).for_each(|weights| part.observe(gate, weights));
             }
-            part
+            for &(expert, view) in &plan.experts {
+                part.observe_expert(expert, shard.rows_of(&plan.values, view));
+            }
+            (part, outputs(shard, plan, &kinds))
         });
+        let (parts, outputs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         parts.iter().for_each(|part| statistics.merge(part));
-        Ok(())
+        Ok(joined(outputs, &kinds, batch.rows))
     }
 }
 
 /// Runs a batch that has been checked.
 pub(crate) fn predict(graph: &Graph, runner: &mut Runner, parameters: &Parameters, batch: &Batch) -> Predictions {
-    let kinds: Vec<TaskKind> = graph.outputs.iter().map(|o| o.kind).collect();
-    let shards = runner.run(parameters, batch, |shard, plan| -> Vec<Vec<f32>> {
-        let outputs = plan.outputs.iter().zip(&kinds);
-        outputs
-            .map(|(&view, &kind)| shard.column(&plan.values, view).map(Loss::of(kind).prediction).collect())
-            .collect()
-    });
-    let mut tasks = vec![Vec::with_capacity(batch.rows); kinds.len()];
+    let kinds = kinds(graph);
+    let shards = runner.run(parameters, batch, |shard, plan| outputs(shard, plan, &kinds));
+    joined(shards, &kinds, batch.rows)
+}
+
+fn kinds(graph: &Graph) -> Vec<TaskKind> {
+    graph.outputs.iter().map(|o| o.kind).collect()
+}
+
+/// What each task predicts for the rows of a shard.
+fn outputs(shard: &Shard<'_>, plan: &Plan, kinds: &[TaskKind]) -> Vec<Vec<f32>> {
+    let outputs = plan.outputs.iter().zip(kinds);
+    outputs.map(|(&view, &kind)| shard.column(&plan.values, view).map(Loss::of(kind).prediction).collect()).collect()
+}
+
+/// The predictions of all shards, in the order of the rows.
+fn joined(shards: Vec<Vec<Vec<f32>>>, kinds: &[TaskKind], rows: usize) -> Predictions {
+    let mut tasks = vec![Vec::with_capacity(rows); kinds.len()];
     for shard in shards {
         tasks.iter_mut().zip(shard).for_each(|(task, part)| task.extend(part));
     }

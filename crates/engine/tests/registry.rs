@@ -513,8 +513,11 @@ fn gate_statistics_are_means_of_the_softmax() {
     assert_eq!(gates.len(), 3 * 3 + 2);
     for gate in gates {
         assert_eq!(gate.rows, 320);
-        let sum: f64 = gate.experts.iter().map(|(_, mean, _)| mean).sum();
+        let sum: f64 = gate.experts.iter().map(|expert| expert.mean).sum();
         assert!((sum - 1.0).abs() < 1e-6, "{}: {sum}", gate.scope);
-        assert!(gate.experts.iter().all(|(_, _, sd)| *sd > 0.0), "{} does not depend on the row", gate.scope);
+        assert!(gate.experts.iter().all(|expert| expert.sd > 0.0), "{} does not depend on the row", gate.scope);
+        assert!(
+            gate.experts.iter().all(|e| 0.0 < e.lowest && e.lowest < e.mean && e.mean < e.highest && e.highest < 1.0)
+        );
     }
 }

@@ -21,8 +21,8 @@ pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
         touch(&mut lives.values[output.buffer], plan.steps.len());
         touch(&mut lives.gradients[output.buffer], plan.steps.len());
     }
-    for gate in &plan.gates {
-        touch(&mut lives.values[gate.buffer], plan.steps.len());
+    for view in plan.gates.iter().chain(plan.experts.iter().map(|(_, view)| view)) {
+        touch(&mut lives.values[view.buffer], plan.steps.len());
     }
     for (i, back) in plan.backward.iter().enumerate() {
         let time = plan.steps.len() + i;

@@ -19,7 +19,7 @@ pub(crate) enum Purpose {
     Train,
     /// Memory is reused as soon as nobody reads it; dropout is the identity.
     Predict,
-    /// As [`Purpose::Predict`], but the weights of gates are kept to be read.
+    /// As [`Purpose::Predict`], but the weights of gates and the outputs of experts are kept to be read.
     Inspect,
 }
 
@@ -46,6 +46,7 @@ impl Plan {
                 table_uses: Vec::new(),
                 outputs: Vec::new(),
                 gates: Vec::new(),
+                experts: Vec::new(),
                 params: ParamLayout::new(graph),
             },
             views: vec![None; graph.nodes.len()],
@@ -62,6 +63,10 @@ impl Plan {
         if purpose != Purpose::Predict {
             plan.gates =
                 graph.gates.iter().filter(|g| readers.live[g.node.0]).map(|g| view(g.node)).collect::<Result<_>>()?;
+        }
+        if purpose == Purpose::Inspect {
+            let live = crate::gates::experts(graph).into_iter().filter(|(_, node)| readers.live[node.0]);
+            plan.experts = live.map(|(_, node)| Ok((node, view(node)?))).collect::<Result<_>>()?;
         }
         if purpose == Purpose::Train {
             backward::derive(graph, &mut plan, &views);

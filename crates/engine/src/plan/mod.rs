@@ -21,7 +21,7 @@ use std::ops::Range;
 pub(crate) use compile::Purpose;
 pub(crate) use params::{Block, ParamLayout, Region};
 use pleiad_data::Pooling;
-use pleiad_model::graph::Activation;
+use pleiad_model::graph::{Activation, Node};
 
 use crate::kernels::Columns;
 
@@ -218,6 +218,8 @@ pub(crate) struct Plan {
     pub(crate) outputs: Vec<View>,
     /// Per gate, the columns of its weights.
     pub(crate) gates: Vec<View>,
+    /// What gates mix, each expert once; kept where gates are.
+    pub(crate) experts: Vec<(Node, View)>,
     /// Where dense parameters lie.
     pub(crate) params: ParamLayout,
 }
