@@ -11,10 +11,12 @@ pub mod config;
 mod counts;
 mod error;
 mod evaluate;
+pub mod explain;
 pub mod fit;
 pub mod metrics;
 pub mod model;
 pub mod quickstart;
+pub mod report;
 pub mod run;
 
 pub use by_task::ByTask;
@@ -23,8 +25,7 @@ pub use config::{Config, ConfigFile};
 pub use counts::{ParameterCount, RowCount, SplitRows};
 pub use error::{ConfigError, Error, ErrorKind, Place, Position, Result};
 pub use evaluate::{Evaluation, named_metrics};
+pub use explain::{Alarm, AlarmKind, ExpertRange, ExpertUse, Explanation, GateUtilisation};
 pub use fit::{EpochRecord, Event, Interrupt, Observer, Silent, StopReason};
-pub use model::{
-    ExpertUse, GateUtilisation, ImportOptions, ImportReport, Inspection, Model, ModuleSize, Source, import,
-};
+pub use model::{ImportOptions, ImportReport, Inspection, Model, ModuleSize, Source, Utilisation, import};
 pub use run::{RunReport, TrainOptions, TrainOutcome, train};

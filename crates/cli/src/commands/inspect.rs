@@ -13,7 +13,7 @@ use crate::{Global, signals};
 /// Width of the bar of an expert that gets all the weight.
 const BAR: f64 = 30.0;
 
-/// Show structure, size and cost of a model, and its use of experts on data
+/// Show structure, size and cost of a model and, on data, its use of experts and what is wrong with it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
@@ -35,10 +35,12 @@ impl Inspect {
         if !self.data.is_empty() {
             let source = Source::new(&self.data)?;
             let progress = RowProgress::new("observing gates", None);
-            let (gates, skipped) = model.utilisation(&source, &interrupt, &mut |rows| progress.at(rows))?;
+            let seen = model.utilisation(&source, &interrupt, &mut |rows| progress.at(rows))?;
             drop(progress);
-            super::warn_skipped(&skipped);
-            inspection.gates = Some(gates);
+            super::warn_skipped(&seen.skipped);
+            inspection.gates = Some(seen.gates);
+            inspection.experts = Some(seen.experts);
+            inspection.alarms = Some(seen.alarms);
         }
         match global.format {
             Format::Json => print_json(&inspection)?,
@@ -80,15 +82,19 @@ fn text(inspection: &Inspection) -> String {
     }
     for gate in gates {
         text.push_str(&format!("\n{} over {} rows\n", gate.gate, count(gate.rows)));
-        let mut table = Table::new(["expert", "mean", "sd"]);
+        let mut table = Table::new(["expert", "mean", "sd", "min", "max"]);
         for expert in &gate.experts {
-            table.row([expert.expert.clone(), format!("{:.4}", expert.mean), format!("{:.4}", expert.sd)]);
+            let figures = [expert.mean, expert.sd, expert.min, expert.max].map(|figure| format!("{figure:.4}"));
+            table.row(std::iter::once(expert.expert.clone()).chain(figures));
         }
         for (i, line) in table.render().lines().enumerate() {
             let bar = i.checked_sub(2).and_then(|i| gate.experts.get(i)).map_or(0.0, |e| e.mean * BAR);
             text.push_str(format!("  {line}  {}", "#".repeat(bar.round() as usize)).trim_end());
             text.push('\n');
         }
+    }
+    for alarm in inspection.alarms.iter().flatten() {
+        text.push_str(&format!("\n{}: {}\n", alarm.kind.name(), alarm.text));
     }
     text
 }

@@ -152,6 +152,17 @@ impl ConfigFile {
         &self.source.file
     }
 
+    /// Its text, as it was read.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.source.text
+    }
+
+    /// Every `--set`, in order.
+    pub fn sets(&self) -> impl Iterator<Item = &str> {
+        self.source.sets().map(|(_, set)| set)
+    }
+
     /// The folder that relative paths are relative to.
     #[must_use]
     pub fn folder(&self) -> PathBuf {

@@ -47,6 +47,19 @@ impl MetricKind {
         }
     }
 
+    /// Its name for people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Auc => "AUC",
+            Self::LogLoss => "log loss",
+            Self::Calibration => "calibration",
+            Self::Mse => "MSE",
+            Self::Mae => "MAE",
+            Self::R2 => "R²",
+        }
+    }
+
     /// The metric of that name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

@@ -8,6 +8,7 @@ use super::{Model, Source};
 use crate::by_task::ByTask;
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
+use crate::explain::{self, Alarm, ExpertRange, GateUtilisation};
 use crate::fit::Interrupt;
 
 /// What `pleiad inspect --format json` prints.
@@ -30,6 +31,12 @@ pub struct Inspection {
     /// Use of experts, where data was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gates: Option<Vec<GateUtilisation>>,
+    /// What experts give, where data was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub experts: Option<Vec<ExpertRange>>,
+    /// What is wrong with gates and experts, where data was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alarms: Option<Vec<Alarm>>,
 }
 
 /// Size and cost of a module.
@@ -43,26 +50,17 @@ pub struct ModuleSize {
     pub flops: u64,
 }
 
-/// How a gate spreads its weight over its experts (figure 8 of the PLE paper).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct GateUtilisation {
-    /// Where the gate stands, such as `levels.0.income.gate`.
-    pub gate: String,
-    /// Rows observed.
-    pub rows: u64,
-    /// Its experts, in the order of its weights.
-    pub experts: Vec<ExpertUse>,
-}
-
-/// An expert's weight in a gate, over the rows observed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ExpertUse {
-    /// The expert.
-    pub expert: String,
-    /// Mean of its weight.
-    pub mean: f64,
-    /// Standard deviation of its weight.
-    pub sd: f64,
+/// What [`Model::utilisation`] sees.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Utilisation {
+    /// Use of experts by every gate, in the order of the graph.
+    pub gates: Vec<GateUtilisation>,
+    /// What every expert gives.
+    pub experts: Vec<ExpertRange>,
+    /// What is wrong with gates and experts.
+    pub alarms: Vec<Alarm>,
+    /// Rows that were left out as bad.
+    pub skipped: Skipped,
 }
 
 impl Model {
@@ -88,10 +86,12 @@ impl Model {
                 })
                 .collect(),
             gates: None,
+            experts: None,
+            alarms: None,
         }
     }
 
-    /// Observes every gate over the rows of `source`. Labels need not be there.
+    /// Observes every gate and expert over the rows of `source`. Labels need not be there.
     ///
     /// # Errors
     /// [`Error::Data`] and [`Error::Interrupted`].
@@ -100,7 +100,7 @@ impl Model {
         source: &Source,
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(Vec<GateUtilisation>, Skipped)> {
+    ) -> Result<Utilisation> {
         let Self { encoder, predictor, .. } = self;
         let mut statistics = GateStatistics::new(predictor.graph());
         let mut stream = EncodedStream::open(encoder, &StreamOptions::new(encoder, source.paths.clone()))?;
@@ -117,15 +117,8 @@ impl Model {
         if rows == 0 {
             return Err(super::no_rows(stream.skipped()));
         }
-        let gates = statistics.gates().into_iter().map(|gate| GateUtilisation {
-            gate: gate.scope.to_owned(),
-            rows: gate.rows,
-            experts: gate
-                .experts
-                .into_iter()
-                .map(|(expert, mean, sd)| ExpertUse { expert: expert.to_owned(), mean, sd })
-                .collect(),
-        });
-        Ok((gates.collect(), stream.skipped().clone()))
+        let (gates, experts) = (explain::gates(&statistics), explain::experts(&statistics));
+        let alarms = explain::alarms(&gates, &experts);
+        Ok(Utilisation { gates, experts, alarms, skipped: stream.skipped().clone() })
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 pub(crate) use artifact::{ToSave, refit};
 pub use import::{ImportOptions, ImportReport, import};
-pub use inspect::{ExpertUse, GateUtilisation, Inspection, ModuleSize};
+pub use inspect::{Inspection, ModuleSize, Utilisation};
 use pleiad_data::{Encoder, Skipped};
 use pleiad_engine::Predictor;
 use pleiad_model::artifact::Artifact;
