@@ -118,11 +118,51 @@ def ple_two_levels(rng, n):
     return {**numeric(rng, n, names), "like": binary(rng, n), "watch": value(rng, n)}
 
 
+def ml_mmoe(rng, n):
+    return {
+        **numeric(rng, n, ["speed", "age", "length", "depth", "pace"]),
+        "like": missing(binary(rng, n), 6, 2),
+        "watch": value(rng, n),
+    }
+
+
+def cross_stitch(rng, n):
+    return {
+        "user": ids(rng, n, 20),
+        **numeric(rng, n, ["speed", "age", "length"]),
+        "click": binary(rng, n, 0.6),
+        "like": missing(binary(rng, n), 5, 3),
+        "watch": value(rng, n),
+    }
+
+
+def funnel(rng, n):
+    """Purchases happen to carts, carts to clicks; all labels are there in every row."""
+    click, cart, buy = binary(rng, n, 0.7), binary(rng, n, 0.7), binary(rng, n, 0.6)
+    cart = [str(int(a == b == "1")) for a, b in zip(click, cart)]
+    buy = [str(int(a == b == "1")) for a, b in zip(cart, buy)]
+    return {
+        "user": ids(rng, n, 15),
+        **numeric(rng, n, ["price", "age", "hour", "depth"]),
+        "click": click,
+        "cart": cart,
+        "buy": buy,
+        "time": value(rng, n),
+    }
+
+
 CASES = {
     "ple_uneven": Case(40, 1, ple_uneven, BASIC),
     "cgc_embeddings": Case(40, 1, cgc_embeddings, {**BASIC, "adam_epsilon": ADAM_EPSILON, "sgd_clip": SGD_CLIP}),
     "mmoe": Case(33, 1, mmoe, BASIC),
     "hard_sharing": Case(29, 2, hard_sharing, {**BASIC, "sgd_momentum": SGD_MOMENTUM}),
     "single_task": Case(38, 1, single_task, BASIC),
+    "ml_mmoe": Case(37, 1, ml_mmoe, BASIC),
+    "cross_stitch": Case(38, 1, cross_stitch, BASIC),
+    "sluice": Case(39, 1, cross_stitch, BASIC),
+    "esmm": Case(36, 1, funnel, BASIC),
+    "aitm": Case(40, 1, funnel, BASIC),
+    "customized_sharing": Case(33, 1, hard_sharing, BASIC),
+    "asymmetric_sharing": Case(34, 1, hard_sharing, BASIC),
     "ple_two_levels": Case(37, 1, ple_two_levels, {**BASIC, "adam_l2": ADAM_L2, "adamw": ADAMW, "adagrad": ADAGRAD}),
 }

@@ -9,8 +9,9 @@ from torch.nn import functional as F
 
 from reference import as_ple
 from reference.layers import Embeddings, mixture
-from reference.objective import task_weight
+from reference.objective import joint_loss, task_weight
 from reference.ple import PLE, SHARED, Level
+from variants import variants
 
 LEAST = 1e-3
 
@@ -197,6 +198,13 @@ def loss_without_mask(outputs, labels, tasks, step):
     return sum(task_weight(t.weight, step) * row_losses(t, outputs, labels[t.name][0]).mean() for t in tasks)
 
 
+def loss_of_clicked_rows(outputs, labels, tasks, step):
+    """Every task of a funnel on the rows where the first event happened: the sample space of a conditional probability."""
+    clicked = labels["click"][0]
+    spaces = {t: (label, present * clicked if t in ("cart", "buy") else present) for t, (label, present) in labels.items()}
+    return joint_loss(outputs, spaces, tasks, step)
+
+
 def row_losses(task, outputs, label):
     if task.kind == "binary":
         return F.binary_cross_entropy_with_logits(outputs[task.name], label, reduction="none")
@@ -264,6 +272,8 @@ def check(name, config, model, rows, train):
     if name == "mmoe":
         for mistake, wrong in mmoe_variants(model):
             predictions_differ(mistake, wrong)
+    for mistake, wrong in variants(name, model):
+        predictions_differ(mistake, wrong)
     if name == "cgc_embeddings":
         for kind in (EmbeddingsByName, NumericFirst, DistinctValues):
             wrong = copy.deepcopy(model)
@@ -307,6 +317,17 @@ def check(name, config, model, rows, train):
     if name == "cgc_embeddings":
         after = train(copy.deepcopy(model), make=lambda p: torch.optim.Adam(p, lr=0.01, eps=0.01))
         training_differs("epsilon before bias correction", after, make=epsilon_first)
+
+
+    if name == "esmm":
+        training_differs("purchases learned from clicked rows alone", sgd_right, make=sgd, loss=loss_of_clicked_rows)
+    if name == "aitm":
+        uncalibrated = copy.deepcopy(model)
+        uncalibrated.calibrator = 0.0
+        report(name, "no calibrator", distance(train(uncalibrated, make=sgd), sgd_right))
+        turned = copy.deepcopy(model)
+        turned.calibrated = [(later, earlier) for earlier, later in model.pairs]
+        report(name, "calibrator the other way round", distance(train(turned, make=sgd), sgd_right))
 
 
 def report(case, mistake, difference):

@@ -28,7 +28,7 @@ from sklearn.metrics import log_loss, mean_squared_error, roc_auc_score
 import mistakes
 from cases import CASES
 from reference import build
-from reference.objective import joint_loss
+from reference.objective import calibration, joint_loss
 from reference.optimizer import lazy_step
 from reference.rows import Rows, features_of, tasks_of
 
@@ -81,6 +81,9 @@ def initialise(model, seed):
                 mean, std = 0.0, 0.7
             elif name.endswith(".bias"):
                 mean, std = 0.2, 0.2
+            elif parameter.dim() == 1:
+                # Weights of a combination of so many inputs.
+                mean, std = 1.0 / len(parameter), 0.3
             else:
                 mean, std = 0.0, math.sqrt(2.0 / parameter.shape[1])
             parameter.copy_(mean + torch.randn(parameter.shape, generator=generator) * std)
@@ -130,7 +133,11 @@ def train(model, rows, batch_size, make, clip_norm=None, loss=joint_loss, step=l
     for t in range(STEPS):
         batch = slice(t * batch_size, (t + 1) * batch_size)
         optimizer.zero_grad()
-        loss(model(rows.batch(batch, dtype)), rows.labels(batch, dtype), rows.tasks, t).backward()
+        outputs, labels = model(rows.batch(batch, dtype)), rows.labels(batch, dtype)
+        total = loss(outputs, labels, rows.tasks, t)
+        if getattr(model, "calibrator", 0.0) > 0.0:
+            total = total + calibration(outputs, labels, rows.tasks, t, model.calibrated, model.calibrator)
+        total.backward()
         assert all(p.grad is not None for p in model.parameters()), "a parameter that no task reads"
         if clip_norm is not None:
             norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_norm)

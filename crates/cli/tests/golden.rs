@@ -49,6 +49,36 @@ fn single_task_with_tables_of_its_own() {
     Case::import("single_task").check(&["sgd", "adam"]);
 }
 
+#[test]
+fn ml_mmoe_with_three_levels_as_wide_as_the_input() {
+    Case::import("ml_mmoe").check(&["sgd", "adam"]);
+}
+
+#[test]
+fn cross_stitch_of_three_tasks() {
+    Case::import("cross_stitch").check(&["sgd", "adam"]);
+}
+
+#[test]
+fn sluice_of_three_tasks() {
+    Case::import("sluice").check(&["sgd", "adam"]);
+}
+
+#[test]
+fn esmm_with_a_funnel_of_three_events() {
+    Case::import("esmm").check(&["sgd", "adam"]);
+}
+
+#[test]
+fn customized_sharing() {
+    Case::import("customized_sharing").check(&["sgd", "adam"]);
+}
+
+#[test]
+fn asymmetric_sharing() {
+    Case::import("asymmetric_sharing").check(&["sgd", "adam"]);
+}
+
 /// The optimizers of `tools/golden/cases.py`, as changes to the configurations, which all have SGD at 0.1.
 fn settings(optimizer: &str) -> &'static [&'static str] {
     match optimizer {

@@ -64,6 +64,17 @@ class Embeddings(nn.ModuleDict):
         return F.embedding_bag(ids, table, offsets, mode=feature.pooling, include_last_offset=True)
 
 
+class Combination(nn.Module):
+    """sum_i w_i x_i with learned w: n times [B, W] -> [B, W]."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(n))
+
+    def forward(self, inputs):
+        return torch.einsum("n,nbw->bw", self.weight, torch.stack(inputs))
+
+
 def width_of(features):
     """Width D of the input representation."""
     return sum(f.dim if f.categorical else 1 for f in features)

@@ -1,5 +1,6 @@
-"""The joint loss on sample spaces (equations 8 to 10 of the PLE paper)."""
+"""The joint loss on sample spaces (equations 8 to 10 of the PLE paper), and AITM's calibrator."""
 
+import torch
 from torch.nn import functional as F
 
 
@@ -23,3 +24,14 @@ def task_weight(weight, step):
 def joint_loss(outputs, labels, tasks, step):
     """L = sum_k w_k L_k; `labels` holds (values, present) per task."""
     return sum(task_weight(t.weight, step) * task_loss(t.kind, outputs[t.name], *labels[t.name]) for t in tasks)
+
+
+def calibration(outputs, labels, tasks, step, pairs, alpha):
+    """alpha mean max(p_later - p_earlier, 0) over the rows of both sample spaces, as a part of the later task's loss."""
+    weights = {t.name: task_weight(t.weight, step) for t in tasks}
+    total = 0.0
+    for earlier, later in pairs:
+        excess = (torch.sigmoid(outputs[later]) - torch.sigmoid(outputs[earlier])).clamp(min=0)
+        both = labels[earlier][1] * labels[later][1]
+        total = total + weights[later] * alpha * (excess * both).sum() / both.sum().clamp(min=1)
+    return total

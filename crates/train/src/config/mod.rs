@@ -199,12 +199,28 @@ impl ConfigFile {
         let layout = provisional_layout(&self.schema);
         let tasks = self.schema.task_specs();
         let try_model = |name: Option<&str>, model: &ModelConfig| match model.build(&layout, &tasks) {
-            Ok(_) => Ok(()),
+            Ok(_) => self.check_entire_space(name, model),
             Err(error) => Err(self.model_error(name, error)),
         };
         self.config.model.iter().try_for_each(|model| try_model(None, model))?;
         let named = self.config.compare.iter().flat_map(|compare| &compare.models);
         named.into_iter().try_for_each(|named| try_model(Some(&named.name), &named.model))
+    }
+
+    /// Refuses a sample space for a task whose structure has to learn it from all rows.
+    fn check_entire_space(&self, name: Option<&str>, model: &ModelConfig) -> Result<()> {
+        let space_of_its_own = |task: &TaskConfig| task.filter.is_some() && model.entire_space().contains(&task.name);
+        let Some(at) = self.config.tasks.iter().position(space_of_its_own) else { return Ok(()) };
+        let model = match name {
+            None => format!("the model (kind {:?})", model.kind()),
+            Some(name) => format!("compare.model {name:?} (kind {:?})", model.kind()),
+        };
+        let message = format!(
+            "{model} predicts {:?} as a probability over all rows and has to learn it from all rows: remove `where`, and \
+             let the label be 0, not missing, in rows without the event",
+            self.config.tasks[at].name
+        );
+        Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("where")], message))
     }
 
     /// An error about the model that was chosen with [`ConfigFile::model`], with the line of the key that it names.

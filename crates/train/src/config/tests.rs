@@ -239,6 +239,40 @@ fn models_are_chosen_by_name() {
 }
 
 #[test]
+fn a_task_that_is_learned_from_all_rows_has_no_sample_space_of_its_own() {
+    let bought = "[[task]]\nname = \"bought\"\nkind = \"binary\"\nlabel = { column = \"bought\" }\n";
+    let space = "where = { column = \"income\", equals = 1 }\n";
+    let esmm = "kind = \"esmm\"\nfunnel = [\"income\", \"bought\"]\ntower = [4]\n";
+    let single = "[model]\nkind = \"ple\"";
+    let base = |task: &str| BASE.replacen("[model]", &format!("{task}\n[model]"), 1);
+    let with = |task: &str, model: &str| {
+        let text = base(task);
+        let (a, b) = (text.find(single).unwrap(), text.find("[train]").unwrap());
+        parse(&format!("{}[model]\n{model}{}", &text[..a], &text[b..]), &[])
+    };
+    with(bought, esmm).unwrap();
+    let message = with(&format!("{bought}{space}"), esmm).unwrap_err().to_string();
+    let expected = "dir/run.toml:30:1: task.2.where: the model (kind \"esmm\") predicts \"bought\" as a probability over all \
+                    rows and has to learn it from all rows: remove `where`, and let the label be 0, not missing, in \
+                    rows without the event";
+    assert!(message.starts_with(expected), "{message}");
+    assert!(message.contains("where = { column"), "{message}");
+    // Other structures take it, and a comparison says which model does not.
+    let text = base(&format!("{bought}{space}"));
+    parse(&text, &[]).unwrap();
+    let message = parse(&format!("{text}{COMPARE}[[compare.model]]\nname = \"funnel\"\n{esmm}"), &[]).unwrap_err();
+    assert!(
+        message.to_string().contains("task.2.where: compare.model \"funnel\" (kind \"esmm\") predicts"),
+        "{message}"
+    );
+    let message = with(bought, &esmm.replace("bought", "bougt")).unwrap_err().to_string();
+    assert!(
+        message.contains("model.funnel.1: names the unknown task \"bougt\"; did you mean \"bought\"?"),
+        "{message}"
+    );
+}
+
+#[test]
 fn rank_names_tasks_and_numeric_columns() {
     let rank = "[rank]\nscore = { income = 1.0, spend = 0.5 }\ntransform = { column = \"age\", kind = \"log1p\" }\n";
     let text = format!("{BASE}{rank}");
