@@ -351,6 +351,10 @@ fn a_combination_of_numbers_alone_learns_its_weights() {
     let mixed = combination(&mut g, &[x, u]);
     let similar = dot(&mut g, mixed, x, 1.0);
     output(&mut g, similar, TaskKind::Binary);
+    // Its gradient comes back through a layer, though no gradient goes on from it.
+    let read = combination(&mut g, &[x, x]);
+    let y = linear(&mut g, read, 1, true);
+    output(&mut g, y, TaskKind::Regression);
     check(&g);
 }
 

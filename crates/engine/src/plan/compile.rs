@@ -3,12 +3,10 @@
 use std::collections::HashMap;
 
 use pleiad_model::Graph;
-use pleiad_model::graph::{Node, Op, ParamId};
+use pleiad_model::graph::{Node, Op};
 
 use super::fuse::{Group, Readers, groups};
-use super::{
-    Block, Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, Weights, allocate, backward, stride,
-};
+use super::{Block, Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, Weights, allocate, backward};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
 
@@ -78,186 +76,23 @@ impl Plan {
     }
 }
 
-struct Compiler<'g> {
-    graph: &'g Graph,
-    readers: Readers,
-    groups: Vec<Group>,
-    plan: Plan,
-    views: Vec<Option<View>>,
-    /// Group and position of a linear node.
-    group_of: HashMap<Node, usize>,
+/// A plan in the making: first every live node gets its place, then the steps are written.
+pub(super) struct Compiler<'g> {
+    pub(super) graph: &'g Graph,
+    pub(super) readers: Readers,
+    pub(super) groups: Vec<Group>,
+    pub(super) plan: Plan,
+    pub(super) views: Vec<Option<View>>,
+    /// Group of a linear node.
+    pub(super) group_of: HashMap<Node, usize>,
 }
 
 impl Compiler<'_> {
-    fn buffer(&mut self, width: usize) -> View {
-        let ld = stride(width);
-        self.plan.values.push(Buffer { width, ld, place: Place::Nowhere });
-        View { buffer: self.plan.values.len() - 1, at: Columns { ld, col: 0, width } }
-    }
-
-    fn live(&self, at: usize) -> bool {
-        self.readers.live[at]
-    }
-
     /// The view of a live node; every live node is placed before steps are written.
-    fn view(&self, node: Node) -> View {
+    pub(super) fn view(&self, node: Node) -> View {
         let nowhere = View { buffer: usize::MAX, at: Columns { ld: 1, col: 0, width: 0 } };
         debug_assert!(self.views[node.0].is_some(), "node {} has no place", node.0);
         self.views[node.0].unwrap_or(nowhere)
-    }
-
-    /// Gives each concatenation a buffer and lets its inputs be computed right there, outer concatenations first.
-    /// Linear layers are left out: they belong to the buffer of their group and are copied.
-    fn place_concatenations(&mut self) {
-        for at in (0..self.graph.nodes.len()).rev() {
-            let node = &self.graph.nodes[at];
-            if node.op != Op::Concat || !self.live(at) {
-                continue;
-            }
-            let whole = match self.views[at] {
-                Some(view) => view,
-                None => self.buffer(node.width),
-            };
-            self.views[at] = Some(whole);
-            let mut col = 0;
-            for &input in &node.inputs {
-                let width = self.graph.node(input).width;
-                if self.views[input.0].is_none() && self.writes_anywhere(input) && self.apart(input, whole.buffer) {
-                    self.views[input.0] = Some(whole.part(col..col + width));
-                }
-                col += width;
-            }
-        }
-    }
-
-    /// Whether no step would read and write `buffer` at once if the node were placed there.
-    fn apart(&self, node: Node, buffer: usize) -> bool {
-        let there = |n: &Node| self.views[n.0].is_some_and(|v| v.buffer == buffer);
-        let readers = self.readers.readers[node.0].iter().filter(|r| self.graph.node(**r).op != Op::Concat);
-        !self.graph.node(node).inputs.iter().any(there) && !readers.into_iter().any(there)
-    }
-
-    /// Whether the step of a node can write to any place, rather than to that of a fused product.
-    fn writes_anywhere(&self, node: Node) -> bool {
-        match self.graph.node(node).op {
-            Op::Linear { .. } => false,
-            Op::Activation { .. } => !self.groups.iter().flat_map(|g| &g.members).any(|m| m.activated == Some(node)),
-            Op::Softmax => self.fused_mixture(node).is_none(),
-            _ => true,
-        }
-    }
-
-    /// The mixture that computes this softmax in place: the softmax's only reader, where the softmax is the only
-    /// reader of a linear layer's logits.
-    fn fused_mixture(&self, softmax: Node) -> Option<Node> {
-        let node = self.graph.node(softmax);
-        if node.op != Op::Softmax {
-            return None;
-        }
-        let logits = node.inputs[0];
-        let fits = matches!(self.graph.node(logits).op, Op::Linear { .. })
-            && self.readers.only_reader(logits) == Some(softmax);
-        let reader = self.readers.only_reader(softmax)?;
-        let mixture = self.graph.node(reader);
-        (fits && mixture.op == Op::Mixture && mixture.inputs[0] == softmax && !mixture.inputs[1..].contains(&softmax))
-            .then_some(reader)
-    }
-
-    /// One buffer per group, and one weight matrix, but for layers that are applied again: a group whose layers have the
-    /// parameters of an earlier group's, all of them and in the same order, has that group's matrix.
-    fn place_groups(&mut self) -> Result<()> {
-        let mut first_of: HashMap<Vec<ParamId>, usize> = HashMap::new();
-        for g in 0..self.groups.len() {
-            let group = self.groups[g].clone();
-            let width: usize = group.members.iter().map(|m| self.graph.node(m.linear).width).sum();
-            let buffer = self.buffer(width);
-            let again = *first_of.entry(self.parameters_of(&group)).or_insert(g) != g;
-            if !again {
-                self.lay_out(&group, width)?;
-            }
-            let mut col = 0;
-            for member in &group.members {
-                let view = buffer.part(col..col + self.graph.node(member.linear).width);
-                self.views[member.linear.0] = Some(view);
-                if let Some(activated) = member.activated {
-                    self.views[activated.0] = Some(view);
-                }
-                self.group_of.insert(member.linear, g);
-                col = view.range().end;
-            }
-        }
-        Ok(())
-    }
-
-    /// Weights and biases of a group's layers, in the order of the layers.
-    fn parameters_of(&self, group: &Group) -> Vec<ParamId> {
-        let of = |linear: Node| match self.graph.node(linear).op {
-            Op::Linear { weight, bias } => [Some(weight), bias],
-            _ => [None, None],
-        };
-        group.members.iter().flat_map(|m| of(m.linear)).flatten().collect()
-    }
-
-    /// Gives the parameters of a group their places: one matrix below one another, one run of biases.
-    fn lay_out(&mut self, group: &Group, width: usize) -> Result<()> {
-        let block = self.plan.params.matrix(width, self.graph.node(group.input).width);
-        let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
-        let biases = self.plan.params.run(biased);
-        let mut row = 0;
-        for member in &group.members {
-            let node = self.graph.node(member.linear);
-            let Op::Linear { weight, bias } = &node.op else { continue };
-            self.take(*weight, Block { offset: block.offset + row * block.ld, rows: node.width, ..block })?;
-            if let Some(bias) = bias {
-                let run = Block { offset: biases.offset + row, rows: 1, cols: node.width, ld: node.width };
-                self.take(*bias, run)?;
-            }
-            row += node.width;
-        }
-        Ok(())
-    }
-
-    /// Gives a parameter its place, which it must not have yet.
-    fn take(&mut self, param: ParamId, place: Block) -> Result<()> {
-        let block = &mut self.plan.params.blocks[param.0];
-        if block.rows != 0 {
-            return Err(Error::SharedParameter { name: self.graph.param(param).name.clone() });
-        }
-        *block = place;
-        Ok(())
-    }
-
-    /// Weights of combinations, and parameters that no prediction depends on, which keep a place so that they survive a
-    /// load and a save.
-    fn place_parameters(&mut self) -> Result<()> {
-        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
-            if let Op::Combination { weights } = self.graph.nodes[at].op {
-                let Region { offset, len } = self.plan.params.run(self.graph.param(weights).len());
-                self.take(weights, Block { offset, rows: 1, cols: len, ld: len })?;
-            }
-        }
-        for (param, spec) in self.graph.params.iter().enumerate() {
-            if self.plan.params.blocks[param].rows == 0 {
-                let (cols, rows) = (spec.shape.last().copied().unwrap_or(1), spec.shape.iter().rev().skip(1).product());
-                self.plan.params.blocks[param] = self.plan.params.matrix(rows, cols);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whatever has no place yet gets its own, but for softmaxes that happen where their logits lie.
-    fn place_rest(&mut self) {
-        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
-            if self.views[at].is_some() {
-                continue;
-            }
-            let node = &self.graph.nodes[at];
-            let view = match self.fused_mixture(Node(at)) {
-                Some(_) => self.view(node.inputs[0]),
-                None => self.buffer(node.width),
-            };
-            self.views[at] = Some(view);
-        }
     }
 
     fn steps(&mut self, purpose: Purpose) {

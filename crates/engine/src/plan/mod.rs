@@ -5,6 +5,7 @@
 //! structure by name.
 //!
 //! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
+//! * [`place`]: every value gets its columns, and every dense parameter its place.
 //! * [`compile`]: nodes become steps and views, in graph order.
 //! * [`backward`]: the same steps in reverse, with the first writer of a gradient told from later ones.
 //! * [`allocate`]: buffers share memory where their lifetimes allow it.
@@ -15,6 +16,7 @@ mod backward;
 mod compile;
 mod fuse;
 mod params;
+mod place;
 
 use std::ops::Range;
 

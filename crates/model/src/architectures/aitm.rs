@@ -44,7 +44,7 @@ pub struct Aitm {
     /// Weight of the penalty on an event that is predicted likelier than the one it follows, the paper's alpha; 0 for
     /// none.
     #[serde(default = "paper_alpha")]
-    pub calibrator: f32,
+    pub calibrator: f64,
     /// The non-linearity of bottoms, transfers and towers.
     #[serde(default)]
     pub activation: Activation,
@@ -54,7 +54,7 @@ pub struct Aitm {
 }
 
 /// What the authors use.
-fn paper_alpha() -> f32 {
+fn paper_alpha() -> f64 {
     0.6
 }
 
@@ -65,7 +65,8 @@ impl Architecture for Aitm {
         self.bottom.check_names(tasks, &[], "bottom")?;
         self.tower.check_names(tasks, &[], "tower")?;
         let funnel = funnel::positions(&self.funnel, tasks)?;
-        if !(self.calibrator >= 0.0 && self.calibrator.is_finite()) {
+        let calibrator = self.calibrator as f32;
+        if !(calibrator >= 0.0 && calibrator.is_finite()) {
             let message = format!("must be a finite number, 0 or above, not {}", self.calibrator);
             return Err(Error::Config { key: "calibrator".to_owned(), message });
         }
@@ -82,8 +83,8 @@ impl Architecture for Aitm {
             let width = g.width(known[at]);
             let transfer = layer(&mut g.scope("transfers"), known[before], name, width, style)?;
             known[at] = attend(&mut g.scope(format!("attention.{name}")), transfer, known[at])?;
-            if self.calibrator > 0.0 {
-                g.order_penalty(before, at, self.calibrator);
+            if calibrator > 0.0 {
+                g.order_penalty(before, at, calibrator);
             }
         }
         tasks.iter().zip(known).try_for_each(|(task, x)| tower(g, x, task, &self.tower, style))

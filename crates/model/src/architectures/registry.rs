@@ -209,6 +209,7 @@ impl JsonSchema for ModelConfig {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use super::super::testing::build;
     use super::*;
 
     fn parse(text: &str) -> Result<ModelConfig, toml::de::Error> {
@@ -219,6 +220,22 @@ mod tests {
     fn kinds_are_unique() {
         for (i, structure) in REGISTRY.iter().enumerate() {
             assert!(REGISTRY[..i].iter().all(|s| s.kind != structure.kind), "{} stands twice", structure.kind);
+        }
+    }
+
+    /// Each has a section in `docs/structures.md`, with a picture and a configuration that makes a model.
+    #[test]
+    fn every_structure_is_documented() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/structures.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for Structure { kind, .. } in REGISTRY {
+            let (_, section) = page.split_once(&format!("\n## {kind}\n")).unwrap();
+            let section = section.split("\n## ").next().unwrap();
+            assert!(section.contains("```mermaid"), "{kind} has no picture");
+            let (_, block) = section.split_once("```toml\n").unwrap();
+            let text = block.split("```").next().unwrap();
+            assert_eq!(parse(text).unwrap().kind(), *kind);
+            build(text, &["A", "B", "click", "purchase"]).unwrap();
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::fmt::Display;
 
-use pleiad_data::{Input, InputLayout, TaskSpec};
+use pleiad_data::{InputLayout, TaskSpec};
 
-use super::{Activation, Gate, Graph, Node, NodeSpec, Op, OrderPenalty, Output, Param, ParamId, TableId, TableSpec};
+use super::{Activation, Graph, Node, NodeSpec, Op, OrderPenalty, Output, Param, ParamId};
 use crate::error::{Error, Result};
 use crate::init::Init;
 
@@ -25,8 +25,8 @@ use crate::init::Init;
 /// ```
 #[derive(Debug)]
 pub struct GraphBuilder<'g> {
-    graph: &'g mut Graph,
-    scope: String,
+    pub(super) graph: &'g mut Graph,
+    pub(super) scope: String,
 }
 
 impl Graph {
@@ -53,61 +53,6 @@ impl<'g> GraphBuilder<'g> {
     #[must_use]
     pub fn width(&self, node: Node) -> usize {
         self.graph.node(node).width
-    }
-
-    /// The input representation `[B, D]`: every feature's vector side by side, in configuration order.
-    ///
-    /// With an empty `owner` features of one table share it; else the tables are the owner's own, named
-    /// `<owner>.<table>`: that is how networks that must share nothing are kept apart.
-    ///
-    /// # Errors
-    /// [`Error::NoInputs`] if the layout is empty, [`Error::TableShape`] if two features name one table with different
-    /// sizes.
-    pub fn input(&mut self, owner: &str) -> Result<Node> {
-        let inputs = self.graph.layout.inputs.clone();
-        let mut parts = Vec::new();
-        let mut numeric_run: Option<(usize, usize)> = None;
-        for input in &inputs {
-            match input {
-                Input::Numeric { column, .. } => match &mut numeric_run {
-                    Some((_, count)) => *count += 1,
-                    None => numeric_run = Some((*column, 1)),
-                },
-                Input::Categorical { name, slot, table, rows, dim, pooling } => {
-                    if let Some((first, count)) = numeric_run.take() {
-                        parts.push(self.numeric(first, count));
-                    }
-                    let table = if owner.is_empty() { table.clone() } else { format!("{owner}.{table}") };
-                    let table = self.table(table, *rows, *dim)?;
-                    let op = Op::Embedding { table, slot: *slot, pooling: *pooling };
-                    parts.push(self.push(name, op, Vec::new(), *dim));
-                }
-            }
-        }
-        if let Some((first, count)) = numeric_run {
-            parts.push(self.numeric(first, count));
-        }
-        if parts.is_empty() {
-            return Err(Error::NoInputs);
-        }
-        self.concat("input", &parts)
-    }
-
-    fn numeric(&mut self, first: usize, count: usize) -> Node {
-        self.push("numeric", Op::Numeric { first, count }, Vec::new(), count)
-    }
-
-    fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
-        if let Some(id) = self.graph.tables.iter().position(|t| t.name == name) {
-            let found = &self.graph.tables[id];
-            if (found.rows, found.dim) != (rows, dim) {
-                return Err(Error::TableShape { table: name, first: (found.rows, found.dim), second: (rows, dim) });
-            }
-            return Ok(TableId(id));
-        }
-        let init = Init::Normal { std: EMBEDDING_STD };
-        self.graph.tables.push(TableSpec { name, rows, dim, init });
-        Ok(TableId(self.graph.tables.len() - 1))
     }
 
     /// Inputs side by side: `[B, sum of widths]`. One input is returned as it is.
@@ -220,7 +165,7 @@ impl<'g> GraphBuilder<'g> {
         }
     }
 
-    fn check_width(&self, name: &str, x: Node, expected: usize) -> Result<()> {
+    pub(super) fn check_width(&self, name: &str, x: Node, expected: usize) -> Result<()> {
         let found = self.width(x);
         if found == expected {
             return Ok(());
@@ -246,55 +191,6 @@ impl<'g> GraphBuilder<'g> {
             return Err(Error::DropoutRate { scope: self.scope.clone(), rate });
         }
         Ok(if rate == 0.0 { x } else { self.push("dropout", Op::Dropout { rate }, vec![x], self.width(x)) })
-    }
-
-    /// A gate: `softmax(W s (+ b))` over `experts`, and their mixture `[B, W]` by its weights.
-    ///
-    /// `selector` is what the gate reads; W is `gate.weight` `[E, D]`. Names of the experts are kept for those who ask
-    /// what the gate learned.
-    ///
-    /// # Errors
-    /// [`Error::NoExperts`] without experts, [`Error::ExpertWidths`] if they differ in width.
-    pub fn gate(&mut self, selector: Node, name: &str, experts: &[Expert], bias: bool) -> Result<Node> {
-        self.check_experts(name, experts)?;
-        let logits = self.affine(selector, name, experts.len(), bias, Init::lecun(self.width(selector)))?;
-        self.mix(logits, name, experts)
-    }
-
-    /// A gate whose logits `[B, E]` are at hand: `softmax(logits)`, and the experts' mixture by it.
-    ///
-    /// # Errors
-    /// As [`GraphBuilder::gate`], and [`Error::InputWidth`] unless there is a logit per expert.
-    pub fn mix(&mut self, logits: Node, name: &str, experts: &[Expert]) -> Result<Node> {
-        let width = self.check_experts(name, experts)?;
-        self.check_width(name, logits, experts.len())?;
-        let weights = self.push(name, Op::Softmax, vec![logits], experts.len());
-        self.graph.gates.push(Gate {
-            scope: self.path(name),
-            node: weights,
-            experts: experts.iter().map(|e| e.name.clone()).collect(),
-        });
-        let inputs = std::iter::once(weights).chain(experts.iter().map(|e| e.node)).collect();
-        Ok(self.push(name, Op::Mixture, inputs, width))
-    }
-
-    fn check_experts(&self, name: &str, experts: &[Expert]) -> Result<usize> {
-        let Some(first) = experts.first() else { return Err(Error::NoExperts { scope: self.path(name) }) };
-        let width = self.width(first.node);
-        if let Some(other) = experts.iter().find(|e| self.width(e.node) != width) {
-            return Err(Error::ExpertWidths {
-                scope: self.path(name),
-                first: (first.name.clone(), width),
-                other: (other.name.clone(), self.width(other.node)),
-            });
-        }
-        Ok(width)
-    }
-
-    /// Names `x` as an expert of this scope, for gates to select.
-    #[must_use]
-    pub fn expert(&self, x: Node) -> Expert {
-        Expert { name: self.scope.clone(), node: x }
     }
 
     /// Declares `node` `[B, 1]` the prediction of `task`: its logit if binary, its value if regression.
@@ -324,13 +220,13 @@ impl<'g> GraphBuilder<'g> {
         Ok(ParamId(self.graph.params.len() - 1))
     }
 
-    fn push(&mut self, name: &str, op: Op, inputs: Vec<Node>, width: usize) -> Node {
+    pub(super) fn push(&mut self, name: &str, op: Op, inputs: Vec<Node>, width: usize) -> Node {
         let scope = self.path(name);
         self.graph.nodes.push(NodeSpec { scope, op, inputs, width });
         Node(self.graph.nodes.len() - 1)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         match (self.scope.is_empty(), name.is_empty()) {
             (true, _) => name.to_owned(),
             (false, true) => self.scope.clone(),
@@ -338,19 +234,6 @@ impl<'g> GraphBuilder<'g> {
         }
     }
 }
-
-/// An expert's output `[B, W]` and where it stands, such as `levels.0.shared.experts.1`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expert {
-    /// Scope of the expert.
-    pub name: String,
-    /// Its output.
-    pub node: Node,
-}
-
-/// Standard deviation of embeddings at the start. Small beside standardised numbers, so that a value that is rarely seen
-/// adds little noise before it has been learned.
-const EMBEDDING_STD: f32 = 0.1;
 
 fn weight_init(f: Activation, fan_in: usize) -> Init {
     match f {
@@ -364,68 +247,18 @@ fn weight_init(f: Activation, fan_in: usize) -> Init {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pleiad_data::TaskKind;
+    use pleiad_data::{Input, TaskKind};
 
     use super::*;
 
-    fn layout() -> InputLayout {
-        let categorical = |name: &str, slot, rows| Input::Categorical {
-            name: name.into(),
-            slot,
-            table: "t".into(),
-            rows,
-            dim: 4,
-            pooling: None,
-        };
-        InputLayout {
-            inputs: vec![
-                Input::Numeric { name: "a".into(), column: 0 },
-                Input::Numeric { name: "b".into(), column: 1 },
-                categorical("c", 0, 10),
-                Input::Numeric { name: "d".into(), column: 2 },
-                categorical("e", 1, 10),
-            ],
-        }
-    }
-
-    #[test]
-    fn input_keeps_configuration_order_and_shares_tables() {
-        let mut graph = Graph::new(layout());
-        let x = GraphBuilder::new(&mut graph).input("").unwrap();
-        let parts: Vec<_> = graph.node(x).inputs.iter().map(|&n| graph.node(n).op.clone()).collect();
-        let embedding = |slot| Op::Embedding { table: TableId(0), slot, pooling: None };
-        assert_eq!(
-            parts,
-            [Op::Numeric { first: 0, count: 2 }, embedding(0), Op::Numeric { first: 2, count: 1 }, embedding(1)]
-        );
-        assert_eq!(graph.node(x).width, 11);
-        assert_eq!(graph.tables.len(), 1);
-    }
-
-    #[test]
-    fn owners_have_tables_of_their_own() {
-        let mut graph = Graph::new(layout());
-        let mut g = GraphBuilder::new(&mut graph);
-        g.input("click").unwrap();
-        g.input("share").unwrap();
-        let names: Vec<_> = graph.tables.iter().map(TableSpec::tensor).collect();
-        assert_eq!(names, ["embeddings.click.t.weight", "embeddings.share.t.weight"]);
-    }
-
-    #[test]
-    fn a_table_of_two_sizes_is_refused() {
-        let mut layout = layout();
-        if let Input::Categorical { rows, .. } = &mut layout.inputs[4] {
-            *rows = 11;
-        }
-        let mut graph = Graph::new(layout);
-        let error = GraphBuilder::new(&mut graph).input("").unwrap_err();
-        assert!(matches!(error, Error::TableShape { .. }), "{error}");
+    fn graph() -> Graph {
+        let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
+        Graph::new(InputLayout { inputs: (0..11).map(numeric).collect() })
     }
 
     #[test]
     fn a_parameter_cannot_be_registered_twice() {
-        let mut graph = Graph::new(layout());
+        let mut graph = graph();
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         g.scope("experts").linear(x, "0", 3, Activation::Relu).unwrap();
@@ -435,7 +268,7 @@ mod tests {
 
     #[test]
     fn shapes_are_checked() {
-        let mut graph = Graph::new(layout());
+        let mut graph = graph();
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         let wide = g.linear(x, "wide", 3, Activation::Relu).unwrap();
@@ -462,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_layer_applied_again_has_the_same_parameters_and_activation() {
-        let mut graph = Graph::new(layout());
+        let mut graph = graph();
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         let first = g.linear(x, "0", 11, Activation::Tanh).unwrap();

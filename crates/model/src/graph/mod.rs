@@ -5,11 +5,14 @@
 //! are written with [`GraphBuilder`] in [`crate::architectures`].
 
 mod builder;
+mod gating;
+mod inputs;
 mod op;
 mod summary;
 mod validate;
 
-pub use builder::{Expert, GraphBuilder};
+pub use builder::GraphBuilder;
+pub use gating::Expert;
 pub use op::{Activation, NodeSpec, Op};
 use pleiad_data::{InputLayout, TaskKind};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,132 @@
+//! What every structure starts from: the input representation over the layout's features.
+
+use pleiad_data::Input;
+
+use super::{GraphBuilder, Node, Op, TableId, TableSpec};
+use crate::error::{Error, Result};
+use crate::init::Init;
+
+/// Standard deviation of embeddings at the start. Small beside standardised numbers, so that a value that is rarely seen
+/// adds little noise before it has been learned.
+const EMBEDDING_STD: f32 = 0.1;
+
+impl GraphBuilder<'_> {
+    /// The input representation `[B, D]`: every feature's vector side by side, in configuration order.
+    ///
+    /// With an empty `owner` features of one table share it; else the tables are the owner's own, named
+    /// `<owner>.<table>`: that is how networks that must share nothing are kept apart.
+    ///
+    /// # Errors
+    /// [`Error::NoInputs`] if the layout is empty, [`Error::TableShape`] if two features name one table with different
+    /// sizes.
+    pub fn input(&mut self, owner: &str) -> Result<Node> {
+        let inputs = self.graph.layout.inputs.clone();
+        let mut parts = Vec::new();
+        let mut numeric_run: Option<(usize, usize)> = None;
+        for input in &inputs {
+            match input {
+                Input::Numeric { column, .. } => match &mut numeric_run {
+                    Some((_, count)) => *count += 1,
+                    None => numeric_run = Some((*column, 1)),
+                },
+                Input::Categorical { name, slot, table, rows, dim, pooling } => {
+                    if let Some((first, count)) = numeric_run.take() {
+                        parts.push(self.numeric(first, count));
+                    }
+                    let table = if owner.is_empty() { table.clone() } else { format!("{owner}.{table}") };
+                    let table = self.table(table, *rows, *dim)?;
+                    let op = Op::Embedding { table, slot: *slot, pooling: *pooling };
+                    parts.push(self.push(name, op, Vec::new(), *dim));
+                }
+            }
+        }
+        if let Some((first, count)) = numeric_run {
+            parts.push(self.numeric(first, count));
+        }
+        if parts.is_empty() {
+            return Err(Error::NoInputs);
+        }
+        self.concat("input", &parts)
+    }
+
+    fn numeric(&mut self, first: usize, count: usize) -> Node {
+        self.push("numeric", Op::Numeric { first, count }, Vec::new(), count)
+    }
+
+    fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
+        if let Some(id) = self.graph.tables.iter().position(|t| t.name == name) {
+            let found = &self.graph.tables[id];
+            if (found.rows, found.dim) != (rows, dim) {
+                return Err(Error::TableShape { table: name, first: (found.rows, found.dim), second: (rows, dim) });
+            }
+            return Ok(TableId(id));
+        }
+        let init = Init::Normal { std: EMBEDDING_STD };
+        self.graph.tables.push(TableSpec { name, rows, dim, init });
+        Ok(TableId(self.graph.tables.len() - 1))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::InputLayout;
+
+    use super::*;
+    use crate::graph::Graph;
+
+    fn layout() -> InputLayout {
+        let categorical = |name: &str, slot, rows| Input::Categorical {
+            name: name.into(),
+            slot,
+            table: "t".into(),
+            rows,
+            dim: 4,
+            pooling: None,
+        };
+        InputLayout {
+            inputs: vec![
+                Input::Numeric { name: "a".into(), column: 0 },
+                Input::Numeric { name: "b".into(), column: 1 },
+                categorical("c", 0, 10),
+                Input::Numeric { name: "d".into(), column: 2 },
+                categorical("e", 1, 10),
+            ],
+        }
+    }
+
+    #[test]
+    fn input_keeps_configuration_order_and_shares_tables() {
+        let mut graph = Graph::new(layout());
+        let x = GraphBuilder::new(&mut graph).input("").unwrap();
+        let parts: Vec<_> = graph.node(x).inputs.iter().map(|&n| graph.node(n).op.clone()).collect();
+        let embedding = |slot| Op::Embedding { table: TableId(0), slot, pooling: None };
+        assert_eq!(
+            parts,
+            [Op::Numeric { first: 0, count: 2 }, embedding(0), Op::Numeric { first: 2, count: 1 }, embedding(1)]
+        );
+        assert_eq!(graph.node(x).width, 11);
+        assert_eq!(graph.tables.len(), 1);
+    }
+
+    #[test]
+    fn owners_have_tables_of_their_own() {
+        let mut graph = Graph::new(layout());
+        let mut g = GraphBuilder::new(&mut graph);
+        g.input("click").unwrap();
+        g.input("share").unwrap();
+        let names: Vec<_> = graph.tables.iter().map(TableSpec::tensor).collect();
+        assert_eq!(names, ["embeddings.click.t.weight", "embeddings.share.t.weight"]);
+    }
+
+    #[test]
+    fn a_table_of_two_sizes_is_refused() {
+        let mut layout = layout();
+        if let Input::Categorical { rows, .. } = &mut layout.inputs[4] {
+            *rows = 11;
+        }
+        let mut graph = Graph::new(layout);
+        let error = GraphBuilder::new(&mut graph).input("").unwrap_err();
+        assert!(matches!(error, Error::TableShape { .. }), "{error}");
+    }
+}
