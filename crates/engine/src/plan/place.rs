@@ -96,11 +96,7 @@ impl Compiler<'_> {
 
     /// Weights and biases of a group's layers, in the order of the layers.
     fn parameters_of(&self, group: &Group) -> Vec<ParamId> {
-        let of = |linear: Node| match self.graph.node(linear).op {
-            Op::Linear { weight, bias } => [Some(weight), bias],
-            _ => [None, None],
-        };
-        group.members.iter().flat_map(|m| of(m.linear)).flatten().collect()
+        group.members.iter().flat_map(|m| self.graph.node(m.linear).op.params()).collect()
     }
 
     /// Gives the parameters of a group their places: one matrix below one another, one run of biases.

@@ -90,7 +90,7 @@ impl AsymmetricSharing {
     fn bottoms_read(&self, tasks: &[TaskSpec]) -> Result<Vec<Vec<usize>>> {
         let mut read: Vec<Vec<usize>> = (0..tasks.len()).map(|at| vec![at]).collect();
         for (borrower, lenders) in &self.borrow {
-            let at = position_of(borrower, tasks, "borrow")?;
+            let at = position_of(borrower, tasks, &format!("borrow.{borrower}"))?;
             for (i, lender) in lenders.iter().enumerate() {
                 let key = format!("borrow.{borrower}.{i}");
                 let from = position_of(lender, tasks, &key)?;
@@ -179,7 +179,7 @@ mod tests {
     fn what_cannot_be_borrowed_is_told() {
         let names = ["click", "share", "time"];
         for (borrow, expected) in [
-            ("{ shar = ['click'] }", "model.borrow: names the unknown task \"shar\"; did you mean \"share\"?"),
+            ("{ shar = ['click'] }", "model.borrow.shar: names the unknown task \"shar\"; did you mean \"share\"?"),
             ("{ share = ['clik'] }", "model.borrow.share.0: names the unknown task \"clik\"; did you mean \"click\"?"),
             ("{ share = ['click', 'share'] }", "model.borrow.share.1: \"share\" borrows from itself"),
             ("{ share = ['time', 'time'] }", "model.borrow.share.1: names \"time\" twice"),

@@ -103,6 +103,16 @@ pub enum Op {
 }
 
 impl Op {
+    /// The dense parameters that the operation reads.
+    pub fn params(&self) -> impl Iterator<Item = ParamId> + use<> {
+        let params = match self {
+            Self::Linear { weight, bias } => [Some(*weight), *bias],
+            Self::Combination { weights } => [Some(*weights), None],
+            _ => [None, None],
+        };
+        params.into_iter().flatten()
+    }
+
     /// The operation's name in specifications and messages.
     #[must_use]
     pub fn name(&self) -> &'static str {

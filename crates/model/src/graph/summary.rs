@@ -58,20 +58,18 @@ impl Graph {
         for node in &self.nodes {
             let width = node.width as u64;
             let input_width = |i: usize| self.node(node.inputs[i]).width as u64;
-            let (parameters, flops) = match &node.op {
+            let parameters: u64 = node.op.params().map(&mut size).sum();
+            let flops = match &node.op {
                 Op::Numeric { .. } | Op::Embedding { .. } | Op::Concat => continue,
-                Op::Linear { weight, bias } => {
-                    let adds = if bias.is_some() { width } else { 0 };
-                    (size(*weight) + bias.map_or(0, &mut size), 2 * width * input_width(0) + adds)
-                }
-                Op::Activation { .. } | Op::Dropout { .. } => (0, width),
-                Op::Softmax => (0, 3 * width),
-                Op::Mixture => (0, 2 * width * (node.inputs.len() as u64 - 1)),
-                Op::Sum { .. } => (0, width * node.inputs.len() as u64),
-                Op::Combination { weights } => (size(*weights), 2 * width * node.inputs.len() as u64),
+                Op::Linear { bias, .. } => 2 * width * input_width(0) + if bias.is_some() { width } else { 0 },
+                Op::Activation { .. } | Op::Dropout { .. } => width,
+                Op::Softmax => 3 * width,
+                Op::Mixture => 2 * width * (node.inputs.len() as u64 - 1),
+                Op::Sum { .. } => width * node.inputs.len() as u64,
+                Op::Combination { .. } => 2 * width * node.inputs.len() as u64,
                 // Three exponentials, two additions, a logarithm.
-                Op::Conjunction => (0, 6),
-                Op::Dot { .. } => (0, 2 * input_width(0)),
+                Op::Conjunction => 6,
+                Op::Dot { .. } => 2 * input_width(0),
             };
             let at = module(module_of(&node.scope), &mut modules);
             modules[at].1.parameters += parameters;
