@@ -15,7 +15,8 @@ use crate::{Global, signals};
 Example:
   pleiad train census.toml --out run --set train.epochs=3 --set train.optimizer.learning_rate=2e-3
 
-RUN/model is the model, RUN/metrics.json its history and metrics. Interrupted with Ctrl-C,
+RUN/model is the model, RUN/report.html the run to look at, RUN/metrics.json and
+RUN/explain.json the same in numbers, RUN/tensorboard its curves. Interrupted with Ctrl-C,
 or killed, a run goes on where it stopped with the same command and --resume.")]
 pub(crate) struct Train {
     /// Configuration (TOML)
@@ -82,6 +83,11 @@ impl Train {
         text.push_str(&format!("{why} after epoch {}; {kept}\n", report.history.len()));
         text.push_str(&format!("{} parameters, {:.1} s\n", count(report.parameters.total), report.seconds));
         text.push_str(&format!("model: {}\n", self.out.join("model").display()));
+        // A run that was completed by an older version has none.
+        let page = self.out.join("report.html");
+        if page.exists() {
+            text.push_str(&format!("report: {}\n", page.display()));
+        }
         text
     }
 }

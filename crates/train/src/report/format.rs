@@ -38,6 +38,15 @@ fn significant(value: f64) -> String {
     }
 }
 
+/// A standard deviation beside a metric: as many decimals.
+pub(super) fn deviation(sd: f64) -> String {
+    typographic(match sd {
+        sd if sd != 0.0 && sd < 5e-5 => format!("{sd:.0e}"),
+        sd if sd >= 100.0 => format!("{sd:.2}"),
+        sd => format!("{sd:.4}"),
+    })
+}
+
 /// A gain with its sign: four decimals, more where they would all be zeros.
 pub(super) fn signed(value: f64) -> String {
     typographic(match value.abs() {
@@ -111,6 +120,7 @@ mod tests {
         assert_eq!(metric(Some(0.000_123_45)), "1.234e\u{2212}4");
         assert_eq!(metric(Some(12345.678)), "12345.68");
         assert_eq!(metric(None), "–");
+        assert_eq!((deviation(0.000_56), deviation(0.000_01)), ("0.0006".into(), "1e\u{2212}5".into()));
         assert_eq!(signed(-0.0123), "\u{2212}0.0123");
         assert_eq!(signed(0.000_012), "+1.2e\u{2212}5");
         assert_eq!(bounds(Some((-0.1, 0.2))), "[\u{2212}0.1000, +0.2000]");

@@ -7,9 +7,14 @@
 
 mod charts;
 mod comparison;
+mod explained;
 mod format;
 mod page;
 mod run;
+mod structure;
+pub(crate) mod tensorboard;
+#[cfg(test)]
+mod tests;
 
 use pleiad_model::Graph;
 use pleiad_model::artifact::Provenance;

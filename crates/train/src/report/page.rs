@@ -66,8 +66,6 @@ pub(super) enum Cell {
     Figure(String),
     /// Words, to the left.
     Text(String),
-    /// A figure that is clearly good or bad.
-    Judged(String, &'static str),
 }
 
 impl<S: Into<String>> From<S> for Cell {
@@ -81,10 +79,9 @@ pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item
     let cell = |cell: &Cell| match cell {
         Cell::Figure(text) => html! { td { (text) } },
         Cell::Text(text) => html! { td.text { (text) } },
-        Cell::Judged(text, class) => html! { td class=(class) { (text) } },
     };
     let heading = |cell: &Cell| match cell {
-        Cell::Figure(text) | Cell::Text(text) | Cell::Judged(text, _) => html! { th scope="row" { (text) } },
+        Cell::Figure(text) | Cell::Text(text) => html! { th scope="row" { (text) } },
     };
     html! {
         div.table tabindex="0" role="group" aria-label=(caption) {
@@ -94,7 +91,7 @@ pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item
                 tbody {
                     @for row in rows {
                         tr {
-                            @for first in row.first() { (heading(first)) }
+                            @if let Some(first) = row.first() { (heading(first)) }
                             @for other in row.iter().skip(1) { (cell(other)) }
                         }
                     }

@@ -3,10 +3,12 @@
 use maud::{Markup, html};
 use pleiad_data::TaskKind;
 
+use super::charts::{graph, learning};
 use super::page::{Section, configuration, document, facts, made, rows};
-use super::{RunPage, format};
+use super::{RunPage, explained, format};
 use crate::evaluate::{Evaluation, named_metrics};
 use crate::fit::StopReason;
+use crate::metrics::MetricKind;
 use crate::run::RunReport;
 
 /// The whole page.
@@ -17,10 +19,24 @@ pub(super) fn document_of(page: &RunPage<'_>) -> String {
         report.kind,
         page.graph.outputs.iter().map(|o| o.task.as_str()).collect::<Vec<_>>().join(", ")
     );
-    let sections = [
+    let mut sections = vec![learning_curves(page)];
+    if let Some(explanation) = page.explanation {
+        let on = explained::on(explanation);
+        if !explanation.gates.is_empty() {
+            let hint = format!("How each gate weighs its experts {on}: means as bars, standard deviations as lines.");
+            sections.push(Section::new("experts", "What the gates learned", hint, explained::experts(explanation)));
+        }
+        let hint = format!("Predictions against what happened, {on} of each task's own sample space.");
+        sections.push(Section::new("calibration", "Calibration", hint, explained::calibrations(explanation)));
+        let hint = "How much worse a task's metric gets when one feature's values are shuffled among the rows. Features \
+                    that tell much the same share their importance.";
+        sections.push(Section::new("importance", "Feature importance", hint, explained::importances(explanation)));
+    }
+    sections.extend([
+        Section::new("structure", "Structure", "", graph::graph(page.graph)),
         Section::new("configuration", "Configuration", "", configuration(page.config)),
         Section::new("provenance", "Provenance", "", provenance(page)),
-    ];
+    ]);
     document(&title, &headline(page), &sections, page.provenance)
 }
 
@@ -28,6 +44,17 @@ pub(super) fn document_of(page: &RunPage<'_>) -> String {
 fn judged(report: &RunReport) -> Option<(&'static str, &Evaluation)> {
     let test = report.test.as_ref().map(|test| ("test", test));
     test.or_else(|| report.valid.as_ref().map(|valid| ("validation", valid)))
+}
+
+fn learning_curves(page: &RunPage<'_>) -> Section {
+    let report = page.report;
+    let hint = match report.valid {
+        Some(_) => "By epoch; the dashed line is the epoch whose weights were kept.",
+        None => "By epoch. Without validation rows the last epoch is kept.",
+    };
+    let tasks = page.graph.outputs.iter().map(|output| (output.task.as_str(), MetricKind::of(output.kind)[0]));
+    let body = html! { div.grid { @for (task, metric) in tasks { (learning::run(report, task, metric)) } } };
+    Section::new("learning", "Learning curves", hint, body)
 }
 
 fn headline(page: &RunPage<'_>) -> Markup {
@@ -48,13 +75,18 @@ fn headline(page: &RunPage<'_>) -> Markup {
             (format::count(report.parameters.total)) " parameters, " (format::short(report.flops_per_row as f64))
             " operations a row, trained in " (format::seconds(report.seconds)) "."
         }
+        @if let Some(explanation) = page.explanation {
+            @if !explanation.alarms.is_empty() {
+                p { a href="#experts" { (format::plural(explanation.alarms.len() as u64, "alarm")) } " about gates and experts." }
+            }
+        }
         @if let Some((split, evaluation)) = judged(report) {
             ul.cards {
                 @for (task, metrics) in evaluation.tasks.iter() {
                     @let named = named_metrics(metrics);
                     li.card {
                         h3 { (task) }
-                        @for (metric, value) in named.first() {
+                        @if let Some((metric, value)) = named.first() {
                             p.big { (format::metric(*value)) }
                             p.note { (metric.label()) " on " (format::count(metrics.rows())) " " (split) " rows" }
                         }

@@ -4,8 +4,13 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::report::RunReport;
 use crate::error::{Error, Result};
+use crate::explain::Explanation;
+use crate::report::tensorboard;
 
 /// Paths of a run, and its report.
 #[derive(Debug)]
@@ -28,6 +33,10 @@ impl RunFolder {
 
     pub(crate) fn checkpoints(&self) -> PathBuf {
         self.path.join("checkpoints")
+    }
+
+    fn explain(&self) -> PathBuf {
+        self.path.join("explain.json")
     }
 
     fn metrics(&self) -> PathBuf {
@@ -78,23 +87,51 @@ impl RunFolder {
 
     /// The report, if the run is complete.
     pub(crate) fn report(&self) -> Result<Option<RunReport>> {
-        let path = self.metrics();
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(&path, error)),
-        };
-        serde_json::from_slice(&text)
-            .map(Some)
-            .map_err(|error| Error::Damaged { path, reason: format!("not the metrics of a run: {error}") })
+        read_json(self.metrics(), "the metrics of a run")
     }
 
     /// Writes the report, whole or not at all.
     pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(report).map_err(|e| Error::Encode { reason: e.to_string() })?;
-        text.push(b'\n');
-        write_atomically(&self.metrics(), &text)
+        write_json(&self.metrics(), report)
     }
+
+    /// What is explained of the model; `None` for a run that is not complete, or was made before runs had it.
+    pub(crate) fn explanation(&self) -> Result<Option<Explanation>> {
+        read_json(self.explain(), "the explanation of a model")
+    }
+
+    /// Writes what is explained of the model, whole or not at all.
+    pub(crate) fn write_explanation(&self, explanation: &Explanation) -> Result<()> {
+        write_json(&self.explain(), explanation)
+    }
+
+    /// Writes the report to look at, whole or not at all.
+    pub(crate) fn write_page(&self, page: &str) -> Result<()> {
+        write_atomically(&self.path.join("report.html"), page.as_bytes())
+    }
+
+    /// Writes the curves for TensorBoard, whole or not at all.
+    pub(crate) fn write_events(&self, events: &[u8]) -> Result<()> {
+        write_atomically(&self.path.join("tensorboard").join(tensorboard::FILE), events)
+    }
+}
+
+/// What a file says; `None` if it is not there. `what` it should be, for messages.
+fn read_json<T: DeserializeOwned>(path: PathBuf, what: &str) -> Result<Option<T>> {
+    let text = match fs::read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io(&path, error)),
+    };
+    serde_json::from_slice(&text)
+        .map(Some)
+        .map_err(|error| Error::Damaged { path, reason: format!("not {what}: {error}") })
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Encode { reason: e.to_string() })?;
+    text.push(b'\n');
+    write_atomically(path, &text)
 }
 
 /// Writes a file under another name, brings it to disk, and gives it its name.

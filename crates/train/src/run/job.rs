@@ -1,6 +1,7 @@
 //! [`Job`]: one model trained on rows that are loaded, and all that is written of it.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use pleiad_model::artifact::{Provenance, check_weights};
 use pleiad_model::{Graph, ModelConfig, Weights};
@@ -13,8 +14,10 @@ use super::trained::{Start, train_model};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
 use crate::config::{Config, ConfigFile};
 use crate::error::{Error, Result};
-use crate::fit::{Interrupt, Observer};
+use crate::explain::{ExplainOptions, ExplainedOn, Explanation, explain};
+use crate::fit::{Event, Interrupt, Observer};
 use crate::model::ToSave;
+use crate::report::{RunPage, run_page, tensorboard};
 
 /// A model, the rows to train it on, and how.
 #[derive(Clone, Copy)]
@@ -63,27 +66,54 @@ impl Job<'_> {
             }
         };
         store.begin(identity.clone(), fingerprint.clone())?;
-        let trained = train_model(config, graph, data, start, &mut store, interrupt, observer);
-        let trained = trained.map_err(|error| match error {
+        let advised = |error| match error {
             Error::Interrupted { signal, what } => Error::Interrupted { signal, what: format!("{what}; {advice}") },
             error => error,
-        })?;
+        };
+        let trained = train_model(config, graph, data, start, &mut store, interrupt, observer).map_err(advised)?;
+        let explanation = explained(&trainee, &trained.fitted.weights, interrupt).map_err(advised)?;
+        explanation.alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
 
         let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
         report.data_fingerprint = fingerprint;
+        let provenance = provenance(&report)?;
+        let page =
+            RunPage { report: &report, explanation: Some(&explanation), graph, config: file, provenance: &provenance };
+        let page = run_page(&page);
         let saved = ToSave {
             model,
             graph,
             encoder: &data.splits.encoder,
             weights: trained.fitted.weights,
             rows: data.splits.train.as_batch(),
-            provenance: provenance(&report)?,
+            provenance,
         };
         saved.save(&folder.model())?;
+        folder.write_explanation(&explanation)?;
+        folder.write_page(&page)?;
+        folder.write_events(&tensorboard::events(&report, now()))?;
         // Last, since its presence says that the run is complete.
         folder.write_report(&report)?;
         Ok(report)
     }
+}
+
+/// Explains a model on rows that had no part in any choice, or on the best that there are.
+fn explained(trainee: &Trainee<'_>, weights: &Weights, interrupt: &Interrupt) -> Result<Explanation> {
+    let splits = &trainee.data.splits;
+    let (on, rows) = match (&splits.test, &splits.valid) {
+        (Some(rows), _) => (ExplainedOn::Test, rows),
+        (None, Some(rows)) => (ExplainedOn::Valid, rows),
+        (None, None) => (ExplainedOn::Train, &splits.train),
+    };
+    let batch_size = trainee.config.train.evaluation_batch_size;
+    let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
+    explain(trainee.graph, weights, rows.as_batch(), on, trainee.data.tasks(), &options, interrupt)
+}
+
+/// Seconds since 1970.
+fn now() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 /// Where a model comes from; goes into its artifact.

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! RUN/model/          the artifact, once training is done
-//! RUN/metrics.json    the report, once training is done
+//! RUN/explain.json    what gates and features do in it
+//! RUN/report.html     all of it to look at
+//! RUN/tensorboard/    its curves for TensorBoard
+//! RUN/metrics.json    the run in numbers; the last to be written
 //! RUN/checkpoints/    where an interrupted run goes on
 //! ```
 //!
@@ -68,6 +71,9 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
         folder.require_absent()?;
     } else if let Some(report) = folder.report()? {
         identity.check_hash(&report.config_hash, options.out)?;
+        let explanation = folder.explanation()?;
+        let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);
+        alarms.for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         return Ok(TrainOutcome::AlreadyDone(Box::new(report)));
     }
     folder.require_writable()?;

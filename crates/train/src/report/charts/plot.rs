@@ -90,11 +90,11 @@ fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     if high - low > least { (low, high) } else { (low - 100.0 * least, high + 100.0 * least) }
 }
 
-/// A step of 1, 2 or 5 times a power of ten that cuts the range in about `count` parts.
+/// A step of 1, 2 or 5 times a power of ten that cuts the range in `count` parts or a few more.
 fn step(low: f64, high: f64, count: usize) -> f64 {
     let rough = (high - low) / count.max(1) as f64;
     let power = 10f64.powf(rough.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= rough * 0.999_999).unwrap_or(10.0);
+    let factor = [1.0, 2.0, 5.0, 10.0].into_iter().find(|factor| factor * power >= 0.75 * rough).unwrap_or(10.0);
     factor * power
 }
 
@@ -204,7 +204,9 @@ pub(in crate::report) fn x_axis(area: Area, scale: &Scale, ticks: usize, lines: 
             @if lines {
                 line.gridline x1=(px(scale.at(value))) x2=(px(scale.at(value))) y1=(px(area.top)) y2=(px(area.bottom)) {}
             }
-            text.m.mid x=(px(scale.at(value))) y=(px(area.bottom + 15.0)) { (label) }
+            // Half of a label beyond the picture's edge would be cut off.
+            @let half = 3.2 * label.chars().count() as f64;
+            text.m.mid x=(px(scale.at(value).clamp(half, WIDTH - half))) y=(px(area.bottom + 15.0)) { (label) }
         }
         line.axis x1=(px(area.left)) x2=(px(area.right)) y1=(px(area.bottom)) y2=(px(area.bottom)) {}
     }

@@ -1,0 +1,387 @@
+//! Pages made of made-up numbers.
+//!
+//! `PLEIAD_REPORTS=<folder> cargo test report::tests` leaves them there to be looked at.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
+use pleiad_model::{Graph, ModelConfig, Weights};
+use serde_json::json;
+
+use super::*;
+use crate::ByTask;
+use crate::compare::{ComparedModel, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict};
+use crate::counts::{ParameterCount, RowCount, SplitRows};
+use crate::evaluate::Evaluation;
+use crate::explain::{ExplainOptions, ExplainedOn, ImportanceOptions, explain};
+use crate::fit::Interrupt;
+use crate::metrics::{BinaryMetrics, MetricKind, RegressionMetrics, TaskMetrics, gain};
+
+/// Names that would break a page that does not escape.
+const HOSTILE: [&str; 4] = ["<b>click</b>", "a&b \"quoted\"", "Покупка", "'); alert(1); ('"];
+
+const ROWS: usize = 3000;
+
+/// Numbers between 0 and 1 that look like chance and are not.
+fn noise(i: usize, salt: usize) -> f64 {
+    let mixed =
+        (i as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ (salt as u64 + 7).wrapping_mul(0xD1B5_4A32_D192_ED03);
+    (mixed.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 40) as f64 / (1u64 << 24) as f64
+}
+
+fn tasks(names: &[&str]) -> Vec<TaskSpec> {
+    let kind = |i: usize| if i == 2 { TaskKind::Regression } else { TaskKind::Binary };
+    names.iter().enumerate().map(|(i, name)| TaskSpec { name: (*name).into(), kind: kind(i) }).collect()
+}
+
+fn layout() -> InputLayout {
+    let mut inputs: Vec<Input> =
+        (0..18).map(|column| Input::Numeric { name: format!("number_of_something_{column}"), column }).collect();
+    inputs[0] = Input::Numeric { name: "<i>age</i>".into(), column: 0 };
+    inputs.push(Input::Categorical {
+        name: "city".into(),
+        slot: 0,
+        table: "city".into(),
+        rows: 9,
+        dim: 4,
+        pooling: None,
+    });
+    InputLayout { inputs }
+}
+
+fn rows(tasks: &[TaskSpec]) -> Batch {
+    let numeric: Vec<f32> = (0..ROWS * 18).map(|i| noise(i, 1) as f32 * 2.0 - 1.0).collect();
+    let label = |t: usize, i: usize| {
+        let logit = 3.0 * f64::from(numeric[i * 18 + t]) - 2.0;
+        match tasks[t].kind {
+            TaskKind::Binary => f32::from(noise(i, 10 + t) < 1.0 / (1.0 + (-logit).exp())),
+            TaskKind::Regression => (logit + noise(i, 20)) as f32,
+        }
+    };
+    Batch {
+        rows: ROWS,
+        categorical: vec![Ids::Single((0..ROWS).map(|i| (noise(i, 2) * 9.0) as u64).collect())],
+        labels: (0..tasks.len())
+            .map(|t| Labels { values: (0..ROWS).map(|i| label(t, i)).collect(), present: vec![true; ROWS] })
+            .collect(),
+        numeric,
+    }
+}
+
+fn graph(model: &str, tasks: &[TaskSpec]) -> Graph {
+    toml::from_str::<ModelConfig>(model).unwrap().build(&layout(), tasks).unwrap()
+}
+
+fn explanation(graph: &Graph, tasks: &[TaskSpec]) -> Explanation {
+    let mut weights = Weights::default();
+    for (at, param) in graph.params.iter().enumerate() {
+        let scale = if param.name.contains("gate") { 6.0 } else { 1.2 };
+        let data = (0..param.len()).map(|i| scale * (noise(i, 100 + at) as f32 - 0.5)).collect();
+        weights.insert(&param.name, param.shape.clone(), data);
+    }
+    for table in &graph.tables {
+        let data = (0..table.rows as usize * table.dim).map(|i| noise(i, 99) as f32 - 0.5).collect();
+        weights.insert(table.tensor(), table.shape(), data);
+    }
+    let importance = ImportanceOptions { rows: 600, ..ImportanceOptions::default() };
+    let options = ExplainOptions { importance, ..ExplainOptions::default() };
+    explain(graph, &weights, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default()).unwrap()
+}
+
+fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
+    match kind {
+        TaskKind::Binary => TaskMetrics::Binary(BinaryMetrics {
+            rows: 40_000,
+            positives: 2_500,
+            auc: Some(value),
+            log_loss: Some(0.3 - value / 10.0),
+            calibration: Some(1.01),
+        }),
+        TaskKind::Regression => TaskMetrics::Regression(RegressionMetrics {
+            rows: 40_000,
+            mse: Some(1.0 - value),
+            mae: Some(0.2),
+            r2: Some(value),
+        }),
+    }
+}
+
+fn evaluation(tasks: &[TaskSpec], value: impl Fn(usize) -> f64) -> Evaluation {
+    let tasks = tasks.iter().enumerate().map(|(t, task)| (task.name.as_str(), metrics(task.kind, value(t))));
+    Evaluation { rows: 40_000, tasks: tasks.collect() }
+}
+
+fn split_rows(tasks: &[TaskSpec]) -> SplitRows {
+    let count = |rows: u64| RowCount {
+        rows,
+        tasks: tasks
+            .iter()
+            .enumerate()
+            .map(|(t, task)| (task.name.as_str(), if t == 1 { rows / 9 } else { rows }))
+            .collect(),
+    };
+    SplitRows { train: count(160_000), valid: Some(count(40_000)), test: Some(count(40_000)) }
+}
+
+/// A run that reaches `quality` of each task.
+fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn Fn(usize) -> f64) -> RunReport {
+    let epochs = 8 + (seed as usize + kind.len()) % 4;
+    let at = |t: usize, epoch: usize| {
+        quality(t) - 0.06 * (-(epoch as f64) / 2.0).exp() - 0.0006 * (epoch as f64 - 6.0).max(0.0)
+            + 0.001 * (noise(epoch, seed as usize + t) - 0.5)
+    };
+    let history: Vec<_> = (1..=epochs)
+        .map(|epoch| {
+            serde_json::from_value(json!({
+                "epoch": epoch,
+                "loss": 0.5 / epoch as f64 + 0.3,
+                "task_losses": tasks.iter().enumerate()
+                    .map(|(t, task)| (task.name.clone(), json!(0.2 + 0.3 / (epoch + t) as f64 + 0.01 * noise(epoch, t))))
+                    .collect::<serde_json::Map<_, _>>(),
+                "valid": evaluation(tasks, |t| at(t, epoch)),
+                "score": at(0, epoch),
+                "learning_rate": 1e-3,
+                "rows_per_second": 190_000.0 + 1000.0 * noise(epoch, 3),
+            }))
+            .unwrap()
+        })
+        .collect();
+    let summary = graph.summary();
+    RunReport {
+        version: 1,
+        kind: kind.into(),
+        parameters: ParameterCount::from(&summary),
+        config_hash: "0123456789abcdef".into(),
+        data_fingerprint: "fedcba9876543210".into(),
+        flops_per_row: summary.flops_per_row,
+        seed,
+        rows: split_rows(tasks),
+        skipped_rows: 3,
+        steps: 2500,
+        stop: crate::fit::StopReason::EarlyStopping,
+        selected_by: Some("mean of AUC and R2".into()),
+        best_epoch: 6,
+        seconds: 12.3,
+        history,
+        valid: Some(evaluation(tasks, |t| quality(t) + 0.001)),
+        test: Some(evaluation(tasks, quality)),
+    }
+}
+
+const CONFIG: &str = "# <script>alert(1)</script> & more\n[data]\ntrain = \"train.csv\"\n\n[[feature]]\n\
+                      columns = [\"x\"]\nkind = \"numeric\"\n\n[[task]]\nname = \"click\"\nkind = \"binary\"\n\
+                      label = { column = \"click\" }\n\n[model]\nkind = \"hard-sharing\"\nbottom = [8]\n";
+
+fn config() -> ConfigFile {
+    ConfigFile::parse(Path::new("some/where/census.toml"), CONFIG.to_owned(), &["train.epochs=3".to_owned()]).unwrap()
+}
+
+const PLE: &str = "kind = 'ple'\nlevels = [{ task_experts = 2, shared_experts = 2, widths = [64, 32] }, \
+                   { task_experts = 2, shared_experts = 2, widths = [32] }]\ntower = [16]";
+
+fn made_run(names: &[&str]) -> String {
+    let tasks = tasks(names);
+    let graph = graph(PLE, &tasks);
+    let report = run("ple", &graph, &tasks, 1, &|t| 0.95 - 0.1 * t as f64);
+    let explanation = explanation(&graph, &tasks);
+    run_page(&RunPage {
+        report: &report,
+        explanation: Some(&explanation),
+        graph: &graph,
+        config: &config(),
+        provenance: &Provenance::now(),
+    })
+}
+
+/// The gain of each model on each task, and its noise over seeds.
+fn quality(model: usize, task: usize, seed: u64) -> f64 {
+    let gains = [
+        [0.0; 4],
+        [-0.004, 0.0045, 0.0002, -0.003],
+        [0.003, -0.002, 0.004, 0.0001],
+        [0.006, 0.004, 0.005, 0.002],
+        [0.0005, -0.0004, 0.0, 0.0006],
+    ];
+    0.93 - 0.11 * task as f64 + gains[model][task] + 0.0016 * (noise(seed as usize, 31 * model + task) - 0.5)
+}
+
+fn made_comparison(names: &[&str]) -> String {
+    let tasks = tasks(names);
+    let models = [
+        ("single-task", "kind = 'single-task'\nbottom = [64, 32]\ntower = [16]"),
+        ("hard sharing", "kind = 'hard-sharing'\nbottom = [128, 64]\ntower = [16]"),
+        ("MMoE <8>", "kind = 'mmoe'\nexperts = 8\nwidths = [64, 32]\ntower = [16]"),
+        ("PLE", PLE),
+        ("cross-stitch", "kind = 'cross-stitch'\nbottom = [64, 32]\ntower = [16]"),
+    ];
+    let seeds: Vec<u64> = (1..=5).collect();
+    let graphs: Vec<Graph> = models.iter().map(|(_, text)| graph(text, &tasks)).collect();
+    let runs: Vec<Vec<RunReport>> = (0..models.len())
+        .map(|m| {
+            seeds.iter().map(|&seed| run(models[m].0, &graphs[m], &tasks, seed, &|t| quality(m, t, seed))).collect()
+        })
+        .collect();
+    let explanations: Vec<Explanation> = graphs.iter().map(|graph| explanation(graph, &tasks)).collect();
+    let metric = |task: &TaskSpec| MetricKind::of(task.kind)[0];
+    let value = |run: &RunReport, task: &TaskSpec| {
+        run.test.as_ref().unwrap().tasks.get(&task.name).unwrap().get(metric(task)).unwrap()
+    };
+    let compared: Vec<ComparedModel> = (0..models.len())
+        .map(|m| {
+            let by_task: ByTask<TaskComparison> = tasks
+                .iter()
+                .map(|task| {
+                    let values: Vec<f64> = runs[m].iter().map(|run| value(run, task)).collect();
+                    let gains: Vec<f64> = values
+                        .iter()
+                        .zip(&runs[0])
+                        .map(|(v, single)| gain(metric(task), *v, value(single, task)))
+                        .collect();
+                    let gain = (m > 0).then(|| Interval::of(&gains)).flatten();
+                    (task.name.as_str(), TaskComparison { metric: Spread::of(&values), gain })
+                })
+                .collect();
+            let summary = graphs[m].summary();
+            let finished = |(run, seed): (&RunReport, &u64)| SeedRun::Finished {
+                seed: *seed,
+                run: format!("runs/{m}/seed-{seed}"),
+                best_epoch: 6,
+                seconds: 12.0,
+                evaluation: run.test.clone().unwrap(),
+            };
+            let mut seed_runs: Vec<SeedRun> = runs[m].iter().zip(&seeds).map(finished).collect();
+            if m == 4 {
+                seed_runs[2] = SeedRun::Failed { seed: 3, reason: "the loss of task \"<b>\" is NaN at step 12".into() };
+            }
+            ComparedModel {
+                name: models[m].0.into(),
+                kind: models[m].0.into(),
+                config: json!({}),
+                width_factor: if m == 1 { 1.37 } else { 1.0 },
+                parameters: ParameterCount::from(&summary),
+                flops_per_row: summary.flops_per_row,
+                rows_per_second: Some(Spread { seeds: 5, mean: 190_000.0 / (m + 1) as f64, sd: Some(1000.0) }),
+                runs: seed_runs,
+                verdict: (m > 0).then(|| Verdict::of(&by_task.iter().map(|(task, c)| (task, c.gain)).collect())),
+                tasks: by_task,
+            }
+        })
+        .collect();
+    let comparison = Comparison {
+        version: 1,
+        tasks: tasks.iter().map(|task| (task.name.as_str(), task.kind)).collect(),
+        metrics: tasks.iter().map(|task| (task.name.as_str(), metric(task))).collect(),
+        measured_on: MeasuredOn::Test,
+        rows: split_rows(&tasks),
+        seeds,
+        baseline: "single-task".into(),
+        match_parameters: true,
+        models: compared,
+        notes: vec!["income: 38 of its 40,000 test rows are of the rarer class & so on".into()],
+    };
+    let pages = (0..models.len()).map(|m| ModelPage {
+        name: models[m].0,
+        runs: runs[m].iter().collect(),
+        explanation: Some(&explanations[m]),
+        graph: &graphs[m],
+    });
+    comparison_page(&ComparisonPage {
+        comparison: &comparison,
+        models: pages.collect(),
+        config: &config(),
+        provenance: &Provenance::now(),
+    })
+}
+
+/// Every tag is closed, in order; nothing is fetched; nothing runs.
+fn assert_sound(page: &str) {
+    const VOID: [&str; 2] = ["meta", "br"];
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    let mut open: Vec<&str> = Vec::new();
+    let style_ends = page.find("</style>").unwrap();
+    for piece in page[style_ends..].split('<').skip(1) {
+        let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("a tag that does not end: {piece:?}"));
+        if let Some(name) = tag.strip_prefix('/') {
+            if !["style", "head"].contains(&name) {
+                assert_eq!(open.pop(), Some(name).filter(|n| *n != "html"), "</{name}> closes another tag: {open:?}");
+            }
+            if name == "body" {
+                break;
+            }
+            continue;
+        }
+        let name = tag.split([' ', '/']).next().unwrap();
+        assert_eq!(tag.matches('"').count() % 2, 0, "quotes of {tag:?}");
+        if !VOID.contains(&name) {
+            open.push(name);
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new());
+    for forbidden in ["http://", "https://", "src=", "@import", "url(", "<script", "<link", "NaN", "inf\"", "onload"] {
+        let found = page.find(forbidden).map(|at| page[at.saturating_sub(60)..].chars().take(120).collect::<String>());
+        assert!(found.is_none() || forbidden == "NaN", "{forbidden}: {found:?}");
+    }
+    // Every picture is told in words, and has its numbers.
+    assert_eq!(page.matches("<figure").count(), page.matches("<summary>Numbers</summary>").count());
+    assert_eq!(page.matches("role=\"img\"").count(), page.matches("<desc>").count());
+}
+
+fn show(name: &str, page: &str) {
+    if let Ok(folder) = std::env::var("PLEIAD_REPORTS") {
+        std::fs::write(Path::new(&folder).join(name), page).unwrap();
+    }
+}
+
+#[test]
+fn a_run_is_told_with_names_escaped() {
+    let page = made_run(&HOSTILE);
+    show("run-hostile.html", &page);
+    assert_sound(&page);
+    for raw in HOSTILE.iter().filter(|name| name.contains(['<', '&', '"'])) {
+        assert!(!page.contains(raw), "{raw}");
+    }
+    for escaped in [
+        "&lt;b&gt;click&lt;/b&gt;",
+        "a&amp;b &quot;quoted&quot;",
+        "Покупка",
+        "&lt;i&gt;age&lt;/i&gt;",
+        "&lt;script&gt;",
+    ] {
+        assert!(page.contains(escaped), "{escaped}");
+    }
+    for part in [
+        "Learning curves",
+        "What the gates learned",
+        "Calibration",
+        "Feature importance",
+        "Structure",
+        "--set train.epochs=3",
+        "0123456789abcdef",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    assert!(!page.contains("some/where"), "a path of this machine");
+}
+
+#[test]
+fn a_comparison_says_who_pays_before_anything_else() {
+    let page = made_comparison(&["income", "marital"]);
+    show("comparison.html", &page);
+    assert_sound(&page);
+    let first = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
+    assert!(first("PLE helps every task") < first("<figure"));
+    assert!(first("seesaw: income (\u{2212}") < first("<figure"));
+    assert!(first("helps every task") < first("<figure"));
+    assert!(page.contains("&lt;b&gt;&quot; is NaN at step 12") && page.contains("MMoE &lt;8&gt;"));
+}
+
+#[test]
+fn many_tasks_have_a_picture_per_pair() {
+    let page = made_comparison(&["click", "finish", "watch time", "share"]);
+    show("comparison4.html", &page);
+    assert_sound(&page);
+    assert_eq!(page.matches("upper right: both gain").count(), 6);
+    show("run5.html", &made_run(&["click", "finish", "watch", "share", "buy"]));
+}
