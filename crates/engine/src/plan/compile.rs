@@ -195,7 +195,7 @@ mod tests {
     use pleiad_model::ModelConfig;
     use serde_json::{Value, json};
 
-    use super::super::Write;
+    use super::super::{BackStep, Write};
     use super::*;
 
     /// Two levels, two tasks, two own and two shared experts, over three numbers and an embedding of four.
@@ -259,6 +259,33 @@ mod tests {
         // Upper level: both task gates mix the shared experts, the second adds to what the first wrote.
         assert_eq!(writes.filter(|(_, w)| *w == Write::Accumulate).count(), 2 + (2 + 2 + 2 + 2));
         assert!(plan.backward.iter().all(|b| b.clear.is_empty()));
+    }
+
+    #[test]
+    fn layers_that_are_applied_again_are_one_product_by_the_same_weights() {
+        let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
+        let layout = InputLayout { inputs: (0..3).map(numeric).collect() };
+        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let keys = json!({ "kind": "aitm", "funnel": ["a", "b"], "bottom": [8], "tower": [] });
+        let Value::Object(table) = keys else { panic!() };
+        let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();
+        let plan = Plan::compile(&graph, Purpose::Train).unwrap();
+        let weights = |step: &Step| match step {
+            Step::Product { weight, segments, .. } => (*weight, segments.len()),
+            _ => panic!(),
+        };
+        // Both bottoms; the transfer beside a's tower; query, key and value of what is handed on, and of b's own; b's tower.
+        let products: Vec<_> = products(&plan).into_iter().map(weights).collect();
+        assert_eq!(products.len(), 5);
+        let projections: Vec<_> = products.iter().filter(|(weight, _)| weight.rows == 3 * 8).collect();
+        assert_eq!(projections.len(), 2);
+        assert_eq!(projections[0], projections[1]);
+        // The later of the two goes back first, the earlier adds to what it wrote.
+        let back =
+            |back: &BackStep| matches!(&plan.steps[back.step], Step::Product { weight, .. } if weight.rows == 24);
+        let again: Vec<bool> = plan.backward.iter().filter(|b| back(b)).map(|b| b.again).collect();
+        assert_eq!(again, [false, true]);
+        assert_eq!(plan.backward.iter().filter(|b| b.again).count(), 1);
     }
 
     #[test]
