@@ -7,6 +7,7 @@
 mod alarm;
 mod calibration;
 mod importance;
+mod shuffle;
 mod utilisation;
 
 pub(crate) use alarm::alarms;

@@ -54,7 +54,7 @@ fn answer(comparison: &Comparison) -> String {
     };
     let verb = |names: &[&str], one: &str, many: &str| {
         let verb = if names.len() == 1 { one } else { many };
-        format!("{} {verb}", and(names))
+        format!("{} {verb}", format::and(names))
     };
     let (all, some) = (of(&[VerdictKind::HelpsAll]), of(&[VerdictKind::HelpsSome]));
     let (seesaw, hurts) = (of(&[VerdictKind::Seesaw]), of(&[VerdictKind::Hurts]));
@@ -77,15 +77,6 @@ fn answer(comparison: &Comparison) -> String {
     match of(&[VerdictKind::NoDifference]).is_empty() {
         false => format!("No model differs from {} by more than chance", comparison.baseline),
         true => "Too few seeds to tell who helps whom".to_owned(),
-    }
-}
-
-/// `a`, `a and b`, `a, b and c`.
-fn and(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [only] => (*only).to_owned(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
     }
 }
 

@@ -100,6 +100,15 @@ pub(super) fn short(n: f64) -> String {
     }
 }
 
+/// `a`, `a and b`, `a, b and c`.
+pub(super) fn and(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
+    }
+}
+
 /// At most `most` characters, the last of them an ellipsis where some are missing.
 pub(super) fn clipped(text: &str, most: usize) -> String {
     if text.chars().count() <= most {

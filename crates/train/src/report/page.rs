@@ -125,17 +125,21 @@ pub(super) fn configuration(config: &ConfigFile) -> Markup {
             p { "Changed from the shell:" }
             pre { @for set in &sets { "--set " (set) "\n" } }
         }
-        pre { (config.text()) }
+        details { summary { (name(config)) } pre { (config.text()) } }
     }
+}
+
+/// The file's name without its folder, which says nothing on another machine.
+fn name(config: &ConfigFile) -> String {
+    config.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
 }
 
 /// What has made a report, and when.
 pub(super) fn made(provenance: &Provenance, config: &ConfigFile) -> Vec<(&'static str, String)> {
-    let name = config.path().file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     vec![
         ("made by", provenance.created_by.clone()),
         ("made at", provenance.created.clone().unwrap_or_else(|| "unknown".to_owned())),
-        ("configuration", name),
+        ("configuration", name(config)),
     ]
 }
 

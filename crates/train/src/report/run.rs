@@ -14,11 +14,7 @@ use crate::run::RunReport;
 /// The whole page.
 pub(super) fn document_of(page: &RunPage<'_>) -> String {
     let report = page.report;
-    let title = format!(
-        "{}: {}",
-        report.kind,
-        page.graph.outputs.iter().map(|o| o.task.as_str()).collect::<Vec<_>>().join(", ")
-    );
+    let title = format!("{} for {}", report.kind, format::and(&tasks(page)));
     let mut sections = vec![learning_curves(page)];
     if let Some(explanation) = page.explanation {
         let on = explained::on(explanation);
@@ -57,23 +53,30 @@ fn learning_curves(page: &RunPage<'_>) -> Section {
     Section::new("learning", "Learning curves", hint, body)
 }
 
+fn tasks<'a>(page: &RunPage<'a>) -> Vec<&'a str> {
+    page.graph.outputs.iter().map(|output| output.task.as_str()).collect()
+}
+
 fn headline(page: &RunPage<'_>) -> Markup {
     let report = page.report;
+    let tasks = tasks(page);
     let stop = match report.stop {
         StopReason::Epochs => "all epochs done",
         StopReason::EarlyStopping => "stopped early",
     };
     let kept = match &report.selected_by {
+        Some(metric) if metric == "mean" => "the best by the mean of AUC and R² over the tasks".to_owned(),
         Some(metric) => format!("the best by {metric}"),
         None => "the last, as there are no validation rows".to_owned(),
     };
     html! {
         p.eyebrow { "Training report" }
-        h1 { (report.kind) " on " (format::plural(report.rows.train.rows, "row")) }
+        h1 { (report.kind) " for " (format::and(&tasks)) }
         p {
             "Epoch " (report.best_epoch) " of " (report.history.len()) " is kept, " (kept) "; " (stop) ". "
             (format::count(report.parameters.total)) " parameters, " (format::short(report.flops_per_row as f64))
-            " operations a row, trained in " (format::seconds(report.seconds)) "."
+            " operations a row, trained in "
+            (format::seconds(report.seconds)) " on " (format::plural(report.rows.train.rows, "row")) "."
         }
         @if let Some(explanation) = page.explanation {
             @if !explanation.alarms.is_empty() {

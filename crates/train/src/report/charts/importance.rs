@@ -53,7 +53,10 @@ fn picture(title: &str, features: &[&FeatureImportance]) -> Markup {
         let (loss, sd) = (feature.loss.unwrap_or(0.0), feature.sd.unwrap_or(0.0));
         [loss - sd, loss + sd, 0.0, loss]
     };
-    let x = Scale::linear(features.iter().flat_map(ends), area.left, area.right);
+    // A hair below zero is no reason to give a third of the picture away.
+    let most = features.iter().flat_map(ends).fold(0.0, f64::max);
+    let low = |value: f64| if value > -0.05 * most { value.max(0.0) } else { value };
+    let x = Scale::linear(features.iter().flat_map(ends).map(low), area.left, area.right);
     let body = html! {
         (x_axis(area, &x, 3, true))
         @for (i, feature) in features.iter().enumerate() {

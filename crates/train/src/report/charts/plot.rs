@@ -61,7 +61,7 @@ impl Scale {
             let mut ticks: Vec<(f64, String)> = Vec::new();
             for share in shares.into_iter().filter(|share| *share <= self.high) {
                 // Labels need room.
-                if ticks.last().is_none_or(|(last, _)| (self.at(share) - self.at(*last)).abs() > 26.0) {
+                if ticks.last().is_none_or(|(last, _)| (self.at(share) - self.at(*last)).abs() > 34.0) {
                     ticks.push((share, format!("{}%", 100.0 * share)));
                 }
             }
