@@ -41,8 +41,8 @@ impl Init {
         Self::Normal { std: (1.0 / fan_in.max(1) as f32).sqrt() }
     }
 
-    /// Nine tenths on element `at` of n, one tenth shared by the others: a learned combination (cross-stitch, sluice) that
-    /// starts near its own input and hears the others enough to learn from them.
+    /// Nine tenths on element `at` of n, one tenth shared by the others: a learned combination (cross-stitch, sluice)
+    /// that starts near its own input and hears the others enough to learn from them.
     #[must_use]
     pub fn near_unit(at: usize, n: usize) -> Self {
         match n {
@@ -55,8 +55,8 @@ impl Init {
     ///
     /// The stream depends on nothing but `seed` and `name`: adding a task or a feature leaves every other parameter's
     /// start as it was. It is cut into blocks of [`BLOCK`] elements, each with its own ChaCha stream, so that a large
-    /// table can be filled from several threads and a longer table starts with the rows of a shorter one. `skip` must be a multiple of
-    /// [`BLOCK`].
+    /// table can be filled from several threads and a longer table starts with the rows of a shorter one. `skip` must
+    /// be a multiple of [`BLOCK`].
     pub fn fill(self, seed: u64, name: &str, skip: usize, values: &mut [f32]) {
         debug_assert!(skip.is_multiple_of(BLOCK));
         match self {

@@ -29,8 +29,8 @@ pub(crate) fn gradient(
     }
 }
 
-/// The largest of the three exponents `-a`, `-b` and `-a - b`, and the exponentials of all three relative to it, so that
-/// one is 1 and none overflows. The sum of two finite logits may; it is kept finite, else it would cancel to NaN.
+/// The largest of the three exponents `-a`, `-b` and `-a - b`, and the exponentials of all three relative to it, so
+/// that one is 1 and none overflows. The sum of two finite logits may; it is kept finite, else it would cancel to NaN.
 fn terms(a: f32, b: f32) -> (f32, [f32; 3]) {
     let exponents = [-a, -b, -(a + b).clamp(f32::MIN, f32::MAX)];
     let largest = exponents.into_iter().fold(f32::MIN, f32::max);

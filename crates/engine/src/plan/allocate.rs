@@ -39,6 +39,12 @@ pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
         // Values are read on the way back by steps that the loops above have seen; what is only read forward may go.
         debug_assert!(lives.values.iter().flatten().all(|life| *life.end() <= end));
     }
+    if purpose == Purpose::TrainByTask {
+        // The way back is gone again: a gradient may not lie where a value was that its next round reads.
+        for life in lives.values.iter_mut().flatten().filter(|life| *life.end() >= plan.steps.len()) {
+            *life = *life.start()..=end;
+        }
+    }
 
     let mut buffers: Vec<(usize, RangeInclusive<usize>, &mut Place)> = Vec::new();
     for (buffer, life) in plan.values.iter_mut().zip(lives.values) {

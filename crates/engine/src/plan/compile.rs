@@ -15,10 +15,19 @@ use crate::kernels::Columns;
 pub(crate) enum Purpose {
     /// Values are kept for the way back; dropout drops.
     Train,
+    /// As [`Purpose::Train`], but values are kept to the end of the way back, so that it can be gone once per task.
+    TrainByTask,
     /// Memory is reused as soon as nobody reads it; dropout is the identity.
     Predict,
     /// As [`Purpose::Predict`], but the weights of gates and the outputs of experts are kept to be read.
     Inspect,
+}
+
+impl Purpose {
+    /// Whether there is a way back, and dropout drops.
+    fn trains(self) -> bool {
+        matches!(self, Self::Train | Self::TrainByTask)
+    }
 }
 
 impl Plan {
@@ -66,7 +75,7 @@ impl Plan {
             let live = crate::gates::experts(graph).into_iter().filter(|(_, node)| readers.live[node.0]);
             plan.experts = live.map(|(_, node)| Ok((node, view(node)?))).collect::<Result<_>>()?;
         }
-        if purpose == Purpose::Train {
+        if purpose.trains() {
             backward::derive(graph, &mut plan, &views);
         } else {
             plan.gradients = vec![Buffer { width: 0, ld: 0, place: Place::Nowhere }; plan.values.len()];
@@ -127,7 +136,7 @@ impl Compiler<'_> {
                 }
                 Op::Activation { .. } if y == input(0) => continue,
                 Op::Activation { function } => Step::Activate { function: *function, x: input(0), y },
-                Op::Dropout { .. } if purpose != Purpose::Train => Step::Copy { x: input(0), y },
+                Op::Dropout { .. } if !purpose.trains() => Step::Copy { x: input(0), y },
                 Op::Dropout { rate } => Step::Dropout { node: at, rate: *rate, x: input(0), y },
                 Op::Softmax if y == input(0) => continue,
                 Op::Softmax => Step::Softmax { x: input(0), y },
@@ -274,7 +283,8 @@ mod tests {
             Step::Product { weight, segments, .. } => (*weight, segments.len()),
             _ => panic!(),
         };
-        // Both bottoms; the transfer beside a's tower; query, key and value of what is handed on, and of b's own; b's tower.
+        // Both bottoms; the transfer beside a's tower; query, key and value of what is handed on, and of b's own; b's
+        // tower.
         let products: Vec<_> = products(&plan).into_iter().map(weights).collect();
         assert_eq!(products.len(), 5);
         let projections: Vec<_> = products.iter().filter(|(weight, _)| weight.rows == 3 * 8).collect();
@@ -298,5 +308,6 @@ mod tests {
     fn every_purpose_lays_parameters_out_alike() {
         assert_eq!(ple(Purpose::Train).params, ple(Purpose::Predict).params);
         assert_eq!(ple(Purpose::Train).params, ple(Purpose::Inspect).params);
+        assert_eq!(ple(Purpose::Train).params, ple(Purpose::TrainByTask).params);
     }
 }

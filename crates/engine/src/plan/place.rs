@@ -68,8 +68,8 @@ impl Compiler<'_> {
             .then_some(reader)
     }
 
-    /// One buffer per group, and one weight matrix, but for layers that are applied again: a group whose layers have the
-    /// parameters of an earlier group's, all of them and in the same order, has that group's matrix.
+    /// One buffer per group, and one weight matrix, but for layers that are applied again: a group whose layers have
+    /// the parameters of an earlier group's, all of them and in the same order, has that group's matrix.
     pub(super) fn place_groups(&mut self) -> Result<()> {
         let mut first_of: HashMap<Vec<ParamId>, usize> = HashMap::new();
         for g in 0..self.groups.len() {

@@ -10,8 +10,8 @@
 //! y_t = t_t(z_t)
 //! ```
 //!
-//! h1, h2 and h3 are linear layers of task t, the same for both u (`attention.<task>.query`, `.key` and `.value`); k is the width
-//! of q_t. The weights of the two can be looked at as those of a gate, `attention.<task>.gate`, over
+//! h1, h2 and h3 are linear layers of task t, the same for both u (`attention.<task>.query`, `.key` and `.value`); k is
+//! the width of q_t. The weights of the two can be looked at as those of a gate, `attention.<task>.gate`, over
 //! `attention.<task>.transfer` (p_t) and `attention.<task>.own` (q_t).
 //!
 //! The calibrator adds `alpha mean_i max(p_t(i) - p_(t-1)(i), 0)` to the loss of every task of the funnel but the first

@@ -1,18 +1,18 @@
 //! ESMM, the entire space multi-task model (Ma et al., SIGIR 2018).
 //!
-//! Along a funnel of events, of which each can only follow the one before it, every task's network gives the probability
-//! of its event under the condition of the one before. What is predicted, and supervised, is the product:
+//! Along a funnel of events, of which each can only follow the one before it, every task's network gives the
+//! probability of its event under the condition of the one before. What is predicted, and supervised, is the product:
 //!
 //! ```text
 //! p(click) = sigmoid(t_1(x))
 //! p(click and purchase) = p(click) sigmoid(t_2(x))
 //! ```
 //!
-//! and so on for longer funnels. Both are probabilities over all rows, so both losses are taken over all rows: a network
-//! that learned p(purchase | click) from clicked rows alone would be asked about rows unlike those it has seen
+//! and so on for longer funnels. Both are probabilities over all rows, so both losses are taken over all rows: a
+//! network that learned p(purchase | click) from clicked rows alone would be asked about rows unlike those it has seen
 //! (sample selection bias), and would have few rows to learn from. That is why a task of the funnel must not have a
-//! sample space of its own ([`Architecture::entire_space`]). Computed with logits, [`crate::graph::Op::Conjunction`], so that no
-//! product of small probabilities is rounded to zero.
+//! sample space of its own ([`Architecture::entire_space`]). Computed with logits, [`crate::graph::Op::Conjunction`],
+//! so that no product of small probabilities is rounded to zero.
 //!
 //! Embeddings are shared; tasks outside of the funnel are networks on them.
 

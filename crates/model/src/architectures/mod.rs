@@ -64,8 +64,8 @@ pub trait Architecture:
     #[must_use]
     fn scaled(&self, factor: f64) -> Self;
 
-    /// Names of the tasks that must be supervised on the entire space, because what is predicted of them is a probability
-    /// over all rows: they must not have a sample space of their own.
+    /// Names of the tasks that must be supervised on the entire space, because what is predicted of them is a
+    /// probability over all rows: they must not have a sample space of their own.
     fn entire_space(&self) -> &[String] {
         &[]
     }

@@ -1,5 +1,5 @@
-//! Sluice networks (Ruder et al. 2017, "Latent Multi-task Architecture Learning"): cross-stitch on halves of layers, and
-//! towers over all layers.
+//! Sluice networks (Ruder et al. 2017, "Latent Multi-task Architecture Learning"): cross-stitch on halves of layers,
+//! and towers over all layers.
 //!
 //! Every layer of every task is split in two halves (subspaces), which a learned 2K x 2K matrix A_l mixes across all
 //! tasks; learned beta weights of each task mix its layers before its tower:
@@ -11,9 +11,9 @@
 //! ```
 //!
 //! A half is a linear layer of its own that reads both halves below: the rows of one layer's matrix, cut in two. Row
-//! (k, s) of A_l is the tensor `stitches.<l>.<task k>.<s>.weight`; its columns go over the tasks in configuration order, the
-//! two halves of each together. A_l starts near the identity, the betas near the top layer. The paper's penalty that
-//! keeps the two halves orthogonal is left out.
+//! (k, s) of A_l is the tensor `stitches.<l>.<task k>.<s>.weight`; its columns go over the tasks in configuration
+//! order, the two halves of each together. A_l starts near the identity, the betas near the top layer. The paper's
+//! penalty that keeps the two halves orthogonal is left out.
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
@@ -32,8 +32,8 @@ const HALVES: usize = 2;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sluice {
-    /// Layer widths of every task's bottom: even, since layers are mixed by halves, and equal, since a tower reads a sum
-    /// of all layers.
+    /// Layer widths of every task's bottom: even, since layers are mixed by halves, and equal, since a tower reads a
+    /// sum of all layers.
     pub bottom: Widths,
     /// Hidden widths of the towers.
     #[serde(default)]

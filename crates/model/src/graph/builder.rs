@@ -95,8 +95,8 @@ impl<'g> GraphBuilder<'g> {
         Ok(self.push(name, Op::Linear { weight, bias }, vec![x], out))
     }
 
-    /// The layer that gave `layer`, weights, bias and activation, on another input `x` as wide as the first; `name` is for
-    /// people alone.
+    /// The layer that gave `layer`, weights, bias and activation, on another input `x` as wide as the first; `name` is
+    /// for people alone.
     ///
     /// The only way in which two nodes come to share parameters, and so always on purpose. All layers that read one
     /// node must be shared together with those of one other node, in the same order.
@@ -135,7 +135,7 @@ impl<'g> GraphBuilder<'g> {
         Ok(self.push(name, Op::Combination { weights }, inputs.to_vec(), width))
     }
 
-    /// The logit of both events, from the logit of the first and the logit of the second given the first; each `[B, 1]`.
+    /// The logit of both events, from that of the first and that of the second given the first; each `[B, 1]`.
     ///
     /// # Errors
     /// [`Error::InputWidth`] for an input that is no single number.
@@ -205,8 +205,8 @@ impl<'g> GraphBuilder<'g> {
         Ok(())
     }
 
-    /// Adds `weight * mean max(p_later - p_earlier, 0)` to the loss of the later of two tasks ([`OrderPenalty`]); both are
-    /// positions in the list of tasks, and so of outputs.
+    /// Adds `weight * mean max(p_later - p_earlier, 0)` to the loss of the later of two tasks ([`OrderPenalty`]); both
+    /// are positions in the list of tasks, and so of outputs.
     pub fn order_penalty(&mut self, earlier: usize, later: usize, weight: f32) {
         self.graph.penalties.push(OrderPenalty { earlier, later, weight });
     }

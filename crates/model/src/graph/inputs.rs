@@ -6,8 +6,8 @@ use super::{GraphBuilder, Node, Op, TableId, TableSpec};
 use crate::error::{Error, Result};
 use crate::init::Init;
 
-/// Standard deviation of embeddings at the start. Small beside standardised numbers, so that a value that is rarely seen
-/// adds little noise before it has been learned.
+/// Standard deviation of embeddings at the start. Small beside standardised numbers, so that a value that is rarely
+/// seen adds little noise before it has been learned.
 const EMBEDDING_STD: f32 = 0.1;
 
 impl GraphBuilder<'_> {

@@ -8,6 +8,7 @@ mod builder;
 mod gating;
 mod inputs;
 mod op;
+mod reach;
 mod summary;
 mod validate;
 
@@ -15,6 +16,7 @@ pub use builder::GraphBuilder;
 pub use gating::Expert;
 pub use op::{Activation, NodeSpec, Op};
 use pleiad_data::{InputLayout, TaskKind};
+pub use reach::Reach;
 use serde::{Deserialize, Serialize};
 pub use summary::{ModuleCount, Summary};
 
