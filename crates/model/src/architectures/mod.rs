@@ -60,7 +60,8 @@ pub trait Architecture:
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()>;
 
     /// The same structure with every width of its experts and bottoms times `factor`, rounded, and 1 at least. Towers,
-    /// counts and everything else stay: that is how structures are brought to one number of parameters.
+    /// counts and everything else stay (a structure of towers alone scales those): that is how structures are brought to
+    /// one number of parameters.
     #[must_use]
     fn scaled(&self, factor: f64) -> Self;
 
