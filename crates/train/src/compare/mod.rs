@@ -6,6 +6,7 @@
 //! `assemble` puts all of it together.
 
 mod assemble;
+mod page;
 mod result;
 mod runs;
 mod sizes;
@@ -57,7 +58,8 @@ pub enum Stage<'a> {
     },
 }
 
-/// Trains every model of `[compare]` with every seed, and writes `compare.json` and the runs.
+/// Trains every model of `[compare]` with every seed, and writes `compare.json`, `report.html` and the
+/// runs.
 ///
 /// Called again after an interruption, it goes on where it stopped.
 ///
@@ -133,6 +135,8 @@ pub fn compare<'o>(
     let comparison = parts.assemble()?;
     let mut text = serde_json::to_vec_pretty(&comparison).map_err(|e| Error::Encode { reason: e.to_string() })?;
     text.push(b'\n');
+    let page = page::page(file, out, &comparison, &models, &slugs, &runs)?;
+    RunFolder::new(out).write_page(&page)?;
     write_atomically(&out.join("compare.json"), &text)?;
     Ok(comparison)
 }
