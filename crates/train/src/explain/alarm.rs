@@ -100,14 +100,17 @@ fn dead_expert(expert: &ExpertRange, gates: &[GateUtilisation]) -> Option<Alarm>
     };
     let (name, rows) = (&expert.expert, expert.rows);
     if expert.spread <= ROUNDING * expert.largest {
-        let output = if expert.largest == 0.0 { "only zeros" } else { "the same output" };
-        return alarm(
-            expert.spread,
-            format!(
-                "{name} gives {output} for all {rows} rows: it cannot learn any more; try a lower learning rate, or an \
-                 activation without a flat side such as leaky_relu or elu"
+        let text = match expert.largest {
+            0.0 => format!(
+                "{name} gives only zeros for all {rows} rows, so that no gradient reaches it any more; try a lower \
+                 learning rate, or an activation without a flat side such as leaky_relu or elu"
             ),
-        );
+            _ => format!(
+                "{name} gives the same output for all {rows} rows, so that it says nothing of them; check that what it \
+                 reads differs from row to row, and try a lower learning rate"
+            ),
+        };
+        return alarm(expert.spread, text);
     }
     let uses = || gates.iter().filter(|g| g.experts.len() > 1).flat_map(|g| &g.experts).filter(|e| e.expert == *name);
     let most = uses().map(|e| e.max).fold(None, |most: Option<f64>, max| Some(most.map_or(max, |most| most.max(max))));

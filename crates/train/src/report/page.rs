@@ -83,13 +83,16 @@ pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item
     let heading = |cell: &Cell| match cell {
         Cell::Figure(text) | Cell::Text(text) => html! { th scope="row" { (text) } },
     };
+    let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
+    // A heading stands over words as words do.
+    let words = |column: usize| rows.first().is_some_and(|row| matches!(row.get(column), Some(Cell::Text(_))));
     html! {
         div.table tabindex="0" role="group" aria-label=(caption) {
             table {
                 caption { (caption) }
-                thead { tr { @for name in header { th scope="col" { (name) } } } }
+                thead { tr { @for (i, name) in header.iter().enumerate() { th.text[words(i)] scope="col" { (name) } } } }
                 tbody {
-                    @for row in rows {
+                    @for row in &rows {
                         tr {
                             @if let Some(first) = row.first() { (heading(first)) }
                             @for other in row.iter().skip(1) { (cell(other)) }
