@@ -36,17 +36,7 @@ impl Compare {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = ConfigFile::load(&self.config, &self.set)?;
         let interrupt = signals::interrupt()?;
-        let mut stage = |stage: Stage<'_>| -> Box<dyn Observer> {
-            Box::new(TrainProgress::new(&match stage {
-                Stage::Load => String::new(),
-                Stage::Run { model, seed, number, of, known } => {
-                    let label = format!("{number}/{of} {model}, seed {seed}");
-                    eprintln!("{label}{}", if known { ": done before" } else { "" });
-                    label
-                }
-            }))
-        };
-        let comparison = compare(CompareOptions { config: &config, out: &self.out }, &interrupt, &mut stage)?;
+        let comparison = compare(CompareOptions { config: &config, out: &self.out }, &interrupt, &mut progress)?;
         if comparison.models.iter().all(|model| model.runs.iter().all(|run| run.evaluation().is_none())) {
             return Err(Failure::run("every model failed with every seed; see the warnings above".to_owned()));
         }
@@ -59,6 +49,18 @@ impl Compare {
         }
         Ok(())
     }
+}
+
+/// Tells of a stage, and shows its progress.
+pub(super) fn progress(stage: Stage<'_>) -> Box<dyn Observer> {
+    let label = match stage {
+        Stage::Load => "reading rows".to_owned(),
+        Stage::Run { model, seed, number, of, .. } => format!("{number}/{of} {model}, seed {seed}"),
+    };
+    if matches!(stage, Stage::Run { known: true, .. }) {
+        eprintln!("{label}: done before");
+    }
+    Box::new(TrainProgress::new(&label))
 }
 
 /// Tables of metrics and gains, verdicts, notes.

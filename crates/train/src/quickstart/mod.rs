@@ -1,4 +1,4 @@
-//! [`quickstart`]: a generated log, four models on it, one of them saved.
+//! [`quickstart`]: a generated log, the models of its configuration compared on it, one of them saved.
 
 use std::fs;
 use std::ops::{ControlFlow, Range};
@@ -7,17 +7,12 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use pleiad_data::synth::{SyntheticLog, VideoLog, VideoOptions, write_log};
-use pleiad_model::artifact::Provenance;
 use serde::Serialize;
 
-use crate::by_task::ByTask;
-use crate::config::{ConfigFile, NamedModel};
+use crate::compare::{self, CompareOptions, Comparison, SeedRun, compare};
+use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::evaluate::Evaluation;
-use crate::fit::{Interrupt, MemoryKeeper, Observer};
-use crate::metrics::{MetricKind, gain};
-use crate::model::ToSave;
-use crate::run::{RunData, Start, Trained, train_model};
+use crate::fit::{Interrupt, Observer};
 
 /// The configuration that is written beside the log.
 const CONFIG: &str = include_str!("video.toml");
@@ -42,48 +37,22 @@ pub enum Stage<'a> {
         /// Its rows.
         rows: u64,
     },
-    /// The log is read.
-    Load,
-    /// A model is trained.
-    Train {
-        /// Its name.
-        name: &'a str,
-        /// Its number, from 1.
-        number: usize,
-        /// Number of models.
-        of: usize,
-    },
+    /// Models are compared.
+    Compare(compare::Stage<'a>),
 }
 
-/// What the models gave.
+/// What was made.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QuickstartReport {
     /// The folder.
     pub out: PathBuf,
     /// Rows of the log.
     pub rows: u64,
-    /// The main metric of each task, by which gains are measured.
-    pub metrics: ByTask<&'static str>,
-    /// The models in the order of their training, the single-task one first.
-    pub models: Vec<ModelResult>,
+    /// The models against each other.
+    pub comparison: Comparison,
 }
 
-/// What a model gave.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ModelResult {
-    /// Its name.
-    pub name: String,
-    /// Parameters in all.
-    pub parameters: u64,
-    /// Seconds of training.
-    pub seconds: f64,
-    /// Metrics on the test rows.
-    pub test: Evaluation,
-    /// MTL gain over the single-task model (equation 11) in each task's main metric; `None` where that is undefined.
-    pub gain: ByTask<Option<f64>>,
-}
-
-/// Writes a video log and a configuration, trains the models of that configuration on it, and saves PLE.
+/// Writes a video log and a configuration, compares the models of that configuration on it, and saves PLE.
 ///
 /// The folder appears when all of it is done.
 ///
@@ -111,29 +80,36 @@ pub fn quickstart<'o>(
     fs::write(&path, CONFIG).map_err(|e| Error::io(&path, e))?;
 
     let file = ConfigFile::parse(&path, CONFIG.to_owned(), &[])?;
-    let mut observer = stage(Stage::Load);
-    let data = RunData::load(&file, None, interrupt, &mut *observer)?;
-    drop(observer);
-    let models = file.config.compare.as_ref().map_or(&[][..], |compare| &compare.models);
-    let mut results: Vec<ModelResult> = Vec::with_capacity(models.len());
-    for (i, model) in models.iter().enumerate() {
-        let mut observer = stage(Stage::Train { name: &model.name, number: i + 1, of: models.len() });
-        let result = train_one(&file, model, &data, interrupt, &mut *observer, folder.path())?;
-        results.push(result);
-    }
-    measure_gains(&mut results, &data);
+    let compared = folder.path().join("compared");
+    let options_of = CompareOptions { config: &file, out: &compared };
+    let comparison = compare(options_of, interrupt, &mut |next| stage(Stage::Compare(next)))
+        .map_err(|error| interrupted(interrupt).unwrap_or(error))?;
+    save_model(&comparison, &compared, &folder.path().join("model"))?;
 
     // An empty folder of that name gives way.
     let _ = fs::remove_dir(out);
     fs::rename(folder.path(), out).map_err(|e| Error::io(out, e))?;
     let _ = folder.keep();
     set_ordinary_permissions(out, parent)?;
-    Ok(QuickstartReport {
-        out: out.to_path_buf(),
-        rows: options.rows,
-        metrics: data.tasks().iter().map(|task| (task.name.as_str(), MetricKind::of(task.kind)[0].name())).collect(),
-        models: results,
-    })
+    Ok(QuickstartReport { out: out.to_path_buf(), rows: options.rows, comparison })
+}
+
+/// Copies the model of the first seed to where it is found at once.
+fn save_model(comparison: &Comparison, compared: &Path, to: &Path) -> Result<()> {
+    let runs = comparison.models.iter().filter(|model| model.name == SAVED).flat_map(|model| &model.runs);
+    let Some(run) = runs.into_iter().find_map(|run| match run {
+        SeedRun::Finished { run, .. } => Some(run),
+        SeedRun::Failed { .. } => None,
+    }) else {
+        return Ok(());
+    };
+    let from = compared.join(run).join("model");
+    fs::create_dir(to).map_err(|e| Error::io(to, e))?;
+    for entry in fs::read_dir(&from).map_err(|e| Error::io(&from, e))? {
+        let entry = entry.map_err(|e| Error::io(&from, e))?;
+        fs::copy(entry.path(), to.join(entry.file_name())).map_err(|e| Error::io(&entry.path(), e))?;
+    }
+    Ok(())
 }
 
 /// Writes `video.parquet`, and `later.parquet` with half as many rows that come after it: users and videos are the
@@ -174,53 +150,6 @@ impl SyntheticLog for Part<'_> {
 
     fn block(&self, index: u64) -> pleiad_data::Result<RecordBatch> {
         self.log.block(self.blocks.start + index)
-    }
-}
-
-fn train_one(
-    file: &ConfigFile,
-    named: &NamedModel,
-    data: &RunData,
-    interrupt: &Interrupt,
-    observer: &mut dyn Observer,
-    folder: &Path,
-) -> Result<ModelResult> {
-    let encoder = &data.splits.encoder;
-    let graph = named
-        .model
-        .build(encoder.layout(), data.tasks())
-        .map_err(|error| file.model_error(Some(&named.name), error))?;
-    let mut keeper = MemoryKeeper::default();
-    let trained = train_model(&file.config, &graph, data, Start::Fresh(None), &mut keeper, interrupt, observer)
-        .map_err(|error| interrupted(interrupt).unwrap_or(error))?;
-    let Trained { fitted, test, .. } = trained;
-    let test = test.ok_or_else(|| pleiad_data::Error::NoRows { split: "test", reason: String::new() })?;
-    if named.name == SAVED {
-        let mut provenance = Provenance { seed: Some(file.config.train.seed), ..Provenance::now() };
-        provenance.other.insert("made_by".to_owned(), "quickstart".into());
-        let (weights, rows) = (fitted.weights, data.splits.train.as_batch());
-        let saved = ToSave { model: &named.model, graph: &graph, encoder, weights, rows, provenance };
-        saved.save(&folder.join("model"))?;
-    }
-    Ok(ModelResult {
-        name: named.name.clone(),
-        parameters: graph.summary().parameters(),
-        seconds: fitted.seconds,
-        test,
-        gain: ByTask::from_iter::<[(&str, Option<f64>); 0]>([]),
-    })
-}
-
-/// Equation 11 against the first model.
-fn measure_gains(results: &mut [ModelResult], data: &RunData) {
-    let Some(single) = results.first().map(|single| single.test.clone()) else { return };
-    for result in results {
-        let of = |task: &pleiad_data::TaskSpec| {
-            let metric = MetricKind::of(task.kind)[0];
-            let value = |evaluation: &Evaluation| evaluation.tasks.get(&task.name)?.get(metric);
-            (task.name.clone(), value(&result.test).zip(value(&single)).map(|(m, s)| gain(metric, m, s)))
-        };
-        result.gain = data.tasks().iter().map(of).collect();
     }
 }
 
