@@ -18,7 +18,7 @@ mod predictor;
 mod runner;
 pub mod sparse;
 
-pub use engine::{Engine, EngineOptions, StepStats};
+pub use engine::{Combine, Engine, EngineOptions, StepStats};
 pub use error::{Error, Result};
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
 pub use predictor::{Predictions, Predictor};

@@ -1,25 +1,80 @@
 //! Where the way back begins: each task's loss on the shard's rows, and the gradient of its number.
 
-use pleiad_data::Labels;
-use pleiad_model::objective::Loss;
+use pleiad_data::{Batch, Labels};
+use pleiad_model::Graph;
+use pleiad_model::objective::{Loss, OrderExcess};
 
 use super::{Shard, Shared};
 
-/// How task k's rows count: equation 9's `w_k / sum_i d_ki`, the sum taken over the whole batch.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct TaskScale {
-    pub(crate) loss: Loss,
-    /// 0 where the batch has no row of the task.
-    pub(crate) scale: f32,
+/// How the terms of the losses count in one batch: equation 9's means over the whole batch, whatever the shards.
+#[derive(Debug, Clone)]
+pub(crate) struct Targets {
+    tasks: Vec<Loss>,
+    /// Per task, its rows in the batch.
+    pub(crate) rows: Vec<usize>,
+    penalties: Vec<Penalty>,
 }
 
-/// Adds each task's summed row losses to `sums` and writes the gradients of the tasks' numbers.
-pub(crate) fn seed_gradients(shared: Shared<'_>, shard: &mut Shard<'_>, tasks: &[TaskScale], sums: &mut [f64]) {
+/// A [`pleiad_model::graph::OrderPenalty`] in one batch.
+#[derive(Debug, Clone, Copy)]
+struct Penalty {
+    earlier: usize,
+    later: usize,
+    /// Its weight over the batch's rows in both sample spaces; 0 if there are none.
+    scale: f32,
+}
+
+impl Targets {
+    pub(crate) fn of(graph: &Graph, batch: &Batch) -> Self {
+        let both = |a: &Labels, b: &Labels| a.present.iter().zip(&b.present).filter(|(a, b)| **a && **b).count();
+        let penalty = |p: &pleiad_model::graph::OrderPenalty| {
+            let rows = both(&batch.labels[p.earlier], &batch.labels[p.later]);
+            Penalty { earlier: p.earlier, later: p.later, scale: over(p.weight, rows) }
+        };
+        Self {
+            tasks: graph.outputs.iter().map(|output| Loss::of(output.kind)).collect(),
+            rows: batch.labels.iter().map(Labels::count).collect(),
+            penalties: graph.penalties.iter().map(penalty).collect(),
+        }
+    }
+
+    /// Number of sums that [`seed_gradients`] keeps: one per task, then one per penalty.
+    pub(crate) fn sums(graph: &Graph) -> usize {
+        graph.outputs.len() + graph.penalties.len()
+    }
+
+    /// Per task, the mean loss over its rows, given the sums over the whole batch; 0 where it has none.
+    pub(crate) fn losses(&self, sums: &[f64]) -> Vec<f64> {
+        let mean = |(&sum, &rows): (&f64, &usize)| if rows == 0 { 0.0 } else { sum / rows as f64 };
+        let mut losses: Vec<f64> = sums.iter().zip(&self.rows).map(mean).collect();
+        for (penalty, sum) in self.penalties.iter().zip(&sums[self.rows.len()..]) {
+            losses[penalty.later] += f64::from(penalty.scale) * sum;
+        }
+        losses
+    }
+}
+
+/// `weight / rows`, and 0 of none.
+fn over(weight: f32, rows: usize) -> f32 {
+    if rows == 0 { 0.0 } else { weight / rows as f32 }
+}
+
+/// Adds each task's summed row losses to `sums`, then each penalty's, and writes the gradients of the tasks' numbers
+/// for the joint loss with these task weights.
+pub(crate) fn seed_gradients(
+    shared: Shared<'_>,
+    shard: &mut Shard<'_>,
+    targets: &Targets,
+    weights: &[f32],
+    sums: &mut [f64],
+) {
     let plan = shared.plan;
     let rows = shard.rows.len();
-    for (((&view, task), labels), sum) in plan.outputs.iter().zip(tasks).zip(&shared.batch.labels).zip(sums) {
+    let (task_sums, penalty_sums) = sums.split_at_mut(targets.tasks.len());
+    for (k, (&view, sum)) in plan.outputs.iter().zip(task_sums).enumerate() {
+        let (loss, scale) = (targets.tasks[k], over(weights[k], targets.rows[k]));
         let range = shard.rows.clone();
-        let Labels { values, present } = labels;
+        let Labels { values, present } = &shared.batch.labels[k];
         let rows_of = values[range.clone()].iter().zip(&present[range]);
         shard.write(&plan.gradients, view, |shard, memory| {
             let (z, z_at) = shard.read(&plan.values, view);
@@ -27,12 +82,44 @@ pub(crate) fn seed_gradients(shared: Shared<'_>, shard: &mut Shard<'_>, tasks: &
             for ((d, z), (&y, &present)) in numbers.zip(rows_of) {
                 // A row outside of the sample space must not leave a trace, not even 0 * infinity.
                 d[0] = if present {
-                    *sum += f64::from((task.loss.value)(z[0], y));
-                    task.scale * (task.loss.derivative)(z[0], y)
+                    *sum += f64::from((loss.value)(z[0], y));
+                    scale * (loss.derivative)(z[0], y)
                 } else {
                     0.0
                 };
             }
         });
     }
+    for (penalty, sum) in targets.penalties.iter().zip(penalty_sums) {
+        add_penalty(shared, shard, *penalty, penalty.scale * weights[penalty.later], sum);
+    }
+}
+
+/// Adds the penalty's row values to `sum`, and its derivatives times `scale` to the gradients of both tasks' numbers.
+fn add_penalty(shared: Shared<'_>, shard: &mut Shard<'_>, penalty: Penalty, scale: f32, sum: &mut f64) {
+    let plan = shared.plan;
+    let numbers =
+        |shard: &Shard<'_>, task: usize| -> Vec<f32> { shard.column(&plan.values, plan.outputs[task]).collect() };
+    let present = |task: usize| &shared.batch.labels[task].present[shard.rows.clone()];
+    let both: Vec<bool> = present(penalty.earlier)
+        .iter()
+        .zip(present(penalty.later))
+        .map(|(&earlier, &later)| earlier && later)
+        .collect();
+    let logits: Vec<(f32, f32)> =
+        numbers(shard, penalty.earlier).into_iter().zip(numbers(shard, penalty.later)).collect();
+    for (&(earlier, later), _) in logits.iter().zip(&both).filter(|(_, both)| **both) {
+        *sum += f64::from(OrderExcess::value(earlier, later));
+    }
+    let mut add = |task: usize, derivative: fn(f32, f32) -> f32| {
+        let view = plan.outputs[task];
+        shard.write(&plan.gradients, view, |shard, memory| {
+            let gradients = view.at.rows_mut(memory, shard.rows.len());
+            for (d, (&(earlier, later), _)) in gradients.zip(logits.iter().zip(&both)).filter(|(_, (_, both))| **both) {
+                d[0] += scale * derivative(earlier, later);
+            }
+        });
+    };
+    add(penalty.earlier, |earlier, later| OrderExcess::derivatives(earlier, later).0);
+    add(penalty.later, |earlier, later| OrderExcess::derivatives(earlier, later).1);
 }

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 pub(crate) use backward::backward;
 pub(crate) use forward::forward;
-pub(crate) use loss::{TaskScale, seed_gradients};
+pub(crate) use loss::{Targets, seed_gradients};
 use pleiad_data::Batch;
 
 use crate::kernels::Columns;

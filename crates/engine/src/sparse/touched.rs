@@ -76,8 +76,21 @@ impl TouchedRows {
                     self.places.resize(1 << bits, VACANT);
                     self.find(uses, Hashed { shift: 64 - bits });
                 }
-                self.sum(uses);
+                self.grads.clear();
+                self.grads.resize(self.rows.len() * dim, 0.0);
+                sum(&self.at, dim, uses, &mut self.grads);
             },
+        );
+    }
+
+    /// Sums other gradients of the very ids that [`TouchedRows::gather`] was last called with, such as those of another
+    /// task, into `grads`: `[U, dim]`, in the order of [`TouchedRows::rows`].
+    pub(crate) fn sum_again(&self, uses: &[Use<'_>], grads: &mut Vec<f32>) {
+        grads.clear();
+        grads.resize(self.rows.len() * self.dim, 0.0);
+        Arch::new().dispatch(
+            #[inline(always)]
+            || sum(&self.at, self.dim, uses, grads),
         );
     }
 
@@ -95,38 +108,6 @@ impl TouchedRows {
                 self.rows.push(row);
             }
             self.at.push(*place);
-        }
-    }
-
-    /// Sums the gradient of every id into that of its row.
-    #[inline(always)]
-    fn sum(&mut self, uses: &[Use<'_>]) {
-        let dim = self.dim;
-        self.grads.clear();
-        self.grads.resize(self.rows.len() * dim, 0.0);
-        let mut at = self.at.as_slice();
-        for u in uses {
-            let (own, rest) = at.split_at(u.ids.table_rows().len());
-            at = rest;
-            match u.ids {
-                Ids::Single(_) => {
-                    for (i, &at) in own.iter().enumerate() {
-                        let grad = &u.grad[i * u.ld + u.col..][..dim];
-                        vector::add(&mut self.grads[at as usize * dim..][..dim], grad);
-                    }
-                }
-                Ids::Multiple { offsets, .. } => {
-                    for (i, range) in offsets.windows(2).enumerate() {
-                        let own = &own[range[0]..range[1]];
-                        let mean = u.pooling == Some(Pooling::Mean);
-                        let share = if mean { 1.0 / own.len() as f32 } else { 1.0 };
-                        for &at in own {
-                            let grad = &u.grad[i * u.ld + u.col..][..dim];
-                            vector::add_scaled(&mut self.grads[at as usize * dim..][..dim], share, grad);
-                        }
-                    }
-                }
-            }
         }
     }
 
@@ -154,10 +135,43 @@ impl TouchedRows {
         &self.grads
     }
 
+    /// Their gradients, to be changed.
+    pub(crate) fn grads_mut(&mut self) -> &mut [f32] {
+        &mut self.grads
+    }
+
     /// Sum of the squares of all gradients, for the norm of the whole gradient.
     #[must_use]
     pub fn square_sum(&self) -> f64 {
         square_sum(&self.grads)
+    }
+}
+
+/// Adds the gradient of every id to that of its row, which stands at `at` in `grads`.
+#[inline(always)]
+fn sum(mut at: &[u32], dim: usize, uses: &[Use<'_>], grads: &mut [f32]) {
+    for u in uses {
+        let (own, rest) = at.split_at(u.ids.table_rows().len());
+        at = rest;
+        match u.ids {
+            Ids::Single(_) => {
+                for (i, &at) in own.iter().enumerate() {
+                    let grad = &u.grad[i * u.ld + u.col..][..dim];
+                    vector::add(&mut grads[at as usize * dim..][..dim], grad);
+                }
+            }
+            Ids::Multiple { offsets, .. } => {
+                for (i, range) in offsets.windows(2).enumerate() {
+                    let own = &own[range[0]..range[1]];
+                    let mean = u.pooling == Some(Pooling::Mean);
+                    let share = if mean { 1.0 / own.len() as f32 } else { 1.0 };
+                    for &at in own {
+                        let grad = &u.grad[i * u.ld + u.col..][..dim];
+                        vector::add_scaled(&mut grads[at as usize * dim..][..dim], share, grad);
+                    }
+                }
+            }
+        }
     }
 }
 

@@ -62,6 +62,15 @@ fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]
         }
         losses.push(if count == 0.0 { 0.0 } else { sum / count });
     }
+    for penalty in &graph.penalties {
+        let p = |task: usize, row: usize| 1.0 / (1.0 + (-numbers[task][row]).exp());
+        let present = |task: usize, row: usize| batch.labels[task].present[row];
+        let both = (0..batch.rows).filter(|&row| present(penalty.earlier, row) && present(penalty.later, row));
+        let excess: Vec<f64> = both.map(|row| (p(penalty.later, row) - p(penalty.earlier, row)).max(0.0)).collect();
+        if !excess.is_empty() {
+            losses[penalty.later] += f64::from(penalty.weight) * excess.iter().sum::<f64>() / excess.len() as f64;
+        }
+    }
     let joint = losses.iter().zip(task_weights).map(|(l, &w)| l * f64::from(w)).sum();
     (joint, losses)
 }

@@ -20,8 +20,10 @@ impl Graph {
     #[must_use]
     pub fn reach(&self) -> Reach {
         let tasks = self.outputs.len();
-        let mut reach =
-            Reach { params: vec![vec![false; tasks]; self.params.len()], tables: vec![vec![false; tasks]; self.tables.len()] };
+        let mut reach = Reach {
+            params: vec![vec![false; tasks]; self.params.len()],
+            tables: vec![vec![false; tasks]; self.tables.len()],
+        };
         for task in 0..tasks {
             let mut read = vec![false; self.nodes.len()];
             read[self.outputs[task].node.0] = true;

@@ -2,13 +2,18 @@
 //!
 //! Equation 9: task k's loss is the mean over the rows of its sample space, `L_k = sum_i d_ki loss_k(i) / sum_i d_ki`;
 //! equation 8: `L = sum_k w_k L_k`. A batch without a row of task k has `L_k = 0` and no gradient of it. Sums over rows
-//! are the engine's; here are the terms. How `w_k` changes over time (equation 10) is
-//! [`pleiad_data::schema::TaskWeight`].
+//! are the engine's; here are the terms. How `w_k` changes over time is [`pleiad_data::schema::TaskWeight`] where it is
+//! laid down beforehand (equation 10), and [`weighting`] where training moves it. [`conflict`] makes one gradient of the
+//! tasks' gradients where a sum will not do.
 
 mod binary_cross_entropy;
+pub mod conflict;
+mod order;
 mod squared_error;
+pub mod weighting;
 
 pub use binary_cross_entropy::BinaryCrossEntropy;
+pub use order::OrderExcess;
 use pleiad_data::TaskKind;
 pub use squared_error::SquaredError;
 

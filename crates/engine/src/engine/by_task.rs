@@ -1,0 +1,332 @@
+//! A gradient per task: what methods need that weigh gradients, or settle conflicts between them.
+//!
+//! Forward once, backward once per task. Tasks' gradients are kept apart to the end: per lane and task one array of
+//! dense parameters, per task the gradients of what tables were read for, and per table and task the summed rows that
+//! the batch touches. No table's gradient is made dense. Sums have the order that they have without tasks.
+
+use std::ops::Range;
+
+use pleiad_data::Batch;
+use pleiad_model::graph::{ParamId, Reach, TableId};
+use pleiad_model::objective::conflict::Gram;
+use pleiad_model::{Graph, Weights};
+use pulp::Arch;
+use rayon::prelude::*;
+
+use super::passes::{Cut, uses};
+use super::{Engine, StepStats, UPDATE_CHUNK};
+use crate::error::Result;
+use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients};
+use crate::kernels::reduce::sum_into;
+use crate::plan::{Plan, Purpose};
+use crate::runner::workspace;
+use crate::sparse::{Table, TouchedRows};
+
+/// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
+/// more than one task reaches: these parameters get `sum_k c_k w_k grad L_k`.
+pub type Combine<'c> = dyn Fn(&Gram) -> Vec<f64> + 'c;
+
+/// What steps with a gradient per task need beside what every step needs; made when the first one is taken.
+#[derive(Debug)]
+pub(super) struct ByTask {
+    plan: Plan,
+    reach: Reach,
+    /// Stretches of the dense parameters that more than one task reaches, in order.
+    shared: Vec<Range<usize>>,
+    lanes: Vec<TaskLane>,
+    /// Per task, its gradient of the dense parameters.
+    dense: Vec<Vec<f32>>,
+    /// Per task, the gradients of the input representation for all rows of the batch.
+    batch_wide: Vec<Vec<Vec<f32>>>,
+    /// Per table and task, the gradients of the rows that the batch touches.
+    rows: Vec<Vec<Vec<f32>>>,
+}
+
+/// What one lane writes.
+#[derive(Debug)]
+struct TaskLane {
+    slots: Vec<Vec<f32>>,
+    /// Per task.
+    gradients: Vec<Vec<f32>>,
+    /// See [`Targets::sums`].
+    sums: Vec<f64>,
+    /// Sums that were taken before.
+    again: Vec<f64>,
+}
+
+impl Engine {
+    /// A step as [`Engine::step`], in which every task goes back by itself and `combine` says what becomes of their
+    /// gradients where more than one task reaches a parameter or a table ([`Graph::reach`]). Parameters that one task
+    /// alone reaches get its weighted gradient. The norm that `clip_norm` bounds is that of what comes out.
+    ///
+    /// Beside the losses it gives the inner products of the *unweighted* gradients `grad L_k` over the shared
+    /// parameters; the roots of the diagonal are their norms.
+    ///
+    /// It costs one pass forward and T passes back. Results do not depend on the threads.
+    ///
+    /// # Errors
+    /// As [`Engine::step`]; nothing is changed then.
+    ///
+    /// # Panics
+    /// If `combine` gives another number of coefficients than there are tasks.
+    pub fn step_by_task(
+        &mut self,
+        batch: &Batch,
+        task_weights: &[f32],
+        combine: &Combine<'_>,
+        learning_rate_factor: f64,
+    ) -> Result<(StepStats, Gram)> {
+        let result = self.differentiate_by_task(batch, task_weights, combine)?;
+        self.update(learning_rate_factor);
+        Ok(result)
+    }
+
+    /// The gradient that [`Engine::step_by_task`] goes down, tables densely: to look at, as [`Engine::gradients`].
+    ///
+    /// # Errors
+    /// As [`Engine::step`].
+    ///
+    /// # Panics
+    /// As [`Engine::step_by_task`].
+    pub fn gradients_by_task(
+        &mut self,
+        batch: &Batch,
+        task_weights: &[f32],
+        combine: &Combine<'_>,
+    ) -> Result<(StepStats, Gram, Weights)> {
+        let (stats, gram) = self.differentiate_by_task(batch, task_weights, combine)?;
+        Ok((stats, gram, self.dense_gradients()))
+    }
+
+    /// Leaves the combined gradient in `gradient` and `touched`.
+    fn differentiate_by_task(
+        &mut self,
+        batch: &Batch,
+        task_weights: &[f32],
+        combine: &Combine<'_>,
+    ) -> Result<(StepStats, Gram)> {
+        self.check_step(batch, task_weights)?;
+        let mut by_task = match self.by_task.take() {
+            Some(by_task) => by_task,
+            None => Box::new(ByTask::new(&self.graph)?),
+        };
+        let targets = Targets::of(&self.graph, batch);
+        let losses = self.run_by_task(&mut by_task, batch, &targets);
+        self.gather_by_task(&mut by_task, batch);
+        let gram = by_task.gram();
+        let coefficients = combine(&gram.weighted(task_weights));
+        assert_eq!(coefficients.len(), task_weights.len(), "coefficients of other tasks");
+        // What is shared gets c_k w_k, the rest w_k.
+        let shared: Vec<f32> =
+            coefficients.iter().zip(task_weights).map(|(&c, &w)| (c * f64::from(w)) as f32).collect();
+        by_task.combine(&mut self.gradient, &mut self.touched, task_weights, &shared);
+        self.by_task = Some(by_task);
+        Ok((StepStats { losses, rows: targets.rows }, gram))
+    }
+
+    /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
+    fn run_by_task(&self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
+        let ByTask { plan, lanes, dense, batch_wide, .. } = by_task;
+        let plan = &*plan;
+        let tasks = self.graph.outputs.len();
+        let cut = Cut::of(batch.rows);
+        lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
+            slots: workspace(plan),
+            gradients: vec![vec![0.0; plan.params.len]; tasks],
+            sums: vec![0.0; Targets::sums(&self.graph)],
+            again: vec![0.0; Targets::sums(&self.graph)],
+        });
+        // Per shard, for each task the rows of its batch-wide arrays.
+        let mut pieces: Vec<Vec<Vec<&mut [f32]>>> = cut.shards.iter().map(|_| Vec::with_capacity(tasks)).collect();
+        for arrays in batch_wide {
+            let of_task = cut.pieces(arrays, &plan.batch_widths);
+            pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
+        }
+        let shared = Shared {
+            plan,
+            params: &self.parameters.dense,
+            tables: &self.parameters.tables,
+            batch,
+            seed: self.options.seed,
+            step: self.steps,
+        };
+        let alone: Vec<Vec<f32>> =
+            (0..tasks).map(|k| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect()).collect();
+        lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
+            lane.sums.fill(0.0);
+            for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
+                forward(shared, &mut Shard::new(rows.clone(), &mut lane.slots, Vec::new()));
+                for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.gradients).enumerate() {
+                    let mut shard = Shard::new(rows.clone(), &mut lane.slots, pieces);
+                    let sums = if k == 0 { &mut lane.sums } else { &mut lane.again };
+                    seed_gradients(shared, &mut shard, targets, &alone[k], sums);
+                    backward(shared, &mut shard, gradient, s > 0);
+                }
+            }
+        });
+        let used = &lanes[..cut.lanes.len()];
+        for (k, sum) in dense.iter_mut().enumerate() {
+            let parts: Vec<&[f32]> = used.iter().map(|lane| lane.gradients[k].as_slice()).collect();
+            sum_into(sum, &parts);
+        }
+        targets.losses(&super::passes::sum_over(used.iter().map(|lane| &lane.sums), &self.graph))
+    }
+
+    /// Finds the rows that the batch touches in each table, and sums each task's gradients of them.
+    fn gather_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
+        let ByTask { plan, batch_wide, rows, .. } = by_task;
+        let (plan, batch_wide) = (&*plan, &*batch_wide);
+        let tables = self.touched.par_iter_mut().zip(&self.parameters.tables).zip(rows).enumerate();
+        tables.for_each(|(t, ((touched, table), rows)): (usize, ((&mut TouchedRows, &Table), _))| {
+            for (k, grads) in rows.iter_mut().enumerate() {
+                let uses = uses(plan, t, batch, &batch_wide[k]);
+                if k == 0 {
+                    touched.gather(table.rows(), table.dim(), &uses);
+                    grads.clear();
+                    grads.extend_from_slice(touched.grads());
+                } else {
+                    touched.sum_again(&uses, grads);
+                }
+            }
+        });
+    }
+}
+
+impl ByTask {
+    fn new(graph: &Graph) -> Result<Self> {
+        let plan = Plan::compile(graph, Purpose::TrainByTask)?;
+        let reach = graph.reach();
+        let tasks = graph.outputs.len();
+        Ok(Self {
+            shared: shared_ranges(&plan, &reach),
+            lanes: Vec::new(),
+            dense: vec![vec![0.0; plan.params.len]; tasks],
+            batch_wide: vec![vec![Vec::new(); plan.batch_widths.len()]; tasks],
+            rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
+            plan,
+            reach,
+        })
+    }
+
+    fn tasks(&self) -> usize {
+        self.dense.len()
+    }
+
+    fn shares_table(&self, table: usize) -> bool {
+        self.reach.shares_table(TableId(table))
+    }
+
+    /// Inner products over everything that more than one task reaches: stretch by stretch, each summed alone, and the
+    /// stretches in order.
+    fn gram(&self) -> Gram {
+        let tasks = self.tasks();
+        let cut = |range: Range<usize>| {
+            let end = range.end;
+            range.step_by(UPDATE_CHUNK).map(move |from| from..end.min(from + UPDATE_CHUNK))
+        };
+        let mut pieces: Vec<(&[Vec<f32>], Range<usize>)> = Vec::new();
+        for range in &self.shared {
+            pieces.extend(cut(range.clone()).map(|range| (self.dense.as_slice(), range)));
+        }
+        for (_, rows) in self.rows.iter().enumerate().filter(|(table, _)| self.shares_table(*table)) {
+            pieces.extend(cut(0..rows[0].len()).map(|range| (rows.as_slice(), range)));
+        }
+        let products: Vec<Vec<f64>> = pieces
+            .par_iter()
+            .map(|(gradients, range)| {
+                let pairs = (0..tasks).flat_map(|i| (0..=i).map(move |j| (i, j)));
+                pairs.map(|(i, j)| dot(&gradients[i][range.clone()], &gradients[j][range.clone()])).collect()
+            })
+            .collect();
+        let mut sums = vec![0.0; tasks * (tasks + 1) / 2];
+        for piece in products {
+            sums.iter_mut().zip(piece).for_each(|(sum, product)| *sum += product);
+        }
+        Gram::from_fn(tasks, |i, j| sums[i * (i + 1) / 2 + j])
+    }
+
+    /// `sum_k factor_k g_k`, the factors being `shared` for what more than one task reaches and `own` for the rest.
+    fn combine(&self, gradient: &mut [f32], touched: &mut [TouchedRows], own: &[f32], shared: &[f32]) {
+        let parts: Vec<&[f32]> = self.dense.iter().map(Vec::as_slice).collect();
+        gradient.par_chunks_mut(UPDATE_CHUNK).enumerate().for_each(|(chunk, out)| {
+            let (start, end) = (chunk * UPDATE_CHUNK, chunk * UPDATE_CHUNK + out.len());
+            let first = self.shared.partition_point(|range| range.end <= start);
+            let mut done = start;
+            for range in self.shared[first..].iter().take_while(|range| range.start < end) {
+                let range = range.start.max(start)..range.end.min(end);
+                weigh(&mut out[done - start..range.start - start], &parts, done, own);
+                weigh(&mut out[range.start - start..range.end - start], &parts, range.start, shared);
+                done = range.end;
+            }
+            weigh(&mut out[done - start..], &parts, done, own);
+        });
+        touched.par_iter_mut().zip(&self.rows).enumerate().for_each(|(table, (touched, rows))| {
+            let factors = if self.shares_table(table) { shared } else { own };
+            let parts: Vec<&[f32]> = rows.iter().map(Vec::as_slice).collect();
+            weigh(touched.grads_mut(), &parts, 0, factors);
+        });
+    }
+}
+
+/// Stretches of the dense parameters that more than one task reaches, in order, neighbours joined.
+fn shared_ranges(plan: &Plan, reach: &Reach) -> Vec<Range<usize>> {
+    let blocks = plan.params.blocks.iter().enumerate();
+    let mut ranges: Vec<Range<usize>> =
+        blocks.filter(|(param, _)| reach.shares_param(ParamId(*param))).map(|(_, block)| block.range()).collect();
+    ranges.sort_by_key(|range| range.start);
+    ranges.dedup_by(|next, before| {
+        let joins = next.start <= before.end;
+        if joins {
+            before.end = before.end.max(next.end);
+        }
+        joins
+    });
+    ranges
+}
+
+/// `out = sum_k factors[k] parts[k][from ..]`, in the order of the tasks.
+fn weigh(out: &mut [f32], parts: &[&[f32]], from: usize, factors: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            out.fill(0.0);
+            for (part, &factor) in parts.iter().zip(factors) {
+                out.iter_mut().zip(&part[from..]).for_each(|(out, part)| *out += factor * part);
+            }
+        },
+    );
+}
+
+/// Inner product in f64, in eight fixed lanes as [`crate::optim::square_sum`].
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            let mut sums = [0.0f64; 8];
+            let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+            for (a, b) in a.iter().zip(b) {
+                for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+                    *sum += f64::from(a) * f64::from(b);
+                }
+            }
+            for ((sum, &a), &b) in sums.iter_mut().zip(a_rest).zip(b_rest) {
+                *sum += f64::from(a) * f64::from(b);
+            }
+            sums.iter().sum()
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_products_count_every_element_once() {
+        for n in [0, 1, 7, 8, 9, 100] {
+            let values: Vec<f32> = (1..=n).map(|i| i as f32).collect();
+            let n = f64::from(n);
+            assert_eq!(dot(&values, &values), n * (n + 1.0) * (2.0 * n + 1.0) / 6.0);
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! [`Engine`]: a model in training.
+
+mod by_task;
+mod passes;
+mod state;
+
+use pleiad_data::Batch;
+use pleiad_model::{Graph, Weights};
+use rayon::prelude::*;
+
+use self::by_task::ByTask;
+pub use self::by_task::Combine;
+use self::passes::Lane;
+use crate::check::check_batch;
+use crate::error::{Error, Result};
+use crate::kernels::reduce::square_sum;
+use crate::optim::{OptimizerConfig, StepRule, clip_scale};
+use crate::parameters::Parameters;
+use crate::plan::{Plan, Purpose};
+use crate::predictor::{Predictions, predict};
+use crate::runner::Runner;
+use crate::sparse::TouchedRows;
+
+/// Elements of the dense parameters that one thread works on at a time.
+const UPDATE_CHUNK: usize = 1 << 14;
+
+/// How an [`Engine`] trains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EngineOptions {
+    /// Of dense parameters.
+    pub optimizer: OptimizerConfig,
+    /// Of embedding tables, by touched row.
+    pub embedding_optimizer: OptimizerConfig,
+    /// Upper bound of the gradient's L2 norm over dense parameters and tables together.
+    pub clip_norm: Option<f32>,
+    /// Seed of dropout.
+    pub seed: u64,
+}
+
+/// What one step saw.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StepStats {
+    /// Per task, the mean loss over its rows of the batch, 0 where it has none, and what an order penalty adds to it
+    /// ([`pleiad_model::graph::OrderPenalty`]).
+    pub losses: Vec<f64>,
+    /// Per task, the rows of the batch in its sample space.
+    pub rows: Vec<usize>,
+}
+
+/// A model in training: weights, optimizer state, and the plan that both passes follow.
+///
+/// Runs on the current `rayon` pool. Results do not depend on its number of threads: the cut into shards and lanes
+/// and the order of every sum depend on the batch alone.
+#[derive(Debug)]
+pub struct Engine {
+    graph: Graph,
+    plan: Plan,
+    runner: Runner,
+    options: EngineOptions,
+    parameters: Parameters,
+    /// Optimizer state of the dense parameters, slot by slot.
+    state: [Vec<f32>; 2],
+    gradient: Vec<f32>,
+    /// Gradients of the input representation for all rows of the batch.
+    batch_wide: Vec<Vec<f32>>,
+    touched: Vec<TouchedRows>,
+    lanes: Vec<Lane>,
+    by_task: Option<Box<ByTask>>,
+    steps: u64,
+}
+
+impl Engine {
+    /// An engine for `graph` with all weights zero; follow with [`Engine::init`] or [`Engine::load`].
+    ///
+    /// # Errors
+    /// A graph that does not hold together, options out of range, or a table that does not fit in memory.
+    pub fn new(graph: &Graph, options: &EngineOptions) -> Result<Self> {
+        options.optimizer.validate()?;
+        options.embedding_optimizer.validate()?;
+        if let Some(norm) = options.clip_norm
+            && !(norm > 0.0 && norm.is_finite())
+        {
+            return Err(Error::option("clip_norm", norm, "a positive number"));
+        }
+        let plan = Plan::compile(graph, Purpose::Train)?;
+        let runner = Runner::new(graph, Purpose::Predict)?;
+        let mut parameters = Parameters::new(graph, plan.params.clone(), options.embedding_optimizer.slots())?;
+        let initial = options.embedding_optimizer.initial_state();
+        if initial != 0.0 {
+            for table in &mut parameters.tables {
+                let state = vec![initial; table.rows() * table.dim()];
+                (0..table.slots()).try_for_each(|slot| table.load_state(slot, &state))?;
+            }
+        }
+        let dense = |slot| match slot < options.optimizer.slots() {
+            true => vec![options.optimizer.initial_state(); plan.params.len],
+            false => Vec::new(),
+        };
+        Ok(Self {
+            graph: graph.clone(),
+            options: options.clone(),
+            state: [dense(0), dense(1)],
+            gradient: vec![0.0; plan.params.len],
+            batch_wide: vec![Vec::new(); plan.batch_widths.len()],
+            touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
+            lanes: Vec::new(),
+            by_task: None,
+            steps: 0,
+            plan,
+            runner,
+            parameters,
+        })
+    }
+
+    /// The model's graph.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// Draws every weight anew; see [`pleiad_model::init::Init::fill`].
+    pub fn init(&mut self, seed: u64) {
+        self.parameters.init(&self.graph, seed, self.options.embedding_optimizer.initial_state());
+    }
+
+    /// Replaces every weight.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a tensor that is missing, unknown or of another shape; nothing is replaced then.
+    pub fn load(&mut self, weights: &Weights) -> Result<()> {
+        self.parameters.load(&self.graph, weights)
+    }
+
+    /// Every weight under its tensor name.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        self.parameters.weights(&self.graph)
+    }
+
+    /// Steps taken.
+    #[must_use]
+    pub fn step_count(&self) -> u64 {
+        self.steps
+    }
+
+    /// Continues as if `steps` steps had been taken: they decide Adam's bias correction and dropout.
+    pub fn set_step_count(&mut self, steps: u64) {
+        self.steps = steps;
+    }
+
+    /// Predicts every row of `batch`, without dropout; labels are not looked at.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] or [`Error::IdOutOfRange`] for a batch that the model cannot read.
+    pub fn predict(&mut self, batch: &Batch) -> Result<Predictions> {
+        check_batch(&self.graph, &self.parameters.tables, batch, false)?;
+        Ok(predict(&self.graph, &mut self.runner, &self.parameters, batch))
+    }
+
+    /// One training step: gradients of `L = sum_k w_k L_k` with `L_k` as in [`StepStats::losses`], then
+    /// the optimizers' update with their learning rates times `learning_rate_factor`.
+    ///
+    /// # Errors
+    /// [`Error::Batch`] or [`Error::IdOutOfRange`]; nothing is changed then.
+    pub fn step(&mut self, batch: &Batch, task_weights: &[f32], learning_rate_factor: f64) -> Result<StepStats> {
+        let stats = self.differentiate(batch, task_weights)?;
+        self.update(learning_rate_factor);
+        Ok(stats)
+    }
+
+    /// The gradient of the joint loss by every parameter, tables densely. For those who want to look at it; training
+    /// never makes a table's gradient dense.
+    ///
+    /// # Errors
+    /// As [`Engine::step`].
+    pub fn gradients(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<(StepStats, Weights)> {
+        let stats = self.differentiate(batch, task_weights)?;
+        Ok((stats, self.dense_gradients()))
+    }
+
+    /// The gradient that the last pass left, tables densely.
+    fn dense_gradients(&self) -> Weights {
+        let mut gradients = Weights::default();
+        for (i, param) in self.graph.params.iter().enumerate() {
+            gradients.insert(&param.name, param.shape.clone(), self.plan.params.gather(i, &self.gradient));
+        }
+        for (touched, spec) in self.touched.iter().zip(&self.graph.tables) {
+            let mut dense = vec![0.0; spec.rows as usize * spec.dim];
+            for (&row, gradient) in touched.rows().iter().zip(touched.grads().chunks_exact(spec.dim)) {
+                dense[row * spec.dim..][..spec.dim].copy_from_slice(gradient);
+            }
+            gradients.insert(spec.tensor(), spec.shape(), dense);
+        }
+        gradients
+    }
+
+    fn update(&mut self, learning_rate_factor: f64) {
+        self.steps += 1;
+        let scale = match self.options.clip_norm {
+            None => 1.0,
+            Some(most) => {
+                let tables: f64 = self.touched.iter().map(TouchedRows::square_sum).sum();
+                clip_scale((square_sum(&self.gradient) + tables).sqrt(), f64::from(most))
+            }
+        };
+        let rule = StepRule::new(&self.options.optimizer, self.steps, learning_rate_factor);
+        let [first, second] = &mut self.state;
+        let count = self.gradient.len().div_ceil(UPDATE_CHUNK);
+        self.parameters
+            .dense
+            .par_chunks_mut(UPDATE_CHUNK)
+            .zip(self.gradient.par_chunks(UPDATE_CHUNK))
+            .zip(state_chunks(first, count))
+            .zip(state_chunks(second, count))
+            .for_each(|(((weights, gradient), first), second)| rule.update(weights, gradient, [first, second], scale));
+        let rule = StepRule::new(&self.options.embedding_optimizer, self.steps, learning_rate_factor);
+        self.parameters
+            .tables
+            .par_iter_mut()
+            .zip(&self.touched)
+            .for_each(|(table, touched)| table.update(touched, &rule, scale));
+    }
+}
+
+/// `count` chunks of one state; empty ones where the optimizer does not keep it.
+fn state_chunks(state: &mut [f32], count: usize) -> Vec<&mut [f32]> {
+    let mut chunks: Vec<_> = state.chunks_mut(UPDATE_CHUNK).collect();
+    chunks.resize_with(count, Default::default);
+    chunks
+}

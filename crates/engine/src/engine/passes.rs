@@ -1,0 +1,159 @@
+//! Both passes over a batch, shard by shard.
+
+use std::ops::Range;
+
+use pleiad_data::Batch;
+use rayon::prelude::*;
+
+use super::{Engine, StepStats};
+use crate::check::check_batch;
+use crate::error::{Error, Result};
+use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients};
+use crate::kernels::reduce::sum_into;
+use crate::plan::Plan;
+use crate::runner::{lanes, shards, workspace};
+use crate::sparse::Use;
+
+/// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
+/// threads that a step can use and the memory that private gradients take; it does not depend on the threads there
+/// are, and so neither does the order of any sum.
+const MAX_LANES: usize = 16;
+
+/// What one lane writes.
+#[derive(Debug)]
+pub(super) struct Lane {
+    slots: Vec<Vec<f32>>,
+    gradient: Vec<f32>,
+    /// See [`Targets::sums`].
+    sums: Vec<f64>,
+}
+
+impl Engine {
+    /// Refuses a batch that the model cannot learn from, and weights of another number of tasks.
+    pub(super) fn check_step(&self, batch: &Batch, task_weights: &[f32]) -> Result<()> {
+        check_batch(&self.graph, &self.parameters.tables, batch, true)?;
+        if task_weights.len() != self.graph.outputs.len() {
+            let message = format!("{} task weights for {} tasks", task_weights.len(), self.graph.outputs.len());
+            return Err(Error::Batch { message });
+        }
+        Ok(())
+    }
+
+    /// Leaves the batch's gradient in `gradient` and `touched`.
+    pub(super) fn differentiate(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<StepStats> {
+        self.check_step(batch, task_weights)?;
+        let targets = Targets::of(&self.graph, batch);
+        let lanes_used = self.run_lanes(batch, &targets, task_weights);
+        match &mut self.lanes[..lanes_used] {
+            [] => self.gradient.fill(0.0),
+            // The lane overwrites all of its gradient next time, so the two arrays may change places.
+            [only] => std::mem::swap(&mut self.gradient, &mut only.gradient),
+            lanes => {
+                let parts: Vec<&[f32]> = lanes.iter().map(|l| l.gradient.as_slice()).collect();
+                sum_into(&mut self.gradient, &parts);
+            }
+        }
+        let losses = targets.losses(&sum_over(self.lanes[..lanes_used].iter().map(|l| &l.sums), &self.graph));
+        self.gather_tables(batch);
+        Ok(StepStats { losses, rows: targets.rows })
+    }
+
+    /// Both passes over every shard; gives the number of lanes used.
+    fn run_lanes(&mut self, batch: &Batch, targets: &Targets, task_weights: &[f32]) -> usize {
+        let plan = &self.plan;
+        let cut = Cut::of(batch.rows);
+        self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
+            slots: workspace(plan),
+            gradient: vec![0.0; plan.params.len],
+            sums: vec![0.0; Targets::sums(&self.graph)],
+        });
+        let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_widths);
+        let shared = Shared {
+            plan,
+            params: &self.parameters.dense,
+            tables: &self.parameters.tables,
+            batch,
+            seed: self.options.seed,
+            step: self.steps,
+        };
+        self.lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
+            lane.sums.fill(0.0);
+            for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
+                let mut shard = Shard::new(rows.clone(), &mut lane.slots, pieces);
+                forward(shared, &mut shard);
+                seed_gradients(shared, &mut shard, targets, task_weights, &mut lane.sums);
+                backward(shared, &mut shard, &mut lane.gradient, s > 0);
+            }
+        });
+        cut.lanes.len()
+    }
+
+    /// Finds the rows that the batch touches in each table, and sums their gradients.
+    fn gather_tables(&mut self, batch: &Batch) {
+        let (plan, batch_wide) = (&self.plan, &self.batch_wide);
+        self.touched.par_iter_mut().zip(&self.parameters.tables).enumerate().for_each(|(t, (touched, table))| {
+            touched.gather(table.rows(), table.dim(), &uses(plan, t, batch, batch_wide));
+        });
+    }
+}
+
+/// Where a batch looks up rows of table `t`, with the gradients of what it read.
+pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, batch_wide: &'a [Vec<f32>]) -> Vec<Use<'a>> {
+    let of_table = plan.table_uses.iter().filter(|u| u.table == t);
+    of_table
+        .map(|u| Use {
+            ids: &batch.categorical[u.slot],
+            pooling: u.pooling,
+            grad: &batch_wide[u.batch],
+            ld: u.at.ld,
+            col: u.at.col,
+        })
+        .collect()
+}
+
+/// The lanes' sums, added in order.
+pub(super) fn sum_over<'l>(lanes: impl Iterator<Item = &'l Vec<f64>>, graph: &pleiad_model::Graph) -> Vec<f64> {
+    let mut sums = vec![0.0; Targets::sums(graph)];
+    for lane in lanes {
+        sums.iter_mut().zip(lane).for_each(|(sum, &part)| *sum += part);
+    }
+    sums
+}
+
+/// How a batch is cut: into shards, and these into lanes. It depends on the number of rows alone.
+pub(super) struct Cut {
+    pub(super) shards: Vec<Range<usize>>,
+    pub(super) lanes: Vec<Range<usize>>,
+    rows: usize,
+}
+
+impl Cut {
+    pub(super) fn of(rows: usize) -> Self {
+        let shards = shards(rows);
+        Self { lanes: lanes(shards.len(), MAX_LANES), shards, rows }
+    }
+
+    /// Per shard, the rows of each batch-wide array that are its own; arrays grow where they must.
+    pub(super) fn pieces<'a>(&self, arrays: &'a mut [Vec<f32>], widths: &[usize]) -> Vec<Vec<&'a mut [f32]>> {
+        for (array, &ld) in arrays.iter_mut().zip(widths) {
+            array.resize(array.len().max(self.rows * ld), 0.0);
+        }
+        let mut rest: Vec<&mut [f32]> = arrays.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut pieces = Vec::with_capacity(self.shards.len());
+        for shard in &self.shards {
+            let own = rest.iter_mut().zip(widths).map(|(rest, &ld)| {
+                let (own, behind) = std::mem::take(rest).split_at_mut(shard.len() * ld);
+                *rest = behind;
+                own
+            });
+            pieces.push(own.collect());
+        }
+        pieces
+    }
+
+    /// What belongs to each shard, lane by lane.
+    pub(super) fn by_lane<P>(&self, of_shards: Vec<P>) -> Vec<Vec<P>> {
+        let mut of_shards = of_shards.into_iter();
+        self.lanes.iter().map(|lane| of_shards.by_ref().take(lane.len()).collect()).collect()
+    }
+}

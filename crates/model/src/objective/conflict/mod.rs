@@ -1,0 +1,13 @@
+//! One gradient out of the tasks' gradients, where these pull apart.
+//!
+//! Every method here gives a linear combination of the tasks' gradients, and its coefficients depend on nothing but
+//! their inner products: the T x T matrix [`Gram`], taken over the parameters that several tasks share. Parameters that
+//! one task alone reaches get that task's gradient, whatever the method.
+
+mod cagrad;
+mod gram;
+mod pcgrad;
+
+pub use cagrad::cagrad;
+pub use gram::Gram;
+pub use pcgrad::pcgrad;
