@@ -41,7 +41,8 @@ fn significant(value: f64) -> String {
 /// A standard deviation beside a metric: as many decimals.
 pub(super) fn deviation(sd: f64) -> String {
     typographic(match sd {
-        sd if sd != 0.0 && sd < 5e-5 => format!("{sd:.0e}"),
+        sd if sd != 0.0 && sd < 5e-6 => format!("{sd:.0e}"),
+        sd if sd != 0.0 && sd < 1e-4 => format!("{sd:.5}"),
         sd if sd >= 100.0 => format!("{sd:.2}"),
         sd => format!("{sd:.4}"),
     })
@@ -50,7 +51,8 @@ pub(super) fn deviation(sd: f64) -> String {
 /// A gain with its sign: four decimals, more where they would all be zeros.
 pub(super) fn signed(value: f64) -> String {
     typographic(match value.abs() {
-        v if v != 0.0 && v < 1e-4 => format!("{value:+.1e}"),
+        v if v != 0.0 && v < 5e-6 => format!("{value:+.1e}"),
+        v if v != 0.0 && v < 1e-4 => format!("{value:+.5}"),
         v if v >= 100.0 => format!("{value:+.1}"),
         _ => format!("{value:+.4}"),
     })
@@ -129,9 +131,9 @@ mod tests {
         assert_eq!(metric(Some(0.000_123_45)), "1.234e\u{2212}4");
         assert_eq!(metric(Some(12345.678)), "12345.68");
         assert_eq!(metric(None), "–");
-        assert_eq!((deviation(0.000_56), deviation(0.000_01)), ("0.0006".into(), "1e\u{2212}5".into()));
+        assert_eq!((deviation(0.000_56), deviation(0.000_01)), ("0.0006".into(), "0.00001".into()));
         assert_eq!(signed(-0.0123), "\u{2212}0.0123");
-        assert_eq!(signed(0.000_012), "+1.2e\u{2212}5");
+        assert_eq!((signed(0.000_012), signed(-1.2e-6)), ("+0.00001".into(), "\u{2212}1.2e\u{2212}6".into()));
         assert_eq!(bounds(Some((-0.1, 0.2))), "[\u{2212}0.1000, +0.2000]");
         assert_eq!((percent(0.25), percent(0.001), percent(0.0)), ("25.0 %".into(), "0.10 %".into(), "0.0 %".into()));
         assert_eq!(

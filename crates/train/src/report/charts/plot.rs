@@ -167,6 +167,20 @@ pub(in crate::report) fn legend<'a>(names: impl IntoIterator<Item = (Look, &'a s
     }
 }
 
+/// Which fill is which.
+pub(in crate::report) fn swatches(names: &[(String, String)]) -> Markup {
+    html! {
+        ul.legend {
+            @for (class, name) in names {
+                li {
+                    svg.swatch class=(class) viewBox="0 0 12 12" aria-hidden="true" { rect.fill width="12" height="12" rx="2" {} }
+                    (name)
+                }
+            }
+        }
+    }
+}
+
 /// A picture with words for those who do not see it.
 pub(in crate::report) fn svg(height: f64, title: &str, description: &str, body: &Markup) -> Markup {
     html! {
@@ -205,7 +219,7 @@ pub(in crate::report) fn x_axis(area: Area, scale: &Scale, ticks: usize, lines: 
                 line.gridline x1=(px(scale.at(value))) x2=(px(scale.at(value))) y1=(px(area.top)) y2=(px(area.bottom)) {}
             }
             // Half of a label beyond the picture's edge would be cut off.
-            @let half = 3.2 * label.chars().count() as f64;
+            @let half = 3.7 * label.chars().count() as f64;
             text.m.mid x=(px(scale.at(value).clamp(half, WIDTH - half))) y=(px(area.bottom + 15.0)) { (label) }
         }
         line.axis x1=(px(area.left)) x2=(px(area.right)) y1=(px(area.bottom)) y2=(px(area.bottom)) {}

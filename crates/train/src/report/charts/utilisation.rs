@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::plot::{WIDTH, px, svg};
+use super::plot::{WIDTH, px, svg, swatches};
 use crate::explain::GateUtilisation;
 use crate::report::format;
 use crate::report::page::{figure, table};
@@ -63,12 +63,19 @@ fn expert_name(name: &str, all: &[&str]) -> String {
 /// The class of an expert: its task's colour, grey if it is shared among tasks, colours in turn where no expert belongs
 /// to a task.
 fn class_of(at: usize, name: &str, all: &[&str], tasks: &[&str]) -> String {
-    let owner = |name: &str| tasks.iter().position(|task| name.split('.').any(|part| part == *task));
-    match owner(name) {
+    match tasks.iter().position(|task| owned(name, &[task])) {
         Some(task) => format!("s{}", task % 8),
-        None if all.iter().any(|other| owner(other).is_some()) => "shared".to_owned(),
+        None if all.iter().any(|other| owned(other, tasks)) => "shared".to_owned(),
         None => format!("s{}", at % 8),
     }
+}
+
+fn owned(name: &str, tasks: &[&str]) -> bool {
+    name.split('.').any(|part| tasks.contains(&part))
+}
+
+fn names(gate: &GateUtilisation) -> Vec<&str> {
+    gate.experts.iter().map(|expert| expert.expert.as_str()).collect()
 }
 
 fn picture(name: &str, gates: &[&GateUtilisation], tasks: &[&str]) -> Markup {
@@ -77,12 +84,21 @@ fn picture(name: &str, gates: &[&GateUtilisation], tasks: &[&str]) -> Markup {
     let body = html! {
         @for (i, gate) in gates.iter().enumerate() { (bar(gate, name, i as f64 * ROW, tasks)) }
     };
+    // Where colours stand for experts and not for tasks, names do not always fit into the bars.
+    let first: Vec<&str> = gates.first().map_or_else(Vec::new, |gate| names(gate));
+    let by_expert = gates.iter().all(|gate| names(gate) == first) && !first.iter().any(|name| owned(name, tasks));
+    let key: Vec<(String, String)> = first
+        .iter()
+        .enumerate()
+        .map(|(at, name)| (class_of(at, name, &first, tasks), expert_name(name, &first)))
+        .collect();
     let picture = svg(
         gates.len() as f64 * ROW - 8.0,
         &title,
         "One bar per gate, cut by the mean weight of its experts; lines below are one standard deviation to both sides.",
         &body,
     );
+    let picture = html! { (picture) @if by_expert { (swatches(&key)) } };
     let numbers = gates.iter().flat_map(|gate| {
         gate.experts.iter().map(|expert| {
             vec![
@@ -100,7 +116,7 @@ fn picture(name: &str, gates: &[&GateUtilisation], tasks: &[&str]) -> Markup {
 }
 
 fn bar(gate: &GateUtilisation, group: &str, top: f64, tasks: &[&str]) -> Markup {
-    let names: Vec<&str> = gate.experts.iter().map(|expert| expert.expert.as_str()).collect();
+    let names = names(gate);
     let mut x = 0.0;
     let segments: Vec<_> = gate
         .experts
