@@ -122,7 +122,7 @@ fn direction(comparison: &Comparison) -> String {
 
 fn spread(spread: Option<Spread>) -> String {
     match spread {
-        Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {sd:.5}", metric(Some(mean))),
+        Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {}", metric(Some(mean)), metric(Some(sd))),
         Some(Spread { mean, .. }) => metric(Some(mean)),
         None => "-".to_owned(),
     }

@@ -1,0 +1,282 @@
+//! `pleiad compare`: figures that follow from the runs, notes on what cannot be told, folders that go on.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Folder, log};
+use serde_json::{Value, json};
+
+const COMPARE: &str = r#"
+[compare]
+seeds = [1, 2, 3]
+baseline = "alone"
+
+[[compare.model]]
+name = "alone"
+kind = "single-task"
+bottom = [8, 8]
+tower = [4]
+
+[[compare.model]]
+name = "MMoE <two>"
+kind = "mmoe"
+experts = 2
+widths = [8, 8]
+tower = [4]
+
+[[compare.model]]
+name = "PLE"
+kind = "ple"
+levels = [
+    { task_experts = 1, shared_experts = 1, widths = [8] },
+    { task_experts = 1, shared_experts = 1, widths = [8] },
+]
+tower = [4]
+"#;
+
+const RUN: &[&str] = &["compare", "config.toml", "--out", "compared"];
+
+fn folder() -> Folder {
+    let folder = Folder::with_log();
+    let config = folder.text("config.toml");
+    folder.write("config.toml", config + COMPARE);
+    folder
+}
+
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [RUN, more].concat()
+}
+
+/// The figures without what time has a say in.
+fn timeless(mut comparison: Value) -> Value {
+    for model in comparison["models"].as_array_mut().unwrap() {
+        model["rows_per_second"] = json!(null);
+        for run in model["runs"].as_array_mut().unwrap() {
+            run["seconds"] = json!(0);
+        }
+    }
+    comparison
+}
+
+fn values(model: &Value, task: &str, metric: &str) -> Vec<f64> {
+    let runs = model["runs"].as_array().unwrap();
+    runs.iter().map(|run| run["evaluation"]["tasks"][task][metric].as_f64().unwrap()).collect()
+}
+
+fn near(found: &Value, exact: f64) -> bool {
+    (found.as_f64().unwrap() - exact).abs() < 1e-12
+}
+
+#[test]
+fn means_spreads_and_gains_follow_from_the_runs() {
+    let folder = folder();
+    let ran = folder.ok(RUN);
+    for says in ["MTL gain over alone", "95 % confidence interval", "verdict", "MMoE <two>", "compared/report.html"] {
+        assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
+    }
+    let comparison = folder.json("compared/compare.json");
+    let models = comparison["models"].as_array().unwrap();
+    assert_eq!(comparison["metrics"], json!({ "buy": "auc", "spend": "mse" }));
+    assert_eq!(comparison["measured_on"], "test");
+    for model in models {
+        for (task, metric, sign) in [("buy", "auc", 1.0), ("spend", "mse", -1.0)] {
+            let own = values(model, task, metric);
+            let mean = own.iter().sum::<f64>() / 3.0;
+            let sd = (own.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+            let found = &model["tasks"][task];
+            assert!(near(&found["metric"]["mean"], mean) && near(&found["metric"]["sd"], sd), "{found}");
+            if model["name"] == "alone" {
+                assert_eq!((&found["gain"], &model["verdict"]), (&json!(null), &json!(null)));
+                continue;
+            }
+            // Paired by seed: equation 11 for each seed, then Student's interval with two degrees of freedom.
+            let single = values(&models[0], task, metric);
+            let gains: Vec<f64> = own.iter().zip(&single).map(|(m, s)| sign * (m - s)).collect();
+            let mean = gains.iter().sum::<f64>() / 3.0;
+            let sd = (gains.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 2.0).sqrt();
+            let half = 4.302_652_73 * sd / 3f64.sqrt();
+            let gain = &found["gain"];
+            assert!(near(&gain["mean"], mean), "{gain}");
+            assert!((gain["bounds"][0].as_f64().unwrap() - (mean - half)).abs() < 1e-9, "{gain}");
+            assert!((gain["bounds"][1].as_f64().unwrap() - (mean + half)).abs() < 1e-9, "{gain}");
+        }
+    }
+    // Every run is one that `train` would have made.
+    folder.ok(&["train", "config.toml", "--model", "PLE", "--set", "train.seed=2", "--out", "run"]);
+    let run = "compared/runs/ple/seed-2/model/weights.safetensors";
+    assert!(folder.read(run) == folder.read("run/model/weights.safetensors"));
+    assert!(!folder.join("compared/runs/ple/seed-2/checkpoints").exists());
+}
+
+#[test]
+fn what_is_done_is_not_done_again() {
+    let folder = folder();
+    folder.ok(RUN);
+    let first = folder.json("compared/compare.json");
+    std::fs::remove_dir_all(folder.join("compared/runs/mmoe-two/seed-3")).unwrap();
+    let again = folder.ok(RUN);
+    assert_eq!(again.stderr.matches("done before").count(), 8, "{}", again.stderr);
+    assert_eq!(timeless(folder.json("compared/compare.json")), timeless(first.clone()));
+    // A seed more asks for three runs more.
+    let more = folder.ok(&with(&["--set", "compare.seeds=[1, 2, 3, 4]", "--format", "json"]));
+    assert_eq!(more.stderr.matches("done before").count(), 9, "{}", more.stderr);
+    let runs = |comparison: &Value| comparison["models"][0]["runs"].as_array().unwrap()[..3].to_vec();
+    assert_eq!(runs(&more.json()), runs(&first));
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupted_comparison_goes_on_to_the_same_figures() {
+    let folder = folder();
+    folder.write("train.csv", log(4000, 1));
+    let slow = with(&["--set", "train.batch_size=4"]);
+    let mut child = folder.command(&slow).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let begin = std::time::Instant::now();
+    while !folder.join("compared/runs/alone/seed-1/metrics.json").exists() {
+        assert!(begin.elapsed().as_secs() < 60, "no run has finished");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(130));
+    assert!(!folder.join("compared/compare.json").exists());
+    let again = folder.ok(&slow);
+    assert!(again.stderr.contains("alone, seed 1: done before"), "{}", again.stderr);
+    let resumed = folder.json("compared/compare.json");
+    std::fs::remove_dir_all(folder.join("compared")).unwrap();
+    folder.ok(&slow);
+    assert_eq!(timeless(resumed), timeless(folder.json("compared/compare.json")));
+}
+
+#[test]
+fn another_comparison_or_other_rows_are_refused() {
+    let folder = folder();
+    folder.ok(&with(&["--set", "compare.seeds=[1]"]));
+    let ran = folder.run(&with(&["--set", "compare.seeds=[1]", "--set", "train.epochs=2"]));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("compared/runs/alone/seed-1"), "{}", ran.stderr);
+    folder.write("train.csv", log(401, 1));
+    let ran = folder.run(&with(&["--set", "compare.seeds=[1]"]));
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("rows of [data] have changed"), "{}", ran.stderr);
+
+    std::fs::create_dir(folder.join("mine")).unwrap();
+    folder.write("mine/letter.txt", "dear");
+    let ran = folder.run(&["compare", "config.toml", "--out", "mine"]);
+    assert_eq!((ran.code, folder.text("mine/letter.txt").as_str()), (Some(2), "dear"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_comparison_needs_models_and_rows_to_measure_on() {
+    let folder = Folder::with_log();
+    let ran = folder.run(RUN);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("[[compare.model]]"), "{}", ran.stderr);
+    let config = folder.text("config.toml").replace("valid = \"valid.csv\"\ntest = \"test.csv\"\n", "");
+    folder.write("config.toml", config.replace("early_stopping = { patience = 5 }\n", "") + COMPARE);
+    let ran = folder.run(RUN);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("neither `test` nor `valid`"), "{}", ran.stderr);
+    assert!(!folder.join("compared").exists());
+}
+
+#[test]
+fn one_seed_gives_gains_without_a_verdict() {
+    let folder = folder();
+    let one = folder.ok(&with(&["--set", "compare.seeds=[5]", "--format", "json"])).json();
+    let ple = &one["models"][2];
+    assert_eq!(ple["verdict"]["kind"], "unknown");
+    assert!(ple["tasks"]["buy"]["gain"]["mean"].is_number() && ple["tasks"]["buy"]["gain"]["bounds"].is_null());
+}
+
+#[test]
+fn without_test_rows_it_says_that_validation_flatters() {
+    let folder = folder();
+    folder.replace("config.toml", "test = \"test.csv\"\n", "");
+    let ran = folder.ok(&with(&["--set", "compare.seeds=[1]"]));
+    assert!(ran.stdout.contains("there are no test rows"), "{}", ran.stdout);
+    assert_eq!(folder.json("compared/compare.json")["measured_on"], "valid");
+}
+
+#[test]
+fn a_task_of_one_class_and_one_of_few_rows_are_told_and_the_rest_goes_on() {
+    let folder = folder();
+    // Buyers alone in the test: AUC of `buy` is not defined there.
+    let test: Vec<String> = folder.text("test.csv").lines().map(str::to_owned).collect();
+    let buyers: Vec<&String> = test[1..].iter().filter(|line| line.split(',').nth(3) == Some("1")).collect();
+    let text = std::iter::once(&test[0]).chain(buyers.clone()).map(|line| format!("{line}\n"));
+    folder.write("test.csv", text.collect::<String>());
+    let ran = folder.ok(RUN);
+    let n = buyers.len();
+    assert!(ran.stdout.contains(&format!("buy: its label is 1 in all {n} test rows")), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("spend: {n} test rows in its sample space")), "{}", ran.stdout);
+    let comparison = folder.json("compared/compare.json");
+    let ple = &comparison["models"][2];
+    assert_eq!(ple["tasks"]["buy"], json!({ "metric": null, "gain": null }));
+    assert!(ple["tasks"]["spend"]["gain"]["mean"].is_number());
+    assert!(ple["verdict"]["text"].as_str().unwrap().contains("not defined on buy"), "{}", ple["verdict"]);
+}
+
+#[test]
+fn a_model_that_cannot_be_trained_is_told_and_the_rest_goes_on() {
+    let folder = folder();
+    // Layers without a non-linearity, each far from its start after one step: their product leaves the numbers there are.
+    let widths = vec!["32"; 100].join(", ");
+    let bad = format!(
+        "\n[[compare.model]]\nname = \"tower of Babel\"\nkind = \"hard-sharing\"\nbottom = [{widths}]\nactivation = \"identity\"\n"
+    );
+    let config = folder.text("config.toml") + &bad;
+    folder.write("config.toml", config.replace("learning_rate = 1e-2", "learning_rate = 0.5"));
+    let ran = folder.ok(RUN);
+    assert!(ran.stdout.contains("tower of Babel failed in 3 of 3 seeds"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("the comparison goes on"), "{}", ran.stderr);
+    let comparison = folder.json("compared/compare.json");
+    let failed = &comparison["models"][3];
+    assert_eq!(failed["runs"][0]["outcome"], "failed");
+    assert!(failed["tasks"]["buy"]["metric"].is_null());
+    assert!(comparison["models"][2]["tasks"]["buy"]["gain"]["mean"].is_number());
+    assert!(folder.text("compared/report.html").contains("tower of Babel"));
+
+    // It would fail again in the same way, so nobody tries.
+    let again = folder.ok(RUN);
+    assert_eq!(again.stderr.matches("done before").count(), 12, "{}", again.stderr);
+
+    // A model that fails with one seed is measured on the others, and so is its gain.
+    let report = folder.json("compared/runs/ple/seed-1/metrics.json");
+    let failure = json!({
+        "config_hash": report["config_hash"], "data_fingerprint": report["data_fingerprint"], "reason": "made up",
+    });
+    std::fs::remove_file(folder.join("compared/runs/ple/seed-1/metrics.json")).unwrap();
+    folder.write("compared/runs/ple/seed-1/failed.json", failure.to_string());
+    let ran = folder.ok(RUN);
+    assert!(ran.stdout.contains("PLE failed in 1 of 3 seeds (seed 1: made up)"), "{}", ran.stdout);
+    let ple = &folder.json("compared/compare.json")["models"][2];
+    assert_eq!(ple["tasks"]["buy"]["gain"]["seeds"], 2);
+}
+
+#[test]
+fn models_are_made_equally_large() {
+    let folder = folder();
+    let before = folder.ok(&with(&["--set", "compare.seeds=[1]"])).stdout;
+    assert!(before.contains("match_parameters = true"), "sizes differ, and a note says so: {before}");
+    let args = [
+        "compare",
+        "config.toml",
+        "--out",
+        "matched",
+        "--set",
+        "compare.match_parameters=true",
+        "--set",
+        "compare.seeds=[1]",
+    ];
+    folder.ok(&args);
+    let comparison = folder.json("matched/compare.json");
+    let models = comparison["models"].as_array().unwrap();
+    let dense = |model: &Value| model["parameters"]["dense"].as_f64().unwrap();
+    for model in models {
+        assert!((dense(model) / dense(&models[0]) - 1.0).abs() < 0.12, "{} {}", model["name"], dense(model));
+    }
+    assert_ne!(models[2]["width_factor"], 1.0);
+    assert_eq!(models[0]["width_factor"], 1.0);
+}
