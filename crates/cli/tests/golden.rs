@@ -70,6 +70,11 @@ fn esmm_with_a_funnel_of_three_events() {
 }
 
 #[test]
+fn aitm_with_its_calibrator() {
+    Case::import("aitm").check(&["sgd", "adam"]);
+}
+
+#[test]
 fn customized_sharing() {
     Case::import("customized_sharing").check(&["sgd", "adam"]);
 }

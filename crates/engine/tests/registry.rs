@@ -74,6 +74,11 @@ fn configurations() -> Vec<(&'static str, Value)> {
             json!({ "kind": "aitm", "funnel": ["click", "share"], "bottom": { "default": [6, 4], "share": [5] },
                     "tower": [3], "calibrator": 0.0, "activation": "tanh" }),
         ),
+        (
+            "aitm",
+            json!({ "kind": "aitm", "funnel": ["share", "click"], "bottom": [6, 4], "tower": [], "calibrator": 0.7,
+                    "activation": "silu" }),
+        ),
     ]
 }
 
