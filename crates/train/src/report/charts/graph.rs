@@ -57,7 +57,8 @@ impl Places {
         // Boxes of one column and row stand side by side.
         let mut beside = vec![0; modules.len()];
         let mut wide = vec![1; columns.max(1)];
-        for (at, module) in modules.iter().enumerate().filter(|(_, module)| row(module) > 1) {
+        let placed = |module: &Module| row(module) > 1 || module.owner.is_some();
+        for (at, module) in modules.iter().enumerate().filter(|(_, module)| placed(module)) {
             let like = |other: &&Module| other.rank == module.rank && column(other) == column(module);
             beside[at] = modules[..at].iter().filter(like).count();
             wide[column(module)] = wide[column(module)].max(beside[at] + 1);
@@ -69,7 +70,7 @@ impl Places {
             let y = MARGIN + module.rank as f64 * (BOX.1 + GAP.1);
             match module.kind {
                 Kind::Inputs => (MARGIN, y, width - 2.0 * MARGIN),
-                _ if row(module) == 1 => ((width - BOX.0) / 2.0, y, BOX.0),
+                _ if row(module) == 1 && module.owner.is_none() => ((width - BOX.0) / 2.0, y, BOX.0),
                 _ => {
                     let at_left = left(column(module)) + step * beside[at] as f64;
                     let used = modules.iter().filter(|o| o.rank == module.rank && column(o) == column(module)).count();
