@@ -283,6 +283,34 @@ mod tests {
     }
 
     #[test]
+    fn experts_of_lower_levels_are_seen_before_their_memory_is_reused() {
+        let level = json!({ "task_experts": 1, "shared_experts": 2, "widths": [4] });
+        let Value::Object(table) = json!({ "kind": "ple", "levels": [level, level], "tower": [4, 4] }) else {
+            panic!()
+        };
+        let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
+        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();
+        // Weights are zero, so that an expert gives its bias, a number of its own, and towers give others.
+        let of = |at: usize| [1.0 + at as f32; 4];
+        let biases: Vec<(&str, [f32; 4])> =
+            graph.params.iter().enumerate().filter(|(_, p)| p.shape == [4]).map(|(at, p)| (&*p.name, of(at))).collect();
+        let given: Vec<(&str, &[f32])> = biases.iter().map(|(name, values)| (*name, values.as_slice())).collect();
+        let mut statistics = GateStatistics::new(&graph);
+        predictor(&graph, &given).observe_gates(&rows(&[0.5; 700]), &mut statistics).unwrap();
+        let seen: Vec<(String, f64, f64)> =
+            statistics.experts().iter().map(|e| (format!("{}.0.bias", e.name), e.largest, e.spread)).collect();
+        let mut expected: Vec<(String, f64, f64)> = biases
+            .iter()
+            .filter(|(name, _)| name.contains("experts"))
+            .map(|(name, values)| ((*name).to_owned(), f64::from(values[0]), 0.0))
+            .collect();
+        expected.sort_by_key(|(name, ..)| seen.iter().position(|(other, ..)| other == name));
+        assert_eq!(seen.len(), 8);
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
     fn over_no_rows_everything_is_zero() {
         let statistics = GateStatistics::new(&mmoe());
         assert!(
