@@ -74,9 +74,12 @@ fn answer(comparison: &Comparison) -> String {
     if !parts.is_empty() {
         return parts.join("; ");
     }
+    if comparison.models.len() == 1 {
+        return format!("{} stands alone", comparison.baseline);
+    }
     match of(&[VerdictKind::NoDifference]).is_empty() {
         false => format!("No model differs from {} by more than chance", comparison.baseline),
-        true => "Too few seeds to tell who helps whom".to_owned(),
+        true => "Who helps whom cannot be told".to_owned(),
     }
 }
 

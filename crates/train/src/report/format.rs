@@ -119,6 +119,17 @@ pub(super) fn clipped(text: &str, most: usize) -> String {
     text.chars().take(most.saturating_sub(1)).chain(['…']).collect()
 }
 
+/// At most `most` characters, with an ellipsis in the middle: names of features often differ in their last part alone.
+pub(super) fn clipped_within(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let head = most.saturating_sub(1).div_ceil(2);
+    let tail = most.saturating_sub(1) - head;
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(count - tail)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +156,7 @@ mod tests {
             ("1.2 s".into(), "1 min 40 s".into(), "2 h 3 min".into())
         );
         assert_eq!((short(999.0), short(12_340.0), short(4.56e6)), ("999".into(), "12.3 k".into(), "4.6 M".into()));
+        assert_eq!((clipped_within("number_of_12", 8), clipped_within("ab", 8)), ("numb…_12".into(), "ab".into()));
         assert_eq!((clipped("поток", 5), clipped("потоки", 5)), ("поток".into(), "пото…".into()));
     }
 }

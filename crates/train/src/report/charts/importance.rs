@@ -63,7 +63,7 @@ fn picture(title: &str, features: &[&FeatureImportance]) -> Markup {
             @let y = area.top + ROW * i as f64;
             @let loss = feature.loss.unwrap_or(0.0);
             @let (from, to) = (x.at(loss.min(0.0)), x.at(loss.max(0.0)));
-            text.end x=(px(LEFT - 7.0)) y=(px(y + 12.5)) { (format::clipped(&feature.feature, 19)) }
+            text.end x=(px(LEFT - 7.0)) y=(px(y + 12.5)) { (format::clipped_within(&feature.feature, 19)) }
             g class=(Look(0).class()) {
                 rect.fill x=(px(from)) y=(px(y + 3.0)) width=(px(to - from)) height=(px(ROW - 6.0)) {
                     title { (feature.feature) ": " (format::signed(loss)) }

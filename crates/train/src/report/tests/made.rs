@@ -1,26 +1,24 @@
-//! Pages made of made-up numbers.
-//!
-//! `PLEIAD_REPORTS=<folder> cargo test report::tests` leaves them there to be looked at.
+//! Runs and comparisons made of made-up numbers.
 
 #![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
+use pleiad_model::artifact::Provenance;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
-use super::*;
 use crate::ByTask;
-use crate::compare::{ComparedModel, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict};
+use crate::compare::{ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict};
+use crate::config::ConfigFile;
 use crate::counts::{ParameterCount, RowCount, SplitRows};
 use crate::evaluate::Evaluation;
-use crate::explain::{ExplainOptions, ExplainedOn, ImportanceOptions, explain};
+use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
 use crate::fit::Interrupt;
 use crate::metrics::{BinaryMetrics, MetricKind, RegressionMetrics, TaskMetrics, gain};
-
-/// Names that would break a page that does not escape.
-const HOSTILE: [&str; 4] = ["<b>click</b>", "a&b \"quoted\"", "Покупка", "'); alert(1); ('"];
+use crate::report::{ComparisonPage, ModelPage, RunPage, comparison_page, run_page};
+use crate::run::RunReport;
 
 const ROWS: usize = 3000;
 
@@ -181,7 +179,7 @@ fn config() -> ConfigFile {
 const PLE: &str = "kind = 'ple'\nlevels = [{ task_experts = 2, shared_experts = 2, widths = [64, 32] }, \
                    { task_experts = 2, shared_experts = 2, widths = [32] }]\ntower = [16]";
 
-fn made_run(names: &[&str]) -> String {
+pub(super) fn made_run(names: &[&str]) -> String {
     let tasks = tasks(names);
     let graph = graph(PLE, &tasks);
     let report = run("ple", &graph, &tasks, 1, &|t| 0.95 - 0.1 * t as f64);
@@ -207,7 +205,32 @@ fn quality(model: usize, task: usize, seed: u64) -> f64 {
     0.93 - 0.11 * task as f64 + gains[model][task] + 0.0016 * (noise(seed as usize, 31 * model + task) - 0.5)
 }
 
-fn made_comparison(names: &[&str]) -> String {
+/// A comparison with all that its page reads.
+pub(super) struct Made {
+    pub(super) comparison: Comparison,
+    pub(super) runs: Vec<Vec<RunReport>>,
+    pub(super) explanations: Vec<Option<Explanation>>,
+    graphs: Vec<Graph>,
+}
+
+impl Made {
+    pub(super) fn page(&self) -> String {
+        let pages = self.comparison.models.iter().enumerate().map(|(m, model)| ModelPage {
+            name: &model.name,
+            runs: self.runs[m].iter().collect(),
+            explanation: self.explanations[m].as_ref(),
+            graph: &self.graphs[m],
+        });
+        comparison_page(&ComparisonPage {
+            comparison: &self.comparison,
+            models: pages.collect(),
+            config: &config(),
+            provenance: &Provenance::now(),
+        })
+    }
+}
+
+pub(super) fn made_comparison(names: &[&str]) -> Made {
     let tasks = tasks(names);
     let models = [
         ("single-task", "kind = 'single-task'\nbottom = [64, 32]\ntower = [16]"),
@@ -223,7 +246,7 @@ fn made_comparison(names: &[&str]) -> String {
             seeds.iter().map(|&seed| run(models[m].0, &graphs[m], &tasks, seed, &|t| quality(m, t, seed))).collect()
         })
         .collect();
-    let explanations: Vec<Explanation> = graphs.iter().map(|graph| explanation(graph, &tasks)).collect();
+    let explanations = graphs.iter().map(|graph| Some(explanation(graph, &tasks))).collect();
     let metric = |task: &TaskSpec| MetricKind::of(task.kind)[0];
     let value = |run: &RunReport, task: &TaskSpec| {
         run.test.as_ref().unwrap().tasks.get(&task.name).unwrap().get(metric(task)).unwrap()
@@ -281,107 +304,5 @@ fn made_comparison(names: &[&str]) -> String {
         models: compared,
         notes: vec!["income: 38 of its 40,000 test rows are of the rarer class & so on".into()],
     };
-    let pages = (0..models.len()).map(|m| ModelPage {
-        name: models[m].0,
-        runs: runs[m].iter().collect(),
-        explanation: Some(&explanations[m]),
-        graph: &graphs[m],
-    });
-    comparison_page(&ComparisonPage {
-        comparison: &comparison,
-        models: pages.collect(),
-        config: &config(),
-        provenance: &Provenance::now(),
-    })
-}
-
-/// Every tag is closed, in order; nothing is fetched; nothing runs.
-fn assert_sound(page: &str) {
-    const VOID: [&str; 2] = ["meta", "br"];
-    assert!(page.starts_with("<!DOCTYPE html>"));
-    let mut open: Vec<&str> = Vec::new();
-    let style_ends = page.find("</style>").unwrap();
-    for piece in page[style_ends..].split('<').skip(1) {
-        let (tag, _) = piece.split_once('>').unwrap_or_else(|| panic!("a tag that does not end: {piece:?}"));
-        if let Some(name) = tag.strip_prefix('/') {
-            if !["style", "head"].contains(&name) {
-                assert_eq!(open.pop(), Some(name).filter(|n| *n != "html"), "</{name}> closes another tag: {open:?}");
-            }
-            if name == "body" {
-                break;
-            }
-            continue;
-        }
-        let name = tag.split([' ', '/']).next().unwrap();
-        assert_eq!(tag.matches('"').count() % 2, 0, "quotes of {tag:?}");
-        if !VOID.contains(&name) {
-            open.push(name);
-        }
-    }
-    assert_eq!(open, Vec::<&str>::new());
-    for forbidden in ["http://", "https://", "src=", "@import", "url(", "<script", "<link", "NaN", "inf\"", "onload"] {
-        let found = page.find(forbidden).map(|at| page[at.saturating_sub(60)..].chars().take(120).collect::<String>());
-        assert!(found.is_none() || forbidden == "NaN", "{forbidden}: {found:?}");
-    }
-    // Every picture is told in words, and has its numbers.
-    assert_eq!(page.matches("<figure").count(), page.matches("<summary>Numbers</summary>").count());
-    assert_eq!(page.matches("role=\"img\"").count(), page.matches("<desc>").count());
-}
-
-fn show(name: &str, page: &str) {
-    if let Ok(folder) = std::env::var("PLEIAD_REPORTS") {
-        std::fs::write(Path::new(&folder).join(name), page).unwrap();
-    }
-}
-
-#[test]
-fn a_run_is_told_with_names_escaped() {
-    let page = made_run(&HOSTILE);
-    show("run-hostile.html", &page);
-    assert_sound(&page);
-    for raw in HOSTILE.iter().filter(|name| name.contains(['<', '&', '"'])) {
-        assert!(!page.contains(raw), "{raw}");
-    }
-    for escaped in [
-        "&lt;b&gt;click&lt;/b&gt;",
-        "a&amp;b &quot;quoted&quot;",
-        "Покупка",
-        "&lt;i&gt;age&lt;/i&gt;",
-        "&lt;script&gt;",
-    ] {
-        assert!(page.contains(escaped), "{escaped}");
-    }
-    for part in [
-        "Learning curves",
-        "What the gates learned",
-        "Calibration",
-        "Feature importance",
-        "Structure",
-        "--set train.epochs=3",
-        "0123456789abcdef",
-    ] {
-        assert!(page.contains(part), "{part}");
-    }
-    assert!(!page.contains("some/where"), "a path of this machine");
-}
-
-#[test]
-fn a_comparison_says_who_pays_before_anything_else() {
-    let page = made_comparison(&["income", "marital"]);
-    show("comparison.html", &page);
-    assert_sound(&page);
-    let first = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
-    assert!(first("PLE helps every task") < first("<figure"));
-    assert!(first("seesaw: income (\u{2212}") < first("<figure"));
-    assert!(first("helps every task") < first("<figure"));
-    assert!(page.contains("&lt;b&gt;&quot; is NaN at step 12") && page.contains("MMoE &lt;8&gt;"));
-}
-
-#[test]
-fn many_tasks_have_a_picture_per_pair() {
-    let page = made_comparison(&["click", "finish", "watch time", "share"]);
-    show("comparison4.html", &page);
-    assert_sound(&page);
-    assert_eq!(page.matches("upper right: both gain").count(), 6);
-    show("run5.html", &made_run(&["click", "finish", "watch", "share", "buy"]));
+    Made { comparison, runs, explanations, graphs }
 }
