@@ -178,6 +178,7 @@ fn inspect_tells_what_is_wrong_with_gates_and_experts() {
     let alarms = folder.ok(&["inspect", "model", "--data", "test.csv", "--format", "json"]).json()["alarms"].clone();
     let kinds: Vec<&str> = alarms.as_array().unwrap().iter().map(|alarm| alarm["kind"].as_str().unwrap()).collect();
     assert_eq!(kinds, ["dead_expert", "collapsed", "static_gate"]);
+    assert!(!text.contains("No alarms"));
     assert!(folder.ok(&["inspect", "model", "--format", "json"]).json().get("alarms").is_none());
 }
 

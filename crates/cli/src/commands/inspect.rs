@@ -93,6 +93,11 @@ fn text(inspection: &Inspection) -> String {
             text.push('\n');
         }
     }
+    if !gates.is_empty() && inspection.alarms.as_ref().is_some_and(Vec::is_empty) {
+        text.push_str(
+            "\nNo alarms: gates use every expert on some rows, and neither weights nor outputs stand still.\n",
+        );
+    }
     for alarm in inspection.alarms.iter().flatten() {
         text.push_str(&format!("\n{}: {}\n", alarm.kind.name(), alarm.text));
     }
