@@ -10,6 +10,7 @@ use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::ModelConfig;
+use pleiad_model::objective::conflict::pcgrad;
 use serde_json::{Value, json};
 
 struct Shape {
@@ -90,25 +91,34 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut engine = Engine::new(&graph, &options)?;
         engine.init(1);
         let batches: Vec<Batch> = (0..8).map(|seed| batch(&shape, seed * 7919 + 1)).collect();
-        let mut times = Vec::with_capacity(steps);
-        for step in 0..steps + 5 {
+        // Plain steps and steps by task in turns of eight, so that a machine that slows down slows both; the first round
+        // warms up.
+        let (mut plain, mut by_task) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
+        for step in 0..2 * steps + 16 {
             let start = Instant::now();
-            engine.step(&batches[step % 8], &[1.0, 1.0], 1.0)?;
-            if step >= 5 {
+            let times = if step / 8 % 2 == 0 {
+                engine.step(&batches[step % 8], &[1.0, 1.0], 1.0)?;
+                &mut plain
+            } else {
+                engine.step_by_task(&batches[step % 8], &[1.0, 1.0], &|gram| pcgrad(gram, 1, step as u64), 1.0)?;
+                &mut by_task
+            };
+            if step >= 16 {
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }
         }
-        times.sort_by(f64::total_cmp);
-        let median = times[times.len() / 2];
+        [&mut plain, &mut by_task].into_iter().for_each(|times| times.sort_by(f64::total_cmp));
+        let median = plain[plain.len() / 2];
         // Forward, and twice that for both products of the way back.
         let gflop = 3e-9 * graph.summary().flops_per_row as f64 * shape.rows as f64;
         println!(
-            "{:<8} B {:>5}: {median:7.2} ms/step (min {:.2}), {:>9.0} rows/s, {:5.1} GFLOP/s",
+            "{:<8} B {:>5}: {median:7.2} ms/step (min {:.2}), {:>9.0} rows/s, {:5.1} GFLOP/s; PCGrad {:.2} times that",
             shape.name,
             shape.rows,
-            times[0],
+            plain[0],
             shape.rows as f64 / median * 1e3,
             gflop / median * 1e3,
+            by_task[by_task.len() / 2] / median,
         );
     }
     Ok(())

@@ -4,11 +4,13 @@
 
 mod reference;
 
-use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind};
+use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::{Engine, EngineOptions};
-use pleiad_model::Graph;
-use pleiad_model::graph::{Activation, GraphBuilder, OrderPenalty};
+use pleiad_model::graph::{Activation, GraphBuilder, OrderPenalty, ParamId, TableId};
+use pleiad_model::objective::conflict::{Gram, cagrad, pcgrad};
+use pleiad_model::{Graph, ModelConfig, Weights};
+use serde_json::{Value, json};
 
 /// Two numbers and an embedding, one common layer, a layer and an output per task: a click, a purchase, a time.
 fn funnel() -> Graph {
@@ -118,4 +120,196 @@ fn a_penalty_is_of_rows_in_both_spaces() {
     let plain = engine(&graph).gradients(&rows, &[1.0; 3]).unwrap();
     graph.penalties = vec![OrderPenalty { earlier: 0, later: 1, weight: 2.0 }];
     assert_eq!(engine(&graph).gradients(&rows, &[1.0; 3]).unwrap(), plain);
+}
+
+/// What the sharing of a parameter is told by, without the engine: its name's entry in the graph.
+fn shared(graph: &Graph) -> Vec<String> {
+    let reach = graph.reach();
+    let params = graph.params.iter().enumerate().filter(|(i, _)| reach.shares_param(ParamId(*i)));
+    let tables = graph.tables.iter().enumerate().filter(|(i, _)| reach.shares_table(TableId(*i)));
+    params.map(|(_, p)| p.name.clone()).chain(tables.map(|(_, t)| t.tensor())).collect()
+}
+
+/// Task k's own gradient, by the plain path.
+fn alone(engine: &mut Engine, batch: &Batch, k: usize) -> Weights {
+    let mut only = [0.0; 3];
+    only[k] = 1.0;
+    engine.gradients(batch, &only).unwrap().1
+}
+
+fn dot(a: &Weights, b: &Weights, names: &[String]) -> f64 {
+    let of = |name: &String| {
+        let pairs = a.get(name).unwrap().data.iter().zip(&b.get(name).unwrap().data);
+        pairs.map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>()
+    };
+    names.iter().map(of).sum()
+}
+
+/// Graphs that share much, some, or little: PLE with two levels, hard sharing, and a funnel with a penalty.
+fn graphs() -> Vec<Graph> {
+    let layout = funnel().layout;
+    let tasks: Vec<TaskSpec> =
+        funnel().outputs.iter().map(|o| TaskSpec { name: o.task.clone(), kind: o.kind }).collect();
+    let build = |table: Value| {
+        let Value::Object(table) = table else { panic!("a table") };
+        ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()
+    };
+    let level = json!({ "task_experts": 1, "shared_experts": 2, "widths": [5] });
+    let mut penalized = funnel();
+    penalized.penalties = vec![OrderPenalty { earlier: 0, later: 1, weight: 0.5 }];
+    vec![
+        funnel(),
+        penalized,
+        build(json!({ "kind": "ple", "levels": [level, level], "tower": [4], "activation": "tanh" })),
+        build(json!({ "kind": "mmoe", "experts": 3, "widths": [5], "tower": [4], "activation": "silu" })),
+    ]
+}
+
+type Method = fn(&Gram) -> Vec<f64>;
+
+const METHODS: [(&str, Method); 4] = [
+    ("sum", |gram| vec![1.0; gram.tasks()]),
+    ("pcgrad", |gram| pcgrad(gram, 3, 5)),
+    ("cagrad", |gram| cagrad(gram, 0.4)),
+    ("any", |_| vec![0.3, -1.2, 2.0]),
+];
+
+/// The combined gradient against brute force: each task's gradient by the plain path, inner products over the tensors
+/// that the graph shares in f64, the method, the sum. What one task alone reaches has its plain gradient.
+#[test]
+fn combined_gradients_equal_brute_force() {
+    let task_weights = [0.7f32, 1.5, 0.4];
+    for (g, graph) in graphs().iter().enumerate() {
+        let shared = shared(graph);
+        assert!(shared.iter().any(|name| name.starts_with("embeddings")), "{shared:?}");
+        let mut engine = engine(graph);
+        for rows in [23, 600] {
+            let batch = batch(rows);
+            let own: Vec<Weights> = (0..3).map(|k| alone(&mut engine, &batch, k)).collect();
+            let (plain_stats, plain) = engine.gradients(&batch, &task_weights).unwrap();
+            let raw = Gram::from_fn(3, |i, j| dot(&own[i], &own[j], &shared));
+            for (name, method) in METHODS {
+                let (stats, gram, found) = engine.gradients_by_task(&batch, &task_weights, &method).unwrap();
+                assert_eq!(stats, plain_stats, "{name}");
+                let scale = raw.norms().into_iter().fold(0.0, f64::max).powi(2);
+                for (i, j) in [(0, 0), (0, 1), (1, 1), (0, 2), (1, 2), (2, 2)] {
+                    assert!((gram.get(i, j) - raw.get(i, j)).abs() < 1e-5 * scale, "{name}: {gram:?} {raw:?}");
+                }
+                let coefficients = method(&gram.weighted(&task_weights));
+                for (tensor, found) in &found.tensors {
+                    let largest = plain.get(tensor).unwrap().data.iter().fold(0.0f32, |m, g| m.max(g.abs()));
+                    for (at, &value) in found.data.iter().enumerate() {
+                        let exact: f64 = (0..3)
+                            .map(|k| {
+                                let c = if shared.contains(tensor) { coefficients[k] } else { 1.0 };
+                                c * f64::from(task_weights[k]) * f64::from(own[k].get(tensor).unwrap().data[at])
+                            })
+                            .sum();
+                        let error = (f64::from(value) - exact).abs();
+                        let bound = 1e-5 * f64::from(largest).max(1e-2);
+                        assert!(error < bound, "graph {g}, {rows} rows, {name}, {tensor}[{at}]: {value} {exact}");
+                    }
+                    if !shared.contains(tensor) || name == "sum" {
+                        let same = found.data.iter().zip(&plain.get(tensor).unwrap().data);
+                        assert!(
+                            same.clone().all(|(a, b)| (a - b).abs() <= 2e-6 * largest.max(1e-2)),
+                            "{name}, {tensor}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Steps change what `gradients_by_task` tells, and the norm that is clipped is that of the combined gradient.
+#[test]
+fn a_step_goes_down_the_combined_gradient_clipped() {
+    let graph = funnel();
+    let sgd: OptimizerConfig = serde_json::from_value(json!({ "kind": "sgd", "learning_rate": 1.0 })).unwrap();
+    let method = |gram: &Gram| cagrad(gram, 0.4);
+    for clip_norm in [None, Some(0.05f32)] {
+        let options = EngineOptions { optimizer: sgd, embedding_optimizer: sgd, clip_norm, seed: 3 };
+        let mut engine = Engine::new(&graph, &options).unwrap();
+        engine.init(17);
+        let before = engine.weights();
+        let (_, _, gradient) = engine.gradients_by_task(&batch(300), &[1.0; 3], &method).unwrap();
+        let norm = gradient.tensors.values().flat_map(|t| &t.data).map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+        let scale = clip_norm.map_or(1.0, |most| f64::from(most) / norm);
+        assert!(scale < 1.0 || clip_norm.is_none());
+        engine.step_by_task(&batch(300), &[1.0; 3], &method, 1.0).unwrap();
+        for (name, after) in engine.weights().tensors {
+            let (before, gradient) = (before.get(&name).unwrap(), gradient.get(&name).unwrap());
+            for ((a, b), g) in after.data.iter().zip(&before.data).zip(&gradient.data) {
+                assert!((f64::from(b - a) - scale * f64::from(*g)).abs() < 1e-6, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    for graph in graphs() {
+        let train = |threads: usize| {
+            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+                let mut engine = engine(&graph);
+                let mut grams = Vec::new();
+                for step in 0..3 {
+                    let method = |gram: &Gram| pcgrad(gram, 1, step);
+                    grams.push(engine.step_by_task(&batch(1500), &[1.0, 2.0, 0.5], &method, 1.0).unwrap());
+                }
+                (engine.weights(), engine.state(), grams)
+            })
+        };
+        let one = train(1);
+        for threads in [2, 4] {
+            assert!(one == train(threads), "differs on {threads} threads");
+        }
+    }
+}
+
+/// Batches without a row of a task, with one row, with none; and sizes that change from step to step.
+#[test]
+fn tasks_and_batches_without_rows() {
+    let graph = &graphs()[2];
+    let mut engine = engine(graph);
+    for (rows, k) in [(700, 1), (1, 0), (0, 0), (40, 2), (300, 1)] {
+        let mut batch = batch(rows);
+        batch.labels[k].present.fill(false);
+        for (name, method) in METHODS {
+            let (stats, gram, gradients) = engine.gradients_by_task(&batch, &[1.0; 3], &method).unwrap();
+            assert_eq!((stats.rows[k], stats.losses[k], gram.get(k, k)), (0, 0.0, 0.0), "{name}");
+            assert!(gradients.tensors.values().flat_map(|t| &t.data).all(|g| g.is_finite()), "{name}");
+            engine.step_by_task(&batch, &[1.0; 3], &method, 1.0).unwrap();
+        }
+    }
+    assert!(engine.weights().tensors.values().flat_map(|t| &t.data).all(|w| w.is_finite()));
+    assert!(engine.step_by_task(&batch(10), &[1.0; 2], &|g: &Gram| vec![1.0; g.tasks()], 1.0).is_err());
+}
+
+/// Plain steps and steps by task may follow one another: neither leaves the other anything but weights and state.
+#[test]
+fn plain_steps_and_steps_by_task_mix() {
+    let graph = &graphs()[2];
+    let sum = |gram: &Gram| vec![1.0; gram.tasks()];
+    let mut mixed = engine(graph);
+    mixed.step_by_task(&batch(300), &[1.0; 3], &sum, 1.0).unwrap();
+    let mut plain = Engine::new(
+        graph,
+        &EngineOptions {
+            optimizer: OptimizerConfig::default(),
+            embedding_optimizer: OptimizerConfig::default(),
+            clip_norm: None,
+            seed: 3,
+        },
+    )
+    .unwrap();
+    plain.load(&mixed.weights()).unwrap();
+    plain.load_state(&mixed.state()).unwrap();
+    plain.set_step_count(mixed.step_count());
+    for rows in [300, 20] {
+        mixed.step(&batch(rows), &[1.0; 3], 1.0).unwrap();
+        plain.step(&batch(rows), &[1.0; 3], 1.0).unwrap();
+        assert_eq!(mixed.weights(), plain.weights());
+    }
 }

@@ -35,6 +35,12 @@ impl<T> ByTask<T> {
     }
 }
 
+impl<T> Default for ByTask<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
 impl<S: Into<String>, T> FromIterator<(S, T)> for ByTask<T> {
     fn from_iter<I: IntoIterator<Item = (S, T)>>(iter: I) -> Self {
         Self(iter.into_iter().map(|(name, value)| (name.into(), value)).collect())

@@ -36,6 +36,14 @@ pub(super) fn above_zero(path: &str, value: f64) -> Result<(), Issue> {
     Err(Issue::new(path, format!("must be a finite number above 0, not {value}")))
 }
 
+/// Refuses what is not a finite number, 0 or above.
+pub(super) fn not_negative(path: &str, value: f64) -> Result<(), Issue> {
+    if value >= 0.0 && value.is_finite() {
+        return Ok(());
+    }
+    Err(Issue::new(path, format!("must be a finite number, 0 or above, not {value}")))
+}
+
 /// Leads an error about an optimizer or a schedule to the key that it names.
 pub(super) fn check_option(path: &str, result: pleiad_engine::Result<()>) -> Result<(), Issue> {
     result.map_err(|error| match error {

@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod document;
 mod explain;
+mod joint_loss;
 mod rank;
 mod selection;
 mod source;
@@ -23,6 +24,10 @@ pub use compare::{CompareConfig, NamedModel};
 use pleiad_data::schema::{Block, DataConfig, FeatureBlock, FeatureKind, Schema, TaskConfig};
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_model::ModelConfig;
+pub use joint_loss::{
+    CaGradConfig, DwaConfig, GradNormConfig, GradientMethod, JointLossConfig, JointLossRefusal, UncertaintyConfig,
+    Weighting, check_joint_loss,
+};
 pub use rank::{RankConfig, RankFunction, RankTransform};
 use schemars::JsonSchema;
 pub use selection::Selection;
@@ -221,6 +226,21 @@ impl ConfigFile {
             self.config.tasks[at].name
         );
         Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("where")], message))
+    }
+
+    /// Refuses a `[train] joint_loss` that has nothing to act on in the model that was chosen with
+    /// [`ConfigFile::model`]; see [`check_joint_loss`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] at the key of the method.
+    pub fn check_joint_loss(&self, name: Option<&str>) -> Result<()> {
+        let tasks = self.schema.task_specs();
+        let graph = self.model(name)?.build(&provisional_layout(&self.schema), &tasks);
+        let graph = graph.map_err(|error| self.model_error(name, error))?;
+        check_joint_loss(&self.config.train.joint_loss, &graph).map_err(|refusal| {
+            let path = parse_path(&format!("train.{}", refusal.key)).unwrap_or_default();
+            self.error_at(&path, refusal.to_string())
+        })
     }
 
     /// An error about the model that was chosen with [`ConfigFile::model`], with the line of the key that it names.

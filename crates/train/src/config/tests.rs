@@ -178,6 +178,54 @@ fn set_reaches_every_key() {
 }
 
 #[test]
+fn set_chooses_a_joint_loss() {
+    let file = parse(BASE, &["train.joint_loss.gradient=pcgrad", "train.joint_loss.weighting.kind=gradnorm"]).unwrap();
+    let joint_loss = file.config.train.joint_loss;
+    assert_eq!((joint_loss.gradient.name(), joint_loss.weighting.name()), ("pcgrad", "gradnorm"));
+    // What says nothing new is not written, so that it does not change what a run is.
+    let file = parse(BASE, &["train.joint_loss.weighting=static"]).unwrap();
+    assert!(serde_json::to_value(&file.config).unwrap()["train"].get("joint_loss").is_none());
+}
+
+#[test]
+fn mistakes_in_a_joint_loss_are_told_at_their_place() {
+    for (line, expected) in [
+        (
+            "joint_loss = { gradient = \"pcgrd\" }",
+            "36:27: train.joint_loss.gradient: unknown value `pcgrd`; did you mean `pcgrad`?",
+        ),
+        (
+            "joint_loss = { gradiant = \"pcgrad\" }",
+            "36:16: unknown key `gradiant` in train.joint_loss; did you mean `gradient`?",
+        ),
+        (
+            "joint_loss = { weighting = { kind = \"dwa\", temprature = 1.0 } }",
+            "36:44: unknown key `temprature` in train.joint_loss.weighting; did you mean `temperature`?",
+        ),
+        (
+            "joint_loss = { weighting = { kind = \"dwa\", temperature = 0.0 } }",
+            "36:58: train.joint_loss.weighting.temperature: must be a finite number above 0, not 0",
+        ),
+        (
+            "joint_loss = { weighting = { kind = \"gradnorm\", alpha = -1.0 } }",
+            "36:57: train.joint_loss.weighting.alpha: must be a finite number, 0 or above, not -1",
+        ),
+        (
+            "joint_loss = { weighting = { kind = \"uncertainty\", learning_rate = inf } }",
+            "36:68: train.joint_loss.weighting.learning_rate: must be a finite number above 0, not inf",
+        ),
+        (
+            "joint_loss = { gradient = { kind = \"cagrad\", c = -0.1 } }",
+            "36:50: train.joint_loss.gradient.c: must be a finite number, 0 or above, not -0.1",
+        ),
+        ("joint_loss = { gradient = 3 }", "expected a name (sum, pcgrad, cagrad) or a table with a `kind`, found 3"),
+    ] {
+        let message = refusal("epochs = 10", &format!("epochs = 10\n{line}"));
+        assert!(message.contains(expected), "{line}\n{message}");
+    }
+}
+
+#[test]
 fn mistakes_in_set_name_the_set() {
     for (set, expected) in [
         ("train.epoch=3", "--set train.epoch=3: unknown key `epoch` in train; did you mean `epochs`?"),

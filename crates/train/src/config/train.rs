@@ -5,7 +5,8 @@ use pleiad_engine::optim::{OptimizerConfig, Schedule};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{Issue, above_zero, at_least_one, check_option};
+use super::check::{Issue, above_zero, at_least_one, check_option, not_negative};
+use super::joint_loss::JointLossConfig;
 use super::selection::Selection;
 
 /// `[train]`.
@@ -32,6 +33,9 @@ pub struct TrainConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub clip_norm: Option<f64>,
+    /// How the tasks' losses are weighed beside `[[task]] weight`, and how their gradients become one.
+    #[serde(skip_serializing_if = "is_default")]
+    pub joint_loss: JointLossConfig,
     /// Ends training when the validation rows show no more gain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
@@ -53,6 +57,7 @@ impl Default for TrainConfig {
             embedding_optimizer: None,
             schedule: Schedule::default(),
             clip_norm: None,
+            joint_loss: JointLossConfig::default(),
             early_stopping: None,
             checkpoint: CheckpointConfig::default(),
             seed: 1,
@@ -105,6 +110,11 @@ impl Default for CheckpointConfig {
     }
 }
 
+/// What says what today's configurations say is not written, so that they keep their identity.
+fn is_default(joint_loss: &JointLossConfig) -> bool {
+    *joint_loss == JointLossConfig::default()
+}
+
 impl TrainConfig {
     /// Refuses values that no training could use.
     pub(super) fn check(&self, tasks: &[TaskSpec]) -> Result<(), Issue> {
@@ -119,15 +129,11 @@ impl TrainConfig {
         if let Some(optimizer) = &self.embedding_optimizer {
             check_option("train.embedding_optimizer", optimizer.validate())?;
         }
+        self.joint_loss.check()?;
         check_option("train.schedule", self.schedule.validate())?;
         if let Some(stopping) = &self.early_stopping {
             at_least_one("train.early_stopping.patience", stopping.patience)?;
-            if !(stopping.min_delta >= 0.0 && stopping.min_delta.is_finite()) {
-                return Err(Issue::new(
-                    "train.early_stopping.min_delta",
-                    format!("must be a finite number, 0 or above, not {}", stopping.min_delta),
-                ));
-            }
+            not_negative("train.early_stopping.min_delta", stopping.min_delta)?;
             stopping.metric.check(tasks).map_err(|message| Issue::new("train.early_stopping.metric", message))?;
         }
         Ok(())

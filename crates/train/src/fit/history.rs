@@ -16,6 +16,10 @@ pub struct EpochRecord {
     /// Training loss by task: mean over the epoch's rows in the task's sample space, each measured before the step
     /// that learned from it. `None` if there was no such row.
     pub task_losses: ByTask<Option<f64>>,
+    /// Weight by task: that of its `[[task]]` times that of `[train] joint_loss`, mean over the epoch's steps. Empty in
+    /// reports that are older than it.
+    #[serde(default)]
+    pub task_weights: ByTask<f64>,
     /// Metrics on the validation rows, if there are any.
     pub valid: Option<Evaluation>,
     /// What epochs are compared by, larger being better; `None` without validation rows.
@@ -35,16 +39,21 @@ pub(crate) struct LossSums {
     steps: u64,
     /// Per task: loss over rows, rows.
     tasks: Vec<(f64, u64)>,
+    /// Per task: weight, over steps.
+    #[serde(default)]
+    weights: Vec<f64>,
 }
 
 impl LossSums {
     pub(super) fn new(tasks: usize) -> Self {
-        Self { joint: 0.0, steps: 0, tasks: vec![(0.0, 0); tasks] }
+        Self { joint: 0.0, steps: 0, tasks: vec![(0.0, 0); tasks], weights: vec![0.0; tasks] }
     }
 
     /// Adds a step: mean losses over each task's rows, those rows, the tasks' weights.
     pub(super) fn add(&mut self, losses: &[f64], rows: &[usize], weights: &[f32]) {
         self.steps += 1;
+        self.weights.resize(weights.len(), 0.0);
+        self.weights.iter_mut().zip(weights).for_each(|(sum, &weight)| *sum += f64::from(weight));
         for (((sum, count), loss), (&rows, &weight)) in self.tasks.iter_mut().zip(losses).zip(rows.iter().zip(weights))
         {
             self.joint += f64::from(weight) * loss;
@@ -56,6 +65,11 @@ impl LossSums {
     /// Mean joint loss over steps.
     pub(super) fn joint(&self) -> f64 {
         self.joint / self.steps.max(1) as f64
+    }
+
+    /// Mean weight of each task over steps.
+    pub(super) fn weights(&self) -> Vec<f64> {
+        self.weights.iter().map(|sum| sum / self.steps.max(1) as f64).collect()
     }
 
     /// Mean loss of each task over its rows.
@@ -75,6 +89,7 @@ mod tests {
         sums.add(&[2.0, 4.0], &[30, 5], &[1.0, 2.0]);
         assert_eq!(sums.tasks(), [Some(1.75), Some(4.0)]);
         assert_eq!(sums.joint(), 5.5);
+        assert_eq!(sums.weights(), [1.0, 2.0]);
         assert_eq!(LossSums::new(1).tasks(), [None]);
     }
 }

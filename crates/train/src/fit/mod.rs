@@ -7,6 +7,7 @@
 
 mod diagnose;
 mod history;
+mod joint;
 mod observer;
 mod order;
 mod state;
@@ -25,6 +26,7 @@ use pleiad_model::Weights;
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
 use self::history::LossSums;
+use self::joint::take_step;
 use self::order::epoch_order;
 use crate::config::{Selection, TrainConfig};
 use crate::error::{Error, Result};
@@ -86,13 +88,14 @@ pub fn fit(
     interrupt: &Interrupt,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let state = state.unwrap_or_else(|| State::new(problem.tasks.len()));
+    let state = state.unwrap_or_else(|| State::new(problem.config, problem.tasks.len()));
     Trainer::new(problem, engine, state, keeper, interrupt, observer)?.run()
 }
 
 struct Trainer<'a> {
     problem: &'a Problem<'a>,
     specs: Vec<TaskSpec>,
+    kinds: Vec<TaskKind>,
     engine: &'a mut Engine,
     keeper: &'a mut dyn Keeper,
     interrupt: &'a Interrupt,
@@ -178,6 +181,7 @@ impl<'a> Trainer<'a> {
         let specs: Vec<TaskSpec> = problem.tasks.iter().map(TaskConfig::spec).collect();
         Ok(Self {
             has_score: can_compare_epochs(problem, &specs, observer)?,
+            kinds: specs.iter().map(|task| task.kind).collect(),
             specs,
             steps_per_epoch: union.len().div_ceil(problem.config.batch_size) as u64,
             seconds_before: state.seconds,
@@ -254,12 +258,15 @@ impl<'a> Trainer<'a> {
     }
 
     fn step(&mut self) -> Result<()> {
+        let config = self.problem.config;
         let State { step, epoch, .. } = self.state;
-        let weights: Vec<f32> = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch) as f32).collect();
+        let own: Vec<f64> = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch)).collect();
+        let weights = self.state.weighting.weights(config, &self.kinds, own);
         let factor = self.factor(step);
-        let stats = self.engine.step(&self.batch, &weights, factor)?;
+        let taken = take_step(config, self.engine, &self.batch, &weights, step, factor)?;
+        let stats = &taken.stats;
         if let Some(task) = stats.losses.iter().position(|loss| !loss.is_finite()) {
-            let learning_rate = self.problem.config.optimizer.learning_rate() * factor;
+            let learning_rate = config.optimizer.learning_rate() * factor;
             let layout = &self.engine.graph().layout;
             return Err(Error::NonFinite {
                 step: step + 1,
@@ -271,6 +278,7 @@ impl<'a> Trainer<'a> {
             });
         }
         self.state.sums.add(&stats.losses, &stats.rows, &weights);
+        self.state.weighting.after_step(config, &self.kinds, &taken, factor);
         self.state.step += 1;
         self.state.step_in_epoch += 1;
         Ok(())
@@ -286,10 +294,14 @@ impl<'a> Trainer<'a> {
             _ => None,
         };
         let sums = std::mem::replace(&mut self.state.sums, LossSums::new(self.specs.len()));
+        let task_losses = sums.tasks();
+        self.state.weighting.end_epoch(&task_losses);
+        let names = || self.specs.iter().map(|task| task.name.as_str());
         let record = EpochRecord {
             epoch,
             loss: sums.joint(),
-            task_losses: self.specs.iter().map(|task| task.name.as_str()).zip(sums.tasks()).collect(),
+            task_losses: names().zip(task_losses).collect(),
+            task_weights: names().zip(sums.weights()).collect(),
             valid,
             score,
             learning_rate: config.optimizer.learning_rate() * self.factor(self.state.step.saturating_sub(1)),

@@ -5,7 +5,9 @@ use pleiad_model::Weights;
 use serde::{Deserialize, Serialize};
 
 use super::history::{EpochRecord, LossSums};
+use super::joint::WeightingState;
 use super::stopping::Stopping;
+use crate::config::TrainConfig;
 use crate::error::Result;
 
 /// Why training ended.
@@ -36,10 +38,12 @@ pub struct State {
     pub stop: Option<StopReason>,
     pub(crate) sums: LossSums,
     pub(crate) stopping: Stopping,
+    #[serde(default)]
+    pub(crate) weighting: WeightingState,
 }
 
 impl State {
-    pub(super) fn new(tasks: usize) -> Self {
+    pub(super) fn new(config: &TrainConfig, tasks: usize) -> Self {
         Self {
             epoch: 0,
             step_in_epoch: 0,
@@ -49,6 +53,7 @@ impl State {
             stop: None,
             sums: LossSums::new(tasks),
             stopping: Stopping::default(),
+            weighting: WeightingState::new(config, tasks),
         }
     }
 }

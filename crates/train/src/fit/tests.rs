@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+mod joint;
+
 use pleiad_data::{Input, InputLayout, Labels};
 use pleiad_engine::EngineOptions;
 use pleiad_model::{Graph, ModelConfig};

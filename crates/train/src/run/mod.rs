@@ -66,6 +66,7 @@ pub enum TrainOutcome {
 pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainOutcome> {
     let file = options.config;
     let model = file.model(options.model)?;
+    file.check_joint_loss(options.model)?;
     let identity = Identity::of(&file.config, model, options.init)?;
     let folder = RunFolder::new(options.out);
     if !options.resume {

@@ -10,4 +10,4 @@ mod pcgrad;
 
 pub use cagrad::cagrad;
 pub use gram::Gram;
-pub use pcgrad::pcgrad;
+pub use pcgrad::{pcgrad, pcgrad_in_order};

@@ -24,14 +24,15 @@ pub fn pcgrad(gram: &Gram, seed: u64, step: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(xxh64(b"pcgrad", seed));
     rng.set_stream(step);
     let mut order: Vec<usize> = (0..gram.tasks()).collect();
-    project(gram, |_| {
+    pcgrad_in_order(gram, |_| {
         order.shuffle(&mut rng);
         order.clone()
     })
 }
 
-/// As [`pcgrad`], where task i meets the others in the order that `order` gives.
-fn project(gram: &Gram, mut order: impl FnMut(usize) -> Vec<usize>) -> Vec<f64> {
+/// As [`pcgrad`], where task i meets the others in the order that `order(i)` gives; i itself is passed over.
+#[must_use]
+pub fn pcgrad_in_order(gram: &Gram, mut order: impl FnMut(usize) -> Vec<usize>) -> Vec<f64> {
     let tasks = gram.tasks();
     let mut sum = vec![0.0; tasks];
     for i in 0..tasks {
@@ -85,8 +86,8 @@ mod tests {
     fn orders_are_drawn_by_seed_and_step() {
         let g = [[1.0, 0.0, 0.2], [-1.0, 1.0, 0.0], [-0.5, -1.0, 0.3]];
         let gram = gram(&g);
-        let by_hand = project(&gram, |_| vec![0, 1, 2]);
-        let reverse = project(&gram, |_| vec![2, 1, 0]);
+        let by_hand = pcgrad_in_order(&gram, |_| vec![0, 1, 2]);
+        let reverse = pcgrad_in_order(&gram, |_| vec![2, 1, 0]);
         assert_ne!(by_hand, reverse);
         assert_eq!(pcgrad(&gram, 5, 9), pcgrad(&gram, 5, 9));
         let drawn: Vec<Vec<f64>> = (0..20).map(|step| pcgrad(&gram, 5, step)).collect();

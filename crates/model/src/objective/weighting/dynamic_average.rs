@@ -34,8 +34,8 @@ impl DynamicAverage {
             [Some(before), Some(last)] if before > 0.0 => last / before,
             _ => 1.0,
         };
-        let scaled: Vec<f64> = self.losses.iter().map(|losses| ratio(losses) / temperature).collect();
-        // Less the largest, so that nothing overflows.
+        // Infinite ratios are cut, and the largest is taken off, so that nothing overflows.
+        let scaled: Vec<f64> = self.losses.iter().map(|losses| (ratio(losses) / temperature).min(f64::MAX)).collect();
         let largest = scaled.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let exponentials: Vec<f64> = scaled.iter().map(|r| (r - largest).exp()).collect();
         let sum: f64 = exponentials.iter().sum();
