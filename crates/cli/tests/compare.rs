@@ -280,3 +280,48 @@ fn models_are_made_equally_large() {
     assert_ne!(models[2]["width_factor"], 1.0);
     assert_eq!(models[0]["width_factor"], 1.0);
 }
+
+#[test]
+fn a_joint_loss_can_be_everyones_or_a_models_own() {
+    let folder = folder();
+    let own = "\n[[compare.model]]\nname = \"PCGrad\"\njoint_loss = { gradient = \"pcgrad\" }\nkind = \"hard-sharing\"\nbottom = [8]\n\
+               [[compare.model]]\nname = \"sum\"\nkind = \"hard-sharing\"\nbottom = [8]\n";
+    folder.write("config.toml", folder.text("config.toml") + own);
+    folder.ok(&with(&["--set", "compare.seeds=[1]"]));
+    let comparison = folder.json("compared/compare.json");
+    let models = comparison["models"].as_array().unwrap();
+    assert_ne!(models[3]["tasks"]["buy"], models[4]["tasks"]["buy"], "PCGrad gives another model than the sum");
+    folder.ok(&["train", "config.toml", "--model", "PCGrad", "--set", "train.seed=1", "--out", "run"]);
+    let trained = folder.read("run/model/weights.safetensors");
+    assert!(folder.read("compared/runs/pcgrad/seed-1/model/weights.safetensors") == trained);
+
+    // In [train] it holds for all, but for networks that share nothing; that is told.
+    let all = [
+        "compare",
+        "config.toml",
+        "--out",
+        "all",
+        "--set",
+        "compare.seeds=[1]",
+        "--set",
+        "train.joint_loss.gradient=pcgrad",
+    ];
+    let ran = folder.ok(&all);
+    assert!(ran.stdout.contains("alone shares nothing between tasks"), "{}", ran.stdout);
+    let all = folder.json("all/compare.json");
+    assert_eq!(all["models"][4]["tasks"]["buy"]["metric"], models[3]["tasks"]["buy"]["metric"]);
+    assert_eq!(all["models"][0]["tasks"]["buy"]["metric"], models[0]["tasks"]["buy"]["metric"]);
+
+    // As a model's own it is refused there, before any row is read.
+    folder.replace("config.toml", "name = \"alone\"\n", "name = \"alone\"\njoint_loss = { gradient = \"cagrad\" }\n");
+    let ran = folder.run(&["compare", "config.toml", "--out", "refused"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    for says in ["\"cagrad\" acts on the parameters that tasks share", "joint_loss = {", "config.toml:"] {
+        assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+    }
+    assert!(!folder.join("refused").exists());
+    folder.replace("config.toml", "{ gradient = \"cagrad\" }", "{ gradient = { kind = \"cagrad\", c = -1 } }");
+    let ran = folder.run(&["compare", "config.toml", "--out", "refused"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("0 or above, not -1"), "{}", ran.stderr);
+}

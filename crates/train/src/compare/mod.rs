@@ -24,7 +24,7 @@ pub use verdict::{Verdict, VerdictKind};
 use self::runs::Ran;
 use self::sizes::{SizedModel, matched};
 use crate::checkpoint::Identity;
-use crate::config::{CompareConfig, Config, ConfigFile};
+use crate::config::{CompareConfig, ConfigFile, JointLossConfig, check_joint_loss};
 use crate::error::{Error, Result};
 use crate::fit::{Interrupt, Observer};
 use crate::run::{RunData, RunFolder, Trainee, write_atomically};
@@ -75,6 +75,9 @@ pub fn compare<'o>(
     let CompareOptions { config: file, out } = options;
     let config = comparison_of(file)?;
     let measured_on = measured_on(file)?;
+    for named in config.models.iter().filter(|named| named.joint_loss.is_some()) {
+        file.check_joint_loss(Some(&named.name))?;
+    }
     require_ours(out)?;
     RunFolder::new(out).require_writable()?;
     let mut observer = stage(Stage::Load);
@@ -84,6 +87,7 @@ pub fn compare<'o>(
     let models = sized_models(file, config, &data)?;
     let names: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let slugs = runs::slugs(&names);
+    let (losses, left_out) = joint_losses(file, config, &models);
     let mut runs: Vec<Vec<Ran>> = vec![Vec::new(); models.len()];
     let of = models.len() * config.seeds.len();
     let mut number = 0;
@@ -91,10 +95,7 @@ pub fn compare<'o>(
     for &seed in &config.seeds {
         for (m, SizedModel { model, graph, .. }) in models.iter().enumerate() {
             number += 1;
-            let config = Config {
-                train: crate::config::TrainConfig { seed, ..file.config.train.clone() },
-                ..file.config.clone()
-            };
+            let config = file.for_model(losses[m], seed);
             let identity = Identity::of(&config, model, None)?;
             let path = out.join(runs::folder_of(&slugs[m], seed));
             let known = runs::known(&path, &identity, data.fingerprint()?)?;
@@ -114,14 +115,11 @@ pub fn compare<'o>(
     }
 
     let tasks = data.tasks();
-    let notes = match measured_on {
-        MeasuredOn::Test => Vec::new(),
-        MeasuredOn::Valid => vec![
-            "there are no test rows: models are measured on the rows that chose their best epochs, which flatters all \
-             of them"
-                .to_owned(),
-        ],
-    };
+    let flattered = (measured_on == MeasuredOn::Valid).then(|| {
+        "there are no test rows: models are measured on the rows that chose their best epochs, which flatters all of them"
+            .to_owned()
+    });
+    let notes = flattered.into_iter().chain(left_out).collect();
     let parts = assemble::Parts {
         config,
         tasks,
@@ -145,6 +143,33 @@ fn comparison_of(file: &ConfigFile) -> Result<&CompareConfig> {
     let advice = "there is no [compare]: name the models with [[compare.model]], the seeds, and the baseline that gains \
                   are measured against";
     file.config.compare.as_ref().ok_or_else(|| file.error(advice.to_owned()))
+}
+
+/// The joint loss of every model, and a note on those that share nothing: a method of `[train]` that has nothing to act
+/// on there gives way to the plain sum, which is what it would compute.
+fn joint_losses(
+    file: &ConfigFile,
+    config: &CompareConfig,
+    models: &[SizedModel],
+) -> (Vec<JointLossConfig>, Option<String>) {
+    let mut losses = Vec::with_capacity(models.len());
+    let mut without = Vec::new();
+    for (named, sized) in config.models.iter().zip(models) {
+        let asked = file.joint_loss(Some(&named.name));
+        if check_joint_loss(&asked, &sized.graph).is_ok() {
+            losses.push(asked);
+        } else {
+            losses.push(asked.without_shared_parts());
+            without.push(named.name.as_str());
+        }
+    }
+    let note = (!without.is_empty()).then(|| {
+        format!(
+            "{} shares nothing between tasks, so that the joint loss of [train] has nothing to act on: trained without it",
+            without.join(", ")
+        )
+    });
+    (losses, note)
 }
 
 /// The rows that will tell. Without rows that no model was trained on there is nothing to compare by.

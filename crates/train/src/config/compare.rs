@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::check::Issue;
 use super::explain::suggest;
+use super::joint_loss::JointLossConfig;
 use super::tree::Step;
 
 /// `[compare]`: which models are compared, over which seeds, against which one.
@@ -34,11 +35,13 @@ fn three_seeds() -> Vec<u64> {
     vec![1, 2, 3]
 }
 
-/// An entry of `[[compare.model]]`: a name beside the keys of `[model]`.
+/// An entry of `[[compare.model]]`: a name, and perhaps a joint loss of its own, beside the keys of `[model]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedModel {
     /// What tables and `train --model` call it.
     pub name: String,
+    /// Takes the place of `[train] joint_loss` for this model.
+    pub joint_loss: Option<JointLossConfig>,
     /// Its structure.
     pub model: ModelConfig,
 }
@@ -50,6 +53,16 @@ impl CompareConfig {
             return Err(Issue::new("compare", "compares nothing; add a [[compare.model]] with a name and a kind"));
         }
         let names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
+        for (i, model) in self.models.iter().enumerate() {
+            let Some(joint_loss) = &model.joint_loss else { continue };
+            joint_loss.check().map_err(|issue| Issue {
+                path: [Step::from("compare"), Step::from("model"), Step::from(i)]
+                    .into_iter()
+                    .chain(issue.path.into_iter().skip_while(|step| *step == Step::from("train")))
+                    .collect(),
+                ..issue
+            })?;
+        }
         for (i, name) in names.iter().enumerate() {
             let at = || vec![Step::from("compare"), Step::from("model"), Step::from(i), Step::from("name")];
             if name.trim().is_empty() {
@@ -84,10 +97,12 @@ impl Serialize for NamedModel {
         #[derive(Serialize)]
         struct Flat<'a> {
             name: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            joint_loss: &'a Option<JointLossConfig>,
             #[serde(flatten)]
             model: &'a ModelConfig,
         }
-        Flat { name: &self.name, model: &self.model }.serialize(serializer)
+        Flat { name: &self.name, joint_loss: &self.joint_loss, model: &self.model }.serialize(serializer)
     }
 }
 
@@ -108,28 +123,32 @@ impl<'de> Visitor<'de> for NamedModelVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NamedModel, A::Error> {
-        let mut name = None;
-        let model = ModelConfig::deserialize(MapAccessDeserializer::new(WithoutName { map, name: &mut name }))?;
-        Ok(NamedModel { name: name.ok_or_else(|| A::Error::missing_field("name"))?, model })
+        let (mut name, mut joint_loss) = (None, None);
+        let keys = WithoutOwnKeys { map, name: &mut name, joint_loss: &mut joint_loss };
+        let model = ModelConfig::deserialize(MapAccessDeserializer::new(keys))?;
+        Ok(NamedModel { name: name.ok_or_else(|| A::Error::missing_field("name"))?, joint_loss, model })
     }
 }
 
-/// A map that keeps `name` for itself.
-struct WithoutName<'n, A> {
+/// A map that keeps `name` and `joint_loss` for itself.
+struct WithoutOwnKeys<'n, A> {
     map: A,
     name: &'n mut Option<String>,
+    joint_loss: &'n mut Option<JointLossConfig>,
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutName<'_, A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutOwnKeys<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
-        let mut key: Option<Cow<'de, str>> = self.map.next_key()?;
-        if key.as_deref() == Some("name") {
-            *self.name = Some(self.map.next_value()?);
-            key = self.map.next_key()?;
+        loop {
+            let Some(key) = self.map.next_key::<Cow<'de, str>>()? else { return Ok(None) };
+            match &*key {
+                "name" => *self.name = Some(self.map.next_value()?),
+                "joint_loss" => *self.joint_loss = Some(self.map.next_value()?),
+                _ => return seed.deserialize(serde::de::value::CowStrDeserializer::new(key)).map(Some),
+            }
         }
-        key.map(|key| seed.deserialize(serde::de::value::CowStrDeserializer::new(key))).transpose()
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
@@ -143,11 +162,13 @@ impl JsonSchema for NamedModel {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let joint_loss = generator.subschema_for::<JointLossConfig>().to_value();
         let mut schema = ModelConfig::json_schema(generator);
         let structures = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut);
         for structure in structures.into_iter().flatten() {
             if let Some(properties) = structure.get_mut("properties").and_then(|p| p.as_object_mut()) {
                 properties.insert("name".to_owned(), serde_json::json!({ "type": "string" }));
+                properties.insert("joint_loss".to_owned(), joint_loss.clone());
             }
             if let Some(required) = structure.get_mut("required").and_then(|r| r.as_array_mut()) {
                 required.push("name".into());

@@ -21,13 +21,13 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use compare::{CompareConfig, NamedModel};
-use pleiad_data::schema::{Block, DataConfig, FeatureBlock, FeatureKind, Schema, TaskConfig};
-use pleiad_data::{Input, InputLayout, Pooling};
-use pleiad_model::ModelConfig;
 pub use joint_loss::{
     CaGradConfig, DwaConfig, GradNormConfig, GradientMethod, JointLossConfig, JointLossRefusal, UncertaintyConfig,
     Weighting, check_joint_loss,
 };
+use pleiad_data::schema::{Block, DataConfig, FeatureBlock, FeatureKind, Schema, TaskConfig};
+use pleiad_data::{Input, InputLayout, Pooling};
+use pleiad_model::ModelConfig;
 pub use rank::{RankConfig, RankFunction, RankTransform};
 use schemars::JsonSchema;
 pub use selection::Selection;
@@ -237,10 +237,33 @@ impl ConfigFile {
         let tasks = self.schema.task_specs();
         let graph = self.model(name)?.build(&provisional_layout(&self.schema), &tasks);
         let graph = graph.map_err(|error| self.model_error(name, error))?;
-        check_joint_loss(&self.config.train.joint_loss, &graph).map_err(|refusal| {
-            let path = parse_path(&format!("train.{}", refusal.key)).unwrap_or_default();
+        check_joint_loss(&self.joint_loss(name), &graph).map_err(|refusal| {
+            let base = match self.named(name).filter(|(_, model)| model.joint_loss.is_some()) {
+                Some((at, _)) => format!("compare.model.{at}"),
+                None => "train".to_owned(),
+            };
+            let path = parse_path(&format!("{base}.{}", refusal.key)).unwrap_or_default();
             self.error_at(&path, refusal.to_string())
         })
+    }
+
+    /// The joint loss of the model that was chosen with [`ConfigFile::model`]: its own, or that of `[train]`.
+    #[must_use]
+    pub fn joint_loss(&self, name: Option<&str>) -> JointLossConfig {
+        let own = self.named(name).and_then(|(_, model)| model.joint_loss);
+        own.unwrap_or(self.config.train.joint_loss)
+    }
+
+    /// The configuration with another joint loss and seed in `[train]`: what holds for one model of a comparison.
+    pub(crate) fn for_model(&self, joint_loss: JointLossConfig, seed: u64) -> Config {
+        let train = TrainConfig { joint_loss, seed, ..self.config.train.clone() };
+        Config { train, ..self.config.clone() }
+    }
+
+    /// The `[[compare.model]]` of that name, and its position.
+    fn named(&self, name: Option<&str>) -> Option<(usize, &NamedModel)> {
+        let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
+        models.iter().enumerate().find(|(_, model)| Some(model.name.as_str()) == name)
     }
 
     /// An error about the model that was chosen with [`ConfigFile::model`], with the line of the key that it names.

@@ -67,7 +67,8 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let file = options.config;
     let model = file.model(options.model)?;
     file.check_joint_loss(options.model)?;
-    let identity = Identity::of(&file.config, model, options.init)?;
+    let config = file.for_model(file.joint_loss(options.model), file.config.train.seed);
+    let identity = Identity::of(&config, model, options.init)?;
     let folder = RunFolder::new(options.out);
     if !options.resume {
         folder.require_absent()?;
@@ -99,7 +100,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|error| file.model_error(options.model, error))?;
     observer.event(&Event::Built { summary: &graph.summary() });
-    let trainee = Trainee { file, config: &file.config, model, graph: &graph, data: &data };
+    let trainee = Trainee { file, config: &config, model, graph: &graph, data: &data };
     let init = options.init.zip(weights);
     let job = Job { trainee, identity, folder: &folder, store, checkpoint, init };
     let report = job.run("go on with the same command and --resume", interrupt, observer)?;
