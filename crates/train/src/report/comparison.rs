@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::charts::{gains, graph, learning, seesaw};
+use super::charts::{gains, graph, learning, seesaw, weights};
 use super::page::{Cell, Section, configuration, document, facts, made, rows, table};
 use super::{ComparisonPage, ModelPage, explained, format};
 use crate::compare::{ComparedModel, Comparison, SeedRun, Side, VerdictKind};
@@ -248,6 +248,7 @@ fn model_part(model: &ModelPage<'_>, compared: Option<&ComparedModel>) -> Markup
                 @if alarms > 0 { " · " (format::plural(alarms as u64, "alarm")) }
             }
             (graph::graph(model.graph))
+            @if let Some(weights) = model.runs.first().and_then(|run| weights::weights(&run.history)) { (weights) }
             @match model.explanation {
                 None => p.note { "No run of it was finished." },
                 Some(explanation) => {

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 use pleiad_data::TaskKind;
 
-use super::charts::{graph, learning};
+use super::charts::{graph, learning, weights};
 use super::page::{Section, configuration, document, facts, made, rows};
 use super::{RunPage, explained, format};
 use crate::evaluate::{Evaluation, named_metrics};
@@ -49,7 +49,12 @@ fn learning_curves(page: &RunPage<'_>) -> Section {
         None => "By epoch. Without validation rows the last epoch is kept.",
     };
     let tasks = page.graph.outputs.iter().map(|output| (output.task.as_str(), MetricKind::of(output.kind)[0]));
-    let body = html! { div.grid { @for (task, metric) in tasks { (learning::run(report, task, metric)) } } };
+    let body = html! {
+        div.grid {
+            @for (task, metric) in tasks { (learning::run(report, task, metric)) }
+            @if let Some(weights) = weights::weights(&report.history) { (weights) }
+        }
+    };
     Section::new("learning", "Learning curves", hint, body)
 }
 

@@ -41,6 +41,7 @@ fn scalars(epoch: &EpochRecord) -> Vec<(String, f64)> {
     ];
     let losses = epoch.task_losses.iter();
     scalars.extend(losses.filter_map(|(task, loss)| Some((format!("train/loss/{task}"), (*loss)?))));
+    scalars.extend(epoch.task_weights.iter().map(|(task, weight)| (format!("train/weight/{task}"), *weight)));
     for (task, metrics) in epoch.valid.iter().flat_map(|valid| valid.tasks.iter()) {
         let named = named_metrics(metrics).into_iter();
         scalars.extend(named.filter_map(|(metric, value)| Some((format!("valid/{}/{task}", metric.name()), value?))));
@@ -123,6 +124,7 @@ mod tests {
         let epoch = |epoch: u64, loss: serde_json::Value| {
             json!({
                 "epoch": epoch, "loss": 0.5, "task_losses": { "a/b": loss, "Покупка": 0.25 },
+                "task_weights": { "a/b": 2.0, "Покупка": 0.5 },
                 "valid": { "rows": 9, "tasks": { "a/b": { "rows": 9, "positives": 3, "auc": 0.75, "log_loss": null, "calibration": 1.0 } } },
                 "score": 0.75, "learning_rate": 1e-3, "rows_per_second": 1000.0,
             })
@@ -208,12 +210,14 @@ mod tests {
             ("train/learning_rate", 1e-3),
             ("train/rows_per_second", 1000.0),
             ("train/loss/Покупка", 0.25),
+            ("train/weight/a/b", 2.0),
+            ("train/weight/Покупка", 0.5),
             ("valid/auc/a/b", 0.75),
             ("valid/calibration/a/b", 1.0),
             ("valid/score", 0.75),
         ];
         assert_eq!(points, expected.map(|(tag, value)| (tag.to_owned(), value)));
-        assert_eq!(fields(&fields(records[1])[2].1).len(), 8);
+        assert_eq!(fields(&fields(records[1])[2].1).len(), 10);
     }
 
     /// TensorBoard 2.21 writes the same bytes:

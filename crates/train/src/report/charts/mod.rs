@@ -8,3 +8,4 @@ pub(super) mod learning;
 pub(super) mod plot;
 pub(super) mod seesaw;
 pub(super) mod utilisation;
+pub(super) mod weights;

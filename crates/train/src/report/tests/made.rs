@@ -138,6 +138,9 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
                 "task_losses": tasks.iter().enumerate()
                     .map(|(t, task)| (task.name.clone(), json!(0.2 + 0.3 / (epoch + t) as f64 + 0.01 * noise(epoch, t))))
                     .collect::<serde_json::Map<_, _>>(),
+                "task_weights": tasks.iter().enumerate()
+                    .map(|(t, task)| (task.name.clone(), json!(1.0 + 0.3 * (t as f64 - 1.0) * (1.0 - 1.0 / epoch as f64))))
+                    .collect::<serde_json::Map<_, _>>(),
                 "valid": evaluation(tasks, |t| at(t, epoch)),
                 "score": at(0, epoch),
                 "learning_rate": 1e-3,

@@ -76,6 +76,7 @@ fn a_run_is_told_with_names_escaped() {
         "Calibration",
         "Feature importance",
         "Structure",
+        "Task weights",
         "--set train.epochs=3",
         "0123456789abcdef",
     ] {
