@@ -94,7 +94,7 @@ impl Problem {
             let from = (0..n).filter(|&i| w[i] > 0.0).max_by(by_slope).unwrap_or(0);
             // F is convex, so its minimum lies no further below than this.
             let gap: f64 = w.iter().zip(&at.slope).map(|(w, slope)| w * (slope - at.slope[to])).sum();
-            if !(gap > GAP * self.radius) || from == to {
+            if gap.is_nan() || gap <= GAP * self.radius || from == to {
                 break;
             }
             let share = self.best_move(from, to, w[from], &at);
@@ -167,7 +167,7 @@ impl Problem {
         let b = at.products[to] - at.products[from];
         let a = self.gram.get(to, to) + self.gram.get(from, from) - 2.0 * self.gram.get(to, from);
         let steepest = self.radius * a.max(0.0).sqrt();
-        if !(steepest > delta.abs()) {
+        if steepest.is_nan() || steepest <= delta.abs() {
             // One slope all along: the move was chosen because it is downwards.
             return most;
         }
