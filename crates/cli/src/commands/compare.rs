@@ -122,6 +122,8 @@ fn direction(comparison: &Comparison) -> String {
 
 fn spread(spread: Option<Spread>) -> String {
     match spread {
+        // As many digits as the mean has: a spread of fewer units than that is none.
+        Some(Spread { mean, sd: Some(sd), .. }) if mean.abs() < 1e6 => format!("{} ± {sd:.5}", metric(Some(mean))),
         Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {}", metric(Some(mean)), metric(Some(sd))),
         Some(Spread { mean, .. }) => metric(Some(mean)),
         None => "-".to_owned(),

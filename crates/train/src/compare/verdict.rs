@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn every_case_is_told_in_words() {
-        let cases: [(&[(&str, &[f64])], VerdictKind, &str); 10] = [
+        type Gains = [(&'static str, &'static [f64])];
+        let cases: [(&Gains, VerdictKind, &str); 10] = [
             (&[("a", UP), ("b", UP)], VerdictKind::HelpsAll, "helps every task"),
             (&[("a", UP), ("b", EITHER)], VerdictKind::HelpsSome, "helps a (+0.0100); no significant difference on b"),
             (&[("a", UP), ("b", DOWN)], VerdictKind::Seesaw, "seesaw: b (-0.0200) pays for a (+0.0100)"),

@@ -211,16 +211,28 @@ pub(in crate::report) fn y_axis(area: Area, scale: &Scale, ticks: usize) -> Mark
     }
 }
 
-/// Labels below, with a line above them.
+/// Width of a label's letters, on average.
+const LETTER: f64 = 7.4;
+
+/// Labels below, with a line above them. Where there is no room for all labels, every second or third has one, zero
+/// among them.
 pub(in crate::report) fn x_axis(area: Area, scale: &Scale, ticks: usize, lines: bool) -> Markup {
+    let ticks = scale.ticks(ticks);
+    let widest = ticks.iter().map(|(_, label)| LETTER * label.chars().count() as f64).fold(0.0, f64::max);
+    let apart =
+        ticks.windows(2).map(|pair| (scale.at(pair[1].0) - scale.at(pair[0].0)).abs()).fold(f64::INFINITY, f64::min);
+    let every = if widest + LETTER > apart { ((widest + LETTER) / apart.max(1.0)).ceil() as usize } else { 1 };
+    let zero = ticks.iter().position(|(value, _)| *value == 0.0).unwrap_or(0);
     html! {
-        @for (value, label) in scale.ticks(ticks) {
+        @for (i, (value, label)) in ticks.iter().enumerate() {
             @if lines {
-                line.gridline x1=(px(scale.at(value))) x2=(px(scale.at(value))) y1=(px(area.top)) y2=(px(area.bottom)) {}
+                line.gridline x1=(px(scale.at(*value))) x2=(px(scale.at(*value))) y1=(px(area.top)) y2=(px(area.bottom)) {}
             }
-            // Half of a label beyond the picture's edge would be cut off.
-            @let half = 3.7 * label.chars().count() as f64;
-            text.m.mid x=(px(scale.at(value).clamp(half, WIDTH - half))) y=(px(area.bottom + 15.0)) { (label) }
+            @if i.abs_diff(zero).is_multiple_of(every) {
+                // Half of a label beyond the picture's edge would be cut off.
+                @let half = 0.5 * LETTER * label.chars().count() as f64;
+                text.m.mid x=(px(scale.at(*value).clamp(half, WIDTH - half))) y=(px(area.bottom + 15.0)) { (label) }
+            }
         }
         line.axis x1=(px(area.left)) x2=(px(area.right)) y1=(px(area.bottom)) y2=(px(area.bottom)) {}
     }
@@ -248,6 +260,17 @@ mod tests {
 
     fn labels(scale: &Scale) -> Vec<String> {
         scale.ticks(4).into_iter().map(|(_, label)| label).collect()
+    }
+
+    #[test]
+    fn labels_do_not_run_into_one_another_and_zero_keeps_its_own() {
+        let area = Area { left: 20.0, right: 320.0, top: 0.0, bottom: 10.0 };
+        let long = Scale::linear([-0.00008, 0.00014], area.left, area.right);
+        let drawn = x_axis(area, &long, 4, true).into_string();
+        assert!(drawn.matches("<text").count() < drawn.matches("gridline").count(), "{drawn}");
+        assert!(drawn.contains(">0</text>"), "{drawn}");
+        let short = x_axis(area, &Scale::linear([0.0, 4.0], area.left, area.right), 4, true).into_string();
+        assert_eq!(short.matches("<text").count(), short.matches("gridline").count(), "{short}");
     }
 
     #[test]
