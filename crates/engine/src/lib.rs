@@ -21,4 +21,5 @@ pub mod sparse;
 pub use engine::{Combine, Engine, EngineOptions, StepStats};
 pub use error::{Error, Result};
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
+pub use kernels::product::product_peak;
 pub use predictor::{Predictions, Predictor};
