@@ -26,6 +26,11 @@ impl Failure {
         Self { code: RUN, message: message.into() }
     }
 
+    /// Asked for something that cannot be meant.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { code: USAGE, message: message.into() }
+    }
+
     /// Ended by a signal, in order.
     pub(crate) fn interrupted(signal: usize, message: impl Into<String>) -> Self {
         Self { code: SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)), message: message.into() }

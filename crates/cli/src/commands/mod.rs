@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod compare;
 mod evaluate;
 mod import;
@@ -32,6 +33,7 @@ pub(crate) enum Command {
     Synth(synth::Synth),
     Import(import::Import),
     Schema(schema::Schema),
+    Bench(bench::Bench),
 }
 
 impl Command {
@@ -47,6 +49,7 @@ impl Command {
             Self::Synth(command) => command.run(global),
             Self::Import(command) => command.run(global),
             Self::Schema(command) => command.run(),
+            Self::Bench(command) => command.run(global),
         }
     }
 }

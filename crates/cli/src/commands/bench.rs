@@ -1,0 +1,169 @@
+//! `pleiad bench`: what a training step costs on this machine.
+
+use std::path::PathBuf;
+
+use pleiad_train::ConfigFile;
+use pleiad_train::bench::{
+    BenchReport, Effort, FileFigures, GrowthSeries, Memory, StepFigures, Workload, export, file, growth, steps,
+};
+
+use crate::exit::Failure;
+use crate::output::{Format, Table, count, print, print_json};
+use crate::progress::TrainProgress;
+use crate::{Global, signals};
+
+/// Steps of a point of a growth series: there are some thirty of them.
+const GROWTH: Effort = Effort { warm_up: 5, repeats: 3, steps: 20 };
+
+/// Measure what training costs on this machine
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pleiad bench w1 w2 w3 --threads 2
+
+Workloads: w1 dense, w2 census-like, w3 large tables; w6 growth of the cost with batch,
+tasks, experts, vocabulary and threads; with --config also an epoch from files to weights.
+Without a name: w1, w2 and w3, or with --config that epoch alone.
+ms/step is the median over repeats, with the lowest and highest beside it. GFLOP/s are those
+of the matrix products (both passes) over all of a step's time; peak is what matrix products
+alone reach on the same threads.")]
+pub(crate) struct Bench {
+    /// What to measure, by name
+    #[arg(value_name = "WORKLOAD")]
+    workloads: Vec<Workload>,
+    /// Steps of each repeat [default: 60, growth 20]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    steps: Option<u32>,
+    /// A few steps only: to see that it runs, not to quote
+    #[arg(long)]
+    quick: bool,
+    /// Train one epoch of this configuration, reading and encoding included
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write weights, batches and gradients of a workload to a folder instead, for other programs to compare with
+    #[arg(long, num_args = 2, value_names = ["WORKLOAD", "DIR"], conflicts_with_all = ["workloads", "config", "steps", "quick"])]
+    export_case: Option<Vec<String>>,
+}
+
+impl Bench {
+    pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
+        if let Some([workload, dir]) = self.export_case.as_deref() {
+            let workload: Workload = workload.parse().map_err(|e| Failure::usage(format!("--export-case: {e}")))?;
+            let Some(case) = workload.case() else {
+                return Err(Failure::usage("--export-case: growth has many cases; name w1, w2 or w3"));
+            };
+            return Ok(export(&case, &PathBuf::from(dir))?);
+        }
+        // A mistake in the file is better told before the steps of the others are measured.
+        let config = self.config.as_ref().map(|path| ConfigFile::load(path, &[])).transpose()?;
+        let workloads = match (&self.workloads[..], &config) {
+            ([], None) => vec![Workload::Dense, Workload::Census, Workload::Tables],
+            (workloads, _) => workloads.to_vec(),
+        };
+        let interrupt = signals::interrupt()?;
+        let effort = |full: Effort| {
+            let effort = if self.quick { Effort::QUICK } else { full };
+            self.steps.map_or(effort, |steps| effort.with_steps(steps as usize))
+        };
+        let mut report =
+            BenchReport { threads: rayon::current_num_threads(), steps: Vec::new(), growth: Vec::new(), file: None };
+        for workload in workloads {
+            eprintln!("{} ({})", workload.name(), workload.title());
+            match workload.case() {
+                Some(case) => report.steps.push(steps(&case, effort(Effort::FULL), &interrupt)?),
+                None => {
+                    let mut tell = |size: &str, value| eprintln!("  {size} {}", count(value as u64));
+                    report.growth = growth(effort(GROWTH), self.quick, &interrupt, &mut tell)?;
+                }
+            }
+        }
+        if let Some(config) = &config {
+            let mut progress = TrainProgress::new("");
+            report.file = Some(file(config, &interrupt, &mut progress)?);
+        }
+        match global.format {
+            Format::Json => print_json(&report)?,
+            Format::Text => print(&text(&report))?,
+        }
+        Ok(())
+    }
+}
+
+fn text(report: &BenchReport) -> String {
+    let mut parts = Vec::new();
+    if !report.steps.is_empty() {
+        parts.push(steps_table(&report.steps).render());
+    }
+    if !report.growth.is_empty() {
+        parts.extend(report.growth.iter().map(|series| {
+            format!("{}exponent {:.2} (1: linear, 0: flat)\n", growth_table(series).render(), series.exponent)
+        }));
+    }
+    parts.extend(report.file.as_ref().map(file_text));
+    let threads = if report.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", report.threads) };
+    format!("{}\n{threads}\n", parts.join("\n"))
+}
+
+fn steps_table(steps: &[StepFigures]) -> Table {
+    let header = ["workload", "B", "ms/step", "from", "to", "rows/s", "GFLOP/s", "peak", "share", "MiB", "peak MiB"];
+    let mut table = Table::new(header);
+    for figures in steps {
+        let Memory { resident_mib, peak_mib } = figures.memory;
+        let ms = figures.ms_per_step;
+        table.row([
+            figures.workload.clone(),
+            count(figures.rows as u64),
+            milliseconds(ms.median),
+            milliseconds(ms.lowest),
+            milliseconds(ms.highest),
+            count(figures.rows_per_second as u64),
+            format!("{:.1}", figures.product_gflops),
+            format!("{:.1}", figures.peak_gflops),
+            format!("{:.0} %", figures.peak_share * 100.0),
+            mib(resident_mib),
+            mib(peak_mib),
+        ]);
+    }
+    table
+}
+
+fn growth_table(series: &GrowthSeries) -> Table {
+    let mut table = Table::new([series.size, "ms/step", "from", "to", "us/row", "MiB"]);
+    for point in &series.points {
+        let ms = point.ms_per_step;
+        table.row([
+            count(point.value as u64),
+            milliseconds(ms.median),
+            milliseconds(ms.lowest),
+            milliseconds(ms.highest),
+            format!("{:.2}", point.us_per_row),
+            mib(point.memory.resident_mib),
+        ]);
+    }
+    table
+}
+
+fn file_text(figures: &FileFigures) -> String {
+    let mut table = Table::new(["w4", "rows", "seconds", "rows/s"]);
+    let per_second = |rows: u64, seconds: f64| count((rows as f64 / seconds) as u64);
+    let mut row = |what: &str, rows: u64, seconds: f64| {
+        table.row([what.to_owned(), count(rows), format!("{seconds:.2}"), per_second(rows, seconds)]);
+    };
+    row("read, fit, encode", figures.rows_read, figures.loading_seconds);
+    row("one epoch", figures.train_rows, figures.epoch_seconds);
+    row("file to weights", figures.train_rows, figures.seconds);
+    format!(
+        "{}{} MiB resident, {} at its peak\n",
+        table.render(),
+        mib(figures.memory.resident_mib),
+        mib(figures.memory.peak_mib)
+    )
+}
+
+fn milliseconds(ms: f64) -> String {
+    format!("{ms:.2}")
+}
+
+fn mib(mib: Option<f64>) -> String {
+    mib.map_or_else(|| "-".to_owned(), |mib| count(mib.round() as u64))
+}

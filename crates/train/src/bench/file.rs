@@ -1,0 +1,71 @@
+//! [`file`] (W4): a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of training.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::memory::Memory;
+use crate::config::ConfigFile;
+use crate::error::Result;
+use crate::fit::{Interrupt, MemoryKeeper, Observer};
+use crate::run::{RunData, Start, train_model};
+
+/// What an epoch of a configuration costs, once.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FileFigures {
+    /// The configuration.
+    pub config: PathBuf,
+    /// Rows trained on.
+    pub train_rows: u64,
+    /// Rows read, those of validation and test files among them.
+    pub rows_read: u64,
+    /// Seconds of reading, fitting and encoding all files.
+    pub loading_seconds: f64,
+    /// Seconds of the epoch: shuffling, gathering, steps.
+    pub epoch_seconds: f64,
+    /// Seconds from the first byte to the weights.
+    pub seconds: f64,
+    /// Training rows over `seconds`.
+    pub rows_per_second: f64,
+    /// Training rows over `epoch_seconds`.
+    pub epoch_rows_per_second: f64,
+    /// Memory after the epoch, rows and model still there.
+    pub memory: Memory,
+}
+
+/// Times one epoch of `config`, from its files on. No metric is computed; validation and test rows are read and encoded
+/// all the same, since that is what `train` does.
+///
+/// # Errors
+/// Those of loading and training.
+pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<FileFigures> {
+    Memory::forget_peak();
+    let model = config.model(None)?;
+    let start = Instant::now();
+    let mut data = RunData::load(config, None, interrupt, observer)?;
+    let loading_seconds = start.elapsed().as_secs_f64();
+    let rows_of = |rows: &Option<crate::RowCount>| rows.as_ref().map_or(0, |rows| rows.rows);
+    let train_rows = data.rows.train.rows;
+    let rows_read = train_rows + rows_of(&data.rows.valid) + rows_of(&data.rows.test);
+    (data.splits.valid, data.splits.test) = (None, None);
+    let graph =
+        model.build(data.splits.encoder.layout(), data.tasks()).map_err(|error| config.model_error(None, error))?;
+    let mut once = config.config.clone();
+    once.train.epochs = 1;
+    let mut keeper = MemoryKeeper::default();
+    let epoch = Instant::now();
+    train_model(&once, &graph, &data, Start::Fresh(None), &mut keeper, interrupt, observer)?;
+    let (epoch_seconds, seconds) = (epoch.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
+    Ok(FileFigures {
+        config: config.path().to_path_buf(),
+        train_rows,
+        rows_read,
+        loading_seconds,
+        epoch_seconds,
+        seconds,
+        rows_per_second: train_rows as f64 / seconds,
+        epoch_rows_per_second: train_rows as f64 / epoch_seconds,
+        memory: Memory::now(),
+    })
+}
