@@ -325,3 +325,64 @@ fn a_joint_loss_can_be_everyones_or_a_models_own() {
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
     assert!(ran.stderr.contains("0 or above, not -1"), "{}", ran.stderr);
 }
+
+#[test]
+fn funnels_are_compared_and_missing_labels_of_their_later_events_are_told() {
+    let folder = Folder::empty();
+    folder.ok(&["synth", "video", "--rows", "3000", "--seed", "4", "--out", "log.csv"]);
+    let config = r#"
+[data]
+train = "log.csv"
+test = { fraction = 0.3 }
+
+[[feature]]
+columns = ["category", "device", "network"]
+kind = "categorical"
+embedding = 4
+
+[[task]]
+name = "click"
+kind = "binary"
+label = { column = "click" }
+
+[[task]]
+name = "view"
+kind = "binary"
+label = { column = "valid_view", missing = 0 }
+
+[train]
+epochs = 1
+
+[compare]
+seeds = [1, 2]
+baseline = "alone"
+
+[[compare.model]]
+name = "alone"
+kind = "single-task"
+bottom = [8]
+
+[[compare.model]]
+name = "ESMM"
+kind = "esmm"
+funnel = ["click", "view"]
+tower = [8]
+
+[[compare.model]]
+name = "AITM"
+kind = "aitm"
+funnel = ["click", "view"]
+bottom = [8]
+tower = [4]
+calibrator = 0.6
+"#;
+    folder.write("config.toml", config);
+    let ran = folder.ok(RUN);
+    assert!(!ran.stderr.contains("warning") && ran.stdout.contains("AITM"), "{}", ran.stderr);
+    let rows = &folder.json("compared/compare.json")["rows"]["train"];
+    assert_eq!(rows["tasks"]["view"], rows["rows"]);
+    // Without `missing` the later event is known of clicked rows alone, from which no model of all rows can learn it.
+    folder.replace("config.toml", ", missing = 0", "");
+    let ran = folder.ok(&["compare", "config.toml", "--out", "clicked"]);
+    assert!(ran.stderr.contains("esmm predicts \"view\" over all rows, but"), "{}", ran.stderr);
+}

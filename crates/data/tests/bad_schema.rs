@@ -93,6 +93,14 @@ fn tasks() {
         &task("name = 'a'\nkind = 'binary'\nlabel = { column = '' }"),
         "[[task]] block 2, label.column: \"\" is not allowed: name a column",
     );
+    refuses(
+        &task("name = 'a'\nkind = 'binary'\nlabel = { column = 'y', missing = 0.5 }"),
+        "[[task]] block 2, label.missing: 0.5 is not allowed: a binary label is 0 or 1",
+    );
+    refuses(
+        &task("name = 'a'\nkind = 'regression'\nlabel = { column = 'y', missing = inf }"),
+        "[[task]] block 2, label.missing: inf is not allowed: a finite number is needed",
+    );
     let head = "name = 'a'\nkind = 'binary'\nlabel = { column = 'y' }\n";
     let choice = "[[task]] block 2, where: exactly one of `equals`, `not_equals` and `in` is needed beside `column`";
     refuses(&task(&format!("{head}where = {{ column = 'c' }}")), choice);

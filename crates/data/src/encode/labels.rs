@@ -16,11 +16,16 @@ pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, 
             (Some(filter), Some(column)) => filter.contains(&column.cell(row)),
             _ => true,
         };
-        let cell = label.cell(row);
-        if !in_space || cell == Cell::Missing {
+        if !in_space {
             continue;
         }
-        match value(task, cell) {
+        let cell = label.cell(row);
+        let found = match (cell, task.label.missing) {
+            (Cell::Missing, None) => continue,
+            (Cell::Missing, Some(value)) => Ok(value as f32),
+            (cell, _) => value(task, cell),
+        };
+        match found {
             Ok(value) => {
                 labels.values[row] = value;
                 labels.present[row] = true;
@@ -90,6 +95,20 @@ mod tests {
         assert_eq!(bad, [(6, Reason::NotABinaryLabel), (7, Reason::NotABinaryLabel)]);
         let column = Column::Bool(BooleanArray::from(vec![Some(true), None, Some(false)]));
         assert_eq!(run(&task, &column, None).0.values, [1.0, 0.0, 0.0]);
+    }
+
+    #[test]
+    fn a_missing_label_counts_as_what_is_said_within_the_sample_space() {
+        let column = texts(&[Some("1"), None, None]);
+        let all = task("kind = 'binary'\nlabel = { column = 'y', missing = 0 }");
+        let (labels, bad) = run(&all, &column, None);
+        assert_eq!((labels.values, labels.present), (vec![1.0, 0.0, 0.0], vec![true; 3]));
+        assert!(bad.is_empty());
+        let some = task(
+            "kind = 'regression'\nlabel = { column = 'y', missing = 2.5 }\nwhere = { column = 'c', equals = 'a' }",
+        );
+        let (labels, _) = run(&some, &column, Some(&texts(&[Some("a"), Some("a"), Some("b")])));
+        assert_eq!((labels.values, labels.present), (vec![1.0, 2.5, 0.0], vec![true, true, false]));
     }
 
     #[test]

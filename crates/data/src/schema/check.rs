@@ -364,6 +364,14 @@ pub(super) fn tasks(tasks: &[TaskConfig]) -> Result<()> {
                 return at("label.positive", value(positive, "a finite number is needed"));
             }
         }
+        if let Some(missing) = task.label.missing {
+            if task.kind == TaskKind::Binary && missing != 0.0 && missing != 1.0 {
+                return at("label.missing", value(missing, "a binary label is 0 or 1"));
+            }
+            if !missing.is_finite() {
+                return at("label.missing", value(missing, "a finite number is needed"));
+            }
+        }
         if let Some(filter) = &task.filter {
             where_(filter).or_else(|(key, what)| at(key, what))?;
         }

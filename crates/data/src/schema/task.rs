@@ -36,7 +36,7 @@ pub struct TaskConfig {
     pub name: String,
     /// What it predicts.
     pub kind: TaskKind,
-    /// Where the truth stands. A row whose label is missing is not in the task's sample space.
+    /// Where the truth stands. A row whose label is missing is not in the task's sample space, unless said otherwise.
     pub label: LabelConfig,
     /// Which rows are in the task's sample space (equation 9); all, if left out.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
@@ -58,7 +58,7 @@ impl TaskConfig {
     }
 }
 
-/// `label = { column = .., positive = .. }`.
+/// `label = { column = .., positive = .., missing = .. }`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelConfig {
@@ -67,6 +67,10 @@ pub struct LabelConfig {
     /// Binary: the value that counts as 1; every other counts as 0. Without it the column holds 0/1 or true/false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive: Option<Scalar>,
+    /// What a row of the sample space without a label counts as: a log that leaves what did not happen empty means 0.
+    /// Without it such a row is in no sample space of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missing: Option<f64>,
 }
 
 /// `where = { column = .., equals = .. }`: exactly one of `equals`, `not_equals` and `in`. A row whose value is missing

@@ -222,7 +222,7 @@ impl ConfigFile {
         };
         let message = format!(
             "{model} predicts {:?} as a probability over all rows and has to learn it from all rows: remove `where`, and \
-             let the label be 0, not missing, in rows without the event",
+             let the label be 0, not missing, in rows without the event (label.missing = 0 takes empty ones for 0)",
             self.config.tasks[at].name
         );
         Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("where")], message))

@@ -13,6 +13,7 @@ use super::report::RunReport;
 use super::trained::{Start, train_model};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
 use crate::config::{Config, ConfigFile};
+use crate::counts::RowCount;
 use crate::error::{Error, Result};
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, explain};
 use crate::fit::{Event, Interrupt, Observer};
@@ -51,6 +52,9 @@ impl Job<'_> {
     pub(crate) fn run(self, advice: &str, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<RunReport> {
         let Self { trainee, identity, folder, mut store, checkpoint, init } = self;
         let Trainee { file, config, model, graph, data } = trainee;
+        if let Some(text) = unlabelled_funnel(model, &data.rows.train) {
+            observer.event(&Event::Warning(&text));
+        }
         let fingerprint = data.fingerprint()?.to_owned();
         let start = match checkpoint {
             Some(checkpoint) => {
@@ -96,6 +100,21 @@ impl Job<'_> {
         folder.write_report(&report)?;
         Ok(report)
     }
+}
+
+/// What is wrong with a funnel whose later events lack labels: a model of the entire space that learns from rows with
+/// the earlier event alone.
+fn unlabelled_funnel(model: &ModelConfig, rows: &RowCount) -> Option<String> {
+    let lacks = |task: &&String| rows.tasks.get(task).is_some_and(|&labelled| labelled < rows.rows);
+    let task = model.entire_space().iter().find(lacks)?;
+    let labelled = rows.tasks.get(task)?;
+    Some(format!(
+        "{} predicts {task:?} over all rows, but {} of {} training rows have no label of it and are left out; if an empty \
+         label means that it did not happen, say label = {{ .., missing = 0 }}",
+        model.kind(),
+        rows.rows - labelled,
+        rows.rows
+    ))
 }
 
 /// Explains a model on rows that had no part in any choice, or on the best that there are.
