@@ -1,4 +1,4 @@
-//! [`file`] (W4): a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of training.
+//! [`file()`] (W4): a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of training.
 
 use std::path::PathBuf;
 use std::time::Instant;

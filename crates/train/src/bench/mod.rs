@@ -1,6 +1,6 @@
 //! [`steps`], [`growth`] and [`file()`]: what a training step costs, how that grows, and what an epoch costs from files on.
 //!
-//! One file per family of workloads: [`dense`], [`census`] and [`tables`] define a [`Case`] each, whose steps [`measure`]
+//! One file per family of workloads: `dense`, `census` and `tables` define a [`Case`] each, whose steps `measure`
 //! times; [`growth`] varies one size at a time; [`file()`] runs a configuration. [`export`] writes a case down, so that
 //! another program can show that it computes the same, and then be timed. Shapes and rows are fixed: figures of different
 //! versions and machines can be compared.
