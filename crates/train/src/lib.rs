@@ -19,6 +19,7 @@ pub mod model;
 pub mod quickstart;
 pub mod report;
 pub mod run;
+mod statistics;
 
 pub use by_task::ByTask;
 pub use checkpoint::Checkpointed;

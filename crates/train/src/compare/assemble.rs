@@ -5,7 +5,6 @@ use pleiad_data::TaskSpec;
 use super::result::{ComparedModel, Comparison, MeasuredOn, SeedRun, TaskComparison};
 use super::runs::{Ran, folder_of};
 use super::sizes::SizedModel;
-use super::statistics::{Interval, Spread};
 use super::verdict::Verdict;
 use crate::by_task::ByTask;
 use crate::config::CompareConfig;
@@ -14,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::metrics::{MetricKind, TaskMetrics, gain};
 use crate::run::RunReport;
+use crate::statistics::{Interval, Spread};
 
 /// Rows of a task's sample space, or of the rarer class of a binary task, below which a metric is decided by chance.
 const FEW: u64 = 100;

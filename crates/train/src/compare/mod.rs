@@ -1,8 +1,8 @@
 //! [`compare`]: several models on the same rows over the same seeds. Did multi-task learning help every task?
 //!
 //! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; whatever is
-//! in the folder already is not done again. In `result` stands what is known in the end, in `statistics` the
-//! intervals, in `verdict` the words; `sizes` makes models equally large, `runs` brings one run to its end, and
+//! in the folder already is not done again. In `result` stands what is known in the end, in `verdict` the
+//! words; `sizes` makes models equally large, `runs` brings one run to its end, and
 //! `assemble` puts all of it together.
 
 mod assemble;
@@ -10,7 +10,6 @@ mod page;
 mod result;
 mod runs;
 mod sizes;
-mod statistics;
 mod verdict;
 
 use std::path::Path;
@@ -18,7 +17,6 @@ use std::path::Path;
 use pleiad_model::{Graph, ModelConfig};
 
 pub use result::{ComparedModel, Comparison, MeasuredOn, SeedRun, TaskComparison};
-pub use statistics::{Interval, Side, Spread};
 pub use verdict::{Verdict, VerdictKind};
 
 use self::runs::Ran;
@@ -28,6 +26,7 @@ use crate::config::{CompareConfig, ConfigFile, JointLossConfig, check_joint_loss
 use crate::error::{Error, Result};
 use crate::fit::{Interrupt, Observer};
 use crate::run::{RunData, RunFolder, Trainee, write_atomically};
+pub use crate::statistics::{Interval, Side, Spread};
 
 /// What to compare and where to write it.
 #[derive(Debug, Clone, Copy)]

@@ -3,12 +3,12 @@
 use pleiad_data::TaskKind;
 use serde::{Deserialize, Serialize};
 
-use super::statistics::{Interval, Spread};
 use super::verdict::Verdict;
 use crate::by_task::ByTask;
 use crate::counts::{ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::metrics::MetricKind;
+use crate::statistics::{Interval, Spread};
 
 /// Several models on the same rows, over the same seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

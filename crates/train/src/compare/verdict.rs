@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::statistics::{Interval, Side};
 use crate::by_task::ByTask;
+use crate::statistics::{Interval, Side};
 
 /// What a model does to the tasks, against the baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -207,7 +207,7 @@ fn chosen(rows: &[usize], count: usize, seed: u64, space: u64) -> Vec<usize> {
 }
 
 fn mean_and_sd(values: &[f64]) -> (Option<f64>, Option<f64>) {
-    match crate::compare::Spread::of(values) {
+    match crate::statistics::Spread::of(values) {
         Some(spread) => (Some(spread.mean), spread.sd),
         None => (None, None),
     }

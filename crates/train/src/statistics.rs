@@ -1,4 +1,4 @@
-//! Mean, spread, and the confidence interval of a mean from few seeds.
+//! Mean, spread, and the confidence interval of a mean from few values: seeds of a comparison, shuffles of a feature.
 
 use serde::{Deserialize, Serialize};
 
