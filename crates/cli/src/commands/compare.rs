@@ -65,52 +65,104 @@ pub(super) fn progress(stage: Stage<'_>) -> Box<dyn Observer> {
 
 /// Tables of metrics and gains, verdicts, notes.
 pub(super) fn text(comparison: &Comparison) -> String {
-    let tasks = || comparison.metrics.iter().map(|(task, metric)| format!("{task} {}", metric.name()));
     let rows = match &comparison.rows.test {
         Some(test) => test.rows,
         None => comparison.rows.valid.as_ref().map_or(0, |valid| valid.rows),
     };
     let seeds = comparison.seeds.len();
-    let mut metrics = Table::new(
-        ["model", "parameters", "in tables", "operations/row", "rows/s"].map(str::to_owned).into_iter().chain(tasks()),
-    );
-    let mut gains = Table::new(std::iter::once("model".to_owned()).chain(tasks()));
     let mut verdicts = Table::new(["model", "verdict"]).left();
     for model in &comparison.models {
-        let size = [
-            model.name.clone(),
-            count(model.parameters.total),
-            count(model.parameters.tables),
-            count(model.flops_per_row),
-            model.rows_per_second.map_or_else(|| "-".to_owned(), |speed| count(speed.mean as u64)),
-        ];
-        metrics.row(size.into_iter().chain(model.tasks.iter().map(|(_, task)| spread(task.metric))));
         let Some(verdict) = &model.verdict else { continue };
-        gains.row(std::iter::once(model.name.clone()).chain(model.tasks.iter().map(|(_, task)| interval(task.gain))));
         verdicts.row([model.name.clone(), format!("{}{}", verdict.text, failures(model))]);
     }
-    let mut text = format!(
-        "Metrics on {} {} rows, mean over {seeds} seed{} ± standard deviation ({})\n\n{}",
+    let measured = format!(
+        "Metrics on {} {} rows, mean over {seeds} seed{} ± standard deviation ({})",
         count(rows),
         comparison.measured_on.name(),
         if seeds == 1 { "" } else { "s" },
         direction(comparison),
-        metrics.render()
     );
-    if comparison.models.len() > 1 {
-        text.push_str(&format!(
-            "\nMTL gain over {} (positive is better), paired by seed{}\n\n{}\n{}",
-            comparison.baseline,
-            if seeds > 1 { ", with its 95 % confidence interval" } else { "" },
-            gains.render(),
-            verdicts.render()
-        ));
+    let gained = format!(
+        "MTL gain over {} (positive is better), paired by seed{}",
+        comparison.baseline,
+        if seeds > 1 { ", with its 95 % confidence interval" } else { "" },
+    );
+    let (metrics, gains) = (metrics_by_model(comparison), gains_by_model(comparison));
+    let alone = comparison.models.len() == 1;
+    let mut text = match [&metrics, &gains].iter().all(|table| width(table) <= WIDEST) {
+        true if alone => format!("{measured}\n\n{metrics}"),
+        true => format!("{measured}\n\n{metrics}\n{gained}\n\n{gains}"),
+        // Tasks below one another where they have no room side by side.
+        false => format!("{measured}\n{gained}\n\n{}\n{}", sizes(comparison).render(), by_task(comparison)),
+    };
+    if !alone {
+        text.push_str(&format!("\n{}", verdicts.render()));
     }
     if !comparison.notes.is_empty() {
         text.push_str("\nTo be known:\n");
         comparison.notes.iter().for_each(|note| text.push_str(&format!("  - {note}\n")));
     }
     text
+}
+
+/// Characters that a line may have before tasks are told below one another.
+const WIDEST: usize = 120;
+
+fn width(table: &str) -> usize {
+    table.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+fn tasks(comparison: &Comparison) -> impl Iterator<Item = String> + '_ {
+    comparison.metrics.iter().map(|(task, metric)| format!("{task} {}", metric.name()))
+}
+
+const SIZES: [&str; 5] = ["model", "parameters", "in tables", "operations/row", "rows/s"];
+
+fn size(model: &ComparedModel) -> [String; 5] {
+    [
+        model.name.clone(),
+        count(model.parameters.total),
+        count(model.parameters.tables),
+        count(model.flops_per_row),
+        model.rows_per_second.map_or_else(|| "-".to_owned(), |speed| count(speed.mean as u64)),
+    ]
+}
+
+fn sizes(comparison: &Comparison) -> Table {
+    let mut table = Table::new(SIZES);
+    comparison.models.iter().for_each(|model| table.row(size(model)));
+    table
+}
+
+fn metrics_by_model(comparison: &Comparison) -> String {
+    let mut table = Table::new(SIZES.map(str::to_owned).into_iter().chain(tasks(comparison)));
+    for model in &comparison.models {
+        table.row(size(model).into_iter().chain(model.tasks.iter().map(|(_, task)| spread(task.metric))));
+    }
+    table.render()
+}
+
+fn gains_by_model(comparison: &Comparison) -> String {
+    let mut table = Table::new(std::iter::once("model".to_owned()).chain(tasks(comparison)));
+    for model in comparison.models.iter().filter(|model| model.verdict.is_some()) {
+        let gains = model.tasks.iter().map(|(_, task)| interval(task.gain));
+        table.row(std::iter::once(model.name.clone()).chain(gains));
+    }
+    table.render()
+}
+
+/// A table per task, a row per model.
+fn by_task(comparison: &Comparison) -> String {
+    let table_of = |(name, heading): ((&str, &MetricKind), String)| {
+        let mut table = Table::new([heading.as_str(), "mean", "gain"]);
+        for model in &comparison.models {
+            let Some(task) = model.tasks.get(name.0) else { continue };
+            let gain = if model.verdict.is_some() { interval(task.gain) } else { String::new() };
+            table.row([model.name.clone(), spread(task.metric), gain]);
+        }
+        table.render()
+    };
+    comparison.metrics.iter().zip(tasks(comparison)).map(table_of).collect::<Vec<_>>().join("\n")
 }
 
 /// Which values of the metrics at hand are better.
