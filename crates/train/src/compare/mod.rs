@@ -1,9 +1,8 @@
 //! [`compare`]: several models on the same rows over the same seeds. Did multi-task learning help every task?
 //!
 //! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; whatever is
-//! in the folder already is not done again. In `result` stands what is known in the end, in `verdict` the
-//! words; `sizes` makes models equally large, `runs` brings one run to its end, and
-//! `assemble` puts all of it together.
+//! in the folder already is not done again. `sizes` makes models equally large, `runs` brings one run to its end,
+//! `assemble` puts all of it together into what stands in `result`, with the words of `verdict`, and `page` draws it.
 
 mod assemble;
 mod page;

@@ -86,8 +86,9 @@ fn range(values: impl IntoIterator<Item = f64>) -> (f64, f64) {
     if low > high {
         return (0.0, 1.0);
     }
-    let least = 1e-9 * low.abs().max(high.abs()).max(1e-3);
-    if high - low > least { (low, high) } else { (low - 100.0 * least, high + 100.0 * least) }
+    let size = low.abs().max(high.abs()).max(1e-3);
+    // Values that are all but one have room for labels that differ.
+    if high - low > 1e-9 * size { (low, high) } else { (low - 0.01 * size, high + 0.01 * size) }
 }
 
 /// A step of 1, 2 or 5 times a power of ten that cuts the range in `count` parts or a few more.
@@ -260,6 +261,15 @@ mod tests {
 
     fn labels(scale: &Scale) -> Vec<String> {
         scale.ticks(4).into_iter().map(|(_, label)| label).collect()
+    }
+
+    #[test]
+    fn one_value_has_labels_that_differ() {
+        for value in [0.9304, 0.0, -12.5, 3e7, 2e-5] {
+            let labels: Vec<String> =
+                Scale::linear([value], 0.0, 100.0).ticks(3).into_iter().map(|(_, label)| label).collect();
+            assert!(labels.len() > 1 && labels.windows(2).all(|pair| pair[0] != pair[1]), "{value}: {labels:?}");
+        }
     }
 
     #[test]
