@@ -1,5 +1,7 @@
 //! The one error type of this crate.
 
+use std::path::PathBuf;
+
 /// Everything that can go wrong between a graph and its predictions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -27,7 +29,10 @@ pub enum Error {
         rows: usize,
     },
     /// An embedding table for which there is no memory.
-    #[error("table `{table}`: {rows} rows of {dim} numbers with {slots} optimizer state(s) each do not fit in memory")]
+    #[error(
+        "table `{table}`: {rows} rows of {dim} numbers with {slots} optimizer state(s) each do not fit in memory; \
+         `[train] table_folder` keeps tables in files, `embedding_precision = \"bf16\"` in half the space"
+    )]
     TableTooLarge {
         /// Name of the table.
         table: String,
@@ -37,6 +42,18 @@ pub enum Error {
         dim: usize,
         /// State values per weight.
         slots: usize,
+    },
+    /// An embedding table whose file cannot be had.
+    #[error("table `{table}`: no file of {bytes} bytes in {}: {source}", folder.display())]
+    TableFile {
+        /// Name of the table.
+        table: String,
+        /// Where it should be.
+        folder: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// What the system says.
+        source: std::io::Error,
     },
     /// A tensor that is to be loaded has another shape than what it is loaded into.
     #[error("tensor `{tensor}` has shape {found:?}, expected {expected:?}")]

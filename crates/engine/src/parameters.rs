@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::plan::ParamLayout;
-use crate::sparse::Table;
+use crate::sparse::{Table, TableOptions};
 
 /// Dense parameters in the plan's layout, and embedding tables.
 #[derive(Debug)]
@@ -17,12 +17,18 @@ pub(crate) struct Parameters {
 }
 
 impl Parameters {
-    /// Zeroed parameters of `graph`, each table with room for `slots` optimizer states.
+    /// Zeroed parameters of `graph`, each table with room for `slots` optimizer states and kept as `options` say.
     ///
     /// # Errors
     /// [`crate::Error::TableTooLarge`] for a table that does not fit in memory.
-    pub(crate) fn new(graph: &Graph, layout: ParamLayout, slots: usize) -> Result<Self> {
-        let tables = graph.tables.iter().map(|t| Table::new(t, slots)).collect::<Result<_>>()?;
+    pub(crate) fn new(
+        graph: &Graph,
+        layout: ParamLayout,
+        slots: usize,
+        options: &TableOptions,
+        seed: u64,
+    ) -> Result<Self> {
+        let tables = graph.tables.iter().map(|t| Table::new(t, slots, options, seed)).collect::<Result<_>>()?;
         Ok(Self { dense: vec![0.0; layout.len], layout, tables })
     }
 

@@ -11,6 +11,7 @@ use crate::gates::GateStatistics;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
 use crate::runner::Runner;
+use crate::sparse::TableOptions;
 
 /// What a model predicts for a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -35,7 +36,7 @@ impl Predictor {
     /// A graph that does not hold together, a table that does not fit in memory, or tensors other than the graph's.
     pub fn new(graph: Graph, weights: &Weights) -> Result<Self> {
         let runner = Runner::new(&graph, Purpose::Predict)?;
-        let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0)?;
+        let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.load(&graph, weights)?;
         Ok(Self { graph, parameters, runner, inspector: None })
     }

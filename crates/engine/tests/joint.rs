@@ -6,6 +6,7 @@ mod reference;
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::OptimizerConfig;
+use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::graph::{Activation, GraphBuilder, OrderPenalty, ParamId, TableId};
 use pleiad_model::objective::conflict::{Gram, cagrad, pcgrad};
@@ -63,7 +64,13 @@ fn batch(rows: usize) -> Batch {
 
 fn engine(graph: &Graph) -> Engine {
     let optimizer = OptimizerConfig::default();
-    let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: 3 };
+    let options = EngineOptions {
+        optimizer,
+        embedding_optimizer: optimizer,
+        clip_norm: None,
+        tables: TableOptions::default(),
+        seed: 3,
+    };
     let mut engine = Engine::new(graph, &options).unwrap();
     engine.init(17);
     // Away from the start, where both probabilities are nearly one half.
@@ -229,7 +236,13 @@ fn a_step_goes_down_the_combined_gradient_clipped() {
     let sgd: OptimizerConfig = serde_json::from_value(json!({ "kind": "sgd", "learning_rate": 1.0 })).unwrap();
     let method = |gram: &Gram| cagrad(gram, 0.4);
     for clip_norm in [None, Some(0.05f32)] {
-        let options = EngineOptions { optimizer: sgd, embedding_optimizer: sgd, clip_norm, seed: 3 };
+        let options = EngineOptions {
+            optimizer: sgd,
+            embedding_optimizer: sgd,
+            clip_norm,
+            tables: TableOptions::default(),
+            seed: 3,
+        };
         let mut engine = Engine::new(&graph, &options).unwrap();
         engine.init(17);
         let before = engine.weights();
@@ -300,6 +313,7 @@ fn plain_steps_and_steps_by_task_mix() {
             optimizer: OptimizerConfig::default(),
             embedding_optimizer: OptimizerConfig::default(),
             clip_norm: None,
+            tables: TableOptions::default(),
             seed: 3,
         },
     )

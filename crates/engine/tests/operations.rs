@@ -8,6 +8,7 @@ mod reference;
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind};
 use pleiad_engine::optim::OptimizerConfig;
+use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::Graph;
 use pleiad_model::graph::{Activation, Node, NodeSpec, Op, Output, Param, ParamId, TableId, TableSpec};
@@ -114,7 +115,13 @@ fn batch(rows: usize, tasks: usize) -> Batch {
 
 fn engine(graph: &Graph) -> Engine {
     let optimizer = OptimizerConfig::default();
-    let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: 3 };
+    let options = EngineOptions {
+        optimizer,
+        embedding_optimizer: optimizer,
+        clip_norm: None,
+        tables: TableOptions::default(),
+        seed: 3,
+    };
     let mut engine = Engine::new(graph, &options).unwrap();
     engine.init(17);
     engine
@@ -505,7 +512,13 @@ fn graphs_that_do_not_hold_together_are_refused() {
     output(&mut g, y, TaskKind::Binary);
     output(&mut g, z, TaskKind::Binary);
     let optimizer = OptimizerConfig::default();
-    let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: 3 };
+    let options = EngineOptions {
+        optimizer,
+        embedding_optimizer: optimizer,
+        clip_norm: None,
+        tables: TableOptions::default(),
+        seed: 3,
+    };
     let error = Engine::new(&g, &options).unwrap_err().to_string();
     assert!(error.contains("l0.weight") && error.contains("two layers"), "{error}");
     // Layers that share some of their parameters, not all.

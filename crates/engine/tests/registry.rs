@@ -8,6 +8,7 @@ mod reference;
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind, TaskSpec};
 use pleiad_engine::optim::OptimizerConfig;
+use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions, Predictor};
 use pleiad_model::architectures::REGISTRY;
 use pleiad_model::init::Init;
@@ -152,7 +153,13 @@ fn batch(rows: usize, seed: u64) -> Batch {
 }
 
 fn options(optimizer: OptimizerConfig) -> EngineOptions {
-    EngineOptions { embedding_optimizer: optimizer, optimizer, clip_norm: None, seed: 11 }
+    EngineOptions {
+        embedding_optimizer: optimizer,
+        optimizer,
+        clip_norm: None,
+        tables: TableOptions::default(),
+        seed: 11,
+    }
 }
 
 fn adam() -> OptimizerConfig {

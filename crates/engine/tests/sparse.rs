@@ -3,14 +3,14 @@
 
 use pleiad_data::{Ids, Pooling};
 use pleiad_engine::optim::{AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig, StepRule};
-use pleiad_engine::sparse::{Table, TouchedRows, Use};
+use pleiad_engine::sparse::{Table, TableOptions, TouchedRows, Use};
 use pleiad_model::graph::TableSpec;
 use pleiad_model::init::Init;
 use proptest::prelude::*;
 
 fn table(rows: usize, dim: usize, slots: usize) -> Table {
     let spec = TableSpec { name: "items".to_owned(), rows: rows as u64, dim, init: Init::Normal { std: 1.0 } };
-    let mut table = Table::new(&spec, slots).unwrap();
+    let mut table = Table::new(&spec, slots, &TableOptions::default(), 1).unwrap();
     table.init(3, 0.0);
     table
 }
@@ -150,7 +150,7 @@ fn rows_gathered_for_another_table_are_refused() {
     let ids = Ids::Single(vec![8]);
     let mut touched = TouchedRows::new();
     touched.gather(9, 1, &[Use { ids: &ids, pooling: None, grad: &[1.0], ld: 1, col: 0 }]);
-    table(6, 1, 0).update(&touched, &StepRule::new(&sgd(1.0), 1, 1.0), 1.0);
+    table(6, 1, 0).update(&touched, &StepRule::new(&sgd(1.0), 1, 1.0), 1.0, 1);
 }
 
 /// Duplicates must be summed before the optimizer sees them: Adam of a sum is not the sum of two Adam steps.
@@ -165,10 +165,10 @@ fn a_row_that_appears_twice_takes_one_step() {
     assert_eq!(touched.rows(), [4]);
     assert_eq!(touched.grads(), [1.5, 1.0, 4.0]);
     assert_eq!(touched.square_sum(), 1.5 * 1.5 + 1.0 + 16.0);
-    twice.update(&touched, &rule, 1.0);
+    twice.update(&touched, &rule, 1.0, 1);
     let ids = Ids::Single(vec![4]);
     touched.gather(100, 3, &[Use { ids: &ids, pooling: None, grad: &[1.5, 1.0, 4.0], ld: 3, col: 0 }]);
-    once.update(&touched, &rule, 1.0);
+    once.update(&touched, &rule, 1.0, 1);
     assert_eq!(twice.weights(), once.weights());
 }
 
@@ -195,7 +195,7 @@ fn a_batch_without_ids_touches_nothing() {
     let mut touched = TouchedRows::new();
     touched.gather(5, 2, &[Use { ids: &ids, pooling: Some(Pooling::Mean), grad: &[1.0; 4], ld: 2, col: 0 }]);
     assert!(touched.rows().is_empty());
-    table.update(&touched, &StepRule::new(&OptimizerConfig::default(), 1, 1.0), 1.0);
+    table.update(&touched, &StepRule::new(&OptimizerConfig::default(), 1, 1.0), 1.0, 1);
     assert_eq!(table.weights(), before);
 }
 
@@ -216,7 +216,7 @@ fn touched_rows_move_as_a_dense_parameter_and_others_stay() {
             let uses = [Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }];
             touched.gather(rows, dim, &uses);
             let rule = StepRule::new(&config, step, 0.5);
-            table.update(&touched, &rule, 0.7);
+            table.update(&touched, &rule, 0.7, step);
 
             let gradient: Vec<f32> = reference_gradient(rows, dim, &uses).iter().map(|&g| g as f32).collect();
             rule.update(&mut dense, &gradient, [&mut first, &mut second], 0.7);
@@ -252,7 +252,7 @@ fn a_row_that_returns_goes_on_from_its_state() {
         let ids = Ids::Single(vec![id]);
         touched.gather(40, 2, &[Use { ids: &ids, pooling: None, grad: &[0.5, -2.0], ld: 2, col: 0 }]);
         let rule = StepRule::new(&config, step, 1.0);
-        table.update(&touched, &rule, 1.0);
+        table.update(&touched, &rule, 1.0, 1);
         if id == 1 {
             rule.update(&mut weights, &[0.5, -2.0], [&mut m, &mut v], 1.0);
         }
@@ -274,7 +274,7 @@ fn threads_change_no_bit() {
             let mut touched = TouchedRows::new();
             for step in 1..4 {
                 touched.gather(rows, dim, &[Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }]);
-                table.update(&touched, &StepRule::new(&OptimizerConfig::default(), step, 1.0), 1.0);
+                table.update(&touched, &StepRule::new(&OptimizerConfig::default(), step, 1.0), 1.0, step);
             }
             (table.weights(), table.state(0), table.state(1))
         })

@@ -4,6 +4,7 @@
 
 use pleiad_data::schema::TaskConfig;
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskSpec};
+use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::architectures::REGISTRY;
 use pleiad_model::{Graph, ModelConfig};
@@ -99,6 +100,7 @@ fn train(graph: &Graph, tasks: &[TaskConfig], joint_loss: JointLossConfig) -> Fi
         optimizer: config.optimizer,
         embedding_optimizer: *config.embedding_optimizer(),
         clip_norm: Some(1.0),
+        tables: TableOptions::default(),
         seed: 1,
     };
     let mut engine = Engine::new(graph, &options).unwrap();

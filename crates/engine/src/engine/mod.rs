@@ -19,7 +19,7 @@ use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
 use crate::predictor::{Predictions, predict};
 use crate::runner::Runner;
-use crate::sparse::TouchedRows;
+use crate::sparse::{TableOptions, TouchedRows};
 
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;
@@ -33,7 +33,9 @@ pub struct EngineOptions {
     pub embedding_optimizer: OptimizerConfig,
     /// Upper bound of the gradient's L2 norm over dense parameters and tables together.
     pub clip_norm: Option<f32>,
-    /// Seed of dropout.
+    /// How embedding tables are kept.
+    pub tables: TableOptions,
+    /// Seed of dropout, and of rounding where tables have not the precision of f32.
     pub seed: u64,
 }
 
@@ -84,13 +86,11 @@ impl Engine {
         }
         let plan = Plan::compile(graph, Purpose::Train)?;
         let runner = Runner::new(graph, Purpose::Predict)?;
-        let mut parameters = Parameters::new(graph, plan.params.clone(), options.embedding_optimizer.slots())?;
+        let slots = options.embedding_optimizer.slots();
+        let mut parameters = Parameters::new(graph, plan.params.clone(), slots, &options.tables, options.seed)?;
         let initial = options.embedding_optimizer.initial_state();
         if initial != 0.0 {
-            for table in &mut parameters.tables {
-                let state = vec![initial; table.rows() * table.dim()];
-                (0..table.slots()).try_for_each(|slot| table.load_state(slot, &state))?;
-            }
+            parameters.tables.iter_mut().for_each(|table| table.fill_state(initial));
         }
         let dense = |slot| match slot < options.optimizer.slots() {
             true => vec![options.optimizer.initial_state(); plan.params.len],
@@ -218,7 +218,7 @@ impl Engine {
             .tables
             .par_iter_mut()
             .zip(&self.touched)
-            .for_each(|(table, touched)| table.update(touched, &rule, scale));
+            .for_each(|(table, touched)| table.update(touched, &rule, scale, self.steps));
     }
 }
 

@@ -5,8 +5,14 @@ use std::ops::Range;
 use pleiad_data::{Ids, Pooling};
 use pulp::Arch;
 
+use super::number::Number;
+use super::rows::Rows;
+use super::table::{Store, on_rows};
 use super::{Table, vector};
 use crate::{Error, Result};
+
+/// How many ids ahead of the one in work memory is asked for.
+const AHEAD: usize = 16;
 
 impl Table {
     /// Whether every id names a row of this table. Done once per batch, before any [`Table::lookup`].
@@ -46,6 +52,12 @@ impl Table {
         if rows.is_empty() {
             return;
         }
+        on_rows!(&self.store, table => table.lookup(ids, rows, pooling, out, ld, col));
+    }
+}
+
+impl<N: Number> Rows<N> {
+    fn lookup(&self, ids: &Ids, rows: Range<usize>, pooling: Option<Pooling>, out: &mut [f32], ld: usize, col: usize) {
         Arch::new().dispatch(
             #[inline(always)]
             || match ids {
@@ -61,7 +73,10 @@ impl Table {
     fn single(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize) {
         let to = col..col + self.dim();
         assert!(to.end <= ld && out.len() >= (ids.len() - 1) * ld + to.end, "room for every vector");
-        for (&id, out) in ids.iter().zip(out.chunks_mut(ld)) {
+        for (i, (&id, out)) in ids.iter().zip(out.chunks_mut(ld)).enumerate() {
+            if let Some(&soon) = ids.get(i + AHEAD) {
+                self.ask_for(soon);
+            }
             vector::copy(&mut out[to.clone()], self.weights_of(id));
         }
     }
@@ -71,6 +86,12 @@ impl Table {
         let to = col..col + self.dim();
         assert!(to.end <= ld && out.len() >= (offsets.len() - 2) * ld + to.end, "room for every vector");
         for (range, out) in offsets.windows(2).zip(out.chunks_mut(ld)) {
+            // As many ids as this row has, a few rows' worth ahead.
+            let soon = range[0] + AHEAD..range[1] + AHEAD;
+            ids.get(soon.start.min(ids.len())..soon.end.min(ids.len()))
+                .unwrap_or_default()
+                .iter()
+                .for_each(|&id| self.ask_for(id));
             let out = &mut out[to.clone()];
             let Some((&first, rest)) = ids[range[0]..range[1]].split_first() else {
                 out.fill(0.0);

@@ -1,6 +1,7 @@
 //! Embedding tables outside of the dense path: a step costs what its batch touches, whatever the size of the table.
 //!
-//! [`Table`] keeps the rows, each with its optimizer state beside it, and looks them up. After a backward pass
+//! [`Table`] keeps the rows, each with its optimizer state beside it, and looks them up; [`TableOptions`] say in which
+//! precision, and whether in memory or in a file. After a backward pass
 //! [`TouchedRows`] finds the distinct rows of a batch and sums their gradients; [`Table::update`] moves these rows and
 //! no others. Which features share a table and how weights move ([`crate::optim`]) is decided elsewhere.
 //!
@@ -15,10 +16,15 @@
 //!   correction, as for dense parameters (`SparseAdam` adds it before).
 
 mod lookup;
+mod number;
+mod options;
+mod rounding;
+mod rows;
 mod storage;
 mod table;
 mod touched;
 mod vector;
 
+pub use options::{TableOptions, TablePrecision};
 pub use table::Table;
 pub use touched::{TouchedRows, Use};

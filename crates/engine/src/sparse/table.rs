@@ -1,23 +1,18 @@
-//! [`Table`]: the rows of an embedding with their optimizer state, and their update.
+//! [`Table`]: an embedding with its optimizer state, whatever its rows are made of.
 
 use std::fmt;
+use std::ops::Range;
 
 use pleiad_model::graph::TableSpec;
-use pleiad_model::init::{BLOCK, Init};
-use pulp::Arch;
-use rayon::prelude::*;
+use pleiad_model::init::Init;
 
+use super::number::{Bf16, Number};
+use super::rounding::{self, StepBits};
+use super::rows::Rows;
 use super::storage::Storage;
-use super::{TouchedRows, vector};
+use super::{TableOptions, TablePrecision, TouchedRows};
 use crate::optim::{MAX_SLOTS, StepRule};
 use crate::{Error, Result};
-
-/// Touched rows per unit of parallel work: enough to outweigh handing it over, few enough to spread a batch.
-const ROWS_PER_TASK: usize = 512;
-
-/// How many rows ahead of the one in work memory is asked for. A row of a large table is a cache miss per line, and
-/// arithmetic alone leaves too few of them in flight: asking ahead halves the time of an update.
-const AHEAD: usize = 12;
 
 /// An embedding table `[rows, dim]`.
 ///
@@ -30,27 +25,52 @@ pub struct Table {
     rows: usize,
     dim: usize,
     slots: usize,
-    values: Storage,
+    /// What its random bits are drawn by.
+    key: u64,
+    pub(super) store: Store,
 }
 
+/// The rows, by what they are made of.
+pub(super) enum Store {
+    F32(Rows<f32>),
+    Bf16(Rows<Bf16>),
+}
+
+/// Does the same to the rows, whatever they are made of.
+macro_rules! on_rows {
+    ($store:expr, $rows:ident => $what:expr) => {
+        match $store {
+            Store::F32($rows) => $what,
+            Store::Bf16($rows) => $what,
+        }
+    };
+}
+pub(super) use on_rows;
+
 impl Table {
-    /// A table of zeros with `slots` state values per weight ([`StepRule::slots`]; 0 to predict only).
+    /// A table of zeros with `slots` state values per weight ([`StepRule::slots`]; 0 to predict only). `seed` decides how
+    /// a table of [`TablePrecision::Bf16`] rounds.
     ///
     /// # Errors
-    /// [`Error::TableTooLarge`] where there is no memory for it, [`Error::InvalidOption`] for vectors of width 0.
+    /// [`Error::TableTooLarge`] where there is no memory for it, [`Error::TableFile`] where there is no room in the
+    /// folder, [`Error::InvalidOption`] for vectors of width 0.
     ///
     /// # Panics
     /// If `slots` is above [`MAX_SLOTS`].
-    pub fn new(spec: &TableSpec, slots: usize) -> Result<Self> {
+    pub fn new(spec: &TableSpec, slots: usize, options: &TableOptions, seed: u64) -> Result<Self> {
         assert!(slots <= MAX_SLOTS, "no optimizer keeps {slots} values per weight");
         if spec.dim == 0 {
             return Err(Error::option("embedding", spec.dim, "a width of 1 or above"));
         }
+        let tensor = spec.tensor();
         let too_large = || Error::TableTooLarge { table: spec.name.clone(), rows: spec.rows, dim: spec.dim, slots };
         let rows = usize::try_from(spec.rows).map_err(|_| too_large())?;
-        let len = spec.dim.checked_mul(1 + slots).and_then(|stride| stride.checked_mul(rows)).ok_or_else(too_large)?;
-        let values = Storage::zeroed(len).ok_or_else(too_large)?;
-        Ok(Self { name: spec.name.clone(), tensor: spec.tensor(), init: spec.init, rows, dim: spec.dim, slots, values })
+        let store = match options.precision {
+            TablePrecision::F32 => Store::F32(allocate(spec, slots, options)?),
+            TablePrecision::Bf16 => Store::Bf16(allocate(spec, slots, options)?),
+        };
+        let key = rounding::key(seed, &tensor);
+        Ok(Self { name: spec.name.clone(), tensor, init: spec.init, rows, dim: spec.dim, slots, key, store })
     }
 
     /// Name of the table.
@@ -83,47 +103,15 @@ impl Table {
         self.slots
     }
 
-    fn stride(&self) -> usize {
-        self.dim * (1 + self.slots)
-    }
-
-    /// Weights of row `id`.
-    #[inline(always)]
-    pub(super) fn weights_of(&self, id: u64) -> &[f32] {
-        &self.values[id as usize * self.stride()..][..self.dim]
-    }
-
     /// Draws all weights anew from the stream of the tensor's name under `seed`, and sets all state to `state`
     /// ([`crate::optim::OptimizerConfig::initial_state`]).
     pub fn init(&mut self, seed: u64, state: f32) {
-        // The stream comes in blocks that do not care for rows. A group of rows that holds whole blocks can be drawn
-        // by itself, whichever thread does it.
-        let (dim, stride) = (self.dim, self.stride());
-        let group = BLOCK / gcd(BLOCK, dim);
-        let (init, tensor) = (self.init, &self.tensor);
-        self.values.par_chunks_mut(group.saturating_mul(stride)).enumerate().for_each(|(index, rows)| {
-            let mut skip = index * group * dim;
-            let mut left = rows.len() / stride * dim;
-            let mut block = vec![0.0; BLOCK.min(left)];
-            let mut used = block.len();
-            for row in rows.chunks_exact_mut(stride) {
-                let (mut weights, states) = row.split_at_mut(dim);
-                states.fill(state);
-                while !weights.is_empty() {
-                    if used == block.len() {
-                        block.truncate(left);
-                        init.fill(seed, tensor, skip, &mut block);
-                        skip += block.len();
-                        left -= block.len();
-                        used = 0;
-                    }
-                    let (now, later) = weights.split_at_mut(weights.len().min(block.len() - used));
-                    now.copy_from_slice(&block[used..][..now.len()]);
-                    used += now.len();
-                    weights = later;
-                }
-            }
-        });
+        on_rows!(&mut self.store, rows => rows.init(self.init, &self.tensor, seed, state));
+    }
+
+    /// Sets all state to `state`.
+    pub fn fill_state(&mut self, state: f32) {
+        on_rows!(&mut self.store, rows => rows.fill_state(state));
     }
 
     /// All weights, `[rows, dim]`.
@@ -163,65 +151,65 @@ impl Table {
     }
 
     fn part(&self, part: usize) -> Vec<f32> {
-        let mut out = Vec::with_capacity(self.rows * self.dim);
-        for row in self.values.chunks_exact(self.stride()) {
-            out.extend_from_slice(&row[part * self.dim..][..self.dim]);
-        }
+        let mut out = Vec::new();
+        self.read_part(part, 0..self.rows, &mut out);
         out
     }
 
     fn load_part(&mut self, part: usize, values: &[f32]) -> Result<()> {
-        let (dim, stride) = (self.dim, self.stride());
-        if values.len() != self.rows * dim {
+        if values.len() != self.rows * self.dim {
             return Err(Error::Shape {
                 tensor: self.tensor.clone(),
                 found: vec![values.len()],
-                expected: vec![self.rows, dim],
+                expected: vec![self.rows, self.dim],
             });
         }
-        for (row, values) in self.values.chunks_exact_mut(stride).zip(values.chunks_exact(dim)) {
-            row[part * dim..][..dim].copy_from_slice(values);
-        }
+        self.write_part(part, 0, values);
         Ok(())
     }
 
+    /// Appends a part of some rows to `out`: their weights (0) or a state (1 and above).
+    pub(crate) fn read_part(&self, part: usize, rows: Range<usize>, out: &mut Vec<f32>) {
+        on_rows!(&self.store, own => own.read(part, rows, out));
+    }
+
+    /// Replaces a part from element `at` of its `[rows, dim]` on.
+    ///
+    /// # Panics
+    /// If there are fewer elements than that.
+    pub(crate) fn write_part(&mut self, part: usize, at: usize, values: &[f32]) {
+        on_rows!(&mut self.store, rows => rows.write(part, at, values));
+    }
+
     /// Moves the touched rows by `rule`, their gradients multiplied by `scale` first, and leaves the others as they
-    /// are. What lazy updates mean is told at [`crate::sparse`].
+    /// are. What lazy updates mean is told at [`crate::sparse`]. `step` tells apart the random bits by which a table of
+    /// [`TablePrecision::Bf16`] rounds.
     ///
     /// # Panics
     /// If the rows were gathered for a table of another shape, or `rule` keeps another number of state values.
-    pub fn update(&mut self, touched: &TouchedRows, rule: &StepRule, scale: f32) {
+    pub fn update(&mut self, touched: &TouchedRows, rule: &StepRule, scale: f32, step: u64) {
         assert_eq!(rule.slots(), self.slots, "table `{}`", self.name);
         assert_eq!((touched.table_rows(), touched.dim()), (self.rows, self.dim), "table `{}`", self.name);
-        let (dim, stride) = (self.dim, self.stride());
-        let base = Base(self.values.as_mut_ptr());
-        let apply = |rows: &[usize], grads: &[f32]| {
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for (i, (&row, grad)) in rows.iter().zip(grads.chunks_exact(dim)).enumerate() {
-                        if let Some(&soon) = rows.get(i + AHEAD) {
-                            vector::prefetch(base.0.wrapping_add(soon * stride), stride);
-                        }
-                        // SAFETY: `TouchedRows` holds distinct rows, all below `table_rows()`, which equals
-                        // `self.rows`: the slice lies inside of `values` and no other one made here overlaps it,
-                        // on this thread or another. `&mut self` keeps everyone else out.
-                        let row = unsafe { base.row(row, stride) };
-                        let (weights, state) = row.split_at_mut(dim);
-                        let (first, second) = state.split_at_mut(state.len().min(dim));
-                        rule.update_inline(weights, grad, [first, second], scale);
-                    }
-                },
-            );
-        };
-        let (rows, grads) = (touched.rows(), touched.grads());
-        if rows.len() <= ROWS_PER_TASK {
-            return apply(rows, grads);
-        }
-        rows.par_chunks(ROWS_PER_TASK)
-            .zip(grads.par_chunks(ROWS_PER_TASK * dim))
-            .for_each(|(rows, grads)| apply(rows, grads));
+        let bits = StepBits::new(self.key, step);
+        on_rows!(&mut self.store, rows => rows.update(touched, rule, scale, bits));
     }
+}
+
+/// Zeroed rows for `spec`.
+fn allocate<N: Number>(spec: &TableSpec, slots: usize, options: &TableOptions) -> Result<Rows<N>> {
+    let too_large = || Error::TableTooLarge { table: spec.name.clone(), rows: spec.rows, dim: spec.dim, slots };
+    let rows = usize::try_from(spec.rows).map_err(|_| too_large())?;
+    let len = spec.dim.checked_mul(1 + slots).and_then(|stride| stride.checked_mul(rows)).ok_or_else(too_large)?;
+    let values = match &options.folder {
+        None => Storage::zeroed(len).ok_or_else(too_large)?,
+        Some(folder) => Storage::in_file(len, folder).map_err(|source| Error::TableFile {
+            table: spec.name.clone(),
+            folder: folder.clone(),
+            bytes: len as u64 * size_of::<N>() as u64,
+            source,
+        })?,
+    };
+    Ok(Rows::new(values, spec.dim, slots))
 }
 
 impl fmt::Debug for Table {
@@ -235,30 +223,6 @@ impl fmt::Debug for Table {
     }
 }
 
-/// Start of a table's values, shared by the threads that update disjoint rows of it.
-#[derive(Clone, Copy)]
-struct Base(*mut f32);
-
-// SAFETY: only `row` reads the pointer, whose contract keeps threads on disjoint rows.
-unsafe impl Send for Base {}
-// SAFETY: as above.
-unsafe impl Sync for Base {}
-
-impl Base {
-    /// # Safety
-    /// Elements `row * stride .. (row + 1) * stride` lie inside of one live allocation and nobody else refers to
-    /// them for as long as the slice lives.
-    #[inline(always)]
-    unsafe fn row<'a>(self, row: usize, stride: usize) -> &'a mut [f32] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.0.add(row * stride), stride) }
-    }
-}
-
-fn gcd(a: usize, b: usize) -> usize {
-    if b == 0 { a } else { gcd(b, a % b) }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -267,7 +231,7 @@ mod tests {
 
     fn table(rows: u64, dim: usize, slots: usize) -> Table {
         let spec = TableSpec { name: "t".to_owned(), rows, dim, init: Init::Normal { std: 0.5 } };
-        Table::new(&spec, slots).unwrap()
+        Table::new(&spec, slots, &TableOptions::default(), 1).unwrap()
     }
 
     /// The stream of the name, whole, whatever the width of a row and the number of threads.
@@ -303,10 +267,10 @@ mod tests {
     fn impossible_sizes_are_errors() {
         for rows in [u64::MAX, u64::MAX / 64, 1 << 60] {
             let spec = TableSpec { name: "huge".to_owned(), rows, dim: 16, init: Init::Zeros };
-            let message = Table::new(&spec, 2).unwrap_err().to_string();
+            let message = Table::new(&spec, 2, &TableOptions::default(), 1).unwrap_err().to_string();
             assert!(message.contains("`huge`") && message.contains(&rows.to_string()), "{message}");
         }
         let spec = TableSpec { name: "flat".to_owned(), rows: 3, dim: 0, init: Init::Zeros };
-        assert!(Table::new(&spec, 0).is_err());
+        assert!(Table::new(&spec, 0, &TableOptions::default(), 1).is_err());
     }
 }

@@ -5,16 +5,18 @@
 
 use std::array;
 
+use super::number::Number;
+
 /// `y <- x`.
 #[inline(always)]
-pub(super) fn copy(y: &mut [f32], x: &[f32]) {
-    zip(y, x, |_, x| x);
+pub(super) fn copy<N: Number>(y: &mut [f32], x: &[N]) {
+    zip(y, x, |_, x| x.value());
 }
 
 /// `y <- y + x`.
 #[inline(always)]
-pub(super) fn add(y: &mut [f32], x: &[f32]) {
-    zip(y, x, |y, x| y + x);
+pub(super) fn add<N: Number>(y: &mut [f32], x: &[N]) {
+    zip(y, x, |y, x| y + x.value());
 }
 
 /// `y <- y + a x`.
@@ -25,9 +27,9 @@ pub(super) fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
 
 /// Asks for the memory of `len` elements from `start` without waiting for it; no more than a hint.
 #[inline(always)]
-pub(super) fn prefetch(start: *const f32, len: usize) {
+pub(super) fn prefetch<N>(start: *const N, len: usize) {
     #[cfg(target_arch = "x86_64")]
-    for line in (0..len).step_by(16) {
+    for line in (0..len).step_by(64 / size_of::<N>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: prefetching reads nothing; any address is allowed.
         unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
@@ -37,20 +39,20 @@ pub(super) fn prefetch(start: *const f32, len: usize) {
 }
 
 #[inline(always)]
-fn zip(y: &mut [f32], x: &[f32], f: impl Fn(f32, f32) -> f32 + Copy) {
-    let (y, x) = blocks::<16>(y, x, f);
-    let (y, x) = blocks::<4>(y, x, f);
-    blocks::<1>(y, x, f);
+fn zip<N: Copy>(y: &mut [f32], x: &[N], f: impl Fn(f32, N) -> f32 + Copy) {
+    let (y, x) = blocks::<16, N>(y, x, f);
+    let (y, x) = blocks::<4, N>(y, x, f);
+    blocks::<1, N>(y, x, f);
 }
 
 #[inline(always)]
-fn blocks<'y, 'x, const N: usize>(
+fn blocks<'y, 'x, const LEN: usize, N: Copy>(
     y: &'y mut [f32],
-    x: &'x [f32],
-    f: impl Fn(f32, f32) -> f32,
-) -> (&'y mut [f32], &'x [f32]) {
-    let (y, y_rest) = y.as_chunks_mut::<N>();
-    let (x, x_rest) = x.as_chunks::<N>();
+    x: &'x [N],
+    f: impl Fn(f32, N) -> f32,
+) -> (&'y mut [f32], &'x [N]) {
+    let (y, y_rest) = y.as_chunks_mut::<LEN>();
+    let (x, x_rest) = x.as_chunks::<LEN>();
     for (y, x) in y.iter_mut().zip(x) {
         *y = array::from_fn(|i| f(y[i], x[i]));
     }

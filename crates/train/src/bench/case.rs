@@ -2,6 +2,7 @@
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::{AdamConfig, OptimizerConfig};
+use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::graph::Op;
 use pleiad_model::{Graph, ModelConfig};
@@ -117,7 +118,13 @@ impl Case {
     /// A table that does not fit in memory.
     pub fn engine(&self, graph: &Graph) -> Result<Engine> {
         let optimizer = OptimizerConfig::Adam(AdamConfig { learning_rate: LEARNING_RATE, ..AdamConfig::default() });
-        let options = EngineOptions { optimizer, embedding_optimizer: optimizer, clip_norm: None, seed: SEED };
+        let options = EngineOptions {
+            optimizer,
+            embedding_optimizer: optimizer,
+            clip_norm: None,
+            tables: TableOptions::default(),
+            seed: SEED,
+        };
         let mut engine = Engine::new(graph, &options)?;
         engine.init(SEED);
         Ok(engine)

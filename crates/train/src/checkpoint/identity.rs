@@ -28,6 +28,8 @@ impl Identity {
             if let Some(Value::Object(train)) = config.get_mut("train") {
                 train.remove("checkpoint");
                 train.remove("evaluation_batch_size");
+                // Not always there: the order of the others must not tell whether it was.
+                train.shift_remove("table_folder");
             }
             if let Some(init) = init {
                 config.insert("--init".to_owned(), init.display().to_string().into());

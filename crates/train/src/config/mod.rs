@@ -138,7 +138,7 @@ impl ConfigFile {
     /// [`Error::Config`].
     pub fn parse(path: &Path, text: String, sets: &[String]) -> Result<Self> {
         let source = Source::new(path.to_path_buf(), text, sets);
-        let (config, schema) = {
+        let (mut config, schema) = {
             let document = Document::parse(&source)?;
             let read = |root| Config::deserialize(toml::de::ValueDeserializer::from(root));
             let config = read(document.root().clone())
@@ -146,6 +146,9 @@ impl ConfigFile {
             let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
             (config, schema)
         };
+        if let (Some(folder), Some(base)) = (&mut config.train.table_folder, path.parent()) {
+            *folder = base.join(&*folder);
+        }
         let file = Self { config, schema, source };
         file.try_models()?;
         Ok(file)

@@ -1,7 +1,10 @@
 //! `[train]`: how long, in which steps, with which optimizer, and which weights are kept.
 
+use std::path::PathBuf;
+
 use pleiad_data::TaskSpec;
 use pleiad_engine::optim::{OptimizerConfig, Schedule};
+use pleiad_engine::sparse::TablePrecision;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +30,14 @@ pub struct TrainConfig {
     /// Optimizer of the embedding tables; as `optimizer` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_optimizer: Option<OptimizerConfig>,
+    /// What embedding tables are made of, weights and optimizer state: `f32`, or `bf16` in half the memory, its updates
+    /// rounded at random so that they are right on average. The saved model is f32 either way.
+    #[serde(skip_serializing_if = "is_default")]
+    pub embedding_precision: TablePrecision,
+    /// Folder in which embedding tables are kept in files while training, for those that do not fit in memory; without
+    /// it they are in memory. Nothing is left there afterwards. Changes no result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_folder: Option<PathBuf>,
     /// What the learning rates are multiplied with as training goes on.
     pub schedule: Schedule,
     /// Largest L2 norm of a step's whole gradient; longer ones are scaled down to it.
@@ -55,6 +66,8 @@ impl Default for TrainConfig {
             evaluation_batch_size: 4096,
             optimizer: OptimizerConfig::default(),
             embedding_optimizer: None,
+            embedding_precision: TablePrecision::default(),
+            table_folder: None,
             schedule: Schedule::default(),
             clip_norm: None,
             joint_loss: JointLossConfig::default(),
@@ -111,8 +124,8 @@ impl Default for CheckpointConfig {
 }
 
 /// What says what today's configurations say is not written, so that they keep their identity.
-fn is_default(joint_loss: &JointLossConfig) -> bool {
-    *joint_loss == JointLossConfig::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl TrainConfig {

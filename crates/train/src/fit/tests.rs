@@ -4,6 +4,7 @@ mod joint;
 
 use pleiad_data::{Input, InputLayout, Labels};
 use pleiad_engine::EngineOptions;
+use pleiad_engine::sparse::TableOptions;
 use pleiad_model::{Graph, ModelConfig};
 use serde_json::json;
 
@@ -64,6 +65,7 @@ fn engine(config: &TrainConfig) -> Engine {
         optimizer: config.optimizer,
         embedding_optimizer: *config.embedding_optimizer(),
         clip_norm: None,
+        tables: TableOptions::default(),
         seed: config.seed,
     };
     let mut engine = Engine::new(&graph(), &options).unwrap();

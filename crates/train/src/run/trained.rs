@@ -1,6 +1,7 @@
 //! [`train_model`]: one model on rows that are loaded.
 
 use pleiad_data::Batch;
+use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::artifact::check_weights;
 use pleiad_model::graph::Summary;
@@ -53,6 +54,7 @@ pub fn train_model(
         optimizer: train.optimizer,
         embedding_optimizer: *train.embedding_optimizer(),
         clip_norm: train.clip_norm.map(|norm| norm as f32),
+        tables: TableOptions { precision: train.embedding_precision, folder: train.table_folder.clone() },
         seed: train.seed,
     };
     let mut engine = Engine::new(graph, &options)?;
