@@ -20,7 +20,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-NEEDED = ["torch", "numpy", "safetensors"]
+NEEDED = {name: name for name in ("torch", "numpy", "safetensors")}
 TOLERANCE = 1e-4
 
 # Steps of a round, about half a second of each.
@@ -56,15 +56,21 @@ def tuned_allocator():
     return "glibc keeping memory", glibc
 
 
-def python_with_torch(folder):
-    """This interpreter, or one of a virtual environment that is made where torch is missing here."""
-    if all(importlib.util.find_spec(name) for name in NEEDED):
+def python_with(modules, folder):
+    """This interpreter, or one of a virtual environment that is made where a module is missing here.
+
+    `modules` has what is imported, and the package that it comes with.
+    """
+    if all(importlib.util.find_spec(name) for name in modules):
         return sys.executable
     python = folder / "bin/python"
     if not python.exists():
-        print(f"installing {', '.join(NEEDED)} in {folder}", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", *NEEDED], check=True)
+    has = f"import importlib.util, sys; sys.exit(not all(importlib.util.find_spec(m) for m in {list(modules)}))"
+    if subprocess.run([python, "-c", has]).returncode:
+        packages = list(modules.values())
+        print(f"installing {', '.join(packages)} in {folder}", file=sys.stderr)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *packages], check=True)
     return str(python)
 
 
@@ -180,7 +186,7 @@ def main():
     if not arguments.pleiad.is_file():
         parser.error(f"{arguments.pleiad} is not there: cargo build --release, or name it with --pleiad")
 
-    python = python_with_torch(arguments.venv)
+    python = python_with(NEEDED, arguments.venv)
     with tempfile.TemporaryDirectory() as folder:
         rows = [row for workload in arguments.workloads for row in measure(arguments, python, workload, folder)]
     print(json.dumps(rows, indent=2) if arguments.json else "\n".join(table(rows)))

@@ -47,14 +47,15 @@ class Encoder:
                 else:
                     counts = frame[name].value_counts()
                     order = sorted(counts.index, key=lambda v: (-counts[v], v.encode()))
-                    self.categorical.append((name, {v: i + 1 for i, v in enumerate(order)}))
+                    self.categorical.append((name, pd.Index(order)))
                     self.features.append(Feature(name, True, rows=len(order) + 1, dim=block["embedding"]))
         self.tasks = [Task(t["name"], t["kind"], t["label"]["column"], None, 1.0) for t in config["task"]]
         self.positive = [t["label"]["positive"] for t in config["task"]]
 
     def __call__(self, frame):
         numeric = [(self._transformed(frame[name], block) - mean) / std for name, block, mean, std in self.numeric]
-        ids = [frame[name].map(vocabulary).fillna(0) for name, vocabulary in self.categorical]
+        # What is not found is -1: row 0.
+        ids = [vocabulary.get_indexer(frame[name]) + 1 for name, vocabulary in self.categorical]
         labels = [frame[t.label] == positive for t, positive in zip(self.tasks, self.positive)]
         return Table(
             torch.tensor(np.stack(numeric, axis=1), dtype=torch.float32),
@@ -68,10 +69,10 @@ class Encoder:
         return np.log1p(column.astype(np.float64).to_numpy())
 
 
-def read(config_path):
-    """(configuration, encoder, {"train": .., "valid": .., "test": ..})."""
+def frames(config_path):
+    """(configuration, {"train": .., "valid": .., "test": ..}), all columns as text."""
     config = tomllib.loads(config_path.read_text())
-    frames = {}
+    found = {}
     for split in ("train", "valid", "test"):
         csv = config["data"]["csv"]
         frame = pd.read_csv(
@@ -82,6 +83,12 @@ def read(config_path):
             keep_default_na=False,
             skipinitialspace=csv["trim"],
         )
-        frames[split] = frame.apply(lambda column: column.str.strip()) if csv["trim"] else frame
-    encoder = Encoder(config, frames["train"])
-    return config, encoder, {split: encoder(frame) for split, frame in frames.items()}
+        found[split] = frame.apply(lambda column: column.str.strip()) if csv["trim"] else frame
+    return config, found
+
+
+def read(config_path):
+    """(configuration, encoder, {"train": .., "valid": .., "test": ..})."""
+    config, found = frames(config_path)
+    encoder = Encoder(config, found["train"])
+    return config, encoder, {split: encoder(frame) for split, frame in found.items()}
