@@ -3,6 +3,7 @@
 //! Readers and encoders (`read`, `encode`) end here; the engine begins here. Nothing in this file knows files,
 //! strings or configuration.
 
+use rayon::prelude::*;
 use xxhash_rust::xxh64::Xxh64;
 
 use crate::layout::{Input, InputLayout};
@@ -86,6 +87,18 @@ impl Ids {
         }
     }
 
+    fn append(&mut self, from: &Self) {
+        match (self, from) {
+            (Self::Single(into), Self::Single(rows)) => into.extend_from_slice(rows),
+            (Self::Multiple { offsets, rows: into }, Self::Multiple { offsets: more, rows }) => {
+                let base = into.len();
+                offsets.extend(more[1..].iter().map(|offset| base + offset));
+                into.extend_from_slice(rows);
+            }
+            _ => unreachable!("both batches were made for one layout"),
+        }
+    }
+
     fn gather_from(&mut self, from: &Self, index: &[usize]) {
         match (self, from) {
             (Self::Single(into), Self::Single(rows)) => into.extend(index.iter().map(|&i| rows[i])),
@@ -115,6 +128,11 @@ impl Labels {
     #[must_use]
     pub fn count(&self) -> usize {
         self.present.iter().filter(|&&d| d).count()
+    }
+
+    fn append(&mut self, from: &Self) {
+        self.values.extend_from_slice(&from.values);
+        self.present.extend_from_slice(&from.present);
     }
 }
 
@@ -156,7 +174,15 @@ impl Batch {
     /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
     pub fn gather_from(&mut self, from: &Self, index: &[usize]) {
         self.clear();
-        self.rows = index.len();
+        self.extend_from(from, index);
+    }
+
+    /// Appends rows `index` of `from`, in that order. Both must have been made for one layout.
+    ///
+    /// # Panics
+    /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
+    pub fn extend_from(&mut self, from: &Self, index: &[usize]) {
+        self.rows += index.len();
         let width = from.numeric_width();
         for &i in index {
             self.numeric.extend_from_slice(&from.numeric[i * width..(i + 1) * width]);
@@ -168,6 +194,15 @@ impl Batch {
             into.values.extend(index.iter().map(|&i| labels.values[i]));
             into.present.extend(index.iter().map(|&i| labels.present[i]));
         }
+    }
+
+    /// Whether row `row` has a label of any task: it lies in the union of the sample spaces, on which training runs.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    #[must_use]
+    pub fn is_labelled(&self, row: usize) -> bool {
+        self.labels.iter().any(|labels| labels.present[row])
     }
 
     /// XXH64 (seed 0) of everything in the batch: what tells two logs of equally many rows apart.
@@ -207,20 +242,44 @@ impl Batch {
     pub fn append(&mut self, from: &Self) {
         self.rows += from.rows;
         self.numeric.extend_from_slice(&from.numeric);
-        for (into, ids) in self.categorical.iter_mut().zip(&from.categorical) {
-            match (into, ids) {
-                (Ids::Single(into), Ids::Single(rows)) => into.extend_from_slice(rows),
-                (Ids::Multiple { offsets, rows: into }, Ids::Multiple { offsets: more, rows }) => {
-                    let base = into.len();
-                    offsets.extend(more[1..].iter().map(|o| base + o));
-                    into.extend_from_slice(rows);
-                }
-                _ => unreachable!("both batches were made for one layout"),
+        self.categorical.iter_mut().zip(&from.categorical).for_each(|(into, ids)| into.append(ids));
+        self.labels.iter_mut().zip(&from.labels).for_each(|(into, labels)| into.append(labels));
+    }
+
+    /// Appends all rows of `parts`, one part after the other, column by column on all threads.
+    ///
+    /// # Panics
+    /// If the layouts differ.
+    pub fn append_all(&mut self, parts: &[Self]) {
+        self.rows += parts.iter().map(|part| part.rows).sum::<usize>();
+        let Self { numeric, categorical, labels, .. } = self;
+        let numbers = || parts.iter().for_each(|part| numeric.extend_from_slice(&part.numeric));
+        let ids = || {
+            categorical.par_iter_mut().enumerate().for_each(|(slot, into)| {
+                parts.iter().for_each(|part| into.append(&part.categorical[slot]));
+            });
+        };
+        let of_tasks = || {
+            labels.par_iter_mut().enumerate().for_each(|(task, into)| {
+                parts.iter().for_each(|part| into.append(&part.labels[task]));
+            });
+        };
+        rayon::join(numbers, || rayon::join(ids, of_tasks));
+    }
+
+    /// Makes room for `rows` rows in all where their size is known.
+    pub(crate) fn reserve_rows(&mut self, rows: usize) {
+        let more = rows.saturating_sub(self.rows);
+        self.numeric.reserve(more * self.numeric_width());
+        for ids in &mut self.categorical {
+            match ids {
+                Ids::Single(rows) => rows.reserve(more),
+                Ids::Multiple { offsets, .. } => offsets.reserve(more),
             }
         }
-        for (into, labels) in self.labels.iter_mut().zip(&from.labels) {
-            into.values.extend_from_slice(&labels.values);
-            into.present.extend_from_slice(&labels.present);
+        for labels in &mut self.labels {
+            labels.values.reserve(more);
+            labels.present.reserve(more);
         }
     }
 }

@@ -1,7 +1,10 @@
 //! The one error type of this crate, and the one description of a bad row.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 
 use crate::schema::{Place, Problem};
 
@@ -193,6 +196,15 @@ pub enum Error {
         rows: u64,
     },
 
+    /// Encoded rows on disk have changed, or cannot be read, while they are in use.
+    #[error("{}: {reason}; remove the folder {} and start again", .path.display(), .path.parent().unwrap_or(.path).display())]
+    Encoded {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+
     /// A saved encoder contradicts itself.
     #[error("the saved encoder is damaged: {reason}")]
     Encoder {
@@ -222,6 +234,7 @@ impl Error {
             | Self::Synth { .. }
             | Self::Write { .. }
             | Self::Interrupted { .. }
+            | Self::Encoded { .. }
             | Self::Stopped { .. } => ErrorKind::Runtime,
             Self::Schema { .. }
             | Self::Pattern { .. }
@@ -278,7 +291,7 @@ pub struct MissingColumn {
 }
 
 /// A row that cannot be used, where it stands, and why.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BadRow {
     /// The file; `None` for rows that were handed over in memory.
     pub path: Option<PathBuf>,
@@ -315,7 +328,8 @@ impl fmt::Display for BadRow {
 }
 
 /// Why a row cannot be used; reads after the value.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Reason {
     /// Too few or too many fields.
@@ -335,7 +349,7 @@ pub enum Reason {
     #[error("is not a number{}", hint_text(.hint))]
     NotANumber {
         /// What may help.
-        hint: Option<&'static str>,
+        hint: Option<Cow<'static, str>>,
     },
     /// NaN or an infinity.
     #[error("is not finite; a missing value is an empty field in CSV, null in Parquet and Arrow")]
@@ -397,8 +411,8 @@ fn detail(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
-fn hint_text(hint: &Option<&'static str>) -> String {
-    hint.map_or_else(String::new, |hint| format!("; {hint}"))
+fn hint_text(hint: &Option<Cow<'static, str>>) -> String {
+    hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"))
 }
 
 /// At most 80 characters of a value, line ends made visible.

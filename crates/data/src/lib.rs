@@ -1,14 +1,18 @@
 //! Rows in, batches out.
 //!
 //! Here live the description of a log ([`schema`]), its readers ([`read`]), the encoders that are fitted once and used
-//! alike in training and serving ([`encode`]), and the generators of synthetic logs ([`synth`]). Models, gradients and
-//! metrics do not.
+//! alike in training and serving ([`encode`]), encoded rows on disk ([`StoredRows`]), and the generators of synthetic logs
+//! ([`synth`]). Models, gradients and metrics do not.
 
+mod ahead;
 mod batch;
+mod cache;
+mod counts;
 mod dataset;
 pub mod encode;
 mod error;
 mod layout;
+mod load;
 pub mod read;
 pub mod schema;
 mod split;
@@ -16,11 +20,15 @@ mod stream;
 pub mod synth;
 pub mod write;
 
+pub use ahead::Ahead;
 pub use batch::{Batch, Ids, Labels};
-pub use dataset::{Dataset, LoadOptions, Phase, Progress, Skipped, Splits};
+pub use cache::{BLOCK_ROWS, CacheUse, StoredRows, StoredSplits};
+pub use counts::LabelCount;
+pub use dataset::{Dataset, Skipped, Splits};
 pub use encode::{Encoded, Encoder};
 pub use error::{BadRow, Error, ErrorKind, MissingColumn, Reason, Result, nearest};
 pub use layout::{Input, InputLayout, Pooling};
+pub use load::{LoadOptions, Phase, Progress};
 pub use schema::{Schema, TaskKind, TaskSpec};
 pub use split::{SPLIT_SEED, Split, SplitRules};
 pub use stream::{EncodedStream, StreamOptions};

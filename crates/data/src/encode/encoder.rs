@@ -148,6 +148,14 @@ impl Encoder {
         Ok(Self { schema, fitted, vocabularies, layout, tasks })
     }
 
+    /// What was fitted, under another schema: one whose features are read in the same way.
+    ///
+    /// # Errors
+    /// [`Error::Encoder`] if they are not.
+    pub fn with_schema(self, schema: Schema) -> Result<Self> {
+        Self::new(schema, self.fitted, self.vocabularies)
+    }
+
     /// The schema that rows are read by.
     #[must_use]
     pub fn schema(&self) -> &Schema {

@@ -60,7 +60,7 @@ fn check(cell: Cell<'_>, may_miss: bool) -> Result<f64, Reason> {
 
 /// A cell as a finite number in f32's range.
 pub(super) fn finite(cell: Cell<'_>) -> Result<f64, Reason> {
-    let number = cell.number().ok_or_else(|| Reason::NotANumber { hint: hint(cell) })?;
+    let number = cell.number().ok_or_else(|| Reason::NotANumber { hint: hint(cell).map(Into::into) })?;
     if !number.is_finite() {
         // A text such as 1e999 is finite where it stands, and infinite only as a number.
         let is_written_out = matches!(cell, Cell::Text(text) if text.contains(|c: char| c.is_ascii_digit()));
@@ -238,7 +238,7 @@ mod tests {
     fn what_is_no_finite_number_is_bad() {
         let column =
             text(&[Some("abc"), Some("NaN"), Some("inf"), Some("1e39"), Some("1e999"), Some(" 1"), Some("NA"), None]);
-        let hints = |hint| Reason::NotANumber { hint };
+        let hints = |hint: Option<&'static str>| Reason::NotANumber { hint: hint.map(Into::into) };
         let trim = "set trim = true in [data.csv] if the spaces around it are not part of it";
         let null = "if it means a missing value, add it to `null` in [data.csv]";
         assert_eq!(

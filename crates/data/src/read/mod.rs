@@ -26,6 +26,7 @@ pub use column::{Cell, Column, List};
 pub use paths::{expand, format_of};
 
 pub(crate) use column::EXACT_IN_F64;
+pub(crate) use guard::guarded;
 
 use crate::error::{Error, MissingColumn, Result, nearest};
 use crate::schema::{CsvConfig, Format};

@@ -41,6 +41,12 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
         let reason = format!("the fractions of valid and test add up to {share}, which leaves no row to train on");
         return Err(problem(Block::Data, "valid.fraction", choice(reason)));
     }
+    if data.cache.as_ref().is_some_and(String::is_empty) {
+        return Err(problem(Block::Data, "cache", value("\"\"", "name a folder")));
+    }
+    if data.stream.window() == Some(0) {
+        return Err(problem(Block::Data, "stream.window", value(0, "at least 1")));
+    }
     csv(&data.csv)
 }
 

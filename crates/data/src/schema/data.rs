@@ -29,6 +29,77 @@ pub struct DataConfig {
     /// What to do about a row that cannot be read.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
+    /// Folder for encoded rows, which the next run reads instead of the files as long as nothing has changed that they
+    /// depend on. By default nothing is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
+    /// Whether rows stay on disk, encoded, and are read again in every epoch: for logs that do not fit in memory. `true`,
+    /// or `{ window = 262144 }` with the number of rows that are in memory to be shuffled.
+    #[serde(default, skip_serializing_if = "Stream::is_off")]
+    pub stream: Stream,
+}
+
+/// `stream = true` or `stream = { window = 262144 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(untagged)] // for writing alone; `Deserialize` is by hand
+pub enum Stream {
+    /// Whether rows stay on disk; if so, with a window of [`DEFAULT_WINDOW`].
+    Switch(bool),
+    /// They do, with a window of one's own.
+    Window(WindowConfig),
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self::Switch(false)
+    }
+}
+
+/// `{ window = 262144 }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct WindowConfig {
+    /// Rows that are shuffled at a time, at least 1. They are those of blocks of 4,096 rows, drawn from all over the log
+    /// anew in each epoch.
+    #[schemars(range(min = 1))]
+    pub window: usize,
+}
+
+/// Rows of a window, unless said otherwise.
+pub const DEFAULT_WINDOW: usize = 1 << 18;
+
+impl Stream {
+    /// Rows of a window; `None` where all rows are in memory.
+    #[must_use]
+    pub fn window(self) -> Option<usize> {
+        match self {
+            Self::Switch(false) => None,
+            Self::Switch(true) => Some(DEFAULT_WINDOW),
+            Self::Window(WindowConfig { window }) => Some(window),
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        self.window().is_none()
+    }
+}
+
+impl<'de> Deserialize<'de> for Stream {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl<'de> Untagged<'de> for Stream {
+    const EXPECTING: &'static str = "true, false, or { window = .. }";
+
+    fn from_bool<E: de::Error>(value: bool) -> Result<Self, E> {
+        Ok(Self::Switch(value))
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        WindowConfig::deserialize(MapAccessDeserializer::new(map)).map(Self::Window)
+    }
 }
 
 /// One path or glob, or several.
@@ -247,6 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn streams_have_a_switch_and_a_window() {
+        let window = |text: &str| parse(&format!("train = 'a.csv'\n{text}")).map(|data| data.stream.window());
+        assert_eq!(window(""), Ok(None));
+        assert_eq!(window("stream = false"), Ok(None));
+        assert_eq!(window("stream = true"), Ok(Some(DEFAULT_WINDOW)));
+        assert_eq!(window("stream = { window = 7 }"), Ok(Some(7)));
+        assert!(window("stream = 7").unwrap_err().contains("expected true, false, or { window = .. }"));
+        assert!(window("stream = { widow = 7 }").unwrap_err().contains("unknown field `widow`"));
+    }
+
+    #[test]
     fn errors_point_at_the_key() {
         let error = parse("train = 'a.csv'\nvalid = { fractoin = 0.1 }").unwrap_err();
         assert!(error.contains("line 2") && error.contains("unknown field `fractoin`"), "{error}");
@@ -260,6 +342,7 @@ mod tests {
     fn what_is_written_reads_back() {
         let data = parse(
             "train = ['a.csv']\nvalid = { column = 'd', equals = true }\non_bad_row = 'skip'\nformat = 'csv'\n\
+             cache = 'c'\nstream = { window = 9 }\n\
              [csv]\nquote = ''\nseparator = ';'\nheader = false\ncolumns = ['x[0..3]']\nnull = ['?']",
         )
         .unwrap();

@@ -16,7 +16,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use columns::MAX_RANGE;
-pub use data::{CsvConfig, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig};
+pub use data::{
+    CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
+};
 pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;

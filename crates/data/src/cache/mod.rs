@@ -1,0 +1,320 @@
+//! Encoded rows on disk: what `[data] cache` keeps and `[data] stream` reads epoch by epoch.
+//!
+//! ```text
+//! CACHE/<hash of the key>/manifest       what the rows were made of, their encoder, and a hash of every block
+//! CACHE/<hash of the key>/train.arrow    encoded rows, an Arrow IPC file; valid.arrow and test.arrow where there are any
+//! ```
+//!
+//! Rows are used only if the manifest is whole, the [`Key`] (everything in a configuration that decides how a row is
+//! encoded) is today's, every source file is the one that was read ([`Stamp`]), and each block has its hash. Anything else
+//! is a reason to read the files again, never an error. A folder appears under its name when it is complete.
+
+mod columns;
+mod key;
+mod manifest;
+mod stored;
+mod writer;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use self::columns::Columns;
+use self::key::{Key, Stamp};
+use self::manifest::Manifest;
+pub use self::stored::StoredRows;
+use self::writer::Writer;
+use crate::dataset::{Dataset, Skipped, Splits};
+use crate::encode::Encoder;
+use crate::error::{Error, Result};
+use crate::load::{Fit, LoadOptions, Request};
+use crate::schema::{DataConfig, Schema};
+use crate::split::Split;
+
+/// Rows of a block, but for the last of a split: the unit in which encoded rows are read, checked and put in order.
+pub const BLOCK_ROWS: usize = 4096;
+
+/// Rows of each split that are handed to a writer at a time.
+const PART_ROWS: usize = 16 * BLOCK_ROWS;
+
+/// Parsed training rows that are kept between fitting and encoding where rows are not to be held in memory: enough for
+/// a log that would not have needed to be streamed.
+const KEEP_BYTES: usize = 1 << 25;
+
+/// What became of the cache of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Rows were read from it.
+    Used {
+        /// Its folder.
+        folder: PathBuf,
+    },
+    /// Rows were read from their files and kept in it.
+    Built {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why what was there could not be used.
+        why: String,
+    },
+    /// Rows were read from their files and could not be kept.
+    NotKept {
+        /// Its folder.
+        folder: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// Rows are in a temporary folder, which goes with them.
+    Temporary {
+        /// The folder.
+        folder: PathBuf,
+    },
+}
+
+impl fmt::Display for CacheUse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Used { folder } => write!(f, "encoded rows are those of {}", folder.display()),
+            Self::Built { folder, why } => write!(f, "encoded rows are kept in {} ({why})", folder.display()),
+            Self::NotKept { folder, why } => write!(f, "encoded rows are not kept in {}: {why}", folder.display()),
+            Self::Temporary { folder } => write!(f, "encoded rows are in {} for this run", folder.display()),
+        }
+    }
+}
+
+/// The rows of a configuration, on disk.
+#[derive(Debug)]
+pub struct StoredSplits {
+    /// Fitted on the training rows, or as it was handed over.
+    pub encoder: Encoder,
+    /// Trained on; at least one row.
+    pub train: StoredRows,
+    /// At least one row, if the configuration has validation rows.
+    pub valid: Option<StoredRows>,
+    /// At least one row, if the configuration has test rows.
+    pub test: Option<StoredRows>,
+    /// Bad rows that were left out.
+    pub skipped: Skipped,
+    /// Where they are and why.
+    pub cache: CacheUse,
+}
+
+impl StoredSplits {
+    /// Like [`Splits::load`], in memory that does not grow with the number of rows: encoded rows go to the cache of `data`,
+    /// or to a temporary folder where it has none, and stay there. (What a vocabulary holds does grow with the values.)
+    ///
+    /// # Errors
+    /// As [`Splits::load`]; [`Error::Write`], [`Error::Folder`] and [`Error::Io`] if rows cannot be written.
+    pub fn load(data: &DataConfig, base: &Path, schema: &Schema, options: LoadOptions<'_>) -> Result<Self> {
+        let mut request = Request::new(data, base, schema, options)?;
+        let Some(root) = data.cache.as_ref().map(|folder| base.join(folder)) else {
+            let folder = tempfile::Builder::new()
+                .prefix("pleiad-")
+                .tempdir()
+                .map_err(|source| Error::Io { path: std::env::temp_dir(), source })?;
+            let writer = Writer::new(folder.path(), request.asked_for())?;
+            let (encoder, manifests) = fill(&mut request, writer)?;
+            let cache = CacheUse::Temporary { folder: folder.path().to_path_buf() };
+            let folder = Arc::new(folder);
+            let skipped = request.skipped().clone();
+            let place = folder.path().to_path_buf();
+            return Self::assemble(&place, Some(&folder), encoder, manifests, skipped, cache)
+                .map_err(|reason| Error::Encoded { path: place.join("manifest"), reason });
+        };
+        let unusable = |reason: String| Error::Folder { path: root.join("manifest"), folder: root.clone(), reason };
+        let cache = Cache::new(&root, &request).map_err(unusable)?;
+        let why = match cache.open(&request).and_then(|stored| stored.verify().map(|()| stored)) {
+            Ok(stored) => return Ok(stored),
+            Err(why) => why,
+        };
+        request.go_on()?;
+        let folder = cache.temporary()?;
+        let writer = Writer::new(folder.path(), request.asked_for())?;
+        let (encoder, manifests) = fill(&mut request, writer)?;
+        let manifest = cache
+            .manifest(encoder, manifests, request.skipped().clone())
+            .map_err(|reason| Error::Write { path: cache.folder(), reason })?;
+        cache.publish(folder, &manifest)?;
+        let stored =
+            cache.open(&request).map_err(|reason| Error::Encoded { path: cache.folder().join("manifest"), reason })?;
+        Ok(Self { cache: CacheUse::Built { folder: cache.folder(), why }, ..stored })
+    }
+
+    /// The rows of a split, where there are any.
+    #[must_use]
+    pub fn of(&self, split: Split) -> Option<&StoredRows> {
+        match split {
+            Split::Train => Some(&self.train),
+            Split::Valid => self.valid.as_ref(),
+            Split::Test => self.test.as_ref(),
+        }
+    }
+
+    fn assemble(
+        folder: &Path,
+        temporary: Option<&Arc<TempDir>>,
+        encoder: Encoder,
+        splits: [Option<manifest::SplitManifest>; 3],
+        skipped: Skipped,
+        cache: CacheUse,
+    ) -> Result<Self, String> {
+        let columns = Arc::new(Columns::new(encoder.layout(), encoder.tasks()));
+        let open = |(split, manifest): (Split, Option<manifest::SplitManifest>)| {
+            let path = folder.join(writer::file_name(split));
+            manifest
+                .map(|manifest| StoredRows::open(path, Arc::clone(&columns), manifest, temporary.cloned()))
+                .transpose()
+        };
+        let mut rows = Split::ALL.into_iter().zip(splits).map(open);
+        let mut next = || rows.next().transpose().map(Option::flatten);
+        let (train, valid, test) = (next()?, next()?, next()?);
+        let train = train.ok_or("there are no training rows")?;
+        Ok(Self { encoder, train, valid, test, skipped, cache })
+    }
+
+    /// Checks the hash of every block.
+    fn verify(&self) -> Result<(), String> {
+        Split::ALL.iter().filter_map(|&split| self.of(split)).try_for_each(StoredRows::verify)
+    }
+
+    /// All rows in memory.
+    pub(crate) fn into_memory(self, request: &Request<'_>) -> Result<Splits, String> {
+        let read = |rows: &StoredRows| rows.read_all(request).map(Dataset::from);
+        Ok(Splits {
+            train: read(&self.train)?,
+            valid: self.valid.as_ref().map(read).transpose()?,
+            test: self.test.as_ref().map(read).transpose()?,
+            encoder: self.encoder,
+            skipped: self.skipped,
+            cache: Some(self.cache),
+        })
+    }
+}
+
+/// Reads, fits and encodes all rows into a writer.
+fn fill(request: &mut Request<'_>, mut writer: Writer) -> Result<(Encoder, [Option<manifest::SplitManifest>; 3])> {
+    let Fit { encoder, kept } = request.fit(KEEP_BYTES)?;
+    writer.begin(&encoder)?;
+    request.encode(&encoder, kept, &mut |split, part| writer.put(split, part))?;
+    let manifests = writer.finish()?;
+    let rows = [0, 1, 2].map(|split: usize| manifests[split].as_ref().map_or(0, |manifest| manifest.rows));
+    let labels = manifests[0].as_ref().map_or(&[][..], |manifest| &manifest.labels);
+    request.check(rows, labels)?;
+    Ok((encoder, manifests))
+}
+
+/// The place of a configuration's encoded rows.
+pub(crate) struct Cache {
+    root: PathBuf,
+    key: Key,
+    /// The source files before any of them is read.
+    sources: Vec<Stamp>,
+}
+
+impl Cache {
+    /// Looks at the source files.
+    ///
+    /// # Errors
+    /// Why there can be no cache.
+    pub(crate) fn new(root: &Path, request: &Request<'_>) -> Result<Self, String> {
+        Ok(Self { root: root.to_path_buf(), key: Key::of(request)?, sources: Stamp::of(request)? })
+    }
+
+    pub(crate) fn folder(&self) -> PathBuf {
+        self.root.join(self.key.name())
+    }
+
+    /// What is there, if it can be trusted; the blocks are yet to be checked. Else the reason, as it reads after "encoded
+    /// rows are kept in ..".
+    pub(crate) fn open(&self, request: &Request<'_>) -> Result<StoredSplits, String> {
+        let folder = self.folder();
+        let manifest = Manifest::read(&folder)?;
+        if manifest.key != self.key {
+            return Err("those that were there are of another configuration".to_owned());
+        }
+        key::compare(&manifest.sources, &self.sources)?;
+        let encoder = manifest.encoder.with_schema(request.schema.clone()).map_err(|error| error.to_string())?;
+        let asked_for = request.asked_for();
+        if (0..3).any(|split: usize| asked_for[split] != manifest.splits[split].is_some()) {
+            return Err("those that were there lack a split".to_owned());
+        }
+        let cache = CacheUse::Used { folder: folder.clone() };
+        StoredSplits::assemble(&folder, None, encoder, manifest.splits, manifest.skipped, cache)
+    }
+
+    /// Keeps rows that are in memory.
+    ///
+    /// # Errors
+    /// Why they cannot be kept.
+    pub(crate) fn keep(&self, request: &Request<'_>, splits: &Splits) -> Result<(), String> {
+        let keep = || -> Result<()> {
+            let folder = self.temporary()?;
+            let mut writer = Writer::new(folder.path(), request.asked_for())?;
+            writer.begin(&splits.encoder)?;
+            for split in Split::ALL {
+                let Some(rows) = splits.of(split) else { continue };
+                rows.batches(PART_ROWS).try_for_each(|part| writer.put(split, &part))?;
+                request.go_on()?;
+            }
+            let manifests = writer.finish()?;
+            let manifest = self
+                .manifest(splits.encoder.clone(), manifests, splits.skipped.clone())
+                .map_err(|reason| Error::Write { path: self.folder(), reason })?;
+            self.publish(folder, &manifest)
+        };
+        keep().map_err(|error| error.to_string())
+    }
+
+    /// A folder to write in, beside those that are complete.
+    fn temporary(&self) -> Result<TempDir> {
+        let folder = |source: std::io::Error| Error::Folder {
+            path: self.folder(),
+            folder: self.root.clone(),
+            // The system's own words come with a temporary name.
+            reason: source.kind().to_string(),
+        };
+        fs::create_dir_all(&self.root).map_err(folder)?;
+        tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(&self.root).map_err(folder)
+    }
+
+    /// The manifest of rows that were just written.
+    ///
+    /// # Errors
+    /// If a source file is not what it was before the rows were read: nobody knows which of the two was read.
+    fn manifest(
+        &self,
+        encoder: Encoder,
+        splits: [Option<manifest::SplitManifest>; 3],
+        skipped: Skipped,
+    ) -> Result<Manifest, String> {
+        let paths: Vec<PathBuf> = self.sources.iter().map(|stamp| PathBuf::from(&stamp.path)).collect();
+        key::compare(&self.sources, &Stamp::of_paths(&paths)?)
+            .map_err(|reason| format!("{reason}, and while it was read"))?;
+        Ok(Manifest { key: self.key.clone(), sources: self.sources.clone(), encoder, skipped, splits })
+    }
+
+    /// Completes a folder and gives it its name; what was there goes.
+    fn publish(&self, new: TempDir, manifest: &Manifest) -> Result<()> {
+        let to = self.folder();
+        let io = |source| Error::Io { path: to.clone(), source };
+        manifest.write(new.path())?;
+        // A temporary folder is private; this one becomes an ordinary one.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(&self.root).map_err(io)?.permissions().mode();
+            fs::set_permissions(new.path(), fs::Permissions::from_mode(mode)).map_err(io)?;
+        }
+        if to.exists() {
+            let old = self.temporary()?;
+            fs::rename(&to, old.path().join("old")).map_err(io)?;
+        }
+        // Not brought to disk first: should a crash of the machine lose blocks, their hashes tell.
+        fs::rename(new.path(), &to).map_err(io)?;
+        // Its name is gone, so there is nothing left to remove.
+        let _ = new.keep();
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! [`Request`]: the files of a configuration, read, fitted on and encoded part by part; where the rows go is the
+//! caller's business.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::batch::Batch;
+use crate::counts::LabelCount;
+use crate::dataset::Skipped;
+use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
+use crate::error::{Error, Result};
+use crate::read::{Chunk, ReadAhead, Source, expand};
+use crate::schema::{DataConfig, Files, OnBadRow, Schema, SplitConfig};
+use crate::split::{Split, SplitRules};
+
+/// How far loading is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// What is being done.
+    pub phase: Phase,
+    /// Rows read in this phase, bad ones included.
+    pub rows: u64,
+}
+
+/// What is being done while rows are loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// The encoder is fitted on the training files.
+    Fit,
+    /// Rows of these files are encoded.
+    Load(Split),
+}
+
+/// What loading may be told beside the configuration.
+#[derive(Default)]
+pub struct LoadOptions<'a> {
+    /// An encoder to use as it is; without one, an encoder is fitted on the training rows.
+    pub encoder: Option<Encoder>,
+    /// Called after every few thousand rows; a break ends loading with [`Error::Stopped`].
+    pub progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
+}
+
+/// What is to be loaded.
+pub(crate) struct Request<'a> {
+    pub(crate) data: &'a DataConfig,
+    pub(crate) schema: &'a Schema,
+    /// Files of each split; `None` for one that is not asked for or is a part of the training files.
+    pub(crate) sources: [Option<Source>; 3],
+    /// An encoder to use as it is.
+    pub(crate) encoder: Option<Encoder>,
+    progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
+    skipped: Skipped,
+}
+
+/// A fitted encoder, and the parsed training rows where they are few enough to be kept.
+pub(crate) struct Fit {
+    pub(crate) encoder: Encoder,
+    pub(crate) kept: Option<Vec<Parsed>>,
+}
+
+/// Takes the rows of a split, in the order of its files.
+pub(crate) type Put<'p> = dyn FnMut(Split, &Batch) -> Result<()> + 'p;
+
+impl<'a> Request<'a> {
+    /// Finds the files, and opens all of them once before hours are spent on the first.
+    pub(crate) fn new(data: &'a DataConfig, base: &Path, schema: &'a Schema, options: LoadOptions<'a>) -> Result<Self> {
+        let source = |files: &Files| {
+            let source = Source {
+                paths: expand(base, files)?,
+                format: data.format,
+                csv: schema.csv.clone(),
+                by_configuration: true,
+            };
+            source.paths.iter().try_for_each(|path| crate::read::open_file(path).map(drop)).map(|()| source)
+        };
+        let own = |split: &Option<SplitConfig>| match split {
+            Some(SplitConfig::Files(files)) => source(files).map(Some),
+            _ => Ok(None),
+        };
+        let sources = [Some(source(&data.train)?), own(&data.valid)?, own(&data.test)?];
+        let LoadOptions { encoder, progress } = options;
+        Ok(Self { data, schema, sources, encoder, progress, skipped: Skipped::default() })
+    }
+
+    /// Which splits the configuration asks for.
+    pub(crate) fn asked_for(&self) -> [bool; 3] {
+        [true, self.data.valid.is_some(), self.data.test.is_some()]
+    }
+
+    /// Bad rows that were left out so far.
+    pub(crate) fn skipped(&self) -> &Skipped {
+        &self.skipped
+    }
+
+    fn report(&self, phase: Phase, rows: u64) -> Result<()> {
+        match self.progress.map(|progress| progress(Progress { phase, rows })) {
+            Some(ControlFlow::Break(())) => Err(Error::Stopped { rows }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Asks whether to go on where no row is read for a while.
+    pub(crate) fn go_on(&self) -> Result<()> {
+        self.report(Phase::Load(Split::Train), 0)
+    }
+
+    /// How the training files are parsed.
+    fn plan(&self) -> Plan {
+        Plan::new(self.schema, SplitRules::new(self.data), true, &[])
+    }
+
+    /// Fits an encoder, unless one was given. Parsed rows of up to `keep` bytes are kept for [`Request::encode`], so that
+    /// the files need not be read again.
+    pub(crate) fn fit(&mut self, keep: usize) -> Result<Fit> {
+        if let Some(encoder) = &self.encoder {
+            return Ok(Fit { encoder: encoder.clone(), kept: None });
+        }
+        let plan = self.plan();
+        let source = self.sources[0].as_ref().ok_or_else(|| no_rows(Split::Train, ""))?;
+        let mut fitter = Fitter::new(self.schema);
+        let mut kept: Option<Vec<Parsed>> = None;
+        while fitter.needs_pass() {
+            if let Some(kept) = &kept {
+                fitter.observe(kept);
+                fitter.end_pass();
+                continue;
+            }
+            let (mut parsed_rows, mut bytes, mut rows) = (Some(Vec::new()), 0, 0);
+            each_group(source, &plan, |chunks| {
+                rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+                let parsed: Vec<Parsed> =
+                    chunks.into_par_iter().map(|chunk| plan.parse(chunk)).collect::<Result<_>>()?;
+                if self.data.on_bad_row == OnBadRow::Stop
+                    && let Some(bad) = parsed.iter().find_map(|parsed| parsed.bad.first())
+                {
+                    return Err(Error::BadRow(Box::new(bad.clone())));
+                }
+                fitter.observe(&parsed);
+                bytes += parsed.iter().map(Parsed::bytes).sum::<usize>();
+                if bytes > keep {
+                    parsed_rows = None;
+                }
+                if let Some(parsed_rows) = &mut parsed_rows {
+                    parsed_rows.extend(parsed);
+                }
+                self.report(Phase::Fit, rows)
+            })?;
+            fitter.end_pass();
+            kept = parsed_rows;
+        }
+        Ok(Fit { encoder: fitter.finish()?, kept })
+    }
+
+    /// Encodes all rows and hands them to `put`: a split's in the order of its files, some thousand at a time.
+    pub(crate) fn encode(&mut self, encoder: &Encoder, kept: Option<Vec<Parsed>>, put: &mut Put<'_>) -> Result<()> {
+        let (of_training, alone) = (self.plan(), Plan::new(self.schema, SplitRules::default(), true, &[]));
+        let on_bad_row = self.data.on_bad_row;
+        // Counted apart, since the sources are borrowed while rows go through.
+        let mut skipped = std::mem::take(&mut self.skipped);
+        let mut kept = kept;
+        for (split, source) in Split::ALL.into_iter().zip(&self.sources) {
+            let Some(source) = source else { continue };
+            let plan = if split == Split::Train { &of_training } else { &alone };
+            if let Some(kept) = kept.take() {
+                let encoded: Vec<Encoded> = kept.into_par_iter().map(|parsed| encoder.encode(parsed)).collect();
+                encoded.into_iter().try_for_each(|encoded| hand_out(encoded, split, on_bad_row, &mut skipped, put))?;
+                continue;
+            }
+            let mut rows = 0;
+            each_group(source, plan, |chunks| {
+                rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+                let encode = |chunk| Ok(encoder.encode(plan.parse(chunk)?));
+                let encoded: Vec<Encoded> = chunks.into_par_iter().map(encode).collect::<Result<_>>()?;
+                encoded.into_iter().try_for_each(|encoded| hand_out(encoded, split, on_bad_row, &mut skipped, put))?;
+                self.report(Phase::Load(split), rows)
+            })?;
+        }
+        self.skipped = skipped;
+        Ok(())
+    }
+
+    /// Refuses splits without a row, and tasks that nothing can be learned of; `rows` are those of each split, `labels`
+    /// the tasks' over the training rows.
+    pub(crate) fn check(&self, rows: [u64; 3], labels: &[LabelCount]) -> Result<()> {
+        for split in Split::ALL {
+            if !self.asked_for()[split as usize] || rows[split as usize] > 0 {
+                continue;
+            }
+            let parts = Split::ALL.into_iter().filter(|&other| self.sources[other as usize].is_none());
+            let in_parts: u64 = parts.map(|part| rows[part as usize]).sum();
+            let reason = match self.skipped.rows {
+                1.. => format!("{} bad rows were skipped", self.skipped.rows),
+                0 if self.sources[split as usize].is_none() => "no row of the training files falls into it".to_owned(),
+                0 if split == Split::Train && in_parts > 0 => {
+                    format!("`valid` and `test` in [data] take all {in_parts} rows of the training files")
+                }
+                0 => "its files hold no row".to_owned(),
+            };
+            return Err(no_rows(split, &reason));
+        }
+        check_tasks(self.schema, labels)
+    }
+}
+
+/// Hands the rows of one chunk to their splits.
+fn hand_out(
+    encoded: Encoded,
+    split: Split,
+    on_bad_row: OnBadRow,
+    skipped: &mut Skipped,
+    put: &mut Put<'_>,
+) -> Result<()> {
+    skipped.add(encoded.bad, on_bad_row)?;
+    if encoded.splits.is_empty() {
+        return put(split, &encoded.batch);
+    }
+    let mut part = encoded.batch.clone();
+    for split in Split::ALL {
+        let index: Vec<usize> = (0..encoded.batch.rows).filter(|&row| encoded.splits[row] == split).collect();
+        part.gather_from(&encoded.batch, &index);
+        put(split, &part)?;
+    }
+    Ok(())
+}
+
+fn no_rows(split: Split, reason: &str) -> Error {
+    Error::NoRows { split: split.name(), reason: reason.to_owned() }
+}
+
+/// Refuses tasks that nothing can be learnt of.
+fn check_tasks(schema: &Schema, labels: &[LabelCount]) -> Result<()> {
+    for (task, labels) in schema.tasks.iter().zip(labels) {
+        let column = &task.label.column;
+        let useless = |reason| Err(Error::UselessTask { task: task.name.clone(), reason });
+        if labels.rows == 0 {
+            let filter = if task.filter.is_some() { " and its `where` holds" } else { "" };
+            return useless(format!(
+                "no training row is in its sample space: none has a label in \"{column}\"{filter}"
+            ));
+        }
+        if let Some(positive) = &task.label.positive
+            && labels.only == Some(0.0)
+        {
+            return useless(format!("no training row has its positive label, {positive} in column \"{column}\""));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a source to its end, handing over as many chunks at a time as there are threads to work on them.
+pub(crate) fn each_group(source: &Source, plan: &Plan, mut work: impl FnMut(Vec<Chunk>) -> Result<()>) -> Result<()> {
+    let mut reader = ReadAhead::start(source.rows(plan.wanted().to_vec()))?;
+    while let Some(chunks) = reader.next_group(rayon::current_num_threads())? {
+        work(chunks)?;
+    }
+    Ok(())
+}
