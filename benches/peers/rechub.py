@@ -7,7 +7,6 @@ numpy, to the same ids and numbers as Pleiad's. Prints one JSON object: seconds 
 import argparse
 import importlib.metadata
 import json
-import logging
 import os
 import sys
 import time
@@ -15,7 +14,6 @@ from pathlib import Path
 
 import torch
 from torch_rechub.basic.features import DenseFeature, SparseFeature
-from torch_rechub.basic.layers import MLP
 from torch_rechub.models.multi_task import PLE
 from torch_rechub.models.multi_task.ple import CGC
 from torch_rechub.trainers import MTLTrainer
@@ -26,29 +24,27 @@ from table import Encoder, frames
 
 def features(encoder):
     """torch-rechub's features, one per column."""
-    return [SparseFeature(f.name, vocab_size=f.rows, embed_dim=f.dim) if f.categorical else DenseFeature(f.name)
-            for f in encoder.features]
+    return [SparseFeature(f.name, f.rows, f.dim) if f.categorical else DenseFeature(f.name) for f in encoder.features]
 
 
 def model(columns, config):
     """torch-rechub's PLE with a configuration's widths.
 
-    Its constructor gives all levels one list of widths. A configuration has one per level, so levels are put in its
-    place one by one; its CGC takes the width of its input only as a first level.
+    Its constructor gives all levels the widths and counts of one, here the top's. The levels are put in their place one
+    by one: a CGC that is told to be the first takes any width of its input.
     """
     options, tasks = config["model"], ["classification"] * len(config["task"])
-    top, tower = options["levels"][-1], {"dims": options["tower"]}
-    dims = {"dims": top["widths"]}
-    towers = [tower] * len(tasks)
-    counts = top["task_experts"], top["shared_experts"]
-    ple = PLE(columns, tasks, len(options["levels"]), *counts, dims, towers)
-    width = sum(c.embed_dim for c in columns)
-    for i, level in enumerate(options["levels"]):
-        last = i + 1 == len(options["levels"])
+    levels, towers = options["levels"], [{"dims": options["tower"]}] * len(tasks)
+    top = levels[-1]
+    experts = {"dims": top["widths"]}
+    ple = PLE(columns, tasks, len(levels), top["task_experts"], top["shared_experts"], experts, towers)
+    width = sum(column.embed_dim for column in columns)
+    for j, level in enumerate(levels):
+        # One level of one has no shared gate, as the top has none; the first of two has one.
+        of = 1 if j + 1 == len(levels) else 2
         counts = level["task_experts"], level["shared_experts"]
-        ple.cgc_layers[i] = CGC(1, 1 if last else 2, len(tasks), *counts, width, {"dims": level["widths"]})
+        ple.cgc_layers[j] = CGC(1, of, len(tasks), *counts, width, {"dims": level["widths"]})
         width = level["widths"][-1]
-    assert [t.mlp[0].in_features for t in ple.towers if isinstance(t, MLP)] == [width] * len(tasks)
     return ple
 
 
@@ -70,9 +66,8 @@ def main():
     arguments = parser.parse_args()
 
     torch.set_num_threads(arguments.threads)
-    # Progress bars and prints of the trainer are not the result.
+    # What the trainer prints is not the result.
     output, sys.stdout = sys.stdout, open(os.devnull, "w")
-    logging.disable()
 
     start = time.perf_counter()
     config, read = frames(arguments.config)
