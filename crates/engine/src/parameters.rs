@@ -1,7 +1,9 @@
 //! [`Parameters`]: the weights of a model where they are computed with.
 
+use std::ops::Range;
+
 use pleiad_model::artifact::check_weights;
-use pleiad_model::{Graph, Weights};
+use pleiad_model::{Graph, Shapes, TensorSink, TensorSource, Weights};
 use rayon::prelude::*;
 
 use crate::error::Result;
@@ -62,6 +64,26 @@ impl Parameters {
         Ok(())
     }
 
+    /// [`Parameters::load`] of weights that nobody needs any more: tables without optimizer state take over the memory of
+    /// theirs.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn take(&mut self, graph: &Graph, mut weights: Weights) -> Result<()> {
+        check_weights(&weights, graph)?;
+        for (table, spec) in self.tables.iter_mut().zip(&graph.tables) {
+            if let Some(tensor) = weights.tensors.get_mut(&spec.tensor()) {
+                table.take_weights(std::mem::take(&mut tensor.data))?;
+            }
+        }
+        for (i, param) in graph.params.iter().enumerate() {
+            if let Some(tensor) = weights.get(&param.name) {
+                self.layout.scatter(i, &tensor.data, &mut self.dense);
+            }
+        }
+        Ok(())
+    }
+
     /// Every parameter under its name.
     pub(crate) fn weights(&self, graph: &Graph) -> Weights {
         let mut weights = Weights::default();
@@ -72,5 +94,74 @@ impl Parameters {
             weights.insert(spec.tensor(), spec.shape(), table.weights());
         }
         weights
+    }
+
+    /// Every parameter, to be read where it is.
+    pub(crate) fn view<'p>(&'p self, graph: &'p Graph) -> View<'p> {
+        View { parameters: self, graph }
+    }
+
+    /// Every parameter, to be replaced a part at a time.
+    pub(crate) fn sink<'p>(&'p mut self, graph: &'p Graph) -> Sink<'p> {
+        Sink { parameters: self, graph }
+    }
+}
+
+fn shapes(graph: &Graph) -> Shapes {
+    let dense = graph.params.iter().map(|param| (param.name.clone(), param.shape.clone()));
+    dense.chain(graph.tables.iter().map(|table| (table.tensor(), table.shape()))).collect()
+}
+
+/// See [`Parameters::view`].
+pub(crate) struct View<'p> {
+    parameters: &'p Parameters,
+    graph: &'p Graph,
+}
+
+impl TensorSource for View<'_> {
+    fn shapes(&self) -> Shapes {
+        shapes(self.graph)
+    }
+
+    fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
+        let Parameters { layout, dense, tables } = self.parameters;
+        match self.graph.params.iter().position(|param| param.name == name) {
+            Some(i) => out.extend_from_slice(&layout.gather(i, dense)[range]),
+            None => read_tables(tables, name, 0, range, out),
+        }
+    }
+}
+
+/// See [`Parameters::sink`].
+pub(crate) struct Sink<'p> {
+    parameters: &'p mut Parameters,
+    graph: &'p Graph,
+}
+
+impl TensorSink for Sink<'_> {
+    fn shapes(&self) -> Shapes {
+        shapes(self.graph)
+    }
+
+    fn write(&mut self, name: &str, at: usize, values: &[f32]) {
+        let Parameters { layout, dense, tables } = &mut *self.parameters;
+        match self.graph.params.iter().position(|param| param.name == name) {
+            Some(i) => layout.scatter_from(i, at, values, dense),
+            None => write_tables(tables, name, 0, at, values),
+        }
+    }
+}
+
+/// Elements `range` of part `part` of the table whose weights are tensor `name`, if it is one of `tables`.
+pub(crate) fn read_tables(tables: &[Table], name: &str, part: usize, range: Range<usize>, out: &mut Vec<f32>) {
+    if let Some(table) = tables.iter().find(|table| table.tensor() == name) {
+        table.read_part(part, range, out);
+    }
+}
+
+/// Replaces elements of part `part` of the table whose weights are tensor `name`, if it is one of `tables`.
+pub(crate) fn write_tables(tables: &mut [Table], name: &str, part: usize, at: usize, values: &[f32]) {
+    if let Some(table) = tables.iter_mut().find(|table| table.tensor() == name) {
+        table.write_part(part, at, values);
     }
 }

@@ -2,7 +2,7 @@
 
 use pleiad_data::{Batch, TaskKind};
 use pleiad_model::objective::Loss;
-use pleiad_model::{Graph, Weights};
+use pleiad_model::{Graph, TensorSource, Weights};
 
 use crate::check::check_batch;
 use crate::error::Result;
@@ -20,7 +20,7 @@ pub struct Predictions {
     pub tasks: Vec<Vec<f32>>,
 }
 
-/// A model's graph and weights, ready to predict. Holds no optimizer state.
+/// A model's graph and weights, ready to predict.
 #[derive(Debug)]
 pub struct Predictor {
     graph: Graph,
@@ -39,6 +39,29 @@ impl Predictor {
         let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.load(&graph, weights)?;
         Ok(Self { graph, parameters, runner, inspector: None })
+    }
+
+    /// [`Predictor::new`] of weights that nobody needs any more: large tables are not copied.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_weights(graph: Graph, weights: Weights) -> Result<Self> {
+        let runner = Runner::new(&graph, Purpose::Predict)?;
+        let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
+        parameters.take(&graph, weights)?;
+        Ok(Self { graph, parameters, runner, inspector: None })
+    }
+
+    /// A model with the weights of an engine, where they are.
+    pub(crate) fn with_parameters(graph: Graph, parameters: Parameters) -> Result<Self> {
+        let runner = Runner::new(&graph, Purpose::Predict)?;
+        Ok(Self { graph, parameters, runner, inspector: None })
+    }
+
+    /// Every weight under its tensor name, to be read where it is.
+    #[must_use]
+    pub fn weights_view(&self) -> impl TensorSource + '_ {
+        self.parameters.view(&self.graph)
     }
 
     /// The model's graph.

@@ -111,11 +111,9 @@ fn bf16_gives_the_same_bits_on_any_number_of_threads() {
 /// What is read is f32 and exact, so that a table that is saved and loaded goes on with the same bits.
 #[test]
 fn bf16_goes_on_from_what_was_saved() {
-    for config in [
-        OptimizerConfig::Adam(AdamConfig::default()),
-        OptimizerConfig::Adagrad(AdagradConfig::default()),
-        sgd(0.1),
-    ] {
+    for config in
+        [OptimizerConfig::Adam(AdamConfig::default()), OptimizerConfig::Adagrad(AdagradConfig::default()), sgd(0.1)]
+    {
         let new = || Table::new(&spec(5000, 7), config.slots(), &bf16(), 1).unwrap();
         let mut whole = new();
         whole.init(5, config.initial_state());

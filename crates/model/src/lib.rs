@@ -10,9 +10,11 @@ mod error;
 pub mod graph;
 pub mod init;
 pub mod objective;
+mod tensors;
 mod weights;
 
 pub use architectures::ModelConfig;
 pub use error::{Error, Result};
 pub use graph::Graph;
+pub use tensors::{PART, Shapes, TensorSink, TensorSource};
 pub use weights::{Tensor, Weights};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use xxhash_rust::xxh64::Xxh64;
+use crate::tensors::TensorHash;
 
 /// A tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,16 +37,14 @@ impl Weights {
     /// u64, its elements as little-endian f32.
     #[must_use]
     pub fn xxh64(&self) -> u64 {
-        let mut hash = Xxh64::new(0);
+        let mut hash = TensorHash::new();
         let mut bytes = Vec::new();
         for (name, tensor) in &self.tensors {
-            hash.update(name.as_bytes());
-            hash.update(&[0]);
-            tensor.shape.iter().for_each(|&n| hash.update(&(n as u64).to_le_bytes()));
+            hash.tensor(name, &tensor.shape);
             for part in tensor.data.chunks(1 << 14) {
                 bytes.clear();
                 bytes.extend(part.iter().flat_map(|v| v.to_le_bytes()));
-                hash.update(&bytes);
+                hash.elements(&bytes);
             }
         }
         hash.digest()

@@ -1,28 +1,25 @@
-//! The optimizer's state, out and in.
+//! Weights and the optimizer's state, out and in: as copies, or a part at a time where a copy would not fit.
 
-use std::collections::BTreeMap;
+use std::ops::Range;
 
-use pleiad_model::Weights;
 use pleiad_model::artifact::check_tensors;
+use pleiad_model::{Shapes, TensorSink, TensorSource, Weights};
 
 use super::Engine;
 use crate::error::Result;
+use crate::parameters::{read_tables, write_tables};
+use crate::predictor::Predictor;
 
 impl Engine {
     /// The optimizer's state: tensors named after their parameter with the state's name behind it.
     #[must_use]
     pub fn state(&self) -> Weights {
+        let view = self.state_view();
         let mut state = Weights::default();
-        for (slot, name) in self.options.optimizer.slot_names().iter().enumerate() {
-            for (i, param) in self.graph.params.iter().enumerate() {
-                let values = self.plan.params.gather(i, &self.state[slot]);
-                state.insert(format!("{}.{name}", param.name), param.shape.clone(), values);
-            }
-        }
-        for (slot, name) in self.options.embedding_optimizer.slot_names().iter().enumerate() {
-            for (table, spec) in self.parameters.tables.iter().zip(&self.graph.tables) {
-                state.insert(format!("{}.{name}", spec.tensor()), spec.shape(), table.state(slot));
-            }
+        for (name, shape) in view.shapes() {
+            let mut values = Vec::new();
+            view.read(&name, 0..shape.iter().product(), &mut values);
+            state.insert(name, shape, values);
         }
         state
     }
@@ -32,30 +29,101 @@ impl Engine {
     /// # Errors
     /// As [`Engine::load`].
     pub fn load_state(&mut self, state: &Weights) -> Result<()> {
-        let dense_names = self.options.optimizer.slot_names();
-        let table_names = self.options.embedding_optimizer.slot_names();
-        let mut expected = BTreeMap::new();
-        for name in dense_names {
-            expected.extend(self.graph.params.iter().map(|p| (format!("{}.{name}", p.name), p.shape.clone())));
-        }
-        for name in table_names {
-            expected.extend(self.graph.tables.iter().map(|t| (format!("{}.{name}", t.tensor()), t.shape())));
-        }
-        check_tensors(state, &expected)?;
-        for (slot, name) in dense_names.iter().enumerate() {
-            for (i, param) in self.graph.params.iter().enumerate() {
-                if let Some(tensor) = state.get(&format!("{}.{name}", param.name)) {
-                    self.plan.params.scatter(i, &tensor.data, &mut self.state[slot]);
-                }
-            }
-        }
-        for (slot, name) in table_names.iter().enumerate() {
-            for (table, spec) in self.parameters.tables.iter_mut().zip(&self.graph.tables) {
-                if let Some(tensor) = state.get(&format!("{}.{name}", spec.tensor())) {
-                    table.load_state(slot, &tensor.data)?;
-                }
-            }
-        }
+        let mut sink = self.state_sink();
+        check_tensors(state, &sink.shapes())?;
+        state.tensors.iter().for_each(|(name, tensor)| sink.write(name, 0, &tensor.data));
         Ok(())
+    }
+
+    /// What [`Engine::weights`] copies, to be read where it is.
+    #[must_use]
+    pub fn weights_view(&self) -> impl TensorSource + '_ {
+        self.parameters.view(&self.graph)
+    }
+
+    /// What [`Engine::state`] copies, to be read where it is.
+    #[must_use]
+    pub fn state_view(&self) -> impl TensorSource + '_ {
+        StateView { engine: self }
+    }
+
+    /// What [`Engine::load`] replaces, a part at a time.
+    pub fn weights_sink(&mut self) -> impl TensorSink + '_ {
+        self.parameters.sink(&self.graph)
+    }
+
+    /// What [`Engine::load_state`] replaces, a part at a time.
+    pub fn state_sink(&mut self) -> impl TensorSink + '_ {
+        StateSink { engine: self }
+    }
+
+    /// The model, to be used where its weights are: nothing is copied, tables keep the room of their state.
+    ///
+    /// # Errors
+    /// None for a graph that was trained.
+    pub fn into_predictor(self) -> Result<Predictor> {
+        Predictor::with_parameters(self.graph, self.parameters)
+    }
+
+    fn state_shapes(&self) -> Shapes {
+        let of = |tensor: &str, state: &str| format!("{tensor}.{state}");
+        let mut shapes = Shapes::new();
+        for state in self.options.optimizer.slot_names() {
+            shapes.extend(self.graph.params.iter().map(|p| (of(&p.name, state), p.shape.clone())));
+        }
+        for state in self.options.embedding_optimizer.slot_names() {
+            shapes.extend(self.graph.tables.iter().map(|t| (of(&t.tensor(), state), t.shape())));
+        }
+        shapes
+    }
+}
+
+/// Where the name of a state ends a tensor's name: its slot, and the name before it.
+fn slot_of<'n>(name: &'n str, states: &[&str]) -> Option<(usize, &'n str)> {
+    let (tensor, state) = name.rsplit_once('.')?;
+    Some((states.iter().position(|name| *name == state)?, tensor))
+}
+
+struct StateView<'e> {
+    engine: &'e Engine,
+}
+
+impl TensorSource for StateView<'_> {
+    fn shapes(&self) -> Shapes {
+        self.engine.state_shapes()
+    }
+
+    fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
+        let Engine { graph, options, plan, state, parameters, .. } = self.engine;
+        if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
+            && let Some(i) = graph.params.iter().position(|p| p.name == param)
+        {
+            return out.extend_from_slice(&plan.params.gather(i, &state[slot])[range]);
+        }
+        if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names()) {
+            read_tables(&parameters.tables, tensor, 1 + slot, range, out);
+        }
+    }
+}
+
+struct StateSink<'e> {
+    engine: &'e mut Engine,
+}
+
+impl TensorSink for StateSink<'_> {
+    fn shapes(&self) -> Shapes {
+        self.engine.state_shapes()
+    }
+
+    fn write(&mut self, name: &str, at: usize, values: &[f32]) {
+        let Engine { graph, options, plan, state, parameters, .. } = &mut *self.engine;
+        if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
+            && let Some(i) = graph.params.iter().position(|p| p.name == param)
+        {
+            return plan.params.scatter_from(i, at, values, &mut state[slot]);
+        }
+        if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names()) {
+            write_tables(&mut parameters.tables, tensor, 1 + slot, at, values);
+        }
     }
 }

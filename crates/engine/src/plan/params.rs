@@ -81,4 +81,12 @@ impl ParamLayout {
             array[block.offset + r * block.ld..][..block.cols].copy_from_slice(row);
         }
     }
+
+    /// Copies `values` into parameter `param` of `array` from its element `at` on.
+    pub(crate) fn scatter_from(&self, param: usize, at: usize, values: &[f32], array: &mut [f32]) {
+        let block = self.blocks[param];
+        for (element, &value) in (at..).zip(values) {
+            array[block.offset + element / block.cols * block.ld + element % block.cols] = value;
+        }
+    }
 }

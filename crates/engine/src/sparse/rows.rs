@@ -91,14 +91,23 @@ impl<N: Number> Rows<N> {
         self.values.par_chunks_mut(self.stride).for_each(|row| row[dim..].fill(value));
     }
 
-    /// Appends part `part` of `rows` to `out`: the weights (0), or a state (from 1).
-    pub(super) fn read(&self, part: usize, rows: Range<usize>, out: &mut Vec<f32>) {
-        // What is likely to be read after these rows as well: a file answers long before it is asked.
-        let soon = rows.end..self.count().min(rows.end.saturating_add(rows.len()));
-        self.values.expect(soon.start * self.stride..soon.end * self.stride);
-        out.reserve(rows.len() * self.dim);
-        for row in self.values[rows.start * self.stride..rows.end * self.stride].chunks_exact(self.stride) {
-            out.extend(row[part * self.dim..][..self.dim].iter().map(|number| number.value()));
+    /// Appends elements `range`, counted over the rows' `[rows, dim]`, of part `part` to `out`: the weights (0), or a
+    /// state (from 1).
+    ///
+    /// # Panics
+    /// If there are fewer elements.
+    pub(super) fn read(&self, part: usize, range: Range<usize>, out: &mut Vec<f32>) {
+        let (dim, stride) = (self.dim, self.stride);
+        // What comes after it is likely to be read next: a file begins before it is asked.
+        let soon = range.end..(self.count() * dim).min(range.end.saturating_add(range.len()));
+        self.values.expect(soon.start / dim * stride..soon.end.div_ceil(dim) * stride);
+        out.reserve(range.len());
+        let (mut row, mut column, mut left) = (range.start / dim, range.start % dim, range.len());
+        while left > 0 {
+            let now = left.min(dim - column);
+            let from = &self.values[row * stride + part * dim + column..][..now];
+            out.extend(from.iter().map(|number| number.value()));
+            (row, column, left) = (row + 1, 0, left - now);
         }
     }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::path::Path;
 use std::slice;
@@ -27,8 +26,10 @@ const LARGE: usize = HUGE_PAGE;
 #[allow(dead_code, reason = "read through pointers")]
 struct Line([u8; LINE]);
 
-enum Memory {
+enum Memory<N> {
     Heap(Vec<Line>),
+    /// As somebody else made it, at whatever alignment.
+    Given(Vec<N>),
     Map {
         map: MmapMut,
         /// First byte in use.
@@ -40,9 +41,8 @@ enum Memory {
 
 /// A slice of numbers. Fresh pages come zeroed from the system, so a large one costs nothing until written.
 pub(super) struct Storage<N> {
-    memory: Memory,
+    memory: Memory<N>,
     len: usize,
-    numbers: PhantomData<N>,
 }
 
 impl<N: Number> Storage<N> {
@@ -65,7 +65,7 @@ impl<N: Number> Storage<N> {
             let offset = map.as_ptr().align_offset(HUGE_PAGE).min(HUGE_PAGE);
             Memory::Map { map, offset, file: false }
         };
-        Some(Self { memory, len, numbers: PhantomData })
+        Some(Self { memory, len })
     }
 
     /// `len` zeros in a file of its own, without a name, in `folder`.
@@ -84,7 +84,12 @@ impl<N: Number> Storage<N> {
         // What lies beside a row is no more likely to be read next than anything else.
         #[cfg(unix)]
         map.advise(memmap2::Advice::Random)?;
-        Ok(Self { memory: Memory::Map { map, offset: 0, file: true }, len, numbers: PhantomData })
+        Ok(Self { memory: Memory::Map { map, offset: 0, file: true }, len })
+    }
+
+    /// These numbers, where they are. They may begin anywhere in a cache line.
+    pub(super) fn given(numbers: Vec<N>) -> Self {
+        Self { len: numbers.len(), memory: Memory::Given(numbers) }
     }
 
     /// Tells the system that these elements are read next, in order; no more than a hint.
@@ -103,6 +108,7 @@ impl<N: Number> Storage<N> {
     fn start(&self) -> *const N {
         match &self.memory {
             Memory::Heap(lines) => lines.as_ptr().cast(),
+            Memory::Given(numbers) => numbers.as_ptr(),
             Memory::Map { map, offset, .. } => map.as_ptr().wrapping_add(*offset).cast(),
         }
     }
@@ -134,8 +140,8 @@ impl<N: Number> Deref for Storage<N> {
 
     fn deref(&self) -> &[N] {
         // SAFETY: `len` numbers from `start` lie inside of memory that this value owns: `zeroed` and `in_file` made it at
-        // least `offset` and so many bytes long. It starts at a multiple of `LINE` and holds bytes that were set by the
-        // system or by us; any bytes are a `Number`.
+        // least `offset` and so many bytes long, `given` counted it. Made by us it starts at a multiple of `LINE` and holds
+        // bytes that were set by the system or by us; any bytes are a `Number`.
         unsafe { slice::from_raw_parts(self.start(), self.len) }
     }
 }
@@ -144,6 +150,7 @@ impl<N: Number> DerefMut for Storage<N> {
     fn deref_mut(&mut self) -> &mut [N] {
         let start: *mut N = match &mut self.memory {
             Memory::Heap(lines) => lines.as_mut_ptr().cast(),
+            Memory::Given(numbers) => numbers.as_mut_ptr(),
             Memory::Map { map, offset, .. } => map.as_mut_ptr().wrapping_add(*offset).cast(),
         };
         // SAFETY: as in `deref`; `&mut self` makes the access unique.

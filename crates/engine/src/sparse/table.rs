@@ -14,6 +14,10 @@ use super::{TableOptions, TablePrecision, TouchedRows};
 use crate::optim::{MAX_SLOTS, StepRule};
 use crate::{Error, Result};
 
+/// Weights that [`Table::take_weights`] takes as they are, from 64 MiB on. Smaller ones are better off where rows begin
+/// at cache lines.
+const TAKEN: usize = 1 << 24;
+
 /// An embedding table `[rows, dim]`.
 ///
 /// A row's weights and its optimizer state stand side by side, `[w | state 0 | state 1]`, so that an update reads and
@@ -152,7 +156,7 @@ impl Table {
 
     fn part(&self, part: usize) -> Vec<f32> {
         let mut out = Vec::new();
-        self.read_part(part, 0..self.rows, &mut out);
+        self.read_part(part, 0..self.rows * self.dim, &mut out);
         out
     }
 
@@ -168,9 +172,24 @@ impl Table {
         Ok(())
     }
 
-    /// Appends a part of some rows to `out`: their weights (0) or a state (1 and above).
-    pub(crate) fn read_part(&self, part: usize, rows: Range<usize>, out: &mut Vec<f32>) {
-        on_rows!(&self.store, own => own.read(part, rows, out));
+    /// [`Table::load_weights`] of values that nobody needs any more. A large table without optimizer state takes over
+    /// their memory.
+    pub(crate) fn take_weights(&mut self, values: Vec<f32>) -> Result<()> {
+        match &mut self.store {
+            Store::F32(rows) if self.slots == 0 && values.len() == self.rows * self.dim && values.len() >= TAKEN => {
+                *rows = Rows::new(Storage::given(values), self.dim, 0);
+                Ok(())
+            }
+            _ => self.load_weights(&values),
+        }
+    }
+
+    /// Appends elements `range` of the weights (part 0) or of a state (from part 1) to `out`.
+    ///
+    /// # Panics
+    /// If there are fewer elements.
+    pub(crate) fn read_part(&self, part: usize, range: Range<usize>, out: &mut Vec<f32>) {
+        on_rows!(&self.store, rows => rows.read(part, range, out));
     }
 
     /// Replaces a part from element `at` of its `[rows, dim]` on.
@@ -261,6 +280,40 @@ mod tests {
         assert_eq!(table.state(1), [-1.0, 0.0, 1.0, 2.0, 3.0, 4.0]);
         let message = table.load_weights(&[1.0]).unwrap_err().to_string();
         assert!(message.contains("embeddings.t.weight") && message.contains("[3, 2]"), "{message}");
+    }
+
+    /// Any cut of a part, within rows and across them.
+    #[test]
+    fn parts_go_in_and_out_piece_by_piece() {
+        let values: Vec<f32> = (0..7 * 5).map(|i| i as f32).collect();
+        for part in 0..3 {
+            for size in 1..values.len() + 1 {
+                let mut table = table(7, 5, 2);
+                let mut read = Vec::new();
+                for (i, piece) in values.chunks(size).enumerate() {
+                    table.write_part(part, i * size, piece);
+                    table.read_part(part, i * size..i * size + piece.len(), &mut read);
+                }
+                assert_eq!(read, values);
+                for other in 0..3 {
+                    assert_eq!(table.part(other) == values, other == part);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_are_taken_over_where_that_saves_a_copy() {
+        for (rows, slots, taken) in [(TAKEN / 16, 0, true), (1000, 0, false), (TAKEN / 16, 1, false)] {
+            let mut table = table(rows as u64, 16, slots);
+            let values: Vec<f32> = (0..rows * 16).map(|i| i as f32).collect();
+            let (at, last) = (values.as_ptr(), values[rows * 16 - 1]);
+            table.take_weights(values).unwrap();
+            let Store::F32(own) = &table.store else { panic!("not of f32") };
+            assert_eq!(own.weights_of(0).as_ptr() == at, taken);
+            assert_eq!(own.weights_of(rows as u64 - 1)[15], last);
+            assert!(table.take_weights(vec![0.0; 3]).is_err());
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use pleiad_data::Encoder;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Artifact;
+use super::Unsaved;
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 
@@ -101,9 +101,10 @@ pub(super) struct Contents {
     pub(super) weights_xxh64: String,
 }
 
-pub(super) fn write(path: &Path, artifact: &Artifact) -> Result<()> {
-    let Artifact { model, graph, encoder, provenance, weights, .. } = artifact;
-    let weights_xxh64 = hex(weights.xxh64());
+/// Writes `model.json` beside weights of the hash `weights`.
+pub(super) fn write(path: &Path, artifact: &Unsaved<'_>, weights: u64) -> Result<()> {
+    let Unsaved { model, graph, encoder, provenance, .. } = artifact;
+    let weights_xxh64 = hex(weights);
     let head = Head { format: FORMAT.to_owned(), format_version: FORMAT_VERSION };
     let io = |source| Error::Io { path: path.to_owned(), action: "write", source };
     let mut file = BufWriter::new(File::create(path).map_err(io)?);

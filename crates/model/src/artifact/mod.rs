@@ -24,10 +24,13 @@ pub use document::{FORMAT_VERSION, Provenance};
 pub use golden::{GOLDEN_TOLERANCE, Golden};
 use pleiad_data::Encoder;
 use serde_json::Value;
-pub use weights::{check_tensors, check_weights, read_safetensors, read_weights, write_safetensors};
+pub use weights::{
+    check_tensors, check_weights, read_safetensors, read_safetensors_into, read_weights, write_safetensors,
+};
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::tensors::TensorSource;
 use crate::weights::Weights;
 
 const MODEL: &str = "model.json";
@@ -71,17 +74,8 @@ impl Artifact {
     /// [`check_weights`] and [`Error::Inconsistent`] if the parts do not belong together. In each case `dir` is as it
     /// was.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        self.graph.validate()?;
-        check_encoder(dir, &self.encoder, &self.graph)?;
-        check_weights(&self.weights, &self.graph)?;
-        if let Some(problem) = self.golden.problem(&self.graph) {
-            return Err(Error::Inconsistent { path: dir.to_owned(), reason: format!("golden rows: {problem}") });
-        }
-        directory::replace(dir, |temporary| {
-            document::write(&temporary.join(MODEL), self)?;
-            write_safetensors(&temporary.join(WEIGHTS), &self.weights)?;
-            self.golden.write(&temporary.join(GOLDEN), &self.graph)
-        })
+        let Self { model, graph, encoder, provenance, weights, golden } = self;
+        Unsaved { model, graph, encoder, provenance, weights, golden }.save(dir)
     }
 
     /// Reads the artifact at `dir`.
@@ -106,6 +100,43 @@ impl Artifact {
         }
         let golden = Golden::read(&dir.join(GOLDEN), &graph)?;
         Ok(Self { model, graph, encoder, provenance, weights, golden })
+    }
+}
+
+/// An [`Artifact`] that is to be written, its weights wherever they are.
+#[derive(Clone, Copy)]
+pub struct Unsaved<'a> {
+    /// As [`Artifact::model`].
+    pub model: &'a Value,
+    /// The model.
+    pub graph: &'a Graph,
+    /// Schema and fitted encoders.
+    pub encoder: &'a Encoder,
+    /// Where the model comes from.
+    pub provenance: &'a Provenance,
+    /// Every tensor that the graph names.
+    pub weights: &'a dyn TensorSource,
+    /// Rows with the predictions they must give.
+    pub golden: &'a Golden,
+}
+
+impl Unsaved<'_> {
+    /// [`Artifact::save`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        self.graph.validate()?;
+        check_encoder(dir, self.encoder, self.graph)?;
+        check_weights(self.weights, self.graph)?;
+        if let Some(problem) = self.golden.problem(self.graph) {
+            return Err(Error::Inconsistent { path: dir.to_owned(), reason: format!("golden rows: {problem}") });
+        }
+        directory::replace(dir, |temporary| {
+            let hash = write_safetensors(&temporary.join(WEIGHTS), self.weights)?;
+            document::write(&temporary.join(MODEL), self, hash)?;
+            self.golden.write(&temporary.join(GOLDEN), self.graph)
+        })
     }
 }
 

@@ -91,26 +91,34 @@ impl TensorFile {
 
     /// A tensor's elements as f32; see [`to_f32`].
     pub(super) fn reals(&mut self, name: &str) -> Result<Vec<f32>> {
+        let info = self.info(name)?;
+        let mut values = self.room(name, info.shape.iter().product())?;
+        self.reals_in_parts(name, |part| values.extend_from_slice(part))?;
+        Ok(values)
+    }
+
+    /// A tensor's elements as f32, in order, some at a time.
+    pub(super) fn reals_in_parts(&mut self, name: &str, mut each: impl FnMut(&[f32])) -> Result<()> {
         let dtype = self.info(name)?.dtype;
         let Some((width, convert)) = to_f32(dtype) else {
             return Err(self.wrong_type(name, dtype, "F32, F64, F16 or BF16"));
         };
-        if dtype == Dtype::F64 {
-            // Beyond f32 lies an infinity: better refused here than found as a NaN later.
-            let mut beyond = None;
-            let values = self.elements(name, width, |bytes| {
-                let value = f64::from_le_bytes(take(bytes));
-                if value.is_finite() && !(value as f32).is_finite() {
-                    beyond = Some(value);
-                }
-                value as f32
-            })?;
-            return match beyond {
-                Some(value) => Err(self.damaged(format!("tensor {name:?}: {value:e} is beyond the range of f32"))),
-                None => Ok(values),
-            };
+        let mut part = Vec::with_capacity(CHUNK / width);
+        let mut beyond = None;
+        self.chunks(name, |bytes| {
+            part.clear();
+            part.extend(bytes.chunks_exact(width).map(convert));
+            if dtype == Dtype::F64 {
+                // Beyond f32 lies an infinity: better refused here than found as a NaN later.
+                let mut wide = bytes.chunks_exact(width).map(|bytes| f64::from_le_bytes(take(bytes)));
+                beyond = beyond.or_else(|| wide.find(|x| x.is_finite() && !(*x as f32).is_finite()));
+            }
+            each(&part);
+        })?;
+        match beyond {
+            Some(value) => Err(self.damaged(format!("tensor {name:?}: {value:e} is beyond the range of f32"))),
+            None => Ok(()),
         }
-        self.elements(name, width, convert)
     }
 
     /// A tensor's elements as indices.
@@ -119,18 +127,26 @@ impl TensorFile {
         if dtype != Dtype::U64 {
             return Err(self.wrong_type(name, dtype, "U64"));
         }
-        self.elements(name, 8, |bytes| u64::from_le_bytes(take(bytes)))
+        let mut values = self.room(name, self.info(name)?.shape.iter().product())?;
+        self.chunks(name, |bytes| values.extend(bytes.chunks_exact(8).map(|bytes| u64::from_le_bytes(take(bytes)))))?;
+        Ok(values)
     }
 
-    fn elements<T>(&mut self, name: &str, width: usize, mut convert: impl FnMut(&[u8]) -> T) -> Result<Vec<T>> {
+    /// Room for a tensor of `len` elements. The file is as long as the header says, so there are no more than could be
+    /// read.
+    fn room<T>(&self, name: &str, len: usize) -> Result<Vec<T>> {
+        let mut values = Vec::new();
+        match values.try_reserve_exact(len) {
+            Ok(()) => Ok(values),
+            Err(_) => Err(self.damaged(format!("tensor {name:?}: {len} elements do not fit in memory"))),
+        }
+    }
+
+    /// A tensor's bytes in order, [`CHUNK`] of them at a time.
+    fn chunks(&mut self, name: &str, mut each: impl FnMut(&[u8])) -> Result<()> {
         let (start, end) = self.info(name)?.data_offsets;
         let io = |path: &Path, source| Error::Io { path: path.to_owned(), action: "read", source };
         let mut left = end - start;
-        let mut values = Vec::new();
-        // The file is as long as the header says, so the size is no larger than what is there to be read.
-        if values.try_reserve_exact(left / width).is_err() {
-            return Err(self.damaged(format!("tensor {name:?}: {left} bytes do not fit in memory")));
-        }
         // No move where the tensors are read in their order; the reader's buffer is kept.
         let at = self.file.stream_position().map_err(|e| io(&self.path, e))?;
         let to = self.data + start as u64;
@@ -141,10 +157,10 @@ impl TensorFile {
         while left > 0 {
             let chunk = &mut chunk[..CHUNK.min(left)];
             self.file.read_exact(chunk).map_err(|e| io(&self.path, e))?;
-            values.extend(chunk.chunks_exact(width).map(&mut convert));
+            each(chunk);
             left -= chunk.len();
         }
-        Ok(values)
+        Ok(())
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo> {
@@ -176,42 +192,72 @@ pub(super) enum Elements<'a> {
 /// Writes a file of these tensors and flushes it to the disk. Indices must stand before reals (files keep the wider
 /// type first), names must differ.
 pub(super) fn write(path: &Path, tensors: &[(String, Vec<usize>, Elements<'_>)]) -> Result<()> {
-    let io = |source| Error::Io { path: path.to_owned(), action: "write", source };
-    let mut end = 0;
-    let infos = tensors.iter().map(|(name, shape, elements)| {
-        let (dtype, bytes) = match elements {
-            Elements::Reals(values) => (Dtype::F32, size_of_val(*values)),
-            Elements::Indices(values) => (Dtype::U64, size_of_val(*values)),
-        };
-        let start = end;
-        end += bytes;
-        (name.clone(), TensorInfo { dtype, shape: shape.clone(), data_offsets: (start, end) })
+    let described = tensors.iter().map(|(name, shape, elements)| match elements {
+        Elements::Reals(_) => (name.clone(), shape.clone(), Dtype::F32),
+        Elements::Indices(_) => (name.clone(), shape.clone(), Dtype::U64),
     });
-    let metadata = Metadata::new(None, infos.collect()).map_err(|e| io(std::io::Error::other(e)))?;
-    let mut header = serde_json::to_vec(&metadata).map_err(|e| io(e.into()))?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-
-    let mut file = BufWriter::with_capacity(CHUNK, File::create(path).map_err(io)?);
-    file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
-    file.write_all(&header).map_err(io)?;
-    let mut bytes = Vec::with_capacity(CHUNK);
+    let mut writer = Writer::create(path, described)?;
     for (_, _, elements) in tensors {
         match elements {
-            Elements::Reals(values) => {
-                for values in values.chunks(CHUNK / 4) {
-                    bytes.clear();
-                    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
-                    file.write_all(&bytes).map_err(io)?;
-                }
-            }
-            Elements::Indices(values) => {
-                for values in values.chunks(CHUNK / 8) {
-                    bytes.clear();
-                    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
-                    file.write_all(&bytes).map_err(io)?;
-                }
-            }
+            Elements::Reals(values) => values.chunks(CHUNK / 4).try_for_each(|part| writer.reals(part).map(|_| ()))?,
+            Elements::Indices(values) => values.chunks(CHUNK / 8).try_for_each(|part| writer.indices(part))?,
         }
     }
-    file.into_inner().map_err(|error| io(error.into_error()))?.sync_all().map_err(io)
+    writer.finish()
+}
+
+/// A file whose header is written, and whose tensors follow in the order of their description.
+pub(super) struct Writer {
+    path: PathBuf,
+    file: BufWriter<File>,
+    /// Of the elements at hand.
+    bytes: Vec<u8>,
+}
+
+impl Writer {
+    /// Creates a file of tensors of these names, shapes and types.
+    pub(super) fn create(path: &Path, tensors: impl Iterator<Item = (String, Vec<usize>, Dtype)>) -> Result<Self> {
+        let io = |source| Error::Io { path: path.to_owned(), action: "write", source };
+        let mut end = 0;
+        let infos = tensors.map(|(name, shape, dtype)| {
+            let start = end;
+            end += shape.iter().product::<usize>() * dtype.bitsize() / 8;
+            (name, TensorInfo { dtype, shape, data_offsets: (start, end) })
+        });
+        let metadata = Metadata::new(None, infos.collect()).map_err(|e| io(std::io::Error::other(e)))?;
+        let mut header = serde_json::to_vec(&metadata).map_err(|e| io(e.into()))?;
+        header.resize(header.len().next_multiple_of(8), b' ');
+        let mut file = BufWriter::with_capacity(CHUNK, File::create(path).map_err(io)?);
+        file.write_all(&(header.len() as u64).to_le_bytes()).map_err(io)?;
+        file.write_all(&header).map_err(io)?;
+        Ok(Self { path: path.to_owned(), file, bytes: Vec::new() })
+    }
+
+    /// Writes the next elements; gives their bytes.
+    pub(super) fn reals(&mut self, values: &[f32]) -> Result<&[u8]> {
+        self.bytes.clear();
+        self.bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self.put()?;
+        Ok(&self.bytes)
+    }
+
+    fn indices(&mut self, values: &[u64]) -> Result<()> {
+        self.bytes.clear();
+        self.bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self.put()
+    }
+
+    fn put(&mut self) -> Result<()> {
+        self.file.write_all(&self.bytes).map_err(|source| failed(&self.path, source))
+    }
+
+    /// Flushes the file to the disk.
+    pub(super) fn finish(self) -> Result<()> {
+        let file = self.file.into_inner().map_err(|error| failed(&self.path, error.into_error()))?;
+        file.sync_all().map_err(|source| failed(&self.path, source))
+    }
+}
+
+fn failed(path: &Path, source: std::io::Error) -> Error {
+    Error::Io { path: path.to_owned(), action: "write", source }
 }

@@ -3,22 +3,55 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::tensor_file::{Elements, TensorFile, write};
+use safetensors::Dtype;
+
+use super::tensor_file::{TensorFile, Writer};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
+use crate::tensors::{Shapes, TensorHash, TensorSink, TensorSource, parts};
 use crate::weights::Weights;
 
-/// Writes every tensor to a safetensors file, f32, in the order of their names, and flushes it to the disk.
+/// Writes every tensor to a safetensors file, f32, in the order of their names, and flushes it to the disk. Gives the
+/// hash of the tensors ([`Weights::xxh64`]).
+///
+/// No more than [`crate::PART`] elements are held beside the source's own.
 ///
 /// # Errors
 /// [`Error::Io`].
-pub fn write_safetensors(path: &Path, weights: &Weights) -> Result<()> {
-    let tensors: Vec<_> = weights
-        .tensors
-        .iter()
-        .map(|(name, tensor)| (name.clone(), tensor.shape.clone(), Elements::Reals(&tensor.data)))
-        .collect();
-    write(path, &tensors)
+pub fn write_safetensors(path: &Path, tensors: &dyn TensorSource) -> Result<u64> {
+    let shapes = tensors.shapes();
+    let described = shapes.iter().map(|(name, shape)| (name.clone(), shape.clone(), Dtype::F32));
+    let mut writer = Writer::create(path, described)?;
+    let mut hash = TensorHash::new();
+    let mut part = Vec::new();
+    for (name, shape) in &shapes {
+        hash.tensor(name, shape);
+        for range in parts(shape.iter().product()) {
+            part.clear();
+            tensors.read(name, range, &mut part);
+            hash.elements(writer.reals(&part)?);
+        }
+    }
+    writer.finish()?;
+    Ok(hash.digest())
+}
+
+/// Reads a safetensors file that must hold the tensors that `sink` expects, and no others, into it, types as in
+/// [`read_safetensors`]. Nothing is read before this is sure; an error later leaves some tensors replaced.
+///
+/// # Errors
+/// Those of [`read_weights`].
+pub fn read_safetensors_into(path: &Path, sink: &mut dyn TensorSink) -> Result<()> {
+    let mut file = TensorFile::open(path)?;
+    let names = check_file(&file, &sink.shapes())?;
+    for name in names {
+        let mut at = 0;
+        file.reals_in_parts(&name, |part| {
+            sink.write(&name, at, part);
+            at += part.len();
+        })?;
+    }
+    Ok(())
 }
 
 /// Reads every tensor of a safetensors file as f32: F32 as it stands, F16 and BF16 exactly, F64 rounded to nearest.
@@ -37,9 +70,7 @@ pub fn read_safetensors(path: &Path) -> Result<Weights> {
 /// [`Error::UnknownTensor`], [`Error::TensorShape`].
 pub fn read_weights(path: &Path, graph: &Graph) -> Result<Weights> {
     let file = TensorFile::open(path)?;
-    let names = file.names();
-    let found = names.iter().filter_map(|name| Some((name.as_str(), file.shape(name)?)));
-    check(path, &expected(graph), found.collect())?;
+    check_file(&file, &expected(graph))?;
     read(file)
 }
 
@@ -47,7 +78,7 @@ pub fn read_weights(path: &Path, graph: &Graph) -> Result<Weights> {
 ///
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::UnknownTensor`], [`Error::TensorShape`], with an empty path.
-pub fn check_weights(weights: &Weights, graph: &Graph) -> Result<()> {
+pub fn check_weights(weights: &dyn TensorSource, graph: &Graph) -> Result<()> {
     check_tensors(weights, &expected(graph))
 }
 
@@ -55,18 +86,28 @@ pub fn check_weights(weights: &Weights, graph: &Graph) -> Result<()> {
 ///
 /// # Errors
 /// As [`check_weights`].
-pub fn check_tensors(tensors: &Weights, expected: &BTreeMap<String, Vec<usize>>) -> Result<()> {
-    let found = tensors.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()));
+pub fn check_tensors(tensors: &dyn TensorSource, expected: &Shapes) -> Result<()> {
+    let shapes = tensors.shapes();
+    let found = shapes.iter().map(|(name, shape)| (name.as_str(), shape.as_slice()));
     check(Path::new(""), expected, found.collect())
 }
 
 /// Shape of every tensor of `graph` by name.
-fn expected(graph: &Graph) -> BTreeMap<String, Vec<usize>> {
+fn expected(graph: &Graph) -> Shapes {
     let dense = graph.params.iter().map(|param| (param.name.clone(), param.shape.clone()));
     dense.chain(graph.tables.iter().map(|table| (table.tensor(), table.shape()))).collect()
 }
 
-fn check(path: &Path, expected: &BTreeMap<String, Vec<usize>>, found: BTreeMap<&str, &[usize]>) -> Result<()> {
+/// Whether a file holds the `expected` tensors, and all can be read. Gives their names in the order of the file.
+fn check_file(file: &TensorFile, expected: &Shapes) -> Result<Vec<String>> {
+    let names = file.names();
+    let found = names.iter().filter_map(|name| Some((name.as_str(), file.shape(name)?)));
+    check(file.path(), expected, found.collect())?;
+    names.iter().try_for_each(|name| file.check_real(name))?;
+    Ok(names)
+}
+
+fn check(path: &Path, expected: &Shapes, found: BTreeMap<&str, &[usize]>) -> Result<()> {
     for (name, shape) in expected {
         match found.get(name.as_str()) {
             None => {
@@ -235,6 +276,58 @@ mod tests {
         let dir = TempDir::new().unwrap();
         assert!(read_safetensors(dir.path()).is_err());
         assert!(refusal(&dir.path().join("nothing")).contains("cannot read"));
+    }
+
+    /// Receives what a file has, in pieces.
+    struct Received(Weights);
+
+    impl TensorSink for Received {
+        fn shapes(&self) -> Shapes {
+            self.0.shapes()
+        }
+
+        fn write(&mut self, name: &str, at: usize, values: &[f32]) {
+            self.0.tensors.get_mut(name).unwrap().data[at..at + values.len()].copy_from_slice(values);
+        }
+    }
+
+    #[test]
+    fn tensors_of_many_parts_are_written_hashed_and_received_whole() {
+        let mut weights = Weights::default();
+        let n = 2 * crate::PART + 12_345;
+        weights.insert("long", vec![n], (0..n).map(|i| i as f32).collect());
+        weights.insert("short", vec![2, 1], vec![-1.0, 0.5]);
+        weights.insert("none", vec![0], vec![]);
+        let (_dir, path) = file(&[]);
+        assert_eq!(write_safetensors(&path, &weights).unwrap(), weights.xxh64());
+        assert_eq!(read_safetensors(&path).unwrap(), weights);
+        let mut received = Received(weights.clone());
+        received.0.tensors.values_mut().for_each(|tensor| tensor.data.fill(9.0));
+        read_safetensors_into(&path, &mut received).unwrap();
+        assert_eq!(received.0, weights);
+    }
+
+    #[test]
+    fn nothing_is_received_from_a_file_of_other_tensors() {
+        let mut weights = Weights::default();
+        weights.insert("gate.weight", vec![2], vec![1.0, 2.0]);
+        let (_dir, path) = file(&[]);
+        write_safetensors(&path, &weights).unwrap();
+        for (name, shape, told) in [
+            ("gate.weights", vec![2], "gate.weights"),
+            ("gate.weight", vec![1, 2], "[1, 2]"),
+            ("gate.weight", vec![3], "[3]"),
+        ] {
+            let mut other = Received(Weights::default());
+            other.0.insert(name, shape.clone(), vec![9.0; shape.iter().product()]);
+            let before = other.0.clone();
+            let message = read_safetensors_into(&path, &mut other).unwrap_err().to_string();
+            assert!(message.contains(told) && message.contains(&path.display().to_string()), "{message}");
+            assert_eq!(other.0, before);
+        }
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+        assert!(read_safetensors_into(&path, &mut Received(weights)).unwrap_err().to_string().contains("cut short"));
     }
 
     proptest! {

@@ -17,23 +17,32 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use identity::Identity;
 use pleiad_engine::Engine;
-use pleiad_model::Weights;
-use pleiad_model::artifact::{read_safetensors, write_safetensors};
+use pleiad_model::artifact::{read_safetensors_into, write_safetensors};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::fit::{Keeper, State};
 
-/// What a checkpoint holds.
+/// What a checkpoint holds: the state of the loop here, tensors still on disk.
 #[derive(Debug)]
 pub struct Checkpointed {
     /// State of the loop.
     pub state: State,
-    /// Weights of the model.
-    pub weights: Weights,
-    /// State of the optimizers.
-    pub optimizer: Weights,
+    folder: PathBuf,
+}
+
+impl Checkpointed {
+    /// Makes `engine` what it was: weights, optimizer state, and the number of steps.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or is not of this model and its optimizers.
+    pub fn restore(&self, engine: &mut Engine) -> Result<()> {
+        read_safetensors_into(&self.folder.join(WEIGHTS), &mut engine.weights_sink())?;
+        read_safetensors_into(&self.folder.join(OPTIMIZER), &mut engine.state_sink())?;
+        engine.set_step_count(self.state.step);
+        Ok(())
+    }
 }
 
 /// Version of the form of a checkpoint.
@@ -43,6 +52,9 @@ const VERSION: u32 = 1;
 const KEPT: usize = 2;
 
 const PREFIX: &str = "step-";
+
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// `state.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -152,8 +164,8 @@ impl CheckpointStore {
         let path = temporary.path().join("state.json");
         fs::write(&path, json).map_err(io(&path))?;
         fs::File::open(&path).and_then(|file| file.sync_all()).map_err(io(&path))?;
-        write_safetensors(&temporary.path().join("weights.safetensors"), &engine.weights())?;
-        write_safetensors(&temporary.path().join("optimizer.safetensors"), &engine.state())?;
+        write_safetensors(&temporary.path().join(WEIGHTS), &engine.weights_view())?;
+        write_safetensors(&temporary.path().join(OPTIMIZER), &engine.state_view())?;
         // A temporary folder is private; this one becomes an ordinary one.
         #[cfg(unix)]
         {
@@ -203,9 +215,9 @@ impl Keeper for CheckpointStore {
         self.prune()
     }
 
-    fn best(&mut self) -> Result<Weights> {
+    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
         let name = self.best.as_deref().unwrap_or_default();
-        Ok(read_safetensors(&self.folder.join(name).join("weights.safetensors"))?)
+        Ok(read_safetensors_into(&self.folder.join(name).join(WEIGHTS), &mut engine.weights_sink())?)
     }
 }
 
@@ -223,12 +235,8 @@ impl Checkpoint {
         Err(Error::Differs { path: run.to_path_buf(), differences })
     }
 
-    /// Reads its tensors.
-    pub(crate) fn read(self) -> Result<Checkpointed> {
-        Ok(Checkpointed {
-            weights: read_safetensors(&self.path.join("weights.safetensors"))?,
-            optimizer: read_safetensors(&self.path.join("optimizer.safetensors"))?,
-            state: self.header.state,
-        })
+    /// What it holds.
+    pub(crate) fn into_inner(self) -> Checkpointed {
+        Checkpointed { state: self.header.state, folder: self.path }
     }
 }

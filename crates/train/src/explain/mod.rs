@@ -16,7 +16,6 @@ pub use calibration::{CalibrationBin, CalibrationCurve};
 pub use importance::{FeatureImportance, Importance, ImportanceOptions, TaskImportance};
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_engine::{GateStatistics, Predictions, Predictor};
-use pleiad_model::{Graph, Weights};
 use serde::{Deserialize, Serialize};
 pub use utilisation::{ExpertRange, ExpertUse, GateUtilisation};
 pub(crate) use utilisation::{experts, gates};
@@ -92,16 +91,14 @@ impl Default for ExplainOptions {
 /// # Errors
 /// [`Error::Engine`] if weights or rows are not the graph's, [`Error::NonFinitePrediction`], [`Error::Interrupted`].
 pub fn explain(
-    graph: &Graph,
-    weights: &Weights,
+    predictor: &mut Predictor,
     rows: &Batch,
     on: ExplainedOn,
     tasks: &[TaskSpec],
     options: &ExplainOptions,
     interrupt: &Interrupt,
 ) -> Result<Explanation> {
-    let mut predictor = Predictor::new(graph.clone(), weights)?;
-    let mut statistics = GateStatistics::new(graph);
+    let mut statistics = GateStatistics::new(predictor.graph());
     let mut predictions = Predictions { tasks: vec![Vec::with_capacity(rows.rows); tasks.len()] };
     let batch_size = options.batch_size.max(1);
     for start in (0..rows.rows).step_by(batch_size) {
@@ -125,7 +122,7 @@ pub fn explain(
         gates,
         experts,
         calibration: curves.collect(),
-        importance: importance::importance(&mut predictor, rows, tasks, &options.importance, interrupt)?,
+        importance: importance::importance(predictor, rows, tasks, &options.importance, interrupt)?,
     })
 }
 
@@ -133,7 +130,7 @@ pub fn explain(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use pleiad_data::{Input, InputLayout, Labels, TaskKind};
-    use pleiad_model::ModelConfig;
+    use pleiad_model::{ModelConfig, Weights};
 
     use super::*;
 
@@ -158,9 +155,10 @@ mod tests {
             categorical: vec![],
             labels: vec![labels(|i| (i % 2) as f32), labels(|i| i as f32)],
         };
-        let explained = |batch_size| {
+        let mut predictor = Predictor::new(graph, &weights).unwrap();
+        let mut explained = |batch_size| {
             let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
-            explain(&graph, &weights, &rows, ExplainedOn::Test, &tasks, &options, &Interrupt::default()).unwrap()
+            explain(&mut predictor, &rows, ExplainedOn::Test, &tasks, &options, &Interrupt::default()).unwrap()
         };
         let explanation = explained(4096);
         assert_eq!(explanation.rows, 900);

@@ -22,7 +22,6 @@ pub use observer::{Event, Interrupt, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
 use pleiad_data::{Batch, TaskKind, TaskSpec};
 use pleiad_engine::{Engine, Predictions};
-use pleiad_model::Weights;
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
 use self::history::LossSums;
@@ -59,12 +58,10 @@ pub enum Outcome {
     },
 }
 
-/// A trained model.
+/// A finished training; the engine holds the kept weights.
 #[derive(Debug)]
 pub struct Fitted {
-    /// The best epoch's weights; the last epoch's where there are no validation rows.
-    pub weights: Weights,
-    /// The epoch they are of, from 1.
+    /// The epoch that the kept weights are of, from 1: the best one, or the last where there are no validation rows.
     pub best_epoch: u64,
     /// Why training ended.
     pub stop: StopReason,
@@ -76,7 +73,8 @@ pub struct Fitted {
     pub seconds: f64,
 }
 
-/// Trains `engine`, which holds the weights to start from (or, after a resume, those of `state`).
+/// Trains `engine`, which holds the weights to start from (or, after a resume, those of `state`), and those of the best
+/// epoch in the end.
 ///
 /// # Errors
 /// [`Error::NoTrainingRows`], [`Error::NoSelection`], [`Error::NonFinite`], and those of engine and keeper.
@@ -216,12 +214,10 @@ impl<'a> Trainer<'a> {
             }
         };
         let best_epoch = self.state.stopping.best_epoch();
-        let weights = match best_epoch {
-            Some(epoch) if epoch != self.state.epoch => self.keeper.best()?,
-            _ => self.engine.weights(),
-        };
+        if best_epoch.is_some_and(|epoch| epoch != self.state.epoch) {
+            self.keeper.restore_best(self.engine)?;
+        }
         Ok(Outcome::Finished(Fitted {
-            weights,
             best_epoch: best_epoch.unwrap_or(self.state.epoch),
             stop,
             steps: self.state.step,

@@ -66,11 +66,11 @@ pub trait Keeper {
     /// If it cannot; training then stops.
     fn save(&mut self, state: &State, engine: &Engine, best: bool) -> Result<()>;
 
-    /// The weights that were last saved as the best.
+    /// Gives `engine` the weights that were last saved as the best.
     ///
     /// # Errors
     /// If they cannot be read back.
-    fn best(&mut self) -> Result<Weights>;
+    fn restore_best(&mut self, engine: &mut Engine) -> Result<()>;
 }
 
 /// Keeps the best weights in memory and nothing else.
@@ -87,7 +87,7 @@ impl Keeper for MemoryKeeper {
         Ok(())
     }
 
-    fn best(&mut self) -> Result<Weights> {
-        Ok(std::mem::take(&mut self.best))
+    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
+        Ok(engine.load(&self.best)?)
     }
 }

@@ -5,7 +5,7 @@ mod joint;
 use pleiad_data::{Input, InputLayout, Labels};
 use pleiad_engine::EngineOptions;
 use pleiad_engine::sparse::TableOptions;
-use pleiad_model::{Graph, ModelConfig};
+use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use super::*;
@@ -93,8 +93,8 @@ impl Keeper for Everything {
         Ok(())
     }
 
-    fn best(&mut self) -> Result<Weights> {
-        Ok(self.best.clone().unwrap())
+    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
+        Ok(engine.load(self.best.as_ref().unwrap())?)
     }
 }
 
@@ -122,11 +122,28 @@ fn finished(outcome: Outcome) -> Fitted {
     }
 }
 
-fn train(config: &TrainConfig, train: &Batch, valid: Option<&Batch>) -> Result<Fitted> {
+/// A finished training, and the weights that it kept.
+#[derive(Debug)]
+struct Kept {
+    fitted: Fitted,
+    weights: Weights,
+}
+
+impl std::ops::Deref for Kept {
+    type Target = Fitted;
+
+    fn deref(&self) -> &Fitted {
+        &self.fitted
+    }
+}
+
+fn train(config: &TrainConfig, train: &Batch, valid: Option<&Batch>) -> Result<Kept> {
     let tasks = tasks();
     let problem = Problem { config, tasks: &tasks, train, valid };
     let mut keeper = MemoryKeeper::default();
-    fit(&problem, &mut engine(config), None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished)
+    let mut engine = engine(config);
+    let fitted = fit(&problem, &mut engine, None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished)?;
+    Ok(Kept { fitted, weights: engine.weights() })
 }
 
 fn score_of(config: &TrainConfig, weights: &Weights, rows: &Batch) -> f64 {
@@ -169,11 +186,12 @@ fn without_validation_rows_the_last_epoch_is_kept() {
     let train = rows(64, 1);
     let problem = Problem { config: &config, tasks: &tasks, train: &train, valid: None };
     let mut engine = engine(&config);
-    let mut keeper = MemoryKeeper::default();
+    let mut keeper = Everything::default();
     let fitted =
         fit(&problem, &mut engine, None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished).unwrap();
     assert_eq!((fitted.best_epoch, fitted.steps), (3, 12));
-    assert_eq!(fitted.weights, engine.weights());
+    let (state, weights, _) = keeper.last.unwrap();
+    assert_eq!((state.epoch, weights), (3, engine.weights()));
     assert!(fitted.history.iter().all(|record| record.valid.is_none() && record.score.is_none()));
 }
 
@@ -201,7 +219,7 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped() {
         let interrupt = Interrupt::default();
         let resumed =
             fit(&problem, &mut engine, Some(state), &mut keeper, &interrupt, &mut Silent).map(finished).unwrap();
-        assert_eq!(resumed.weights, whole.weights, "stopped after {stop_after}");
+        assert_eq!(engine.weights(), whole.weights, "stopped after {stop_after}");
         assert_eq!((resumed.best_epoch, resumed.steps), (whole.best_epoch, whole.steps));
         for (a, b) in resumed.history.iter().zip(&whole.history) {
             assert_eq!((a.loss, &a.task_losses, &a.valid), (b.loss, &b.task_losses, &b.valid), "{stop_after}");

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use pleiad_data::{Batch, Encoder};
 use pleiad_engine::Predictor;
-use pleiad_model::artifact::{Artifact, Golden, Provenance};
-use pleiad_model::{Graph, ModelConfig, Weights};
+use pleiad_model::ModelConfig;
+use pleiad_model::artifact::{Golden, Provenance, Unsaved};
 
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
@@ -16,9 +16,9 @@ const GOLDEN_ROWS: usize = 16;
 /// A model that is to be saved.
 pub(crate) struct ToSave<'a> {
     pub(crate) model: &'a ModelConfig,
-    pub(crate) graph: &'a Graph,
     pub(crate) encoder: &'a Encoder,
-    pub(crate) weights: Weights,
+    /// Graph and weights.
+    pub(crate) predictor: Predictor,
     /// Rows to take the golden ones from; at least one.
     pub(crate) rows: &'a Batch,
     pub(crate) provenance: Provenance,
@@ -29,28 +29,22 @@ impl ToSave<'_> {
     ///
     /// # Errors
     /// [`Error::NonFinitePrediction`] for a model whose weights are no numbers, and those of [`Artifact::save`].
-    pub(crate) fn save(self, path: &Path) -> Result<usize> {
+    pub(crate) fn save(mut self, path: &Path) -> Result<usize> {
         let golden = self.golden()?;
-        let rows = golden.batch.rows;
-        let artifact = Artifact {
-            model: serde_json::to_value(self.model).map_err(|e| Error::Encode { reason: e.to_string() })?,
-            graph: self.graph.clone(),
-            encoder: self.encoder.clone(),
-            provenance: self.provenance,
-            weights: self.weights,
-            golden,
-        };
-        artifact.save(path)?;
-        Ok(rows)
+        let model = serde_json::to_value(self.model).map_err(|e| Error::Encode { reason: e.to_string() })?;
+        let Self { encoder, predictor, provenance, .. } = &self;
+        let (graph, weights) = (predictor.graph(), &predictor.weights_view());
+        Unsaved { model: &model, graph, encoder, provenance, weights, golden: &golden }.save(path)?;
+        Ok(golden.batch.rows)
     }
 
     /// Rows from all over the training data, with what the model predicts for them.
-    fn golden(&self) -> Result<Golden> {
+    fn golden(&mut self) -> Result<Golden> {
         let count = GOLDEN_ROWS.min(self.rows.rows);
         let index: Vec<usize> = (0..count).map(|i| i * self.rows.rows / count).collect();
         let mut batch = Batch::empty(self.encoder.layout(), 0);
         batch.gather_from(self.rows, &index);
-        let predictions = Predictor::new(self.graph.clone(), &self.weights)?.predict(&batch)?;
+        let predictions = self.predictor.predict(&batch)?;
         crate::evaluate::check_finite(&predictions, self.encoder.tasks(), 0)?;
         Ok(Golden { batch, predictions: predictions.tasks })
     }

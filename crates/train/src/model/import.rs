@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use pleiad_engine::Predictor;
 use pleiad_model::artifact::{Provenance, read_weights};
 use serde::Serialize;
 
@@ -58,8 +59,9 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let (tensors, parameters) = (weights.tensors.len(), weights.elements() as u64);
     let mut provenance =
         Provenance { config_hash: Some(Identity::of(&file.config, model, None)?.hash()), ..Provenance::now() };
+    let predictor = Predictor::from_weights(graph, weights)?;
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
-    let saved = ToSave { model, graph: &graph, encoder, weights, rows: data.splits.train.as_batch(), provenance };
+    let saved = ToSave { model, encoder, predictor, rows: data.splits.train.as_batch(), provenance };
     Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
 }

@@ -37,7 +37,7 @@ impl Model {
         let artifact = Artifact::open(path)?;
         let kind = artifact.kind().to_owned();
         let Artifact { graph, encoder, weights, golden, .. } = artifact;
-        let mut predictor = Predictor::new(graph, &weights)?;
+        let mut predictor = Predictor::from_weights(graph, weights)?;
         let predictions = predictor.predict(&golden.batch)?;
         golden.check(predictor.graph(), &predictions.tasks)?;
         Ok(Self { kind, encoder, predictor })

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pleiad_engine::Predictor;
 use pleiad_model::artifact::{Provenance, check_weights};
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
@@ -59,7 +60,7 @@ impl Job<'_> {
         let start = match checkpoint {
             Some(checkpoint) => {
                 checkpoint.check_data(&fingerprint, folder.path())?;
-                Start::Resumed(Box::new(checkpoint.read()?))
+                Start::Resumed(Box::new(checkpoint.into_inner()))
             }
             None => {
                 if let Some((path, weights)) = &init {
@@ -74,8 +75,8 @@ impl Job<'_> {
             Error::Interrupted { signal, what } => Error::Interrupted { signal, what: format!("{what}; {advice}") },
             error => error,
         };
-        let trained = train_model(config, graph, data, start, &mut store, interrupt, observer).map_err(advised)?;
-        let explanation = explained(&trainee, &trained.fitted.weights, interrupt).map_err(advised)?;
+        let mut trained = train_model(config, graph, data, start, &mut store, interrupt, observer).map_err(advised)?;
+        let explanation = explained(&trainee, &mut trained.predictor, interrupt).map_err(advised)?;
         explanation.alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
 
         let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
@@ -86,9 +87,8 @@ impl Job<'_> {
         let page = run_page(&page);
         let saved = ToSave {
             model,
-            graph,
             encoder: &data.splits.encoder,
-            weights: trained.fitted.weights,
+            predictor: trained.predictor,
             rows: data.splits.train.as_batch(),
             provenance,
         };
@@ -118,7 +118,7 @@ fn unlabelled_funnel(model: &ModelConfig, rows: &RowCount) -> Option<String> {
 }
 
 /// Explains a model on rows that had no part in any choice, or on the best that there are.
-fn explained(trainee: &Trainee<'_>, weights: &Weights, interrupt: &Interrupt) -> Result<Explanation> {
+fn explained(trainee: &Trainee<'_>, predictor: &mut Predictor, interrupt: &Interrupt) -> Result<Explanation> {
     let splits = &trainee.data.splits;
     let (on, rows) = match (&splits.test, &splits.valid) {
         (Some(rows), _) => (ExplainedOn::Test, rows),
@@ -127,7 +127,7 @@ fn explained(trainee: &Trainee<'_>, weights: &Weights, interrupt: &Interrupt) ->
     };
     let batch_size = trainee.config.train.evaluation_batch_size;
     let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
-    explain(trainee.graph, weights, rows.as_batch(), on, trainee.data.tasks(), &options, interrupt)
+    explain(predictor, rows.as_batch(), on, trainee.data.tasks(), &options, interrupt)
 }
 
 /// Seconds since 1970.

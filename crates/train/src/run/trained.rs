@@ -2,7 +2,7 @@
 
 use pleiad_data::Batch;
 use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions};
+use pleiad_engine::{Engine, EngineOptions, Predictor};
 use pleiad_model::artifact::check_weights;
 use pleiad_model::graph::Summary;
 use pleiad_model::{Graph, Weights};
@@ -28,8 +28,10 @@ pub enum Start {
 /// A trained and measured model.
 #[derive(Debug)]
 pub struct Trained {
-    /// What training gave.
+    /// How training went.
     pub fitted: Fitted,
+    /// The model, with the kept weights.
+    pub predictor: Predictor,
     /// The kept weights on the validation rows.
     pub valid: Option<Evaluation>,
     /// The kept weights on the test rows.
@@ -68,11 +70,8 @@ pub fn train_model(
             None
         }
         Start::Resumed(checkpoint) => {
-            let Checkpointed { state, weights, optimizer } = *checkpoint;
-            engine.load(&weights)?;
-            engine.load_state(&optimizer)?;
-            engine.set_step_count(state.step);
-            Some(state)
+            checkpoint.restore(&mut engine)?;
+            Some(checkpoint.state)
         }
     };
     let splits = &data.splits;
@@ -88,12 +87,11 @@ pub fn train_model(
             return Err(Error::Interrupted { signal, what: format!("stopped after {steps} steps") });
         }
     };
-    engine.load(&fitted.weights)?;
     let mut measure =
         |rows: &Batch| evaluate(|batch| engine.predict(batch), rows, data.tasks(), train.evaluation_batch_size);
     let valid = splits.valid.as_ref().map(|rows| measure(rows.as_batch())).transpose()?;
     let test = splits.test.as_ref().map(|rows| measure(rows.as_batch())).transpose()?;
-    Ok(Trained { fitted, valid, test })
+    Ok(Trained { fitted, predictor: engine.into_predictor()?, valid, test })
 }
 
 impl Trained {

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
+use pleiad_engine::Predictor;
 use pleiad_model::artifact::Provenance;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
@@ -85,7 +86,8 @@ fn explanation(graph: &Graph, tasks: &[TaskSpec]) -> Explanation {
     }
     let importance = ImportanceOptions { rows: 600, ..ImportanceOptions::default() };
     let options = ExplainOptions { importance, ..ExplainOptions::default() };
-    explain(graph, &weights, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default()).unwrap()
+    let mut predictor = Predictor::new(graph.clone(), &weights).unwrap();
+    explain(&mut predictor, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default()).unwrap()
 }
 
 fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
