@@ -369,6 +369,27 @@ fn errors_of_the_files_leave_no_cache() {
     assert_eq!(std::fs::read_dir(folder.path().join("c")).unwrap().count(), 0);
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_killed_program_left_goes_after_a_day() {
+    let folder = folder();
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 3600);
+    for (name, file_is_old) in [("old", true), ("busy", false)] {
+        let left = folder.path().join(format!("c/.pleiad-{name}.tmp"));
+        std::fs::create_dir_all(&left).unwrap();
+        let file = std::fs::File::create(left.join("train.arrow")).unwrap();
+        if file_is_old {
+            file.set_modified(old).unwrap();
+        }
+        std::fs::File::open(&left).unwrap().set_modified(old).unwrap();
+    }
+    folder.load(&config("cache = 'c'")).unwrap();
+    let names = std::fs::read_dir(folder.path().join("c")).unwrap().map(|e| e.unwrap().file_name());
+    let mut hidden: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    hidden.sort();
+    assert_eq!(hidden, [".pleiad-busy.tmp"]);
+}
+
 /// Rows that are damaged while they are trained on.
 #[test]
 fn damage_after_opening_is_an_error_of_the_block() {

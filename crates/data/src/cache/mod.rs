@@ -19,6 +19,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -43,6 +44,13 @@ const PART_ROWS: usize = 16 * BLOCK_ROWS;
 /// Parsed training rows that are kept between fitting and encoding where rows are not to be held in memory: enough for
 /// a log that would not have needed to be streamed.
 const KEEP_BYTES: usize = 1 << 25;
+
+/// Names of folders that are not complete.
+const PREFIX: &str = ".pleiad-";
+const SUFFIX: &str = ".tmp";
+
+/// After so long without a change such a folder is nobody's any more.
+const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
 /// What became of the cache of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -276,7 +284,25 @@ impl Cache {
             reason: source.kind().to_string(),
         };
         fs::create_dir_all(&self.root).map_err(folder)?;
-        tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(&self.root).map_err(folder)
+        self.sweep();
+        tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempdir_in(&self.root).map_err(folder)
+    }
+
+    /// Removes what a program left that was killed while it wrote. Nothing in it has changed for a day, which cannot be
+    /// said of what is still being written.
+    fn sweep(&self) {
+        let is_old = |path: &Path| {
+            let age = path.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+            age.is_some_and(|age| age > FORGOTTEN)
+        };
+        let paths = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        for path in paths(&self.root) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && is_old(&path) && paths(&path).all(|p| is_old(&p)) {
+                // Whoever cannot remove it has no use for its absence either.
+                let _ = fs::remove_dir_all(&path);
+            }
+        }
     }
 
     /// The manifest of rows that were just written.

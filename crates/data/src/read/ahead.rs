@@ -1,19 +1,23 @@
-//! [`ReadAhead`]: reading on a thread of its own, so that decompressing and splitting run beside encoding.
+//! [`ReadAhead`]: reading on a thread of its own, so that it runs beside decoding and encoding.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
+use rayon::prelude::*;
+
+use super::piece::{Numbering, Piece, Split};
 use super::{Chunk, Rows};
 use crate::error::{Error, Result};
 
-/// Chunks that may wait; together with those being worked on they bound the memory.
+/// Pieces that may wait; together with those being worked on they bound the memory.
 const WAITING: usize = 4;
 
 /// The chunks of a [`Rows`], read on a thread of its own. The order is that of the rows.
 pub struct ReadAhead {
-    chunks: Option<Receiver<Result<Chunk>>>,
+    pieces: Option<Receiver<Result<Piece>>>,
     thread: Option<JoinHandle<()>>,
-    /// An error that came behind chunks of its group.
+    numbering: Numbering,
+    /// An error that came behind pieces of its group.
     failed: Option<Error>,
 }
 
@@ -23,12 +27,12 @@ impl ReadAhead {
     /// # Errors
     /// If the system gives no thread.
     pub fn start(mut rows: Rows) -> Result<Self> {
-        let (sender, chunks) = sync_channel(WAITING);
+        let (sender, pieces) = sync_channel(WAITING);
         let read = move || {
-            while let Some(chunk) = rows.next_chunk().transpose() {
-                let failed = chunk.is_err();
+            while let Some(piece) = rows.next_piece().transpose() {
+                let failed = piece.is_err();
                 // A send fails once nobody listens any more.
-                if sender.send(chunk).is_err() || failed {
+                if sender.send(piece).is_err() || failed {
                     return;
                 }
             }
@@ -37,30 +41,53 @@ impl ReadAhead {
             .name("pleiad-read".to_owned())
             .spawn(read)
             .map_err(|source| Error::Io { path: "a thread to read with".into(), source })?;
-        Ok(Self { chunks: Some(chunks), thread: Some(thread), failed: None })
+        Ok(Self { pieces: Some(pieces), thread: Some(thread), numbering: Numbering::default(), failed: None })
     }
 }
 
 impl ReadAhead {
-    /// The next chunks, at least one and at most `most`: those that are there already. `None` after the last.
+    /// The next chunks, at least one: those of the pieces that are there already, of at most `most` of them. They are
+    /// decoded on all threads. `None` after the last.
     ///
     /// # Errors
     /// The reader's; chunks before it have been given out.
     pub fn next_group(&mut self, most: usize) -> Result<Option<Vec<Chunk>>> {
-        if let Some(error) = self.failed.take() {
-            self.chunks = None;
-            return Err(error);
+        loop {
+            if let Some(error) = self.failed.take() {
+                self.pieces = None;
+                return Err(error);
+            }
+            let Some(pieces) = self.receive(most)? else { return Ok(None) };
+            let split: Vec<Result<Split>> = pieces.into_par_iter().map(Piece::split).collect();
+            let mut chunks = Vec::new();
+            for split in split {
+                match split {
+                    Ok(split) => chunks.extend(self.numbering.number(split)),
+                    Err(error) => {
+                        self.failed = Some(error);
+                        break;
+                    }
+                }
+            }
+            // Empty lines are no rows.
+            if !chunks.is_empty() {
+                return Ok(Some(chunks));
+            }
         }
-        let Some(chunks) = &self.chunks else {
+    }
+
+    /// The next pieces, at least one.
+    fn receive(&mut self, most: usize) -> Result<Option<Vec<Piece>>> {
+        let Some(pieces) = &self.pieces else {
             return Ok(None);
         };
-        let mut group = match chunks.recv() {
+        let mut group = match pieces.recv() {
             Ok(first) => vec![first?],
             Err(_) => return self.finish().map(|()| None),
         };
         while group.len() < most {
-            match chunks.try_recv() {
-                Ok(Ok(chunk)) => group.push(chunk),
+            match pieces.try_recv() {
+                Ok(Ok(piece)) => group.push(piece),
                 Ok(Err(error)) => {
                     self.failed = Some(error);
                     break;
@@ -73,7 +100,7 @@ impl ReadAhead {
 
     /// Tells an end of the rows from an end of the thread.
     fn finish(&mut self) -> Result<()> {
-        self.chunks = None;
+        self.pieces = None;
         match self.thread.take().map(JoinHandle::join) {
             Some(Err(_)) => {
                 let source = std::io::Error::other("the reading thread failed");
@@ -87,7 +114,7 @@ impl ReadAhead {
 impl Drop for ReadAhead {
     fn drop(&mut self) {
         // The reader has to see that nobody listens before it is waited for.
-        self.chunks = None;
+        self.pieces = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

@@ -1,7 +1,8 @@
 //! Readers: files into [`Chunk`]s, one format per file.
 //!
-//! A [`Rows`] goes through any number of files and gives chunks of at most [`CHUNK_ROWS`] rows, holding only the
-//! columns that were asked for, together with where each row stands. What the values mean is not decided here.
+//! A [`Rows`] goes through any number of files and gives pieces of them, whose decoding is left to whatever thread has
+//! time; [`ReadAhead`] makes chunks of at most [`CHUNK_ROWS`] rows out of these, holding only the columns that were asked
+//! for, together with where each row stands. What the values mean is not decided here.
 
 mod ahead;
 mod arrow;
@@ -13,6 +14,9 @@ mod envelope;
 mod guard;
 mod parquet;
 mod paths;
+mod piece;
+mod plain;
+mod text;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,7 @@ pub use paths::{expand, format_of};
 pub(crate) use column::EXACT_IN_F64;
 pub(crate) use guard::guarded;
 
+use self::piece::{Part, Piece};
 use crate::error::{Error, MissingColumn, Result, nearest};
 use crate::schema::{CsvConfig, Format};
 
@@ -45,17 +50,18 @@ pub struct Source {
     pub by_configuration: bool,
 }
 
-/// Rows of a [`Source`], chunk by chunk.
+/// Rows of a [`Source`], read from one end to the other.
 pub struct Rows {
     source: Source,
     wanted: Vec<Wanted>,
     next_path: usize,
     open: Option<FileReader>,
-    position: u64,
+    /// Whether the file at hand has given nothing yet.
+    begins: bool,
 }
 
 enum FileReader {
-    Csv(Box<csv::CsvReader>),
+    Text(Box<plain::TextReader>),
     Parquet(Box<parquet::ParquetReader>),
     Arrow(Box<arrow::ArrowReader>),
 }
@@ -64,38 +70,39 @@ impl Source {
     /// Rows with the columns `wanted`. Files are opened one after the other, when their turn comes.
     #[must_use]
     pub fn rows(&self, wanted: Vec<Wanted>) -> Rows {
-        Rows { source: self.clone(), wanted, next_path: 0, open: None, position: 0 }
+        Rows { source: self.clone(), wanted, next_path: 0, open: None, begins: false }
     }
 }
 
 impl Rows {
-    /// The next rows; `None` after the last.
-    ///
-    /// # Errors
-    /// If a file cannot be read, or lacks a required column. Rows that are merely bad are in [`Chunk::broken`].
-    pub fn next_chunk(&mut self) -> Result<Option<Chunk>> {
+    /// The next piece; `None` after the last.
+    fn next_piece(&mut self) -> Result<Option<Piece>> {
         loop {
-            let chunk = match &mut self.open {
-                Some(FileReader::Csv(reader)) => reader.next_chunk()?,
-                Some(FileReader::Parquet(reader)) => reader.next_chunk()?,
-                Some(FileReader::Arrow(reader)) => reader.next_chunk()?,
+            let mut lines_before = 0;
+            let part = match &mut self.open {
+                Some(FileReader::Text(reader)) => {
+                    lines_before = reader.lines_before();
+                    reader.next_part()?.map(Part::from)
+                }
+                Some(FileReader::Parquet(reader)) => reader.next_part()?,
+                Some(FileReader::Arrow(reader)) => reader.next_chunk()?.map(Part::Rows),
                 None => None,
             };
-            if let Some(mut chunk) = chunk {
-                chunk.origin.position = self.position;
-                self.position += chunk.rows as u64;
-                return Ok(Some(chunk));
+            if let Some(part) = part {
+                let begins = std::mem::take(&mut self.begins).then_some(lines_before);
+                return Ok(Some(Piece { part, begins }));
             }
             let Some(path) = self.source.paths.get(self.next_path) else {
                 return Ok(None);
             };
             self.next_path += 1;
+            self.begins = true;
             let path: Arc<Path> = Arc::from(path.as_path());
             let Source { csv, by_configuration, format, .. } = &self.source;
             let format = format.map_or_else(|| format_of(&path), Ok)?;
             self.open = Some(match format {
                 Format::Csv => {
-                    FileReader::Csv(Box::new(csv::CsvReader::open(&path, csv, &self.wanted, *by_configuration)?))
+                    FileReader::Text(Box::new(plain::TextReader::open(&path, csv, &self.wanted, *by_configuration)?))
                 }
                 Format::Parquet => {
                     FileReader::Parquet(Box::new(parquet::ParquetReader::open(&path, &self.wanted, *by_configuration)?))
@@ -105,14 +112,6 @@ impl Rows {
                 }
             });
         }
-    }
-}
-
-impl Iterator for Rows {
-    type Item = Result<Chunk>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.next_chunk().transpose()
     }
 }
 

@@ -1,0 +1,86 @@
+//! [`Piece`]: what a reader gives, and [`Numbering`]: where its rows stand, which is known when they are split.
+
+use super::chunk::Chunk;
+use super::parquet::RowGroup;
+use super::plain::{Lines, TextPart};
+use crate::error::Result;
+
+/// A part of a file.
+pub(super) struct Piece {
+    pub(super) part: Part,
+    /// For the first one of a file: the lines before it.
+    pub(super) begins: Option<u64>,
+}
+
+/// Rows, or what rows are yet to be made of.
+pub(super) enum Part {
+    Rows(Chunk),
+    Lines(Lines),
+    RowGroup(RowGroup),
+}
+
+impl From<TextPart> for Part {
+    fn from(part: TextPart) -> Self {
+        match part {
+            TextPart::Rows(chunk) => Self::Rows(chunk),
+            TextPart::Lines(lines) => Self::Lines(lines),
+        }
+    }
+}
+
+/// The rows of a [`Piece`].
+pub(super) struct Split {
+    chunks: Vec<Chunk>,
+    begins: Option<u64>,
+    /// The lines that they stand on, where they are counted from the first of these.
+    lines: Option<u64>,
+}
+
+impl Piece {
+    /// Makes rows of it.
+    pub(super) fn split(self) -> Result<Split> {
+        let (chunks, lines) = match self.part {
+            Part::Rows(chunk) => (vec![chunk], None),
+            Part::RowGroup(group) => (group.decode()?, None),
+            Part::Lines(lines) => {
+                let (chunks, count) = lines.split();
+                (chunks, Some(count))
+            }
+        };
+        Ok(Split { chunks, begins: self.begins, lines })
+    }
+}
+
+/// Counts rows and lines over all files.
+#[derive(Default)]
+pub(super) struct Numbering {
+    /// Rows of all files.
+    position: u64,
+    /// Rows and lines of the file at hand that later ones do not count.
+    rows: u64,
+    lines: u64,
+}
+
+impl Numbering {
+    /// Tells chunks where they stand. They come in the order of the rows.
+    pub(super) fn number(&mut self, split: Split) -> Vec<Chunk> {
+        let Split { mut chunks, begins, lines } = split;
+        if let Some(before) = begins {
+            (self.rows, self.lines) = (0, before);
+        }
+        for chunk in &mut chunks {
+            let origin = &mut chunk.origin;
+            origin.position = self.position;
+            self.position += chunk.rows as u64;
+            origin.first_row += self.rows;
+            if self.lines > 0 {
+                origin.lines.iter_mut().for_each(|line| *line += self.lines);
+            }
+        }
+        if let Some(lines) = lines {
+            self.rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+            self.lines += lines;
+        }
+        chunks
+    }
+}

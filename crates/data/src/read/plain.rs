@@ -1,0 +1,366 @@
+//! Text files without quotes, which can be cut at any line end: bytes are read here, and split into rows on whatever thread
+//! has time.
+//!
+//! Without a quote, and without a carriage return that is not part of a line end, every line is a record and every
+//! separator ends a field; that is all that the `csv` crate would find out byte by byte. Where the first of these bytes
+//! turns up, the rest of the file goes to [`CsvReader`].
+
+use std::io::{Cursor, Read};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
+use super::compress;
+use super::csv::{self, CsvReader, MAX_RECORD};
+use super::text::{Form, MAX_COLUMN_BYTES, byte, separator};
+use crate::error::{Error, Reason, Result};
+use crate::schema::CsvConfig;
+
+/// Bytes that are split at a time: a thousand rows or some more, which is work worth handing to another thread.
+const BLOCK: usize = 1 << 19;
+
+const BOM: &[u8] = b"\xEF\xBB\xBF";
+
+/// What a text file is read by.
+pub(super) enum TextReader {
+    /// Line by line.
+    Plain(Box<PlainReader>),
+    /// Record by record.
+    Csv(Box<CsvReader>),
+}
+
+/// What a [`TextReader`] gives.
+pub(super) enum TextPart {
+    /// Lines that are yet to be split.
+    Lines(Lines),
+    /// Rows, which are counted from where the records began.
+    Rows(Chunk),
+}
+
+pub(super) struct PlainReader {
+    form: Arc<Form>,
+    bytes: Box<dyn Read + Send>,
+    block: usize,
+    /// What was read and not given out; it begins with a line.
+    rest: Vec<u8>,
+    /// Whether the bytes are at their end.
+    is_over: bool,
+    /// Lines of the header and before it.
+    lines_before: u64,
+}
+
+impl TextReader {
+    pub(super) fn open(
+        path: &Arc<Path>,
+        config: &CsvConfig,
+        wanted: &[Wanted],
+        by_configuration: bool,
+    ) -> Result<Self> {
+        Self::over(path, compress::open(path)?, BLOCK, config, wanted, by_configuration)
+    }
+
+    fn over(
+        path: &Arc<Path>,
+        mut bytes: Box<dyn Read + Send>,
+        block: usize,
+        config: &CsvConfig,
+        wanted: &[Wanted],
+        by_configuration: bool,
+    ) -> Result<Self> {
+        let mut rest = Vec::new();
+        // More than a mark, which is not looked for in parts, here or there.
+        let is_over = fill(path, &mut bytes, &mut rest, block.max(2 * BOM.len()))?;
+        let start = if rest.starts_with(BOM) { BOM.len() } else { 0 };
+        // The first line has to be whole, as the header may be in it.
+        let is_whole = is_over || rest.contains(&b'\n');
+        if !is_whole || !is_plain(&rest, config.quote.map(byte)) {
+            let bytes = Box::new(Cursor::new(rest).chain(bytes));
+            return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
+        }
+        rest.drain(..start);
+        let (mut header, mut lines_before) = (config.columns.clone(), 0);
+        if config.header {
+            let mut end = 0;
+            let line = loop {
+                let (line, next) = line_at(&rest, end);
+                let is_whole = next > end && rest[next - 1] == b'\n';
+                if !is_whole && !is_over {
+                    // Empty lines fill more than a block.
+                    let bytes = Box::new(Cursor::new(rest).chain(bytes));
+                    return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
+                }
+                if next == end {
+                    return Err(Error::EmptyFile { path: path.to_path_buf() });
+                }
+                (end, lines_before) = (next, lines_before + 1);
+                if !line.is_empty() {
+                    break line;
+                }
+            };
+            let separator = separator(path, config);
+            header = csv::header(path, config, line.split(|&byte| byte == separator))?;
+            rest.drain(..end);
+        }
+        let form = Arc::new(Form::new(path, config, header, wanted, by_configuration)?);
+        Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before })))
+    }
+
+    /// Lines before the first row that [`Lines`] do not count.
+    pub(super) fn lines_before(&self) -> u64 {
+        match self {
+            Self::Plain(reader) => reader.lines_before,
+            Self::Csv(_) => 0,
+        }
+    }
+
+    pub(super) fn next_part(&mut self) -> Result<Option<TextPart>> {
+        if let Self::Plain(reader) = self {
+            if let Some(lines) = reader.next_lines()? {
+                return Ok(Some(TextPart::Lines(lines)));
+            }
+            if reader.is_over && reader.rest.is_empty() {
+                return Ok(None);
+            }
+            let PlainReader { form, bytes, rest, .. } = &mut **reader;
+            // The reader would take these bytes for a mark, which they are at the start of a file alone.
+            let start = if rest.starts_with(BOM) { BOM } else { &[] };
+            let bytes = std::mem::replace(bytes, Box::new(std::io::empty()));
+            let bytes = Cursor::new([start, &std::mem::take(rest)].concat()).chain(bytes);
+            *self = Self::Csv(Box::new(CsvReader::go_on(form, Box::new(bytes))));
+        }
+        match self {
+            Self::Csv(reader) => Ok(reader.next_chunk()?.map(TextPart::Rows)),
+            Self::Plain(_) => Ok(None),
+        }
+    }
+}
+
+impl PlainReader {
+    /// The next lines; `None` at the end, and where there is more than lines.
+    fn next_lines(&mut self) -> Result<Option<Lines>> {
+        loop {
+            if !self.is_over {
+                let more = self.block.saturating_sub(self.rest.len()).max(1);
+                self.is_over = fill(&self.form.path, &mut self.bytes, &mut self.rest, more)?;
+            }
+            if self.rest.is_empty() || !is_plain(&self.rest, self.form.quote) {
+                return Ok(None);
+            }
+            let end = match self.rest.iter().rposition(|&byte| byte == b'\n') {
+                Some(last) if !self.is_over => last + 1,
+                _ if self.is_over => self.rest.len(),
+                // A record that is longer than any should be is for the other reader to refuse.
+                _ if self.rest.len() as u64 > MAX_RECORD / 2 => return Ok(None),
+                _ => {
+                    self.block = self.rest.len() * 2;
+                    continue;
+                }
+            };
+            let rest = self.rest.split_off(end);
+            let bytes = std::mem::replace(&mut self.rest, rest);
+            return Ok(Some(Lines { form: Arc::clone(&self.form), bytes }));
+        }
+    }
+}
+
+/// Reads about `more` bytes, and tells whether that was the end.
+fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Vec<u8>, more: usize) -> Result<bool> {
+    into.reserve(more);
+    let read = bytes.take(more as u64).read_to_end(into).map_err(|source| compress::explain(path, source))?;
+    Ok(read < more)
+}
+
+/// Whether every line end ends a record, and every separator a field.
+fn is_plain(bytes: &[u8], quote: Option<u8>) -> bool {
+    if quote.is_some_and(|quote| bytes.contains(&quote)) {
+        return false;
+    }
+    // Most files have none, which this finds out a word at a time.
+    if !bytes.contains(&b'\r') {
+        return true;
+    }
+    let mut from = 0;
+    while let Some(at) = bytes[from..].iter().position(|&byte| byte == b'\r') {
+        from += at + 1;
+        if bytes.get(from).is_some_and(|&next| next != b'\n') {
+            return false;
+        }
+    }
+    true
+}
+
+/// The line that begins at `start`, without its end, and where the next one begins.
+fn line_at(bytes: &[u8], start: usize) -> (&[u8], usize) {
+    let rest = &bytes[start..];
+    let (line, next) = match rest.iter().position(|&byte| byte == b'\n') {
+        Some(end) => (&rest[..end], start + end + 1),
+        None => (rest, bytes.len()),
+    };
+    (line.strip_suffix(b"\r").unwrap_or(line), next)
+}
+
+/// Whole lines of a text file.
+pub(super) struct Lines {
+    form: Arc<Form>,
+    bytes: Vec<u8>,
+}
+
+impl Lines {
+    /// The rows, counted from 0 and with lines from 1, and the number of lines.
+    pub(super) fn split(self) -> (Vec<Chunk>, u64) {
+        let Self { form, bytes } = self;
+        let (mut chunks, mut columns) = (Vec::new(), form.builders());
+        let (mut at, mut line_number, mut first_row) = (0, 0, 0);
+        let mut fields: Vec<(usize, usize)> = Vec::with_capacity(form.width());
+        while at < bytes.len() {
+            let (mut lines, mut broken, start) = (Vec::new(), Vec::new(), at);
+            while at < bytes.len() && lines.len() < CHUNK_ROWS && at - start < MAX_COLUMN_BYTES / 2 {
+                fields.clear();
+                let (line, next) = split_line(&bytes, at, form.separator, &mut fields);
+                line_number += 1;
+                at = next;
+                if line.is_empty() {
+                    continue;
+                }
+                lines.push(line_number);
+                if fields.len() == form.width() {
+                    form.push(&mut columns, |field| fields.get(field).map(|&(start, end)| &line[start..end]));
+                } else {
+                    columns.iter_mut().for_each(|column| column.push(None));
+                    let reason = Reason::Fields { found: fields.len(), expected: form.width(), quoted: false };
+                    broken.push(Broken { row: lines.len() - 1, column: None, value: None, reason });
+                }
+            }
+            let rows = lines.len();
+            if rows > 0 {
+                let columns = form.finish(&mut columns, &mut broken);
+                let origin = Origin { path: Some(Arc::clone(&form.path)), first_row, position: 0, lines };
+                chunks.push(Chunk { rows, columns, origin, broken });
+                first_row += rows as u64;
+            }
+        }
+        (chunks, line_number)
+    }
+}
+
+/// Like [`line_at`], with the fields of the line, in one pass.
+fn split_line<'b>(bytes: &'b [u8], start: usize, separator: u8, fields: &mut Vec<(usize, usize)>) -> (&'b [u8], usize) {
+    let rest = &bytes[start..];
+    let (mut begin, mut end) = (0, rest.len());
+    let mut next = bytes.len();
+    for (at, &byte) in rest.iter().enumerate() {
+        if byte == separator {
+            fields.push((begin, at));
+            begin = at + 1;
+        } else if byte == b'\n' {
+            (end, next) = (at, start + at + 1);
+            break;
+        }
+    }
+    let line = &rest[..end];
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    fields.push((begin.min(line.len()), line.len()));
+    (line, next)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Every cell, line and broken row, as one text.
+    fn shown(chunk: &Chunk, first_row: u64, lines: u64, into: &mut Vec<String>) {
+        for row in 0..chunk.rows {
+            let cells: Vec<String> = (0..chunk.columns.len()).map(|c| format!("{:?}", chunk.cell(c, row))).collect();
+            let broken: Vec<_> = chunk.broken.iter().filter(|b| b.row == row).map(|b| (&b.column, &b.reason)).collect();
+            let number = first_row + chunk.origin.first_row + row as u64;
+            into.push(format!("{number} line {}: {cells:?} {broken:?}", chunk.origin.lines[row] + lines));
+        }
+    }
+
+    fn wanted() -> Vec<Wanted> {
+        ["b", "a", "none"]
+            .map(|name| Wanted { name: name.into(), needed_by: "a test".into(), required: name != "none" })
+            .to_vec()
+    }
+
+    fn rows(text: &[u8], config: &CsvConfig, block: usize) -> Result<Vec<String>> {
+        let path: Arc<Path> = Arc::from(Path::new("log.csv"));
+        let bytes = Box::new(Cursor::new(text.to_vec()));
+        let mut reader = TextReader::over(&path, bytes, block, config, &wanted(), false)?;
+        let (mut shown_rows, mut first_row, mut lines) = (Vec::new(), 0, reader.lines_before());
+        while let Some(part) = reader.next_part()? {
+            match part {
+                TextPart::Rows(chunk) => shown(&chunk, first_row, lines, &mut shown_rows),
+                TextPart::Lines(part) => {
+                    let (chunks, count) = part.split();
+                    chunks.iter().for_each(|chunk| shown(chunk, first_row, lines, &mut shown_rows));
+                    first_row += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+                    lines += count;
+                }
+            }
+        }
+        Ok(shown_rows)
+    }
+
+    fn by_records(text: &[u8], config: &CsvConfig) -> Result<Vec<String>> {
+        let path: Arc<Path> = Arc::from(Path::new("log.csv"));
+        let mut reader = CsvReader::open(&path, Box::new(Cursor::new(text.to_vec())), config, &wanted(), false)?;
+        let mut shown_rows = Vec::new();
+        while let Some(chunk) = reader.next_chunk()? {
+            shown(&chunk, 0, 0, &mut shown_rows);
+        }
+        Ok(shown_rows)
+    }
+
+    fn compare(text: &[u8], config: &CsvConfig) {
+        let expected = by_records(text, config).map_err(|error| error.to_string());
+        for block in [1, 2, 3, 7, 20, 1 << 10] {
+            let found = rows(text, config, block).map_err(|error| error.to_string());
+            assert_eq!(found, expected, "in blocks of {block}: {:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn lines_are_what_records_would_be() {
+        for text in [
+            "a,b\n1,2\n3,4\n",
+            "a,b\n1,2\n3,4",
+            "a,b\n\n1,2\n\n\n3,\n,\n",
+            "\n\na,b\n1,2\n3,4,5\n6\n",
+            "a,b\r\n1,2\r\n\r\n3,4",
+            "a,b\n1,2\n\"3\",4\n5,\"6\n7\"\n8,9\n10,11\n",
+            "\u{feff}a,b\n1,2\n",
+            "a,b\n1,2\n\u{feff}3,4\n\"5\",6\n",
+            "a,b\n1,2\n\u{feff}\"3\",4\n",
+            "",
+            "\n",
+            "a,b",
+            "a,c\n1,2\n",
+            "\"a\",b\n1,2\n",
+        ] {
+            compare(text.as_bytes(), &CsvConfig::default());
+            compare(text.as_bytes(), &CsvConfig { quote: None, ..CsvConfig::default() });
+        }
+        let trim = CsvConfig { trim: true, null: vec!["NA".into(), "".into()], ..CsvConfig::default() };
+        compare(b"a, b\n 1 ,NA\n , x\xff\n", &trim);
+        let named = CsvConfig { header: false, columns: vec!["a".into(), "b".into()], ..trim };
+        compare(b"\xEF\xBB\xBF1,2\n3,4\n", &named);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_the_same_rows(
+            text in "[ab,\n\n12 \r\"é]{0,60}", line_ends in any::<bool>(), header in any::<bool>(),
+        ) {
+            // Where lines end in a way of their own, lines are counted by another rule than records.
+            let text = if line_ends { text.replace('\r', "") } else { text.replace('\r', "").replace('\n', "\r\n") };
+            let config = CsvConfig { header, columns: if header { vec![] } else { vec!["a".into(), "b".into()] },
+                ..CsvConfig::default() };
+            let text = if header { format!("a,b{}{text}", if line_ends { "\n" } else { "\r\n" }) } else { text };
+            compare(text.as_bytes(), &config);
+        }
+    }
+}
