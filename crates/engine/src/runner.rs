@@ -7,20 +7,33 @@ use pleiad_model::Graph;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::exec::{Shard, Shared, forward};
+use crate::exec::{Layers, Shard, Shared, Workspace, forward};
+use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose, SHARD_ROWS};
+use crate::precision::{Kernels, Precision};
 
 /// A forward plan and the workspaces that its shards use.
 #[derive(Debug)]
 pub(crate) struct Runner {
     pub(crate) plan: Plan,
-    workspaces: Vec<Vec<Vec<f32>>>,
+    workspaces: Vec<Workspace>,
+    layers: Layers,
+    /// Whether weights have changed since layers were prepared.
+    stale: bool,
 }
 
 impl Runner {
     pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
-        Ok(Self { plan: Plan::compile(graph, purpose)?, workspaces: Vec::new() })
+        let plan = Plan::compile(graph, purpose)?;
+        // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
+        let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
+        Ok(Self { plan, workspaces: Vec::new(), layers, stale: true })
+    }
+
+    /// Tells that weights have changed.
+    pub(crate) fn weights_changed(&mut self) {
+        self.stale = true;
     }
 
     /// Runs every shard of `batch` and gives what `read` makes of each, in the order of the rows.
@@ -35,13 +48,24 @@ impl Runner {
         // rows do not depend on one another.
         let lanes = lanes(shards.len(), rayon::current_num_threads());
         let plan = &self.plan;
-        self.workspaces.resize_with(self.workspaces.len().max(lanes.len()), || workspace(plan));
-        let shared = Shared { plan, params: &parameters.dense, tables: &parameters.tables, batch, seed: 0, step: 0 };
-        let run_lane = |(lane, slots): (&Range<usize>, &mut Vec<Vec<f32>>)| -> Vec<R> {
+        self.workspaces.resize_with(self.workspaces.len().max(lanes.len()), || Workspace::new(plan));
+        if std::mem::take(&mut self.stale) {
+            self.layers.prepare(plan, &parameters.dense);
+        }
+        let shared = Shared {
+            plan,
+            params: &parameters.dense,
+            layers: &self.layers,
+            tables: &parameters.tables,
+            batch,
+            seed: 0,
+            step: 0,
+        };
+        let run_lane = |(lane, workspace): (&Range<usize>, &mut Workspace)| -> Vec<R> {
             shards[lane.clone()]
                 .iter()
                 .map(|rows| {
-                    let mut shard = Shard::new(rows.clone(), slots, Vec::new());
+                    let mut shard = Shard::new(rows.clone(), workspace, Vec::new());
                     forward(shared, &mut shard);
                     read(&shard, plan)
                 })
@@ -50,11 +74,6 @@ impl Runner {
         let results: Vec<Vec<R>> = lanes.par_iter().zip(&mut self.workspaces).map(run_lane).collect();
         results.into_iter().flatten().collect()
     }
-}
-
-/// A workspace's slots.
-pub(crate) fn workspace(plan: &Plan) -> Vec<Vec<f32>> {
-    plan.slots.iter().map(|&len| vec![0.0; len]).collect()
 }
 
 /// The cut of a batch into shards of nearly equal size. It depends on the number of rows alone.

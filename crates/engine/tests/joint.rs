@@ -7,7 +7,7 @@ mod reference;
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions};
+use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
 use pleiad_model::graph::{Activation, GraphBuilder, OrderPenalty, ParamId, TableId};
 use pleiad_model::objective::conflict::{Gram, cagrad, pcgrad};
 use pleiad_model::{Graph, ModelConfig, Weights};
@@ -68,6 +68,8 @@ fn engine(graph: &Graph) -> Engine {
         optimizer,
         embedding_optimizer: optimizer,
         clip_norm: None,
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
         tables: TableOptions::default(),
         seed: 3,
     };
@@ -240,6 +242,8 @@ fn a_step_goes_down_the_combined_gradient_clipped() {
             optimizer: sgd,
             embedding_optimizer: sgd,
             clip_norm,
+            precision: Precision::F32,
+            kernels: Kernels::Fastest,
             tables: TableOptions::default(),
             seed: 3,
         };
@@ -313,6 +317,8 @@ fn plain_steps_and_steps_by_task_mix() {
             optimizer: OptimizerConfig::default(),
             embedding_optimizer: OptimizerConfig::default(),
             clip_norm: None,
+            precision: Precision::F32,
+            kernels: Kernels::Fastest,
             tables: TableOptions::default(),
             seed: 3,
         },

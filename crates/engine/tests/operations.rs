@@ -9,7 +9,7 @@ mod reference;
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions};
+use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
 use pleiad_model::Graph;
 use pleiad_model::graph::{Activation, Node, NodeSpec, Op, Output, Param, ParamId, TableId, TableSpec};
 use pleiad_model::init::Init;
@@ -119,6 +119,8 @@ fn engine(graph: &Graph) -> Engine {
         optimizer,
         embedding_optimizer: optimizer,
         clip_norm: None,
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
         tables: TableOptions::default(),
         seed: 3,
     };
@@ -516,6 +518,8 @@ fn graphs_that_do_not_hold_together_are_refused() {
         optimizer,
         embedding_optimizer: optimizer,
         clip_norm: None,
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
         tables: TableOptions::default(),
         seed: 3,
     };

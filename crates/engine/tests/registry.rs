@@ -1,185 +1,19 @@
 //! Every structure of the registry, held to the same promises: predictions and gradients equal a slow f64 oracle and
 //! its finite differences, every parameter learns, each task's own experts get no gradient of another task, one row is
-//! a batch, a save and a load keep the bits, and so does any number of threads.
+//! a batch, a save and a load keep the bits. Threads and precision have a file of their own.
 
 #![allow(clippy::unwrap_used)]
 
+mod fixture;
 mod reference;
 
-use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind, TaskSpec};
-use pleiad_engine::optim::OptimizerConfig;
-use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions, Predictor};
+use fixture::{adam, batch, configurations, engine, graph, layout, options, tasks};
+use pleiad_data::{Batch, Ids, TaskKind, TaskSpec};
+use pleiad_engine::{Engine, Predictor};
 use pleiad_model::architectures::REGISTRY;
 use pleiad_model::init::Init;
 use pleiad_model::{Graph, ModelConfig};
 use serde_json::{Value, json};
-
-/// A small configuration of every structure; a new one must be added here, or the first test fails.
-fn configurations() -> Vec<(&'static str, Value)> {
-    let levels = json!([
-        { "task_experts": { "click": 2, "default": 1 }, "shared_experts": 2,
-          "widths": { "default": [5], "share": [6, 5], "shared": [7, 5] } },
-        { "task_experts": 1, "shared_experts": 1, "widths": [4] },
-        { "task_experts": { "time": 2, "default": 1 }, "shared_experts": 2, "widths": [3] },
-    ]);
-    vec![
-        ("ple", json!({ "kind": "ple", "levels": levels, "tower": { "default": [3], "time": [] } })),
-        ("ple", json!({ "kind": "ple", "levels": levels, "tower": [3], "gate_bias": true, "activation": "gelu" })),
-        (
-            "cgc",
-            json!({ "kind": "cgc", "task_experts": 1, "shared_experts": 2, "widths": [6, 4], "tower": [3],
-                        "activation": "tanh" }),
-        ),
-        (
-            "mmoe",
-            json!({ "kind": "mmoe", "experts": 3, "widths": [6, 4], "tower": [3], "gate_bias": true,
-                         "activation": "silu" }),
-        ),
-        ("hard-sharing", json!({ "kind": "hard-sharing", "bottom": [6, 4], "tower": [3], "activation": "elu" })),
-        (
-            "single-task",
-            json!({ "kind": "single-task", "bottom": { "default": [6, 4], "share": [5] }, "tower": [3],
-                                "activation": "leaky_relu" }),
-        ),
-        (
-            "ml-mmoe",
-            json!({ "kind": "ml-mmoe", "tower": [3], "gate_bias": true, "activation": "tanh",
-                    "levels": [{ "experts": 3, "widths": [6, 4] }, { "experts": 2, "widths": [5] },
-                               { "experts": 3, "widths": [4] }] }),
-        ),
-        (
-            "customized-sharing",
-            json!({ "kind": "customized-sharing", "bottom": { "default": [6, 4], "share": [3], "shared": [5] },
-                    "tower": [3], "activation": "silu" }),
-        ),
-        (
-            "asymmetric-sharing",
-            json!({ "kind": "asymmetric-sharing", "bottom": { "default": [6, 4], "share": [3] }, "tower": [3],
-                    "borrow": { "share": ["click"] }, "activation": "tanh" }),
-        ),
-        (
-            "asymmetric-sharing",
-            json!({ "kind": "asymmetric-sharing", "bottom": [6, 4], "tower": { "default": [3], "share": [] },
-                    "borrow": { "share": ["click"], "click": ["share"] }, "fusion": "mean", "activation": "elu" }),
-        ),
-        ("cross-stitch", json!({ "kind": "cross-stitch", "bottom": [6, 4], "tower": [3], "activation": "tanh" })),
-        ("sluice", json!({ "kind": "sluice", "bottom": [6, 6], "tower": [3], "activation": "silu" })),
-        (
-            "esmm",
-            json!({ "kind": "esmm", "funnel": ["click", "share"], "tower": { "default": [6, 4], "share": [5] },
-                    "activation": "tanh" }),
-        ),
-        (
-            "aitm",
-            json!({ "kind": "aitm", "funnel": ["click", "share"], "bottom": { "default": [6, 4], "share": [5] },
-                    "tower": [3], "calibrator": 0.0, "activation": "tanh" }),
-        ),
-        (
-            "aitm",
-            json!({ "kind": "aitm", "funnel": ["share", "click"], "bottom": [6, 4], "tower": [], "calibrator": 0.7,
-                    "activation": "silu" }),
-        ),
-    ]
-}
-
-fn layout() -> InputLayout {
-    let numeric = |name: &str, column| Input::Numeric { name: name.into(), column };
-    let categorical = |name: &str, slot, table: &str, rows, dim, pooling| Input::Categorical {
-        name: name.into(),
-        slot,
-        table: table.into(),
-        rows,
-        dim,
-        pooling,
-    };
-    InputLayout {
-        inputs: vec![
-            numeric("a", 0),
-            categorical("user", 0, "user", 7, 3, None),
-            categorical("seen", 1, "item", 9, 2, Some(Pooling::Mean)),
-            numeric("b", 1),
-            categorical("item", 2, "item", 9, 2, None),
-            categorical("tags", 3, "tags", 5, 2, Some(Pooling::Sum)),
-        ],
-    }
-}
-
-fn tasks() -> Vec<TaskSpec> {
-    let task = |name: &str, kind| TaskSpec { name: name.into(), kind };
-    vec![task("click", TaskKind::Binary), task("share", TaskKind::Binary), task("time", TaskKind::Regression)]
-}
-
-fn graph(configuration: &Value) -> Graph {
-    let Value::Object(table) = configuration.clone() else { panic!("a table") };
-    ModelConfig::from_table(table).unwrap().build(&layout(), &tasks()).unwrap()
-}
-
-/// Rows from a fixed stream; `share` and `time` miss some, and `share` has none where `rows` is small.
-fn batch(rows: usize, seed: u64) -> Batch {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = move |below: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % below
-    };
-    let mut multiple = |table: u64| {
-        let (mut offsets, mut ids) = (vec![0], Vec::new());
-        for _ in 0..rows {
-            for _ in 0..next(4) {
-                ids.push(next(table));
-            }
-            offsets.push(ids.len());
-        }
-        Ids::Multiple { offsets, rows: ids }
-    };
-    let (seen, tags) = (multiple(9), multiple(5));
-    let number = |n: u64| n as f32 / 500.0 - 1.0;
-    let numeric = (0..rows * 2).map(|_| number(next(1000))).collect();
-    let user = Ids::Single((0..rows).map(|_| next(7)).collect());
-    let item = Ids::Single((0..rows).map(|_| next(9)).collect());
-    let click = Labels { values: (0..rows).map(|_| next(2) as f32).collect(), present: vec![true; rows] };
-    let mut masked = |kind: TaskKind, one_in: u64| {
-        let mut labels = Labels::default();
-        for _ in 0..rows {
-            let present = next(one_in) == 0 && rows > 4;
-            let value = if kind == TaskKind::Binary { next(2) as f32 } else { number(next(1000)) };
-            labels.values.push(if present { value } else { 0.0 });
-            labels.present.push(present);
-        }
-        labels
-    };
-    let labels = vec![click, masked(TaskKind::Binary, 3), masked(TaskKind::Regression, 2)];
-    Batch { rows, numeric, categorical: vec![user, seen, item, tags], labels }
-}
-
-fn options(optimizer: OptimizerConfig) -> EngineOptions {
-    EngineOptions {
-        embedding_optimizer: optimizer,
-        optimizer,
-        clip_norm: None,
-        tables: TableOptions::default(),
-        seed: 11,
-    }
-}
-
-fn adam() -> OptimizerConfig {
-    serde_json::from_value(json!({ "kind": "adam", "learning_rate": 1e-2 })).unwrap()
-}
-
-fn engine(graph: &Graph) -> Engine {
-    let mut engine = Engine::new(graph, &options(adam())).unwrap();
-    engine.init(5);
-    // Larger embeddings and biases than at the start, so that no path is nearly linear.
-    let mut weights = engine.weights();
-    for (name, tensor) in &mut weights.tensors {
-        let scale = if name.starts_with("embeddings") { 8.0 } else { 1.0 };
-        for (i, v) in tensor.data.iter_mut().enumerate() {
-            *v = *v * scale + if name.ends_with("bias") { 0.1 * (i as f32 - 1.5) } else { 0.0 };
-        }
-    }
-    engine.load(&weights).unwrap();
-    engine
-}
 
 #[test]
 fn every_structure_is_tried() {
@@ -426,31 +260,6 @@ fn rows_do_not_depend_on_their_company() {
         alone.gather_from(&whole, &[i]);
         for (task, one) in together.tasks.iter().zip(&engine.predict(&alone).unwrap().tasks) {
             assert!((task[i] - one[0]).abs() < 1e-6, "row {i}: {} {}", task[i], one[0]);
-        }
-    }
-}
-
-#[test]
-fn threads_do_not_change_a_bit() {
-    let train = |configuration: &Value, threads: usize| {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
-            let mut configuration = configuration.clone();
-            configuration["dropout"] = json!(0.2);
-            let graph = graph(&configuration);
-            let mut options = options(adam());
-            options.clip_norm = Some(0.5);
-            let mut engine = Engine::new(&graph, &options).unwrap();
-            engine.init(5);
-            for step in 0..4 {
-                engine.step(&batch(1500, step), &[1.0, 2.0, 0.5], 1.0).unwrap();
-            }
-            (engine.weights(), engine.state(), engine.predict(&batch(1500, 99)).unwrap())
-        })
-    };
-    for (kind, configuration) in configurations() {
-        let one = train(&configuration, 1);
-        for threads in [2, 4] {
-            assert!(one == train(&configuration, threads), "{kind} differs on {threads} threads");
         }
     }
 }

@@ -5,7 +5,7 @@
 use pleiad_data::schema::TaskConfig;
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskSpec};
 use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions};
+use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
 use pleiad_model::architectures::REGISTRY;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use pleiad_train::config::{JointLossConfig, TrainConfig, check_joint_loss};
@@ -100,13 +100,15 @@ fn train(graph: &Graph, tasks: &[TaskConfig], joint_loss: JointLossConfig) -> (F
         optimizer: config.optimizer,
         embedding_optimizer: *config.embedding_optimizer(),
         clip_norm: Some(1.0),
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
         tables: TableOptions::default(),
         seed: 1,
     };
     let mut engine = Engine::new(graph, &options).unwrap();
     engine.init(1);
     let rows = rows(200);
-    let problem = Problem { config: &config, tasks, train: &rows, valid: None };
+    let problem = Problem { config: &config, tasks, train: (&rows).into(), valid: None };
     match fit(&problem, &mut engine, None, &mut MemoryKeeper::default(), &Interrupt::default(), &mut Silent).unwrap() {
         Outcome::Finished(fitted) => (fitted, engine.weights()),
         Outcome::Interrupted { .. } => panic!("interrupted"),

@@ -16,10 +16,10 @@ use rayon::prelude::*;
 use super::passes::{Cut, uses};
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
-use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients};
+use crate::exec::{Layers, Shard, Shared, Targets, Workspace, backward, forward, seed_gradients};
+use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, Purpose};
-use crate::runner::workspace;
 use crate::sparse::{Table, TouchedRows};
 
 /// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
@@ -30,6 +30,7 @@ pub type Combine<'c> = dyn Fn(&Gram) -> Vec<f64> + 'c;
 #[derive(Debug)]
 pub(super) struct ByTask {
     plan: Plan,
+    layers: Layers,
     reach: Reach,
     /// Stretches of the dense parameters that more than one task reaches, in order.
     shared: Vec<Range<usize>>,
@@ -45,7 +46,7 @@ pub(super) struct ByTask {
 /// What one lane writes.
 #[derive(Debug)]
 struct TaskLane {
-    slots: Vec<Vec<f32>>,
+    workspace: Workspace,
     /// Per task.
     gradients: Vec<Vec<f32>>,
     /// See [`Targets::sums`].
@@ -108,8 +109,9 @@ impl Engine {
         self.check_step(batch, task_weights)?;
         let mut by_task = match self.by_task.take() {
             Some(by_task) => by_task,
-            None => Box::new(ByTask::new(&self.graph)?),
+            None => Box::new(ByTask::new(&self.graph, self.arithmetic())?),
         };
+        self.unsummed = 0;
         let targets = Targets::of(&self.graph, batch);
         let losses = self.run_by_task(&mut by_task, batch, &targets);
         self.gather_by_task(&mut by_task, batch);
@@ -126,12 +128,12 @@ impl Engine {
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
     fn run_by_task(&self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
-        let ByTask { plan, lanes, dense, batch_wide, .. } = by_task;
+        let ByTask { plan, layers, lanes, dense, batch_wide, .. } = by_task;
         let plan = &*plan;
         let tasks = self.graph.outputs.len();
         let cut = Cut::of(batch.rows);
         lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
-            slots: workspace(plan),
+            workspace: Workspace::new(plan),
             gradients: vec![vec![0.0; plan.params.len]; tasks],
             sums: vec![0.0; Targets::sums(&self.graph)],
             again: vec![0.0; Targets::sums(&self.graph)],
@@ -142,9 +144,11 @@ impl Engine {
             let of_task = cut.pieces(arrays, &plan.batch_widths);
             pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
         }
+        layers.prepare(plan, &self.parameters.dense);
         let shared = Shared {
             plan,
             params: &self.parameters.dense,
+            layers,
             tables: &self.parameters.tables,
             batch,
             seed: self.options.seed,
@@ -155,9 +159,9 @@ impl Engine {
         lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
             lane.sums.fill(0.0);
             for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
-                forward(shared, &mut Shard::new(rows.clone(), &mut lane.slots, Vec::new()));
+                forward(shared, &mut Shard::new(rows.clone(), &mut lane.workspace, Vec::new()));
                 for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.gradients).enumerate() {
-                    let mut shard = Shard::new(rows.clone(), &mut lane.slots, pieces);
+                    let mut shard = Shard::new(rows.clone(), &mut lane.workspace, pieces);
                     let sums = if k == 0 { &mut lane.sums } else { &mut lane.again };
                     seed_gradients(shared, &mut shard, targets, &alone[k], sums);
                     backward(shared, &mut shard, gradient, s > 0);
@@ -193,12 +197,13 @@ impl Engine {
 }
 
 impl ByTask {
-    fn new(graph: &Graph) -> Result<Self> {
+    fn new(graph: &Graph, arithmetic: Arithmetic) -> Result<Self> {
         let plan = Plan::compile(graph, Purpose::TrainByTask)?;
         let reach = graph.reach();
         let tasks = graph.outputs.len();
         Ok(Self {
             shared: shared_ranges(&plan, &reach),
+            layers: Layers::new(&plan, arithmetic),
             lanes: Vec::new(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
             batch_wide: vec![vec![Vec::new(); plan.batch_widths.len()]; tasks],

@@ -13,10 +13,13 @@ pub use self::by_task::Combine;
 use self::passes::Lane;
 use crate::check::check_batch;
 use crate::error::{Error, Result};
-use crate::kernels::reduce::square_sum;
+use crate::exec::Layers;
+use crate::kernels::linear::Arithmetic;
+use crate::kernels::reduce::{square_sum, sum_range};
 use crate::optim::{OptimizerConfig, StepRule, clip_scale};
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
+use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
 use crate::runner::Runner;
 use crate::sparse::{TableOptions, TouchedRows};
@@ -33,6 +36,10 @@ pub struct EngineOptions {
     pub embedding_optimizer: OptimizerConfig,
     /// Upper bound of the gradient's L2 norm over dense parameters and tables together.
     pub clip_norm: Option<f32>,
+    /// Precision of the products of a step.
+    pub precision: Precision,
+    /// Which products these are.
+    pub kernels: Kernels,
     /// How embedding tables are kept.
     pub tables: TableOptions,
     /// Seed of dropout, and of rounding where tables have not the precision of f32.
@@ -57,6 +64,7 @@ pub struct StepStats {
 pub struct Engine {
     graph: Graph,
     plan: Plan,
+    layers: Layers,
     runner: Runner,
     options: EngineOptions,
     parameters: Parameters,
@@ -67,6 +75,8 @@ pub struct Engine {
     batch_wide: Vec<Vec<f32>>,
     touched: Vec<TouchedRows>,
     lanes: Vec<Lane>,
+    /// Lanes whose gradients are still to be summed into `gradient`; 0 if it is there.
+    unsummed: usize,
     by_task: Option<Box<ByTask>>,
     steps: u64,
 }
@@ -104,8 +114,10 @@ impl Engine {
             batch_wide: vec![Vec::new(); plan.batch_widths.len()],
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
+            unsummed: 0,
             by_task: None,
             steps: 0,
+            layers: Layers::new(&plan, Arithmetic::choose(options.precision, options.kernels)),
             plan,
             runner,
             parameters,
@@ -120,6 +132,7 @@ impl Engine {
 
     /// Draws every weight anew; see [`pleiad_model::init::Init::fill`].
     pub fn init(&mut self, seed: u64) {
+        self.runner.weights_changed();
         self.parameters.init(&self.graph, seed, self.options.embedding_optimizer.initial_state());
     }
 
@@ -128,6 +141,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Model`] for a tensor that is missing, unknown or of another shape; nothing is replaced then.
     pub fn load(&mut self, weights: &Weights) -> Result<()> {
+        self.runner.weights_changed();
         self.parameters.load(&self.graph, weights)
     }
 
@@ -175,6 +189,7 @@ impl Engine {
     /// As [`Engine::step`].
     pub fn gradients(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<(StepStats, Weights)> {
         let stats = self.differentiate(batch, task_weights)?;
+        self.sum_lanes();
         Ok((stats, self.dense_gradients()))
     }
 
@@ -194,11 +209,17 @@ impl Engine {
         gradients
     }
 
+    fn arithmetic(&self) -> Arithmetic {
+        Arithmetic::choose(self.options.precision, self.options.kernels)
+    }
+
     fn update(&mut self, learning_rate_factor: f64) {
         self.steps += 1;
+        self.runner.weights_changed();
         let scale = match self.options.clip_norm {
             None => 1.0,
             Some(most) => {
+                self.sum_lanes();
                 let tables: f64 = self.touched.iter().map(TouchedRows::square_sum).sum();
                 clip_scale((square_sum(&self.gradient) + tables).sqrt(), f64::from(most))
             }
@@ -206,13 +227,22 @@ impl Engine {
         let rule = StepRule::new(&self.options.optimizer, self.steps, learning_rate_factor);
         let [first, second] = &mut self.state;
         let count = self.gradient.len().div_ceil(UPDATE_CHUNK);
+        // Lanes that are not summed yet are summed stretch by stretch right here: what was just added up is in cache.
+        let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| l.gradient.as_slice()).collect();
         self.parameters
             .dense
             .par_chunks_mut(UPDATE_CHUNK)
-            .zip(self.gradient.par_chunks(UPDATE_CHUNK))
+            .zip(self.gradient.par_chunks_mut(UPDATE_CHUNK))
             .zip(state_chunks(first, count))
             .zip(state_chunks(second, count))
-            .for_each(|(((weights, gradient), first), second)| rule.update(weights, gradient, [first, second], scale));
+            .enumerate()
+            .for_each(|(chunk, (((weights, gradient), first), second))| {
+                if !parts.is_empty() {
+                    sum_range(gradient, &parts, chunk * UPDATE_CHUNK);
+                }
+                rule.update(weights, gradient, [first, second], scale);
+            });
+        self.unsummed = 0;
         let rule = StepRule::new(&self.options.embedding_optimizer, self.steps, learning_rate_factor);
         self.parameters
             .tables

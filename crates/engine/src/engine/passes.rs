@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use super::{Engine, StepStats};
 use crate::check::check_batch;
 use crate::error::{Error, Result};
-use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients};
+use crate::exec::{Shard, Shared, Targets, Workspace, backward, forward, seed_gradients};
 use crate::kernels::reduce::sum_into;
 use crate::plan::Plan;
-use crate::runner::{lanes, shards, workspace};
+use crate::runner::{lanes, shards};
 use crate::sparse::Use;
 
 /// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
@@ -22,8 +22,8 @@ const MAX_LANES: usize = 16;
 /// What one lane writes.
 #[derive(Debug)]
 pub(super) struct Lane {
-    slots: Vec<Vec<f32>>,
-    gradient: Vec<f32>,
+    workspace: Workspace,
+    pub(super) gradient: Vec<f32>,
     /// See [`Targets::sums`].
     sums: Vec<f64>,
 }
@@ -39,23 +39,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Leaves the batch's gradient in `gradient` and `touched`.
+    /// Leaves the batch's gradient in the lanes, to be summed, and in `touched`.
     pub(super) fn differentiate(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<StepStats> {
         self.check_step(batch, task_weights)?;
         let targets = Targets::of(&self.graph, batch);
         let lanes_used = self.run_lanes(batch, &targets, task_weights);
-        match &mut self.lanes[..lanes_used] {
-            [] => self.gradient.fill(0.0),
-            // The lane overwrites all of its gradient next time, so the two arrays may change places.
-            [only] => std::mem::swap(&mut self.gradient, &mut only.gradient),
-            lanes => {
-                let parts: Vec<&[f32]> = lanes.iter().map(|l| l.gradient.as_slice()).collect();
-                sum_into(&mut self.gradient, &parts);
-            }
+        self.unsummed = lanes_used;
+        if lanes_used == 0 {
+            self.gradient.fill(0.0);
         }
         let losses = targets.losses(&sum_over(self.lanes[..lanes_used].iter().map(|l| &l.sums), &self.graph));
         self.gather_tables(batch);
         Ok(StepStats { losses, rows: targets.rows })
+    }
+
+    /// Sums the lanes' gradients into `gradient`, where that has not been done.
+    pub(super) fn sum_lanes(&mut self) {
+        if self.unsummed > 0 {
+            let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| l.gradient.as_slice()).collect();
+            sum_into(&mut self.gradient, &parts);
+            self.unsummed = 0;
+        }
     }
 
     /// Both passes over every shard; gives the number of lanes used.
@@ -63,14 +67,16 @@ impl Engine {
         let plan = &self.plan;
         let cut = Cut::of(batch.rows);
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
-            slots: workspace(plan),
+            workspace: Workspace::new(plan),
             gradient: vec![0.0; plan.params.len],
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
         let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_widths);
+        self.layers.prepare(plan, &self.parameters.dense);
         let shared = Shared {
             plan,
             params: &self.parameters.dense,
+            layers: &self.layers,
             tables: &self.parameters.tables,
             batch,
             seed: self.options.seed,
@@ -79,7 +85,7 @@ impl Engine {
         self.lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
             lane.sums.fill(0.0);
             for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
-                let mut shard = Shard::new(rows.clone(), &mut lane.slots, pieces);
+                let mut shard = Shard::new(rows.clone(), &mut lane.workspace, pieces);
                 forward(shared, &mut shard);
                 seed_gradients(shared, &mut shard, targets, task_weights, &mut lane.sums);
                 backward(shared, &mut shard, &mut lane.gradient, s > 0);

@@ -1,9 +1,9 @@
 //! Backward steps.
 
-use super::forward::matrix;
+use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
-use crate::kernels::product::{Matrix, product};
+use crate::kernels::product::Matrix;
 use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
 
@@ -40,18 +40,19 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                         bias::backward(out, out_at, d, at, rows, segment.activation, bias_gradient);
                     }
                 });
-                let d = matrix(shard.read(gradients, *y), rows);
-                let input = matrix(shard.read(values, *x), rows);
-                let w_gradient = Matrix::new(&mut gradient[weight.range()], weight.rows, weight.cols, weight.ld);
-                product(w_gradient, d.transposed(), input, accumulate);
+                let layer = shared.layers.of(back.step);
+                let w = weights(shared.params, *weight);
+                let w_gradient = Matrix::new(&mut gradient[weight.range()], w.rows, w.cols, w.row_stride);
+                let mut scratch = std::mem::take(shard.scratch);
+                let (d, input) = (shard.read(gradients, *y), shard.read(values, *x));
+                layer.weight_gradient(w_gradient, d, input, rows, accumulate, &mut scratch);
+                *shard.scratch = scratch;
                 if let Some((x_part, accumulate)) = contribution(back, 0) {
                     let skipped = x_part.at.col - x.at.col;
-                    let weights = &shared.params[weight.range()][skipped..];
-                    let w = Matrix::new(weights, weight.rows, x_part.at.width, weight.ld);
-                    shard.write(gradients, x_part, |shard, memory| {
-                        let d = matrix(shard.read(gradients, *y), rows);
-                        let out = Matrix::new(&mut memory[x_part.at.col..], rows, x_part.at.width, x_part.at.ld);
-                        product(out, d, w, accumulate);
+                    let w = Matrix { data: &w.data[skipped..], cols: x_part.at.width, ..w };
+                    shard.multiply(gradients, x_part, |shard, memory, scratch| {
+                        let d = shard.read(gradients, *y);
+                        layer.input_gradient((memory, x_part.at), d, (w, skipped), rows, accumulate, scratch);
                     });
                 }
             }

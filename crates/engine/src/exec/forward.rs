@@ -1,8 +1,10 @@
 //! Forward steps.
 
+use pleiad_model::graph::Activation;
+
+use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
-use crate::kernels::product::{Matrix, product};
 use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
 use crate::plan::{Step, View};
 
@@ -10,7 +12,7 @@ use crate::plan::{Step, View};
 pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
     let values = &shared.plan.values;
     let rows = shard.rows.len();
-    for step in &shared.plan.steps {
+    for (at, step) in shared.plan.steps.iter().enumerate() {
         match step {
             Step::Numeric { first, y } => {
                 let width = shared.batch.numeric_width();
@@ -29,17 +31,21 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
             Step::Product { x, y, weight, bias: biases, segments } => {
-                let weights = &shared.params[weight.range()];
+                let layer = shared.layers.of(at);
                 let biases = &shared.params[biases.range()];
-                shard.write(values, *y, |shard, memory| {
-                    let x = matrix(shard.read(values, *x), rows);
-                    let w = Matrix::new(weights, weight.rows, weight.cols, weight.ld);
-                    let out = Matrix::new(&mut memory[y.at.col..], rows, y.at.width, y.at.ld);
-                    product(out, x, w.transposed(), false);
+                shard.multiply(values, *y, |shard, memory, scratch| {
+                    let x = shard.read(values, *x);
+                    layer.forward((memory, y.at), x, weights(shared.params, *weight), rows, scratch);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
-                        let part = if segment.biased { &biases[segment.cols.clone()] } else { &[] };
-                        bias::forward(memory, at, rows, part, segment.activation);
+                        match (layer.finishes(), segment.activation) {
+                            (true, Activation::Relu | Activation::Identity) => {}
+                            (true, function) => activation::forward(function, memory, at, rows),
+                            (false, function) => {
+                                let part = if segment.biased { &biases[segment.cols.clone()] } else { &[] };
+                                bias::forward(memory, at, rows, part, function);
+                            }
+                        }
                     }
                 });
             }
@@ -88,9 +94,4 @@ fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, gate: View, experts: &[View], 
         let experts: Vec<_> = experts.iter().map(|&x| shard.read(values, x)).collect();
         mixture::forward(memory, y.at, g, g_at, &experts, rows);
     });
-}
-
-/// The columns of a view as a matrix of `rows` rows.
-pub(super) fn matrix((data, at): (&[f32], Columns), rows: usize) -> Matrix<&[f32]> {
-    Matrix::new(&data[at.col..], rows, at.width, at.ld)
 }

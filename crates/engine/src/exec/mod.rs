@@ -5,16 +5,19 @@
 
 mod backward;
 mod forward;
+mod layers;
 mod loss;
 
 use std::ops::Range;
 
 pub(crate) use backward::backward;
 pub(crate) use forward::forward;
+pub(crate) use layers::Layers;
 pub(crate) use loss::{Targets, seed_gradients};
 use pleiad_data::Batch;
 
 use crate::kernels::Columns;
+use crate::kernels::linear::Scratch;
 use crate::plan::{Buffer, Place, Plan, View};
 use crate::sparse::Table;
 
@@ -24,6 +27,8 @@ pub(crate) struct Shared<'s> {
     pub(crate) plan: &'s Plan,
     /// Dense parameters in the plan's layout.
     pub(crate) params: &'s [f32],
+    /// What was prepared of them.
+    pub(crate) layers: &'s Layers,
     pub(crate) tables: &'s [Table],
     pub(crate) batch: &'s Batch,
     /// Seed and step of dropout.
@@ -31,19 +36,35 @@ pub(crate) struct Shared<'s> {
     pub(crate) step: u64,
 }
 
+/// The memory of a lane, used by one shard after the other.
+#[derive(Debug)]
+pub(crate) struct Workspace {
+    slots: Vec<Vec<f32>>,
+    scratch: Scratch,
+}
+
+impl Workspace {
+    /// Room for the buffers of a plan.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        Self { slots: plan.slots.iter().map(|&len| vec![0.0; len]).collect(), scratch: Scratch::default() }
+    }
+}
+
 /// One shard: its rows of the batch, and the memory that it alone writes.
 pub(crate) struct Shard<'m> {
     pub(crate) rows: Range<usize>,
     memory: Vec<&'m mut [f32]>,
     slots: usize,
+    scratch: &'m mut Scratch,
 }
 
 impl<'m> Shard<'m> {
-    /// A shard over `rows` with a workspace's slots and its rows of the batch-wide gradient arrays.
-    pub(crate) fn new(rows: Range<usize>, slots: &'m mut [Vec<f32>], batch_wide: Vec<&'m mut [f32]>) -> Self {
+    /// A shard over `rows` with a workspace and its rows of the batch-wide gradient arrays.
+    pub(crate) fn new(rows: Range<usize>, workspace: &'m mut Workspace, batch_wide: Vec<&'m mut [f32]>) -> Self {
+        let Workspace { slots, scratch } = workspace;
         let count = slots.len();
         let memory = slots.iter_mut().map(Vec::as_mut_slice).chain(batch_wide).collect();
-        Self { rows, memory, slots: count }
+        Self { rows, memory, slots: count, scratch }
     }
 
     fn index(&self, place: Place) -> usize {
@@ -66,6 +87,13 @@ impl<'m> Shard<'m> {
         let result = f(self, memory);
         self.memory[index] = memory;
         result
+    }
+
+    /// As [`Shard::write`], with the memory in which operands are prepared.
+    fn multiply(&mut self, buffers: &[Buffer], view: View, f: impl FnOnce(&Self, &mut [f32], &mut Scratch)) {
+        let mut scratch = std::mem::take(self.scratch);
+        self.write(buffers, view, |shard, memory| f(shard, memory, &mut scratch));
+        *self.scratch = scratch;
     }
 
     /// The number in a view of one column, per row of the shard.

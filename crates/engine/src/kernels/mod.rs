@@ -2,8 +2,8 @@
 //!
 //! Kernels know rows, columns and strides; they know neither graph nor plan. Passes are plain loops that the compiler
 //! vectorises; [`dispatch`] runs them with the widest instructions that the processor has. Sums are kept in a fixed
-//! number of partial sums, so every instruction set gives the same bits, but for the products, whose blocking is the
-//! `gemm` crate's.
+//! number of partial sums, so every instruction set gives the same bits, but for the products: those are our own
+//! ([`tiles`]) or the `gemm` crate's ([`product`]), by what the processor has, behind [`linear`].
 
 pub(crate) mod activation;
 pub(crate) mod bias;
@@ -12,10 +12,13 @@ pub(crate) mod conjunction;
 pub(crate) mod dropout;
 pub(crate) mod exp;
 pub(crate) mod inner;
+pub(crate) mod linear;
 pub(crate) mod mixture;
+pub(crate) mod peak;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
+pub(crate) mod tiles;
 
 use std::sync::OnceLock;
 

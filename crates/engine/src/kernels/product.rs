@@ -1,7 +1,5 @@
-//! Matrix products, over the `gemm` crate. The only door to it: what replaces it (bf16 tiles, packed weights) enters
-//! here.
-
-use std::time::Instant;
+//! Matrix products, over the `gemm` crate. The only door to it, and what every processor has; where there is better,
+//! [`super::tiles`] multiplies.
 
 use gemm::Parallelism;
 
@@ -80,36 +78,6 @@ pub(crate) fn product(y: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]
     }
 }
 
-/// GFLOP/s that products reach on the current `rayon` pool where their shapes are kind: the peak that a step's share of
-/// is told.
-///
-/// Each thread multiplies matrices of 512 x 512 of its own, as shards do, for some 0.1 s in all; the best of several
-/// rounds counts, each the sum of what the threads reached by their own clocks, so that a neighbour who takes a core
-/// for a moment does not lower it.
-#[must_use]
-pub fn product_peak() -> f64 {
-    const SIDE: usize = 512;
-    /// A stride that is no multiple of 4 KiB, as the plan's.
-    const LD: usize = SIDE + 16;
-    const ROUNDS: usize = 8;
-    const PRODUCTS: usize = 4;
-    let rates = rayon::broadcast(|_| {
-        let (a, b, mut y) = (vec![0.5f32; SIDE * LD], vec![0.25f32; SIDE * LD], vec![0.0f32; SIDE * LD]);
-        let mut rates = [0.0; ROUNDS];
-        for rate in &mut rates {
-            let start = Instant::now();
-            for _ in 0..PRODUCTS {
-                let [a, b] = [&a, &b].map(|matrix| Matrix::new(&matrix[..], SIDE, SIDE, LD));
-                product(Matrix::new(&mut y[..], SIDE, SIDE, LD), a, b, false);
-                std::hint::black_box(&mut y);
-            }
-            *rate = 2e-9 * (PRODUCTS * SIDE.pow(3)) as f64 / start.elapsed().as_secs_f64();
-        }
-        rates
-    });
-    (0..ROUNDS).map(|round| rates.iter().map(|rates| rates[round]).sum()).fold(0.0, f64::max)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -148,12 +116,6 @@ mod tests {
                 prop_assert!((e - f).abs() < 1e-5, "{e} {f}");
             }
         }
-    }
-
-    #[test]
-    fn the_peak_is_a_rate() {
-        let peak = product_peak();
-        assert!(peak.is_finite() && peak > 0.0, "{peak}");
     }
 
     #[test]

@@ -9,19 +9,22 @@ const CHUNK: usize = 1 << 14;
 
 /// `sum[i] = parts[0][i] + parts[1][i] + ...`, in that order whatever the threads.
 pub(crate) fn sum_into(sum: &mut [f32], parts: &[&[f32]]) {
+    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(c, sum)| sum_range(sum, parts, c * CHUNK));
+}
+
+/// [`sum_into`] for the elements from `start` on, as many as `sum` has.
+pub(crate) fn sum_range(sum: &mut [f32], parts: &[&[f32]], start: usize) {
+    let range = start..start + sum.len();
     let Some((first, rest)) = parts.split_first() else { return sum.fill(0.0) };
-    sum.par_chunks_mut(CHUNK).enumerate().for_each(|(c, sum)| {
-        let range = c * CHUNK..c * CHUNK + sum.len();
-        dispatch(
-            #[inline(always)]
-            || {
-                sum.copy_from_slice(&first[range.clone()]);
-                for part in rest {
-                    sum.iter_mut().zip(&part[range.clone()]).for_each(|(s, p)| *s += p);
-                }
-            },
-        );
-    });
+    dispatch(
+        #[inline(always)]
+        || {
+            sum.copy_from_slice(&first[range.clone()]);
+            for part in rest {
+                sum.iter_mut().zip(&part[range.clone()]).for_each(|(s, p)| *s += p);
+            }
+        },
+    );
 }
 
 /// Sum of squares, in f64; each chunk is summed alone and chunks in order.

@@ -19,7 +19,7 @@ use pleiad_model::Weights;
 use pleiad_model::artifact::write_safetensors;
 use serde_json::json;
 
-use super::case::Case;
+use super::case::{Arithmetic, Case};
 use crate::error::{Error, Result};
 
 /// Batches that are written.
@@ -43,7 +43,7 @@ pub fn export(case: &Case, dir: &Path) -> Result<()> {
     let folder = folder.map_err(|e| Error::io(parent, e))?;
 
     let graph = case.graph()?;
-    let mut engine = case.engine(&graph)?;
+    let mut engine = case.engine(&graph, Arithmetic::default())?;
     let batches = case.batches(EXPORTED_BATCHES)?;
     let about = json!({
         "case": case, "learning_rate": case.learning_rate(), "batches": batches.len(), "gradient_rows": GRADIENT_ROWS,

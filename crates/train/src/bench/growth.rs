@@ -7,7 +7,7 @@ use rayon::ThreadPoolBuilder;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::case::{Case, Field, model, tasks};
+use super::case::{Arithmetic, Case, Field, model, tasks};
 use super::measure::{Effort, Spread, time};
 use super::memory::Memory;
 use crate::error::{Error, Result};
@@ -45,6 +45,7 @@ type CaseOf = fn(usize) -> Case;
 /// # Errors
 /// [`Error::Interrupted`], and what building a case may give.
 pub fn growth(
+    arithmetic: Arithmetic,
     effort: Effort,
     quick: bool,
     interrupt: &Interrupt,
@@ -69,7 +70,7 @@ pub fn growth(
         for value in values {
             tell(size, value);
             let threads = if size == "threads" { value } else { most };
-            points.push(point(value, &case(value), threads, effort, interrupt)?);
+            points.push(point(value, &case(value), arithmetic, threads, effort, interrupt)?);
         }
         let exponent = slope(points.iter().map(|p| ((p.value as f64).ln(), p.ms_per_step.median.ln())));
         all.push(GrowthSeries { size, points, exponent });
@@ -77,13 +78,20 @@ pub fn growth(
     Ok(all)
 }
 
-fn point(value: usize, case: &Case, threads: usize, effort: Effort, interrupt: &Interrupt) -> Result<GrowthPoint> {
+fn point(
+    value: usize,
+    case: &Case,
+    arithmetic: Arithmetic,
+    threads: usize,
+    effort: Effort,
+    interrupt: &Interrupt,
+) -> Result<GrowthPoint> {
     Memory::forget_peak();
     let start = |e| Error::Encode { reason: format!("cannot start {threads} threads: {e}") };
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().map_err(start)?;
     let graph = case.graph()?;
     let batches = case.batches(4)?;
-    let mut engine = case.engine(&graph)?;
+    let mut engine = case.engine(&graph, arithmetic)?;
     let ms_per_step = pool.install(|| time(&mut engine, &batches, effort, interrupt))?;
     let us_per_row = ms_per_step.median * 1e3 / case.rows as f64;
     Ok(GrowthPoint { value, ms_per_step, us_per_row, memory: Memory::now() })

@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use pleiad_data::Batch;
-use pleiad_engine::{Engine, product_peak};
+use pleiad_engine::{Engine, Precision, product_peak};
 use serde::Serialize;
 
-use super::case::{Case, ProductFlops};
+use super::case::{Arithmetic, Case, ProductFlops};
 use super::memory::Memory;
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
@@ -67,6 +67,10 @@ impl Spread {
 pub struct StepFigures {
     /// The case's name.
     pub workload: String,
+    /// Precision of the products.
+    pub precision: Precision,
+    /// What they are made of.
+    pub kernels: &'static str,
     /// Rows of a batch.
     pub rows: usize,
     /// Parameters.
@@ -96,20 +100,23 @@ pub struct StepFigures {
 ///
 /// # Errors
 /// [`Error::Interrupted`], and what building the case may give.
-pub fn steps(case: &Case, effort: Effort, interrupt: &Interrupt) -> Result<StepFigures> {
+pub fn steps(case: &Case, arithmetic: Arithmetic, effort: Effort, interrupt: &Interrupt) -> Result<StepFigures> {
     Memory::forget_peak();
     let graph = case.graph()?;
-    let before = product_peak();
+    let peak = || product_peak(arithmetic.precision, arithmetic.kernels);
+    let before = peak();
     let batches = case.batches(BATCHES)?;
-    let mut engine = case.engine(&graph)?;
+    let mut engine = case.engine(&graph, arithmetic)?;
     let ms_per_step = time(&mut engine, &batches, effort, interrupt)?;
     let memory = Memory::now();
     drop(engine);
-    let peak_gflops = before.max(product_peak());
+    let peak_gflops = before.max(peak());
     let rows_per_second = case.rows as f64 / ms_per_step.median * 1e3;
     let product_gflops = 1e-9 * rows_per_second * ProductFlops::of(&graph).step as f64;
     Ok(StepFigures {
         workload: case.name.clone(),
+        precision: arithmetic.precision,
+        kernels: arithmetic.precision.kernels(arithmetic.kernels),
         rows: case.rows,
         parameters: ParameterCount::from(&graph.summary()),
         threads: rayon::current_num_threads(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use pleiad_data::TaskSpec;
+use pleiad_engine::Precision;
 use pleiad_engine::optim::{OptimizerConfig, Schedule};
 use pleiad_engine::sparse::TablePrecision;
 use schemars::JsonSchema;
@@ -25,6 +26,10 @@ pub struct TrainConfig {
     /// Rows predicted at once when the model is measured; changes no result.
     #[schemars(range(min = 1))]
     pub evaluation_batch_size: usize,
+    /// Precision of the matrix products of a training step; sums, weights, optimizer state and predictions are f32 in
+    /// any case. `bf16` is faster where the processor has it, and slower where it has not.
+    #[serde(skip_serializing_if = "is_default")]
+    pub precision: Precision,
     /// Optimizer of the dense parameters.
     pub optimizer: OptimizerConfig,
     /// Optimizer of the embedding tables; as `optimizer` unless given.
@@ -64,6 +69,7 @@ impl Default for TrainConfig {
             epochs: 10,
             batch_size: 1024,
             evaluation_batch_size: 4096,
+            precision: Precision::default(),
             optimizer: OptimizerConfig::default(),
             embedding_optimizer: None,
             embedding_precision: TablePrecision::default(),

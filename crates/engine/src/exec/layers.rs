@@ -1,0 +1,69 @@
+//! The plan's linear layers, their weights prepared for the products of every shard.
+
+use std::ops::Range;
+
+use pleiad_model::graph::Activation;
+
+use crate::kernels::linear::{Arithmetic, Layer};
+use crate::kernels::product::Matrix;
+use crate::plan::{Block, Plan, Step, Write};
+
+/// Per step of a plan, its weights as products want them; nothing for steps that are no products.
+///
+/// A layer that is applied again is prepared again: its input may want a gradient of other columns then.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    steps: Vec<Option<Prepared>>,
+}
+
+#[derive(Debug)]
+struct Prepared {
+    layer: Layer,
+    /// Columns of the input that want a gradient.
+    wanted: Option<Range<usize>>,
+}
+
+impl Layers {
+    /// Layers of a plan, not prepared yet.
+    pub(crate) fn new(plan: &Plan, arithmetic: Arithmetic) -> Self {
+        let mut steps: Vec<Option<Prepared>> = plan
+            .steps
+            .iter()
+            .map(|step| {
+                let Step::Product { weight, segments, .. } = step else { return None };
+                let rectified = segments.iter().filter(|s| s.activation == Activation::Relu).map(|s| s.cols.clone());
+                Some(Prepared { layer: Layer::new(arithmetic, weight.rows, rectified), wanted: None })
+            })
+            .collect();
+        for back in &plan.backward {
+            let (Step::Product { x, .. }, Some(prepared)) = (&plan.steps[back.step], &mut steps[back.step]) else {
+                continue;
+            };
+            let (part, write) = back.writes[0];
+            if write != Write::Skip {
+                let skipped = part.at.col - x.at.col;
+                prepared.wanted = Some(skipped..skipped + part.at.width);
+            }
+        }
+        Self { steps }
+    }
+
+    /// Prepares every layer for the weights in `params`.
+    pub(crate) fn prepare(&mut self, plan: &Plan, params: &[f32]) {
+        for (step, prepared) in plan.steps.iter().zip(&mut self.steps) {
+            if let (Step::Product { weight, bias, .. }, Some(prepared)) = (step, prepared) {
+                prepared.layer.prepare(weights(params, *weight), &params[bias.range()], prepared.wanted.clone());
+            }
+        }
+    }
+
+    /// The layer of a step that is a product.
+    pub(super) fn of(&self, step: usize) -> &Layer {
+        self.steps[step].as_ref().map_or(&Layer::Plain, |prepared| &prepared.layer)
+    }
+}
+
+/// A block of the dense parameters.
+pub(super) fn weights(params: &[f32], block: Block) -> Matrix<&[f32]> {
+    Matrix::new(&params[block.range()], block.rows, block.cols, block.ld)
+}

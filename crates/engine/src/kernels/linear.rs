@@ -1,0 +1,351 @@
+//! The three products of a linear layer `y = x W^T + b`, in whatever arithmetic was chosen.
+//!
+//! With `d` the gradient of the layer's sums: forward `x W^T`, the gradient of the weights `d^T x`, that of the input
+//! `d W`. [`Layer`] is what a step prepares once of the weights, for every shard to use; [`Scratch`] what a shard
+//! prepares of its own operands.
+
+use std::ops::Range;
+
+use super::product::{Matrix, product};
+use super::tiles::{Finish, Left, Packed, Pair, Panels, Rounded, Source, Unit, round_to_bf16};
+use super::{Columns, dispatch};
+use crate::precision::{Kernels, Precision};
+
+/// How products are computed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    /// f32 by the `gemm` crate.
+    Plain,
+    /// f32 by our own tiles.
+    Tiles,
+    /// bf16 by our own tiles.
+    PairTiles,
+    /// f32 by the `gemm` crate, of operands rounded to bf16.
+    Rounded,
+}
+
+impl Arithmetic {
+    /// What gives `precision` on this processor.
+    pub(crate) fn choose(precision: Precision, kernels: Kernels) -> Self {
+        let fastest = kernels == Kernels::Fastest;
+        match precision {
+            Precision::F32 if fastest && f32::available() => Self::Tiles,
+            Precision::F32 => Self::Plain,
+            Precision::Bf16 if fastest && Pair::available() => Self::PairTiles,
+            Precision::Bf16 => Self::Rounded,
+        }
+    }
+
+    /// For people.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Plain => "f32 (gemm)",
+            Self::Tiles => "f32 (AVX-512)",
+            Self::PairTiles => "bf16 (AVX512-BF16)",
+            Self::Rounded => "bf16 (emulated: rounded to bf16, multiplied in f32)",
+        }
+    }
+}
+
+/// Columns of a row-major matrix.
+pub(crate) type Part<'a> = (&'a [f32], Columns);
+
+/// The weights of a linear layer as its products want them. Made anew whenever weights have changed.
+#[derive(Debug)]
+pub(crate) enum Layer {
+    /// As they lie.
+    Plain,
+    /// In panels of f32.
+    Tiles(Box<Packing<f32>>),
+    /// In panels of bf16.
+    PairTiles(Box<Packing<Pair>>),
+    /// Where they lie, rounded.
+    Rounded(Vec<f32>),
+}
+
+/// A layer's weights in panels, and what is done with its sums.
+#[derive(Debug)]
+pub(crate) struct Packing<U> {
+    /// W^T, for the way forth.
+    forward: Panels<U>,
+    /// The columns of W whose input wants a gradient, for the way back.
+    backward: Panels<U>,
+    bias: Vec<f32>,
+    /// Lower bound of every output: 0 of a rectified one, else minus infinity.
+    floor: Vec<f32>,
+}
+
+/// Operands of one shard, and their memory.
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    panels: Panels<f32>,
+    pair_panels: Panels<Pair>,
+    pairs: Rounded,
+    rounded: [Vec<f32>; 2],
+}
+
+impl Layer {
+    /// A layer whose outputs `rectified` are rectified.
+    pub(crate) fn new(arithmetic: Arithmetic, outputs: usize, rectified: impl Iterator<Item = Range<usize>>) -> Self {
+        let floor = || {
+            let mut floor = vec![f32::NEG_INFINITY; outputs];
+            rectified.for_each(|columns| floor[columns].fill(0.0));
+            floor
+        };
+        match arithmetic {
+            Arithmetic::Plain => Self::Plain,
+            Arithmetic::Tiles => Self::Tiles(Box::new(Packing::new(floor()))),
+            Arithmetic::PairTiles => Self::PairTiles(Box::new(Packing::new(floor()))),
+            Arithmetic::Rounded => Self::Rounded(Vec::new()),
+        }
+    }
+
+    /// Prepares `weights` `[outputs, inputs]`, of whose inputs `wanted` want a gradient. The first outputs have a `bias`.
+    pub(crate) fn prepare(&mut self, weights: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
+        match self {
+            Self::Plain => {}
+            Self::Tiles(packing) => packing.prepare(weights, bias, wanted),
+            Self::PairTiles(packing) => packing.prepare(weights, bias, wanted),
+            Self::Rounded(rounded) => {
+                rounded.resize(weights.data.len(), 0.0);
+                dispatch(
+                    #[inline(always)]
+                    || rounded.iter_mut().zip(weights.data).for_each(|(y, &x)| *y = round_to_bf16(x)),
+                );
+            }
+        }
+    }
+
+    /// Whether [`Layer::forward`] adds biases and rectifies, too.
+    pub(crate) fn finishes(&self) -> bool {
+        matches!(self, Self::Tiles(_) | Self::PairTiles(_))
+    }
+
+    /// `y = x W^T`, and more if [`Layer::finishes`].
+    pub(crate) fn forward(
+        &self,
+        y: (&mut [f32], Columns),
+        x: Part<'_>,
+        weights: Matrix<&[f32]>,
+        rows: usize,
+        scratch: &mut Scratch,
+    ) {
+        let (y, at) = (&mut y.0[y.1.col..], y.1);
+        match self {
+            Self::Plain => {
+                let y = Matrix::new(y, rows, at.width, at.ld);
+                product(y, matrix(x, rows), weights.transposed(), false);
+            }
+            Self::Tiles(p) => p.forward.multiply(y, at.ld, rows, along_rows(x), p.finish()),
+            Self::PairTiles(p) => {
+                scratch.pairs.along_rows(&x.0[x.1.col..], x.1.ld, rows, x.1.width);
+                p.forward.multiply(y, at.ld, rows, scratch.pairs.left(), p.finish());
+            }
+            Self::Rounded(w) => {
+                let x = rounded(&mut scratch.rounded[0], x, rows);
+                let w = Matrix { data: &w[..], ..weights };
+                product(Matrix::new(y, rows, at.width, at.ld), matrix(x, rows), w.transposed(), false);
+            }
+        }
+    }
+
+    /// `out = d^T x`, or `out += d^T x` where `add`.
+    pub(crate) fn weight_gradient(
+        &self,
+        out: Matrix<&mut [f32]>,
+        d: Part<'_>,
+        x: Part<'_>,
+        rows: usize,
+        add: bool,
+        scratch: &mut Scratch,
+    ) {
+        let finish = if add { Finish::Add } else { Finish::Set };
+        let terms = Source { data: &x.0[x.1.col..], terms: rows, cols: x.1.width, row: x.1.ld, col: 1 };
+        match self {
+            Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
+            Self::Tiles(_) => {
+                scratch.panels.pack(terms, false);
+                let left = Left { data: &d.0[d.1.col..], row: 1, step: d.1.ld };
+                scratch.panels.multiply(out.data, out.row_stride, out.rows, left, finish);
+            }
+            Self::PairTiles(_) => {
+                scratch.pair_panels.pack(terms, false);
+                scratch.pairs.along_columns(&d.0[d.1.col..], d.1.ld, rows, d.1.width);
+                scratch.pair_panels.multiply(out.data, out.row_stride, out.rows, scratch.pairs.left(), finish);
+            }
+            Self::Rounded(_) => {
+                let [x_memory, d_memory] = &mut scratch.rounded;
+                let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
+                product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
+            }
+        }
+    }
+
+    /// `out = d W`, or `out += d W` where `add`, for the inputs that want a gradient: `weights` are their columns,
+    /// `skipped` how many stand before them.
+    pub(crate) fn input_gradient(
+        &self,
+        out: (&mut [f32], Columns),
+        d: Part<'_>,
+        (weights, skipped): (Matrix<&[f32]>, usize),
+        rows: usize,
+        add: bool,
+        scratch: &mut Scratch,
+    ) {
+        let (out, at) = (&mut out.0[out.1.col..], out.1);
+        let finish = if add { Finish::Add } else { Finish::Set };
+        match self {
+            Self::Plain => product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add),
+            Self::Tiles(p) => p.backward.multiply(out, at.ld, rows, along_rows(d), finish),
+            Self::PairTiles(p) => {
+                scratch.pairs.along_rows(&d.0[d.1.col..], d.1.ld, rows, d.1.width);
+                p.backward.multiply(out, at.ld, rows, scratch.pairs.left(), finish);
+            }
+            Self::Rounded(w) => {
+                let d = rounded(&mut scratch.rounded[1], d, rows);
+                let w = Matrix { data: &w[skipped..], ..weights };
+                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
+            }
+        }
+    }
+}
+
+impl<U: Packed> Packing<U> {
+    fn new(floor: Vec<f32>) -> Self {
+        Self { forward: Panels::default(), backward: Panels::default(), bias: vec![0.0; floor.len()], floor }
+    }
+
+    fn prepare(&mut self, w: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
+        let (outputs, inputs, ld) = (w.rows, w.cols, w.row_stride);
+        self.forward.pack(Source { data: w.data, terms: inputs, cols: outputs, row: 1, col: ld }, true);
+        self.bias[..bias.len()].copy_from_slice(bias);
+        if let Some(wanted) = wanted {
+            let data = &w.data[wanted.start..];
+            self.backward.pack(Source { data, terms: outputs, cols: wanted.len(), row: ld, col: 1 }, true);
+        }
+    }
+
+    fn finish(&self) -> Finish<'_> {
+        Finish::Shift { bias: &self.bias, floor: &self.floor }
+    }
+}
+
+/// Rows of a part as rows of a left operand.
+fn along_rows((data, at): Part<'_>) -> Left<'_, f32> {
+    Left { data: &data[at.col..], row: at.ld, step: 1 }
+}
+
+/// A part as a matrix.
+fn matrix((data, at): Part<'_>, rows: usize) -> Matrix<&[f32]> {
+    Matrix::new(&data[at.col..], rows, at.width, at.ld)
+}
+
+/// A part with every element rounded to bf16.
+fn rounded<'m>(memory: &'m mut Vec<f32>, (data, at): Part<'_>, rows: usize) -> Part<'m> {
+    memory.resize(memory.len().max(rows * at.width), 0.0);
+    dispatch(
+        #[inline(always)]
+        || {
+            for (y, x) in memory.chunks_mut(at.width.max(1)).zip(at.rows(data, rows)) {
+                y.iter_mut().zip(x).for_each(|(y, &x)| *y = round_to_bf16(x));
+            }
+        },
+    );
+    (memory, Columns { ld: at.width, col: 0, width: at.width })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: [Arithmetic; 4] = [Arithmetic::Plain, Arithmetic::Tiles, Arithmetic::PairTiles, Arithmetic::Rounded];
+
+    fn here(arithmetic: &Arithmetic) -> bool {
+        match arithmetic {
+            Arithmetic::Tiles => f32::available(),
+            Arithmetic::PairTiles => Pair::available(),
+            Arithmetic::Plain | Arithmetic::Rounded => true,
+        }
+    }
+
+    fn values(n: usize, seed: u32) -> Vec<f32> {
+        (0..n).map(|i| ((i as u32 + seed).wrapping_mul(2_654_435_761) >> 16) as f32 / 65536.0 - 0.5).collect()
+    }
+
+    /// Output, gradient of the weights, gradient of inputs 2 to 11.
+    fn products(arithmetic: Arithmetic, twice: bool) -> [Vec<f32>; 3] {
+        let (rows, inputs, outputs) = (19, 11, 53);
+        let (x_at, y_at) = (Columns { ld: 16, col: 3, width: inputs }, Columns { ld: 64, col: 5, width: outputs });
+        let (x, d, w) = (values(rows * 16, 1), values(rows * 64, 2), values(outputs * 12, 3));
+        let weights = Matrix::new(&w[..], outputs, inputs, 12);
+        let mut layer = Layer::new(arithmetic, outputs, std::iter::empty());
+        layer.prepare(weights, &[], Some(2..inputs));
+        let mut scratch = Scratch::default();
+        let mut y = vec![0.5; rows * 64];
+        layer.forward((&mut y, y_at), (&x, x_at), weights, rows, &mut scratch);
+        let mut w_gradient = vec![0.5; outputs * 12];
+        let mut x_gradient = vec![0.5; rows * 16];
+        let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
+        for add in [false, true].into_iter().take(1 + usize::from(twice)) {
+            let out = Matrix::new(&mut w_gradient[..], outputs, inputs, 12);
+            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, add, &mut scratch);
+            let part = Matrix { data: &w[2..], cols: inputs - 2, ..weights };
+            layer.input_gradient((&mut x_gradient, dx_at), (&d, y_at), (part, 2), rows, add, &mut scratch);
+        }
+        [y, w_gradient, x_gradient]
+    }
+
+    fn distance(a: &[Vec<f32>; 3], b: &[Vec<f32>; 3]) -> f32 {
+        a.iter().flatten().zip(b.iter().flatten()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    }
+
+    #[test]
+    fn every_arithmetic_multiplies_the_same_matrices() {
+        let plain = products(Arithmetic::Plain, false);
+        for arithmetic in ALL.iter().filter(|a| here(a)) {
+            let found = products(*arithmetic, false);
+            // bf16 keeps 8 bits: 53 products of numbers below 1/2, each off by 2^-9 at the most.
+            let (exact, most) = match arithmetic {
+                Arithmetic::Plain | Arithmetic::Tiles => (true, 1e-5),
+                Arithmetic::PairTiles | Arithmetic::Rounded => (false, 0.05),
+            };
+            let distance = distance(&plain, &found);
+            assert!(distance < most && (exact || distance > 1e-4), "{arithmetic:?}: {distance}");
+        }
+    }
+
+    #[test]
+    fn emulated_bf16_is_bf16_up_to_the_order_of_sums() {
+        if Pair::available() {
+            let found = distance(&products(Arithmetic::PairTiles, true), &products(Arithmetic::Rounded, true));
+            assert!(found < 1e-5, "{found}");
+        }
+    }
+
+    #[test]
+    fn gradients_add_up() {
+        for arithmetic in ALL.into_iter().filter(here) {
+            let (once, twice) = (products(arithmetic, false), products(arithmetic, true));
+            // Elements that no product touches keep their 0.5.
+            for (once, twice) in once[1..].iter().flatten().zip(twice[1..].iter().flatten()) {
+                assert!((2.0 * once - twice).abs() < 1e-5 || (*once == 0.5 && *twice == 0.5), "{arithmetic:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn biases_and_rectifiers_are_column_by_column() {
+        for arithmetic in ALL.into_iter().filter(here) {
+            let weights = [1.0f32, -1.0, 2.0, -2.0];
+            let weights = Matrix::new(&weights[..], 4, 1, 1);
+            let mut layer = Layer::new(arithmetic, 4, std::iter::once(0..2));
+            layer.prepare(weights, &[0.25, 0.25, 0.25], None);
+            let at = Columns { ld: 4, col: 0, width: 4 };
+            let mut y = [9.0; 4];
+            let x = (&[1.0f32][..], Columns { ld: 1, col: 0, width: 1 });
+            layer.forward((&mut y, at), x, weights, 1, &mut Scratch::default());
+            let expected = if layer.finishes() { [1.25, 0.0, 2.25, -2.0] } else { [1.0, -1.0, 2.0, -2.0] };
+            assert_eq!(y, expected, "{arithmetic:?}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Processors that we have no tiles for; [`crate::kernels::product`] multiplies there.
+
+use super::{LANES, Pair, Strip, Unit, turn_plainly};
+
+impl Unit for f32 {
+    const TERMS: usize = 1;
+
+    unsafe fn strip(_: &Strip<Self>) {
+        unreachable!("tiles are asked for before they are used")
+    }
+
+    fn available() -> bool {
+        false
+    }
+
+    fn turn(square: &mut [[Self; LANES]; LANES]) {
+        turn_plainly(square);
+    }
+}
+
+impl Unit for Pair {
+    const TERMS: usize = 2;
+
+    unsafe fn strip(_: &Strip<Self>) {
+        unreachable!("tiles are asked for before they are used")
+    }
+
+    fn available() -> bool {
+        false
+    }
+
+    fn turn(square: &mut [[Self; LANES]; LANES]) {
+        turn_plainly(square);
+    }
+}

@@ -1,0 +1,259 @@
+//! Operands as the inner loops want them: columns in strips, and f32 rounded to pairs of bf16.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::{LANES, Left, PANEL, Pair, Unit};
+use crate::kernels::dispatch;
+
+/// A right operand: `depth` units by `cols` columns, in panels of [`PANEL`] columns. Element (r, j) of a panel of width
+/// w stands at `r * w + j`; the last panel is as wide as it must be, in whole registers, and padded with zeros.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Panels<U> {
+    data: Vec<U>,
+    depth: usize,
+    cols: usize,
+}
+
+/// A matrix to be packed: element (r, j), term r of the sum and column j, at `r * row + j * col`. One stride is 1.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Source<'a> {
+    pub(crate) data: &'a [f32],
+    pub(crate) terms: usize,
+    pub(crate) cols: usize,
+    pub(crate) row: usize,
+    pub(crate) col: usize,
+}
+
+impl<U: Unit> Panels<U> {
+    /// Units of the reduction.
+    pub(crate) fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// Columns.
+    pub(crate) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// Units `range` of panel `p`.
+    pub(super) fn panel(&self, p: usize, range: Range<usize>) -> &[U] {
+        let width = (self.cols - p * PANEL).min(PANEL).next_multiple_of(LANES);
+        &self.data[p * PANEL * self.depth..][range.start * width..range.end * width]
+    }
+
+    /// Packs `source`, in the memory that is there. `parallel`: over the threads of the pool.
+    pub(crate) fn pack(&mut self, source: Source<'_>, parallel: bool)
+    where
+        U: Packed,
+    {
+        assert!(source.row == 1 || source.col == 1, "a matrix to be packed has no unit stride");
+        self.depth = source.terms.div_ceil(U::TERMS);
+        self.cols = source.cols;
+        let full = PANEL * self.depth;
+        self.data.resize(self.depth * self.cols.next_multiple_of(LANES), U::default());
+        if full == 0 {
+            return;
+        }
+        let one = |(p, panel): (usize, &mut [U])| {
+            let start = p * PANEL;
+            let cols = (source.cols - start).min(PANEL);
+            let part = Source { data: &source.data[start * source.col..], cols, ..source };
+            dispatch(
+                #[inline(always)]
+                || U::pack_panel(panel, part),
+            );
+        };
+        if parallel {
+            self.data.par_chunks_mut(full).enumerate().for_each(one);
+        } else {
+            self.data.chunks_mut(full).enumerate().for_each(one);
+        }
+    }
+}
+
+/// How a panel is filled.
+pub(crate) trait Packed: Unit {
+    /// Fills a panel with `source`, at most [`PANEL`] columns of it.
+    fn pack_panel(panel: &mut [Self], source: Source<'_>);
+}
+
+impl Packed for f32 {
+    #[inline(always)]
+    fn pack_panel(panel: &mut [Self], s: Source<'_>) {
+        let width = s.cols.next_multiple_of(LANES);
+        if s.col == 1 {
+            for (r, row) in panel.chunks_exact_mut(width).enumerate() {
+                row[..s.cols].copy_from_slice(&s.data[r * s.row..][..s.cols]);
+                row[s.cols..].fill(0.0);
+            }
+        } else {
+            turned(panel, s, |column, out| out[..column.len()].copy_from_slice(column));
+        }
+    }
+}
+
+impl Packed for Pair {
+    #[inline(always)]
+    fn pack_panel(panel: &mut [Self], s: Source<'_>) {
+        let width = s.cols.next_multiple_of(LANES);
+        if s.col == 1 {
+            for (r, row) in panel.chunks_exact_mut(width).enumerate() {
+                let (row, padding) = row.split_at_mut(s.cols);
+                pair_rows(row, s.data, s.row, 2 * r, s.terms);
+                padding.fill(Self::default());
+            }
+        } else {
+            turned(panel, s, |column, out| pair_neighbours(column, out));
+        }
+    }
+}
+
+/// Fills a panel whose columns are runs of `s.data`: in blocks of 16 units of 16 columns, which are laid side by side
+/// and then turned. `units` makes the units of a run.
+#[inline(always)]
+fn turned<U: Unit>(panel: &mut [U], s: Source<'_>, units: impl Fn(&[f32], &mut [U; LANES])) {
+    let width = s.cols.next_multiple_of(LANES);
+    for (block, rows) in panel.chunks_mut(LANES * width).enumerate() {
+        let first = block * LANES * U::TERMS;
+        let terms = (s.terms - first).min(LANES * U::TERMS);
+        let deep = rows.len() / width;
+        for start in (0..width).step_by(LANES) {
+            let mut side = [[U::default(); LANES]; LANES];
+            for (j, side) in (start..s.cols).zip(&mut side) {
+                units(&s.data[j * s.col + first..][..terms], side);
+            }
+            U::turn(&mut side);
+            for (row, turned) in rows.chunks_exact_mut(width).zip(&side[..deep]) {
+                row[start..start + LANES].copy_from_slice(turned);
+            }
+        }
+    }
+}
+
+impl Pair {
+    /// Two numbers, rounded to the nearest bf16.
+    #[inline(always)]
+    fn of(earlier: f32, later: f32) -> Self {
+        Self(rounded(earlier) | rounded(later) << 16)
+    }
+}
+
+/// The bf16 that is nearest to x, ties to even; NaN stays NaN.
+#[inline(always)]
+fn rounded(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let nearest = bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) >> 16;
+    if x.is_nan() { bits >> 16 | 0x40 } else { nearest }
+}
+
+/// The bf16 nearest to x, as f32.
+#[inline(always)]
+pub(crate) fn round_to_bf16(x: f32) -> f32 {
+    f32::from_bits(rounded(x) << 16)
+}
+
+/// Neighbours of a run as pairs; zero stands for the one that an odd run lacks.
+#[inline(always)]
+fn pair_neighbours(run: &[f32], out: &mut [Pair]) {
+    let (whole, rest) = run.as_chunks::<2>();
+    out.iter_mut().zip(whole).for_each(|(y, &[a, b])| *y = Pair::of(a, b));
+    if let [last] = rest {
+        out[whole.len()] = Pair::of(*last, 0.0);
+    }
+}
+
+/// Rows `first` and the next of a matrix of `rows` rows, column by column; zero stands for a row that is not there.
+#[inline(always)]
+fn pair_rows(out: &mut [Pair], data: &[f32], ld: usize, first: usize, rows: usize) {
+    let earlier = &data[first * ld..][..out.len()];
+    if first + 1 < rows {
+        let later = &data[(first + 1) * ld..][..out.len()];
+        out.iter_mut().zip(earlier).zip(later).for_each(|((y, &a), &b)| *y = Pair::of(a, b));
+    } else {
+        out.iter_mut().zip(earlier).for_each(|(y, &a)| *y = Pair::of(a, 0.0));
+    }
+}
+
+/// A left operand in bf16.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rounded {
+    data: Vec<Pair>,
+    row: usize,
+    step: usize,
+}
+
+impl Rounded {
+    /// A row-major matrix, its rows to be C's: neighbours within a row become pairs.
+    pub(crate) fn along_rows(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) {
+        // A line that is a multiple of 4 KiB would send all rows of a tile to the same cache sets.
+        let pairs = cols.div_ceil(2);
+        self.row = if pairs.is_multiple_of(1024) { pairs + LANES } else { pairs };
+        self.step = 1;
+        self.data.resize(self.data.len().max(rows * self.row), Pair::default());
+        dispatch(
+            #[inline(always)]
+            || {
+                for (out, x) in self.data.chunks_mut(self.row.max(1)).zip(data.chunks(ld)).take(rows) {
+                    pair_neighbours(&x[..cols], out);
+                }
+            },
+        );
+    }
+
+    /// A row-major matrix, its columns to be C's rows: neighbours within a column become pairs.
+    pub(crate) fn along_columns(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) {
+        self.row = 1;
+        self.step = if cols.is_multiple_of(1024) { cols + LANES } else { cols };
+        self.data.resize(self.data.len().max(rows.div_ceil(2) * self.step), Pair::default());
+        dispatch(
+            #[inline(always)]
+            || {
+                for (r, out) in self.data.chunks_mut(self.step.max(1)).take(rows.div_ceil(2)).enumerate() {
+                    pair_rows(&mut out[..cols], data, ld, 2 * r, rows);
+                }
+            },
+        );
+    }
+
+    pub(crate) fn left(&self) -> Left<'_, Pair> {
+        Left { data: &self.data, row: self.row, step: self.step }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rounding_goes_to_the_nearest_and_ties_to_even() {
+        // bf16 has 8 bits of precision: neighbours of 1 are 1 - 2^-8 and 1 + 2^-7.
+        let unit = 2f32.powi(-7);
+        for (x, nearest) in [
+            (1.0, 1.0),
+            (1.0 + 0.4 * unit, 1.0),
+            (1.0 + 0.5 * unit, 1.0),
+            (1.0 + 0.6 * unit, 1.0 + unit),
+            (1.0 + 1.5 * unit, 1.0 + 2.0 * unit),
+            (-1.0 - 0.6 * unit, -1.0 - unit),
+            (0.0, 0.0),
+            (f32::INFINITY, f32::INFINITY),
+            (f32::MAX, f32::INFINITY),
+        ] {
+            assert_eq!(round_to_bf16(x), nearest, "{x}");
+        }
+        assert_eq!(round_to_bf16(-0.0).to_bits(), (-0.0f32).to_bits());
+        // Of this one only lower bits say that it is no infinity.
+        assert!(round_to_bf16(f32::from_bits(0x7F80_0001)).is_nan());
+        assert!(round_to_bf16(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn pairs_hold_the_earlier_term_below() {
+        assert_eq!(Pair::of(1.0, -2.0), Pair(0xC000_3F80));
+        let mut out = [Pair(7); 3];
+        pair_neighbours(&[1.0, -2.0, 4.0], &mut out);
+        assert_eq!(out, [Pair(0xC000_3F80), Pair(0x4080), Pair(7)]);
+    }
+}

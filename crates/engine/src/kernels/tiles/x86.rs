@@ -1,0 +1,203 @@
+//! The inner loops, for AVX-512.
+
+use std::arch::x86_64::*;
+
+use super::{LANES, Pair, Strip, Unit, turn_plainly};
+
+/// Rows of C that are summed at once.
+const ROWS: usize = 8;
+
+/// `$strip` for units of `$unit`: full tiles of [`ROWS`] rows first, then four, two and one.
+///
+/// A macro, since functions of one name with other instruction sets cannot be told apart by a type.
+macro_rules! kernels {
+    ($strip:ident, $tile:ident, $unit:ty, $features:literal, $broadcast:expr, $multiply:expr) => {
+        /// # Safety
+        /// As [`Unit::strip`].
+        #[target_feature(enable = $features)]
+        unsafe fn $strip<const WIDE: usize, const ACROSS: bool>(s: &Strip<$unit>) {
+            let mut i = 0;
+            while i < s.rows {
+                // SAFETY: rows i up to i + the tile's are below `rows`; the rest is the caller's promise.
+                i += unsafe {
+                    match s.rows - i {
+                        ROWS.. => $tile::<ROWS, WIDE, ACROSS>(s, i),
+                        4.. => $tile::<4, WIDE, ACROSS>(s, i),
+                        2.. => $tile::<2, WIDE, ACROSS>(s, i),
+                        _ => $tile::<1, WIDE, ACROSS>(s, i),
+                    }
+                };
+            }
+        }
+
+        /// `HIGH` rows from row `i` on, `WIDE` registers wide; gives `HIGH`. `ACROSS`: A's rows are neighbours in memory.
+        ///
+        /// # Safety
+        /// As [`Unit::strip`], and `i + HIGH <= rows`.
+        #[target_feature(enable = $features)]
+        #[inline]
+        unsafe fn $tile<const HIGH: usize, const WIDE: usize, const ACROSS: bool>(s: &Strip<$unit>, i: usize) -> usize {
+            let (broadcast, multiply) = ($broadcast, $multiply);
+            let tail = u16::MAX >> (WIDE * LANES - s.cols);
+            let mask = |v: usize| if v + 1 == WIDE { tail } else { u16::MAX };
+            // SAFETY: of the pointers, the caller; of lanes beyond the columns, the mask: they are neither read nor
+            // written in C, bias and bound, and the panel is padded to whole registers.
+            unsafe {
+                let c = s.c.add(i * s.ldc);
+                let mut sums = [[_mm512_setzero_ps(); WIDE]; HIGH];
+                if s.add {
+                    for (h, sums) in sums.iter_mut().enumerate() {
+                        for (v, sum) in sums.iter_mut().enumerate() {
+                            *sum = _mm512_maskz_loadu_ps(mask(v), c.add(h * s.ldc + v * LANES));
+                        }
+                    }
+                }
+                let a = if ACROSS { s.a.add(i) } else { s.a.add(i * s.a_row) };
+                for r in 0..s.depth {
+                    let mut b = [_mm512_setzero_ps(); WIDE];
+                    for (v, b) in b.iter_mut().enumerate() {
+                        *b = _mm512_loadu_ps(s.b.add((r * WIDE + v) * LANES).cast());
+                    }
+                    for (h, sums) in sums.iter_mut().enumerate() {
+                        let a = broadcast(*if ACROSS { a.add(r * s.a_step + h) } else { a.add(h * s.a_row + r) });
+                        for (sum, b) in sums.iter_mut().zip(b) {
+                            *sum = multiply(a, b, *sum);
+                        }
+                    }
+                }
+                if !s.bias.is_null() {
+                    for v in 0..WIDE {
+                        let bias = _mm512_maskz_loadu_ps(mask(v), s.bias.add(v * LANES));
+                        let floor = _mm512_maskz_loadu_ps(mask(v), s.floor.add(v * LANES));
+                        for sums in &mut sums {
+                            // The second operand is what remains of a NaN.
+                            sums[v] = _mm512_max_ps(floor, _mm512_add_ps(sums[v], bias));
+                        }
+                    }
+                }
+                for (h, sums) in sums.iter().enumerate() {
+                    for (v, sum) in sums.iter().enumerate() {
+                        _mm512_mask_storeu_ps(c.add(h * s.ldc + v * LANES), mask(v), *sum);
+                    }
+                }
+            }
+            HIGH
+        }
+    };
+}
+
+kernels!(strip_f32, tile_f32, f32, "avx512f", |a: f32| _mm512_set1_ps(a), |a, b, sum| _mm512_fmadd_ps(a, b, sum));
+
+kernels!(
+    strip_pair,
+    tile_pair,
+    Pair,
+    "avx512f,avx512bf16",
+    |a: Pair| _mm512_castsi512_ps(_mm512_set1_epi32(a.0.cast_signed())),
+    |a, b, sum| _mm512_dpbf16_ps(sum, bits(a), bits(b))
+);
+
+/// The same bits as bf16.
+#[inline(always)]
+fn bits(lanes: __m512) -> __m512bh {
+    // SAFETY: both are 512 bits of plain data.
+    unsafe { std::mem::transmute(lanes) }
+}
+
+/// Chooses the kernel by the strip's width and the left operand's order.
+macro_rules! choose {
+    ($strip:ident, $s:expr) => {
+        match ($s.cols.div_ceil(LANES), $s.a_step == 1) {
+            (1, true) => $strip::<1, false>($s),
+            (2, true) => $strip::<2, false>($s),
+            (_, true) => $strip::<3, false>($s),
+            (1, false) => $strip::<1, true>($s),
+            (2, false) => $strip::<2, true>($s),
+            (_, false) => $strip::<3, true>($s),
+        }
+    };
+}
+
+impl Unit for f32 {
+    const TERMS: usize = 1;
+
+    unsafe fn strip(s: &Strip<Self>) {
+        // SAFETY: the caller's promise is the kernels'.
+        unsafe { choose!(strip_f32, s) }
+    }
+
+    fn available() -> bool {
+        is_x86_feature_detected!("avx512f")
+    }
+
+    #[inline]
+    fn turn(square: &mut [[Self; LANES]; LANES]) {
+        if Self::available() {
+            // SAFETY: the processor has AVX-512.
+            unsafe { turn(square.as_mut_ptr().cast()) }
+        } else {
+            turn_plainly(square);
+        }
+    }
+}
+
+impl Unit for Pair {
+    const TERMS: usize = 2;
+
+    unsafe fn strip(s: &Strip<Self>) {
+        // SAFETY: the caller's promise is the kernels'.
+        unsafe { choose!(strip_pair, s) }
+    }
+
+    fn available() -> bool {
+        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
+    }
+
+    #[inline]
+    fn turn(square: &mut [[Self; LANES]; LANES]) {
+        if f32::available() {
+            // SAFETY: the processor has AVX-512.
+            unsafe { turn(square.as_mut_ptr().cast()) }
+        } else {
+            turn_plainly(square);
+        }
+    }
+}
+
+/// Turns a square of 16 x 16 units of 32 bits over.
+///
+/// # Safety
+/// The processor has AVX-512, and 256 units at `square` may be read and written.
+#[target_feature(enable = "avx512f")]
+unsafe fn turn(square: *mut f32) {
+    // SAFETY: sixteen registers of sixteen units are the 256 of the caller's promise.
+    unsafe {
+        let mut rows: [__m512; LANES] = std::array::from_fn(|i| _mm512_loadu_ps(square.add(i * LANES)));
+        // Neighbours at distance 1, 2, 4, 8 change places; the first two within lanes of 128 bits, the others by lane.
+        let mut next = rows;
+        for i in (0..LANES).step_by(2) {
+            next[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+            next[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+        }
+        for i in (0..LANES).step_by(4) {
+            let pd = |i: usize| _mm512_castps_pd(next[i]);
+            rows[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(i), pd(i + 2)));
+            rows[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(i), pd(i + 2)));
+            rows[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(i + 1), pd(i + 3)));
+            rows[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(i + 1), pd(i + 3)));
+        }
+        for half in [0, 8] {
+            for i in half..half + 4 {
+                next[i] = _mm512_shuffle_f32x4::<0x88>(rows[i], rows[i + 4]);
+                next[i + 4] = _mm512_shuffle_f32x4::<0xDD>(rows[i], rows[i + 4]);
+            }
+        }
+        for i in 0..8 {
+            rows[i] = _mm512_shuffle_f32x4::<0x88>(next[i], next[i + 8]);
+            rows[i + 8] = _mm512_shuffle_f32x4::<0xDD>(next[i], next[i + 8]);
+        }
+        for (i, row) in rows.into_iter().enumerate() {
+            _mm512_storeu_ps(square.add(i * LANES), row);
+        }
+    }
+}
