@@ -3,7 +3,7 @@
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::{AdamConfig, OptimizerConfig};
 use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions};
+use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
 use pleiad_model::graph::Op;
 use pleiad_model::{Graph, ModelConfig};
 use rand::{Rng, SeedableRng};
@@ -55,6 +55,15 @@ pub struct Case {
     pub tasks: Vec<String>,
     /// `[model]`, as a configuration has it.
     pub model: Map<String, Value>,
+}
+
+/// In which arithmetic steps are computed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Arithmetic {
+    /// Precision of the products.
+    pub precision: Precision,
+    /// Where they come from.
+    pub kernels: Kernels,
 }
 
 /// Floating-point operations of the matrix products of one row.
@@ -116,12 +125,14 @@ impl Case {
     ///
     /// # Errors
     /// A table that does not fit in memory.
-    pub fn engine(&self, graph: &Graph) -> Result<Engine> {
+    pub fn engine(&self, graph: &Graph, arithmetic: Arithmetic) -> Result<Engine> {
         let optimizer = OptimizerConfig::Adam(AdamConfig { learning_rate: LEARNING_RATE, ..AdamConfig::default() });
         let options = EngineOptions {
             optimizer,
             embedding_optimizer: optimizer,
             clip_norm: None,
+            precision: arithmetic.precision,
+            kernels: arithmetic.kernels,
             tables: TableOptions::default(),
             seed: SEED,
         };
