@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use pleiad_data::Phase;
+use pleiad_data::{CacheUse, Phase};
 use pleiad_train::{EpochRecord, Evaluation, Event, Observer, named_metrics};
 use pleiad_train::{RowCount, SplitRows};
 
@@ -61,6 +61,11 @@ impl Observer for TrainProgress {
                     Phase::Load(split) => format!("reading {} rows", split.name()),
                 };
                 self.count_rows(&what, progress.rows);
+            }
+            Event::Cache(cache) => {
+                self.clear();
+                let warning = if matches!(cache, CacheUse::NotKept { .. }) { "warning: " } else { "" };
+                self.line(&format!("{warning}{cache}"));
             }
             Event::Loaded(rows) => {
                 self.clear();
@@ -168,7 +173,7 @@ fn rows_line(rows: &SplitRows) -> String {
     text
 }
 
-/// `epoch 3/10  loss 0.2134  valid income auc 0.9450, marital auc 0.9941  41,000 rows/s  best`
+/// `epoch 3/10  loss 0.2134  valid income auc 0.9450, marital auc 0.9941  41,000 rows/s, 0.4 % waiting for rows  best`
 fn epoch_line(record: &EpochRecord, epochs: u64, best: bool) -> String {
     let width = epochs.to_string().len();
     let mut text = format!("epoch {:>width$}/{epochs}  loss {:.4}", record.epoch, record.loss);
@@ -179,7 +184,8 @@ fn epoch_line(record: &EpochRecord, epochs: u64, best: bool) -> String {
             text.push_str(&format!("  {}", losses.collect::<Vec<_>>().join(", ")));
         }
     }
-    text.push_str(&format!("  {} rows/s", count(record.rows_per_second as u64)));
+    let waiting = 100.0 * record.input_wait;
+    text.push_str(&format!("  {} rows/s, {waiting:.1} % waiting for rows", count(record.rows_per_second as u64)));
     if best {
         text.push_str("  best");
     }

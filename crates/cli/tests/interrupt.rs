@@ -62,7 +62,7 @@ fn stop(folder: &Folder, more: &[&str], name: &str) -> Ran {
 fn timeless(mut report: Value) -> Value {
     report["seconds"] = json!(0);
     for epoch in report["history"].as_array_mut().unwrap() {
-        epoch["rows_per_second"] = json!(0);
+        ["rows_per_second", "input_wait"].iter().for_each(|key| epoch[*key] = json!(0));
     }
     report
 }

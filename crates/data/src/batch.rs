@@ -130,9 +130,24 @@ impl Labels {
         self.present.iter().filter(|&&d| d).count()
     }
 
+    fn gather_from(&mut self, from: &Self, index: &[usize]) {
+        self.values.extend(index.iter().map(|&i| from.values[i]));
+        self.present.extend(index.iter().map(|&i| from.present[i]));
+    }
+
     fn append(&mut self, from: &Self) {
         self.values.extend_from_slice(&from.values);
         self.present.extend_from_slice(&from.present);
+    }
+}
+
+/// Values that are worth more than one thread when they are gathered.
+const PARALLEL_CELLS: usize = 1 << 13;
+
+fn gather_numbers(into: &mut Vec<f32>, from: &[f32], width: usize, index: &[usize]) {
+    into.reserve(index.len() * width);
+    for &i in index {
+        into.extend_from_slice(&from[i * width..(i + 1) * width]);
     }
 }
 
@@ -168,31 +183,40 @@ impl Batch {
         }
     }
 
-    /// Replaces this batch's rows by rows `index` of `from`, in that order. Both must have been made for one layout.
+    /// Replaces this batch's rows by rows `index` of `from`, in that order, on all threads. Both must have been made for one layout.
     ///
     /// # Panics
     /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
     pub fn gather_from(&mut self, from: &Self, index: &[usize]) {
         self.clear();
-        self.extend_from(from, index);
+        if index.len() * (from.numeric_width() + from.categorical.len() + from.labels.len()) < PARALLEL_CELLS {
+            return self.extend_from(from, index);
+        }
+        self.rows = index.len();
+        let width = from.numeric_width();
+        let Self { numeric, categorical, labels, .. } = self;
+        let numbers = || gather_numbers(numeric, &from.numeric, width, index);
+        let ids = || {
+            let columns = categorical.par_iter_mut().zip(&from.categorical);
+            columns.for_each(|(into, ids)| into.gather_from(ids, index));
+        };
+        let of_tasks =
+            || labels.iter_mut().zip(&from.labels).for_each(|(into, labels)| into.gather_from(labels, index));
+        rayon::join(ids, || rayon::join(numbers, of_tasks));
     }
 
-    /// Appends rows `index` of `from`, in that order. Both must have been made for one layout.
+    /// Appends rows `index` of `from`, in that order, on this thread. Both must have been made for one layout.
     ///
     /// # Panics
     /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
     pub fn extend_from(&mut self, from: &Self, index: &[usize]) {
         self.rows += index.len();
-        let width = from.numeric_width();
-        for &i in index {
-            self.numeric.extend_from_slice(&from.numeric[i * width..(i + 1) * width]);
-        }
+        gather_numbers(&mut self.numeric, &from.numeric, from.numeric_width(), index);
         for (into, ids) in self.categorical.iter_mut().zip(&from.categorical) {
             into.gather_from(ids, index);
         }
         for (into, labels) in self.labels.iter_mut().zip(&from.labels) {
-            into.values.extend(index.iter().map(|&i| labels.values[i]));
-            into.present.extend(index.iter().map(|&i| labels.present[i]));
+            into.gather_from(labels, index);
         }
     }
 
@@ -310,6 +334,17 @@ mod tests {
         assert_eq!(into.categorical[0], Ids::Single(vec![9, 7]));
         assert_eq!(into.categorical[1], Ids::Multiple { offsets: vec![0, 1, 3], rows: vec![3, 1, 2] });
         assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true] });
+    }
+
+    #[test]
+    fn many_rows_are_gathered_as_few_are() {
+        let from = small();
+        let index: Vec<usize> = (0..4 * PARALLEL_CELLS).map(|i| i * 7 % 3).collect();
+        let (mut at_once, mut in_parts) = (from.clone(), from.clone());
+        at_once.gather_from(&from, &index);
+        in_parts.clear();
+        index.chunks(5).for_each(|index| in_parts.extend_from(&from, index));
+        assert_eq!(at_once, in_parts);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! How many: rows per split and task, parameters per model. Facts that both the loop and the run's report tell.
 
-use pleiad_data::{Batch, TaskSpec};
+use pleiad_data::TaskSpec;
 use pleiad_model::graph::Summary;
 use serde::{Deserialize, Serialize};
 
 use crate::by_task::ByTask;
+use crate::rows::Rows;
 
 /// Number of parameters of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +48,9 @@ pub struct RowCount {
 }
 
 impl RowCount {
-    pub(crate) fn of(batch: &Batch, tasks: &[TaskSpec]) -> Self {
-        let counts = tasks.iter().zip(&batch.labels).map(|(task, labels)| (task.name.as_str(), labels.count() as u64));
-        Self { rows: batch.rows as u64, tasks: counts.collect() }
+    pub(crate) fn of<'a>(rows: impl Into<Rows<'a>>, tasks: &[TaskSpec]) -> Self {
+        let rows = rows.into();
+        let counts = tasks.iter().zip(rows.label_counts()).map(|(task, labels)| (task.name.as_str(), labels.rows));
+        Self { rows: rows.count(), tasks: counts.collect() }
     }
 }

@@ -9,6 +9,7 @@ use crate::by_task::ByTask;
 use crate::config::Selection;
 use crate::error::{Error, Result};
 use crate::metrics::{MetricKind, TaskMetrics, TaskMetricsState};
+use crate::rows::Rows;
 
 /// What `pleiad evaluate --format json` prints.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -94,6 +95,11 @@ impl<'a> Evaluator<'a> {
         Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::new(task.kind)).collect(), rows: 0 }
     }
 
+    /// In memory that does not grow with the rows: see [`crate::metrics::Auc::bounded`].
+    pub(crate) fn bounded(tasks: &'a [TaskSpec]) -> Self {
+        Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::bounded(task.kind)).collect(), rows: 0 }
+    }
+
     /// Adds the rows of a batch.
     ///
     /// # Errors
@@ -126,18 +132,19 @@ pub(crate) fn check_finite(predictions: &Predictions, tasks: &[TaskSpec], before
     Ok(())
 }
 
-/// Measures rows in memory, `batch_size` at a time.
-pub(crate) fn evaluate(
+/// Measures rows, at most `batch_size` at a time; in bounded memory where they are on disk.
+pub(crate) fn evaluate<'r>(
     mut predict: impl FnMut(&Batch) -> pleiad_engine::Result<Predictions>,
-    rows: &Batch,
+    rows: impl Into<Rows<'r>>,
     tasks: &[TaskSpec],
     batch_size: usize,
 ) -> Result<Evaluation> {
-    let mut evaluator = Evaluator::new(tasks);
-    for start in (0..rows.rows).step_by(batch_size.max(1)) {
-        let batch = rows.slice(start..rows.rows.min(start + batch_size));
-        evaluator.add(&predict(&batch)?, &batch)?;
-    }
+    let rows = rows.into();
+    let mut evaluator = match rows {
+        Rows::Memory(_) => Evaluator::new(tasks),
+        Rows::Stored { .. } => Evaluator::bounded(tasks),
+    };
+    rows.each(batch_size, &mut |batch| evaluator.add(&predict(batch)?, batch))?;
     Ok(evaluator.finish())
 }
 

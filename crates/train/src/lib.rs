@@ -18,6 +18,7 @@ pub mod metrics;
 pub mod model;
 pub mod quickstart;
 pub mod report;
+mod rows;
 pub mod run;
 mod statistics;
 
@@ -30,4 +31,5 @@ pub use evaluate::{Evaluation, named_metrics};
 pub use explain::{Alarm, AlarmKind, ExpertRange, ExpertUse, Explanation, GateUtilisation};
 pub use fit::{EpochRecord, Event, Interrupt, Observer, Silent, StopReason};
 pub use model::{ImportOptions, ImportReport, Inspection, Model, ModuleSize, Source, Utilisation, import};
+pub use rows::{RowSet, Rows};
 pub use run::{RunReport, TrainOptions, TrainOutcome, train};

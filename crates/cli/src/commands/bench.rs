@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use pleiad_engine::{Kernels, Precision};
 use pleiad_train::ConfigFile;
 use pleiad_train::bench::{
-    BenchReport, Effort, FileFigures, GrowthSeries, Memory, StepFigures, Workload, export, file, growth, steps,
+    Arithmetic, BenchReport, Effort, FileFigures, GrowthSeries, Memory, StepFigures, StreamFigures, Workload,
+    cached_file, export, file, growth, steps, stream,
 };
 
 use crate::exit::Failure;
@@ -21,8 +23,9 @@ const GROWTH: Effort = Effort { warm_up: 5, repeats: 3, steps: 20 };
 Example:
   pleiad bench w1 w2 w3 --threads 2
 
-Workloads: w1 dense, w2 census-like, w3 large tables; w6 growth of the cost with batch,
-tasks, experts, vocabulary and threads; with --config also an epoch from files to weights.
+Workloads: w1 dense, w2 census-like, w3 large tables; w5 a generated log of --rows rows that
+stays on disk; w6 growth of the cost with batch, tasks, experts, vocabulary and threads; with
+--config also an epoch from files to weights, and again from encoded rows.
 Without a name: w1, w2 and w3, or with --config that epoch alone.
 ms/step is the median over repeats, with the lowest and highest beside it. GFLOP/s are those
 of the matrix products (both passes) over all of a step's time; peak is what matrix products
@@ -37,12 +40,41 @@ pub(crate) struct Bench {
     /// A few steps only: to see that it runs, not to quote
     #[arg(long)]
     quick: bool,
+    /// Precision of the products of a step
+    #[arg(long, value_enum, default_value_t)]
+    precision: PrecisionName,
+    /// Take the products that every processor has, not the fastest of this one: to compare
+    #[arg(long)]
+    plain_kernels: bool,
     /// Train one epoch of this configuration, reading and encoding included
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Rows of the log of w5
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1000..))]
+    rows: u64,
+    /// Where w5 may write for as long as it runs [default: the system's folder for temporary files]
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
     /// Write weights, batches and gradients of a workload to a folder instead, for other programs to compare with
-    #[arg(long, num_args = 2, value_names = ["WORKLOAD", "DIR"], conflicts_with_all = ["workloads", "config", "steps", "quick"])]
+    #[arg(long, num_args = 2, value_names = ["WORKLOAD", "DIR"], conflicts_with_all = ["workloads", "config", "steps", "quick", "precision"])]
     export_case: Option<Vec<String>>,
+}
+
+/// [`Precision`] as an argument.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum PrecisionName {
+    #[default]
+    F32,
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 impl Bench {
@@ -65,21 +97,31 @@ impl Bench {
             let effort = if self.quick { Effort::QUICK } else { full };
             self.steps.map_or(effort, |steps| effort.with_steps(steps as usize))
         };
-        let mut report =
-            BenchReport { threads: rayon::current_num_threads(), steps: Vec::new(), growth: Vec::new(), file: None };
+        let arithmetic = Arithmetic {
+            precision: self.precision.into(),
+            kernels: if self.plain_kernels { Kernels::Plain } else { Kernels::Fastest },
+        };
+        let mut report = BenchReport { threads: rayon::current_num_threads(), ..BenchReport::default() };
         for workload in workloads {
             eprintln!("{} ({})", workload.name(), workload.title());
             match workload.case() {
-                Some(case) => report.steps.push(steps(&case, effort(Effort::FULL), &interrupt)?),
+                Some(case) => report.steps.push(steps(&case, arithmetic, effort(Effort::FULL), &interrupt)?),
+                None if workload == Workload::Stream => {
+                    let mut progress = TrainProgress::new("");
+                    report.stream = Some(stream(self.rows, self.folder.as_deref(), &interrupt, &mut progress)?);
+                }
                 None => {
                     let mut tell = |size: &str, value| eprintln!("  {size} {}", count(value as u64));
-                    report.growth = growth(effort(GROWTH), self.quick, &interrupt, &mut tell)?;
+                    report.growth = growth(arithmetic, effort(GROWTH), self.quick, &interrupt, &mut tell)?;
                 }
             }
         }
         if let Some(config) = &config {
             let mut progress = TrainProgress::new("");
             report.file = Some(file(config, &interrupt, &mut progress)?);
+            if config.config.data.stream.window().is_none() {
+                report.cached_file = Some(cached_file(config, &interrupt, &mut progress)?);
+            }
         }
         match global.format {
             Format::Json => print_json(&report)?,
@@ -99,9 +141,12 @@ fn text(report: &BenchReport) -> String {
             format!("{}exponent {:.2} (1: linear, 0: flat)\n", growth_table(series).render(), series.exponent)
         }));
     }
-    parts.extend(report.file.as_ref().map(file_text));
+    parts.extend(report.file.as_ref().map(|figures| file_text("read, fit, encode", figures)));
+    parts.extend(report.cached_file.as_ref().map(|figures| file_text("read encoded rows", figures)));
+    parts.extend(report.stream.as_ref().map(stream_text));
     let threads = if report.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", report.threads) };
-    format!("{}\n{threads}\n", parts.join("\n"))
+    let kernels = report.steps.first().map_or_else(String::new, |figures| format!(", {}", figures.kernels));
+    format!("{}\n{threads}{kernels}\n", parts.join("\n"))
 }
 
 fn steps_table(steps: &[StepFigures]) -> Table {
@@ -143,20 +188,45 @@ fn growth_table(series: &GrowthSeries) -> Table {
     table
 }
 
-fn file_text(figures: &FileFigures) -> String {
+fn file_text(loading: &str, figures: &FileFigures) -> String {
     let mut table = Table::new(["w4", "rows", "seconds", "rows/s"]);
     let per_second = |rows: u64, seconds: f64| count((rows as f64 / seconds) as u64);
     let mut row = |what: &str, rows: u64, seconds: f64| {
         table.row([what.to_owned(), count(rows), format!("{seconds:.2}"), per_second(rows, seconds)]);
     };
-    row("read, fit, encode", figures.rows_read, figures.loading_seconds);
+    row(loading, figures.rows_read, figures.loading_seconds);
     row("one epoch", figures.train_rows, figures.epoch_seconds);
     row("file to weights", figures.train_rows, figures.seconds);
     format!(
-        "{}{} MiB resident, {} at its peak\n",
+        "{}{} MiB resident, {} at its peak; {:.1} % of the steps' time waiting for rows\n",
         table.render(),
         mib(figures.memory.resident_mib),
-        mib(figures.memory.peak_mib)
+        mib(figures.memory.peak_mib),
+        100.0 * figures.input_wait
+    )
+}
+
+fn stream_text(figures: &StreamFigures) -> String {
+    let mut table = Table::new(["w5", "rows", "seconds", "rows/s", "MiB", "peak MiB"]);
+    let mut row = |what: &str, rows: u64, seconds: f64, memory: Memory| {
+        table.row([
+            what.to_owned(),
+            count(rows),
+            format!("{seconds:.2}"),
+            count((rows as f64 / seconds) as u64),
+            mib(memory.resident_mib),
+            mib(memory.peak_mib),
+        ]);
+    };
+    row("fit, encode, write", figures.rows, figures.loading_seconds, figures.loading_memory);
+    row("one epoch", figures.train_rows, figures.epoch_seconds, figures.epoch_memory);
+    format!(
+        "{}{:.1} % of the steps' time waiting for rows, {} of them in a window; the log has {} MiB, encoded rows {}\n",
+        table.render(),
+        100.0 * figures.input_wait,
+        count(figures.window as u64),
+        mib(Some(figures.log_mib)),
+        mib(Some(figures.encoded_mib))
     )
 }
 

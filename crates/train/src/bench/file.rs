@@ -1,4 +1,5 @@
-//! [`file()`] (W4): a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of training.
+//! [`file()`] (W4): a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of training;
+//! [`cached_file`]: the same from encoded rows.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -7,7 +8,7 @@ use serde::Serialize;
 
 use super::memory::Memory;
 use crate::config::ConfigFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fit::{Interrupt, MemoryKeeper, Observer};
 use crate::run::{RunData, Start, train_model};
 
@@ -30,6 +31,8 @@ pub struct FileFigures {
     pub rows_per_second: f64,
     /// Training rows over `epoch_seconds`.
     pub epoch_rows_per_second: f64,
+    /// Share of the epoch's steps in which the engine waited for rows.
+    pub input_wait: f64,
     /// Memory after the epoch, rows and model still there.
     pub memory: Memory,
 }
@@ -55,7 +58,7 @@ pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Obser
     once.train.epochs = 1;
     let mut keeper = MemoryKeeper::default();
     let epoch = Instant::now();
-    train_model(&once, &graph, &data, Start::Fresh(None), &mut keeper, interrupt, observer)?;
+    let trained = train_model(&once, &graph, &data, Start::Fresh(None), &mut keeper, interrupt, observer)?;
     let (epoch_seconds, seconds) = (epoch.elapsed().as_secs_f64(), start.elapsed().as_secs_f64());
     Ok(FileFigures {
         config: config.path().to_path_buf(),
@@ -66,6 +69,20 @@ pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Obser
         seconds,
         rows_per_second: train_rows as f64 / seconds,
         epoch_rows_per_second: train_rows as f64 / epoch_seconds,
+        input_wait: trained.fitted.history.first().map_or(0.0, |epoch| epoch.input_wait),
         memory: Memory::now(),
     })
+}
+
+/// Like [`file()`], with encoded rows in a cache, which is made before the clock starts.
+///
+/// # Errors
+/// Those of loading and training, and of writing a temporary folder.
+pub fn cached_file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<FileFigures> {
+    let place = std::env::temp_dir();
+    let folder = tempfile::Builder::new().prefix("pleiad-").tempdir().map_err(|error| Error::io(&place, error))?;
+    let mut config = config.clone();
+    config.config.data.cache = Some(folder.path().display().to_string());
+    RunData::load(&config, None, interrupt, observer)?;
+    file(&config, interrupt, observer)
 }

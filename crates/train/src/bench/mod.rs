@@ -1,7 +1,9 @@
-//! [`steps`], [`growth`] and [`file()`]: what a training step costs, how that grows, and what an epoch costs from files on.
+//! [`steps`], [`growth`], [`file()`] and [`stream()`]: what a training step costs, how that grows, and what an epoch costs
+//! from files on, in memory and on disk.
 //!
 //! One file per family of workloads: `dense`, `census` and `tables` define a [`Case`] each, whose steps `measure`
-//! times; [`growth`] varies one size at a time; [`file()`] runs a configuration. [`export`] writes a case down, so that
+//! times; [`growth`] varies one size at a time; [`file()`] runs a configuration,
+//! [`stream()`] a log that stays on disk. [`export`] writes a case down, so that
 //! another program can show that it computes the same, and then be timed. Shapes and rows are fixed: figures of different
 //! versions and machines can be compared.
 
@@ -13,21 +15,23 @@ mod file;
 mod growth;
 mod measure;
 mod memory;
+mod stream;
 mod tables;
 
 use std::str::FromStr;
 
 use serde::Serialize;
 
-pub use self::case::{Case, Field, ProductFlops};
+pub use self::case::{Arithmetic, Case, Field, ProductFlops};
 pub use self::export::{EXPORTED_BATCHES, GRADIENT_ROWS, export};
-pub use self::file::{FileFigures, file};
+pub use self::file::{FileFigures, cached_file, file};
 pub use self::growth::{GrowthPoint, GrowthSeries, growth};
 pub use self::measure::{Effort, Spread, StepFigures, steps};
 pub use self::memory::Memory;
+pub use self::stream::{StreamFigures, stream};
 
 /// Everything that one run of the bench measured.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct BenchReport {
     /// Threads computed with.
     pub threads: usize,
@@ -37,6 +41,10 @@ pub struct BenchReport {
     pub growth: Vec<GrowthSeries>,
     /// An epoch of a configuration.
     pub file: Option<FileFigures>,
+    /// The same with encoded rows in its cache.
+    pub cached_file: Option<FileFigures>,
+    /// An epoch of a log on disk.
+    pub stream: Option<StreamFigures>,
 }
 
 /// What can be measured without a file.
@@ -48,13 +56,15 @@ pub enum Workload {
     Census,
     /// W3: 4.6 million embedding rows.
     Tables,
+    /// W5: an epoch of a log that is not held in memory.
+    Stream,
     /// W6: the cost of a row against one size at a time.
     Growth,
 }
 
 impl Workload {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 4] = [Self::Dense, Self::Census, Self::Tables, Self::Growth];
+    pub const ALL: [Self; 5] = [Self::Dense, Self::Census, Self::Tables, Self::Stream, Self::Growth];
 
     /// Short name.
     #[must_use]
@@ -63,6 +73,7 @@ impl Workload {
             Self::Dense => "w1",
             Self::Census => "w2",
             Self::Tables => "w3",
+            Self::Stream => "w5",
             Self::Growth => "w6",
         }
     }
@@ -74,18 +85,20 @@ impl Workload {
             Self::Dense => "dense",
             Self::Census => "census",
             Self::Tables => "tables",
+            Self::Stream => "stream",
             Self::Growth => "growth",
         }
     }
 
-    /// The case whose steps are timed; `None` for [`Workload::Growth`], which has many.
+    /// The case whose steps are timed; `None` for [`Workload::Stream`] and [`Workload::Growth`], which are no
+    /// single case.
     #[must_use]
     pub fn case(self) -> Option<Case> {
         match self {
             Self::Dense => Some(dense::case()),
             Self::Census => Some(census::case()),
             Self::Tables => Some(tables::case()),
-            Self::Growth => None,
+            Self::Stream | Self::Growth => None,
         }
     }
 }

@@ -25,6 +25,9 @@ impl Identity {
             // None of these changes a weight.
             config.remove("compare");
             config.remove("rank");
+            if let Some(Value::Object(data)) = config.get_mut("data") {
+                data.remove("cache");
+            }
             if let Some(Value::Object(train)) = config.get_mut("train") {
                 train.remove("checkpoint");
                 train.remove("evaluation_batch_size");

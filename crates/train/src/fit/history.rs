@@ -28,6 +28,10 @@ pub struct EpochRecord {
     pub learning_rate: f64,
     /// Training rows read per second, validation not counted.
     pub rows_per_second: f64,
+    /// Share of that time in which the engine had to wait for its next batch, 0 to 1: to be gathered in memory, or to come
+    /// from disk where others had not been made ahead. 0 in reports that are older than it.
+    #[serde(default)]
+    pub input_wait: f64,
 }
 
 /// Sums over the steps of an epoch.

@@ -7,6 +7,7 @@
 
 mod diagnose;
 mod history;
+mod input;
 mod joint;
 mod observer;
 mod order;
@@ -14,6 +15,7 @@ mod state;
 mod stopping;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 use std::time::{Duration, Instant};
 
@@ -25,11 +27,12 @@ use pleiad_engine::{Engine, Predictions};
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
 use self::history::LossSums;
+use self::input::Input;
 use self::joint::take_step;
-use self::order::epoch_order;
 use crate::config::{Selection, TrainConfig};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
+use crate::rows::Rows;
 
 /// What a model is trained on and how.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +42,9 @@ pub struct Problem<'a> {
     /// The tasks, in the order of the labels.
     pub tasks: &'a [TaskConfig],
     /// The rows to learn from.
-    pub train: &'a Batch,
+    pub train: Rows<'a>,
     /// The rows by which the best epoch is chosen.
-    pub valid: Option<&'a Batch>,
+    pub valid: Option<Rows<'a>>,
 }
 
 /// How training ended.
@@ -99,8 +102,9 @@ struct Trainer<'a> {
     interrupt: &'a Interrupt,
     observer: &'a mut dyn Observer,
     state: State,
+    input: Input<'a>,
     /// Rows in the sample space of any task: the union that training runs on.
-    union: Vec<usize>,
+    rows: usize,
     steps_per_epoch: u64,
     /// Whether epochs can be compared.
     has_score: bool,
@@ -138,14 +142,10 @@ fn can_compare_epochs(problem: &Problem<'_>, specs: &[TaskSpec], observer: &mut 
 
 /// Tells of binary tasks whose training labels are all alike: legal, but never what was meant.
 fn warn_of_one_class(problem: &Problem<'_>, observer: &mut dyn Observer) {
-    for (task, labels) in problem.tasks.iter().zip(&problem.train.labels) {
-        let mut known =
-            labels.values.iter().zip(&labels.present).filter(|(_, present)| **present).map(|(value, _)| *value);
-        if let (TaskKind::Binary, Some(first)) = (task.kind, known.next())
-            && known.all(|value| value == first)
-        {
+    for (task, labels) in problem.tasks.iter().zip(problem.train.label_counts()) {
+        if let (TaskKind::Binary, Some(only)) = (task.kind, labels.only) {
             let text =
-                format!("every training label of task {:?} is {first}: there is nothing to tell apart", task.name);
+                format!("every training label of task {:?} is {only}: there is nothing to tell apart", task.name);
             observer.event(&Event::Warning(&text));
         }
     }
@@ -166,22 +166,20 @@ impl<'a> Trainer<'a> {
         interrupt: &'a Interrupt,
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
-        let train = problem.train;
-        let union: Vec<usize> =
-            (0..train.rows).filter(|&row| train.labels.iter().any(|labels| labels.present[row])).collect();
-        if union.is_empty() {
-            return Err(Error::NoTrainingRows { rows: train.rows });
+        let input = Input::new(problem.train);
+        let rows = input.rows();
+        if rows == 0 {
+            return Err(Error::NoTrainingRows { rows: problem.train.count() as usize });
         }
         warn_of_one_class(problem, observer);
-        let mut batch = train.clone();
-        batch.clear();
+        let batch = input.empty()?;
         let now = Instant::now();
         let specs: Vec<TaskSpec> = problem.tasks.iter().map(TaskConfig::spec).collect();
         Ok(Self {
             has_score: can_compare_epochs(problem, &specs, observer)?,
             kinds: specs.iter().map(|task| task.kind).collect(),
             specs,
-            steps_per_epoch: union.len().div_ceil(problem.config.batch_size) as u64,
+            steps_per_epoch: rows.div_ceil(problem.config.batch_size) as u64,
             seconds_before: state.seconds,
             problem,
             engine,
@@ -189,7 +187,8 @@ impl<'a> Trainer<'a> {
             interrupt,
             observer,
             state,
-            union,
+            input,
+            rows,
             batch,
             started: now,
             last_save: now,
@@ -198,7 +197,7 @@ impl<'a> Trainer<'a> {
 
     fn run(mut self) -> Result<Outcome> {
         let epochs = self.problem.config.epochs;
-        let rows = self.union.len() as u64;
+        let rows = self.rows as u64;
         let of_epoch = self.state.step_in_epoch.saturating_mul(self.problem.config.batch_size as u64).min(rows);
         self.observer.event(&Event::Start { epochs, rows, done: self.state.epoch * rows + of_epoch });
         let stop = loop {
@@ -229,28 +228,29 @@ impl<'a> Trainer<'a> {
     /// The epoch at hand, from the step that the state is at.
     fn epoch(&mut self) -> Result<Flow> {
         let config = self.problem.config;
-        let order = epoch_order(self.union.len(), config.shuffle, config.seed, self.state.epoch);
         let begin = Instant::now();
+        let mut waited = Duration::ZERO;
+        self.input.begin(config, self.state.epoch, self.state.step_in_epoch)?;
         let mut rows_read = 0;
-        let mut index = Vec::with_capacity(config.batch_size.min(self.union.len()));
+        let mut index = Vec::with_capacity(config.batch_size.min(self.rows));
         while self.state.step_in_epoch < self.steps_per_epoch {
             if let Some(signal) = self.interrupt.raised() {
                 return Ok(Flow::Interrupted(signal));
             }
             let from = self.state.step_in_epoch as usize * config.batch_size;
-            let to = self.union.len().min(from.saturating_add(config.batch_size));
-            index.clear();
-            index.extend(order[from..to].iter().map(|&i| self.union[i]));
-            self.batch.gather_from(self.problem.train, &index);
+            let to = self.rows.min(from.saturating_add(config.batch_size));
+            let wait = Instant::now();
+            self.input.next(from, to, &mut self.batch, &mut index)?;
+            waited += wait.elapsed();
             self.step()?;
-            rows_read += index.len();
+            rows_read += to - from;
             self.observer.event(&Event::Step { epoch: self.state.epoch + 1, rows: to as u64 });
             if self.due() && self.state.step_in_epoch < self.steps_per_epoch {
                 self.save(false)?;
             }
         }
-        let rows_per_second = rows_read as f64 / begin.elapsed().max(Duration::from_micros(1)).as_secs_f64();
-        self.finish_epoch(rows_per_second)
+        let seconds = begin.elapsed().max(Duration::from_micros(1)).as_secs_f64();
+        self.finish_epoch(rows_read as f64 / seconds, waited.as_secs_f64() / seconds)
     }
 
     fn step(&mut self) -> Result<()> {
@@ -281,7 +281,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Measures the epoch that has just read its last row and decides what becomes of its weights.
-    fn finish_epoch(&mut self, rows_per_second: f64) -> Result<Flow> {
+    fn finish_epoch(&mut self, rows_per_second: f64, input_wait: f64) -> Result<Flow> {
         let config = self.problem.config;
         let epoch = self.state.epoch + 1;
         let valid = self.problem.valid.map(|valid| self.evaluate(valid)).transpose()?;
@@ -302,6 +302,7 @@ impl<'a> Trainer<'a> {
             score,
             learning_rate: config.optimizer.learning_rate() * self.factor(self.state.step.saturating_sub(1)),
             rows_per_second,
+            input_wait,
         };
         let mut best = score.is_none();
         if let Some(score) = score {
@@ -329,7 +330,7 @@ impl<'a> Trainer<'a> {
         Ok(Flow::Next)
     }
 
-    fn evaluate(&mut self, rows: &Batch) -> Result<Evaluation> {
+    fn evaluate(&mut self, rows: Rows<'_>) -> Result<Evaluation> {
         let engine = &mut *self.engine;
         let batch_size = self.problem.config.evaluation_batch_size;
         let evaluation = evaluate(|batch| engine.predict(batch), rows, &self.specs, batch_size);

@@ -19,6 +19,8 @@ pub enum Event<'a> {
     },
     /// Rows are being read.
     Loading(pleiad_data::Progress),
+    /// What became of the cache of encoded rows.
+    Cache(&'a pleiad_data::CacheUse),
     /// All rows are read.
     Loaded(&'a SplitRows),
     /// A model is built.

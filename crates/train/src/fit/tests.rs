@@ -1,10 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
 mod joint;
+mod stream;
 
 use pleiad_data::{Input, InputLayout, Labels};
-use pleiad_engine::EngineOptions;
 use pleiad_engine::sparse::TableOptions;
+use pleiad_engine::{EngineOptions, Kernels, Precision};
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
@@ -65,6 +66,8 @@ fn engine(config: &TrainConfig) -> Engine {
         optimizer: config.optimizer,
         embedding_optimizer: *config.embedding_optimizer(),
         clip_norm: None,
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
         tables: TableOptions::default(),
         seed: config.seed,
     };
@@ -139,7 +142,7 @@ impl std::ops::Deref for Kept {
 
 fn train(config: &TrainConfig, train: &Batch, valid: Option<&Batch>) -> Result<Kept> {
     let tasks = tasks();
-    let problem = Problem { config, tasks: &tasks, train, valid };
+    let problem = Problem { config, tasks: &tasks, train: train.into(), valid: valid.map(Into::into) };
     let mut keeper = MemoryKeeper::default();
     let mut engine = engine(config);
     let fitted = fit(&problem, &mut engine, None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished)?;
@@ -184,7 +187,7 @@ fn without_validation_rows_the_last_epoch_is_kept() {
     let config = config(3, 0.01);
     let tasks = tasks();
     let train = rows(64, 1);
-    let problem = Problem { config: &config, tasks: &tasks, train: &train, valid: None };
+    let problem = Problem { config: &config, tasks: &tasks, train: (&train).into(), valid: None };
     let mut engine = engine(&config);
     let mut keeper = Everything::default();
     let fitted =
@@ -203,7 +206,8 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped() {
     // Seven steps an epoch: before the first, within epochs, at the end of one, in the last one.
     for stop_after in [1, 5, 7, 12, 14, 27] {
         let tasks = tasks();
-        let problem = Problem { config: &config, tasks: &tasks, train: &train_rows, valid: Some(&valid) };
+        let problem =
+            Problem { config: &config, tasks: &tasks, train: (&train_rows).into(), valid: Some((&valid).into()) };
         let mut keeper = Everything::default();
         let interrupt = Interrupt::default();
         let mut observer = StopAfter { steps: stop_after, interrupt: interrupt.clone() };
@@ -233,7 +237,7 @@ fn checkpoints_come_as_often_as_asked_for() {
     let mut config = config(4, 0.02);
     let saves = |config: &TrainConfig| {
         let tasks = tasks();
-        let problem = Problem { config, tasks: &tasks, train: &train_rows, valid: None };
+        let problem = Problem { config, tasks: &tasks, train: (&train_rows).into(), valid: None };
         let mut keeper = Everything::default();
         fit(&problem, &mut engine(config), None, &mut keeper, &Interrupt::default(), &mut Silent).unwrap();
         keeper.saves
@@ -306,7 +310,7 @@ impl Observer for Warned {
 fn labels_of_one_class_are_told() {
     let warnings = |rows: &Batch| {
         let (config, tasks, mut warned) = (config(1, 1e-3), tasks(), Warned::default());
-        let problem = Problem { config: &config, tasks: &tasks, train: rows, valid: None };
+        let problem = Problem { config: &config, tasks: &tasks, train: rows.into(), valid: None };
         let mut keeper = MemoryKeeper::default();
         fit(&problem, &mut engine(&config), None, &mut keeper, &Interrupt::default(), &mut warned).unwrap();
         warned.0

@@ -84,8 +84,18 @@ impl TaskMetricsState {
     /// No rows yet.
     #[must_use]
     pub fn new(kind: TaskKind) -> Self {
+        Self::with_auc(kind, Auc::default())
+    }
+
+    /// No rows yet, in memory that does not grow with the rows: see [`Auc::bounded`].
+    #[must_use]
+    pub fn bounded(kind: TaskKind) -> Self {
+        Self::with_auc(kind, Auc::bounded(Auc::BOUND))
+    }
+
+    fn with_auc(kind: TaskKind, auc: Auc) -> Self {
         Self(match kind {
-            TaskKind::Binary => State::Binary(Auc::default(), LogLoss::default(), Calibration::default()),
+            TaskKind::Binary => State::Binary(auc, LogLoss::default(), Calibration::default()),
             TaskKind::Regression => {
                 State::Regression { rows: 0, mse: Mse::default(), mae: Mae::default(), r2: R2::default() }
             }

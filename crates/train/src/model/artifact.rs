@@ -11,7 +11,7 @@ use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 
 /// Golden rows of an artifact.
-const GOLDEN_ROWS: usize = 16;
+pub(crate) const GOLDEN_ROWS: usize = 16;
 
 /// A model that is to be saved.
 pub(crate) struct ToSave<'a> {

@@ -6,7 +6,7 @@ use pleiad_engine::Predictor;
 use pleiad_model::artifact::{Provenance, read_weights};
 use serde::Serialize;
 
-use super::ToSave;
+use super::{GOLDEN_ROWS, ToSave};
 use crate::checkpoint::Identity;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
@@ -62,6 +62,7 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let predictor = Predictor::from_weights(graph, weights)?;
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
-    let saved = ToSave { model, encoder, predictor, rows: data.splits.train.as_batch(), provenance };
+    let rows = data.splits.train.at_most(GOLDEN_ROWS)?;
+    let saved = ToSave { model, encoder, predictor, rows: &rows, provenance };
     Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
 }

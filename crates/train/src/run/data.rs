@@ -3,22 +3,57 @@
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
-use pleiad_data::{Batch, Encoder, LoadOptions, Splits, TaskSpec};
+use pleiad_data::{CacheUse, Dataset, Encoder, LoadOptions, Skipped, Splits, StoredRows, StoredSplits, TaskSpec};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::ConfigFile;
 use crate::counts::{RowCount, SplitRows};
 use crate::error::{Error, Result};
 use crate::fit::{Event, Interrupt, Observer};
+use crate::rows::RowSet;
 
 /// Encoded rows of every split.
 #[derive(Debug)]
 pub struct RunData {
     /// The rows and their encoder.
-    pub splits: Splits,
+    pub splits: RunSplits,
     /// How many there are.
     pub rows: SplitRows,
     fingerprint: OnceLock<String>,
+}
+
+/// The rows of a configuration and their encoder, in memory or on disk as `[data] stream` says.
+#[derive(Debug)]
+pub struct RunSplits {
+    /// Fitted on the training rows, or as it was handed over.
+    pub encoder: Encoder,
+    /// Trained on; at least one row.
+    pub train: RowSet,
+    /// At least one row, if the configuration has validation rows.
+    pub valid: Option<RowSet>,
+    /// At least one row, if the configuration has test rows.
+    pub test: Option<RowSet>,
+    /// Bad rows that were left out.
+    pub skipped: Skipped,
+    /// What became of the cache; `None` where the configuration has none.
+    pub cache: Option<CacheUse>,
+}
+
+impl From<Splits> for RunSplits {
+    fn from(splits: Splits) -> Self {
+        let Splits { encoder, train, valid, test, skipped, cache } = splits;
+        let rows = |rows: Dataset| RowSet::Memory(rows);
+        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, cache }
+    }
+}
+
+impl RunSplits {
+    fn stored(splits: StoredSplits, window: usize) -> Self {
+        let StoredSplits { encoder, train, valid, test, skipped, cache } = splits;
+        let rows = |rows: StoredRows| RowSet::Stored { rows, window };
+        let cache = Some(cache);
+        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, cache }
+    }
 }
 
 impl RunData {
@@ -45,7 +80,13 @@ impl RunData {
                 }
             };
             let options = LoadOptions { encoder, progress: Some(&progress) };
-            Splits::load(&file.config.data, &file.folder(), &file.schema, options)
+            let (data, folder, schema) = (&file.config.data, file.folder(), &file.schema);
+            match data.stream.window() {
+                None => Splits::load(data, &folder, schema, options).map(RunSplits::from),
+                Some(window) => {
+                    StoredSplits::load(data, &folder, schema, options).map(|s| RunSplits::stored(s, window))
+                }
+            }
         };
         // Before any other error: a load that was stopped has failed for that reason.
         if let Some(signal) = interrupt.raised() {
@@ -53,11 +94,11 @@ impl RunData {
         }
         let splits = splits.map_err(|error| about_configuration(file, error))?;
         let specs = splits.encoder.tasks();
-        let count = |batch: &Batch| RowCount::of(batch, specs);
+        let count = |rows: &RowSet| RowCount::of(rows, specs);
         let rows = SplitRows {
-            train: count(splits.train.as_batch()),
-            valid: splits.valid.as_ref().map(|d| count(d.as_batch())),
-            test: splits.test.as_ref().map(|d| count(d.as_batch())),
+            train: count(&splits.train),
+            valid: splits.valid.as_ref().map(count),
+            test: splits.test.as_ref().map(count),
         };
         if splits.skipped.rows > 0 {
             let examples: Vec<String> = splits.skipped.examples.iter().map(|bad| format!("\n  {bad}")).collect();
@@ -65,6 +106,9 @@ impl RunData {
             let were = if rows == 1 { "bad row was" } else { "bad rows were" };
             let text = format!("{rows} {were} skipped, among them:{}", examples.concat());
             observer.event(&Event::Warning(&text));
+        }
+        if let Some(cache) = &splits.cache {
+            observer.event(&Event::Cache(cache));
         }
         observer.event(&Event::Loaded(&rows));
         Ok(Self { splits, rows, fingerprint: OnceLock::new() })
@@ -82,8 +126,8 @@ impl RunData {
             return Ok(known);
         }
         let splits = &self.splits;
-        let valid = splits.valid.as_ref().map(|rows| rows.as_batch().xxh64());
-        let text = serde_json::to_vec(&(&self.rows, &splits.encoder, splits.train.as_batch().xxh64(), valid))
+        let valid = splits.valid.as_ref().map(RowSet::xxh64);
+        let text = serde_json::to_vec(&(&self.rows, &splits.encoder, splits.train.xxh64(), valid))
             .map_err(|error| Error::Encode { reason: error.to_string() })?;
         Ok(self.fingerprint.get_or_init(|| format!("{:016x}", xxh64(&text, 0))))
     }

@@ -18,8 +18,11 @@ use crate::counts::RowCount;
 use crate::error::{Error, Result};
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, explain};
 use crate::fit::{Event, Interrupt, Observer};
-use crate::model::ToSave;
+use crate::model::{GOLDEN_ROWS, ToSave};
 use crate::report::{RunPage, run_page, tensorboard};
+
+/// Rows on disk of which a model is explained.
+const EXPLAINED_ROWS: usize = 1 << 16;
 
 /// A model, the rows to train it on, and how.
 #[derive(Clone, Copy)]
@@ -89,7 +92,7 @@ impl Job<'_> {
             model,
             encoder: &data.splits.encoder,
             predictor: trained.predictor,
-            rows: data.splits.train.as_batch(),
+            rows: &*data.splits.train.at_most(GOLDEN_ROWS)?,
             provenance,
         };
         saved.save(&folder.model())?;
@@ -127,7 +130,7 @@ fn explained(trainee: &Trainee<'_>, predictor: &mut Predictor, interrupt: &Inter
     };
     let batch_size = trainee.config.train.evaluation_batch_size;
     let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
-    explain(predictor, rows.as_batch(), on, trainee.data.tasks(), &options, interrupt)
+    explain(predictor, &*rows.at_most(EXPLAINED_ROWS)?, on, trainee.data.tasks(), &options, interrupt)
 }
 
 /// Seconds since 1970.

@@ -1,8 +1,7 @@
 //! [`train_model`]: one model on rows that are loaded.
 
-use pleiad_data::Batch;
 use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions, Predictor};
+use pleiad_engine::{Engine, EngineOptions, Kernels, Predictor};
 use pleiad_model::artifact::check_weights;
 use pleiad_model::graph::Summary;
 use pleiad_model::{Graph, Weights};
@@ -15,6 +14,7 @@ use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::fit::{Fitted, Interrupt, Keeper, Observer, Outcome, Problem, fit};
+use crate::rows::RowSet;
 
 /// Where training starts.
 #[derive(Debug)]
@@ -56,6 +56,8 @@ pub fn train_model(
         optimizer: train.optimizer,
         embedding_optimizer: *train.embedding_optimizer(),
         clip_norm: train.clip_norm.map(|norm| norm as f32),
+        precision: train.precision,
+        kernels: Kernels::Fastest,
         tables: TableOptions { precision: train.embedding_precision, folder: train.table_folder.clone() },
         seed: train.seed,
     };
@@ -78,8 +80,8 @@ pub fn train_model(
     let problem = Problem {
         config: train,
         tasks: &config.tasks,
-        train: splits.train.as_batch(),
-        valid: splits.valid.as_ref().map(pleiad_data::Dataset::as_batch),
+        train: (&splits.train).into(),
+        valid: splits.valid.as_ref().map(Into::into),
     };
     let fitted = match fit(&problem, &mut engine, state, keeper, interrupt, observer)? {
         Outcome::Finished(fitted) => fitted,
@@ -88,9 +90,9 @@ pub fn train_model(
         }
     };
     let mut measure =
-        |rows: &Batch| evaluate(|batch| engine.predict(batch), rows, data.tasks(), train.evaluation_batch_size);
-    let valid = splits.valid.as_ref().map(|rows| measure(rows.as_batch())).transpose()?;
-    let test = splits.test.as_ref().map(|rows| measure(rows.as_batch())).transpose()?;
+        |rows: &RowSet| evaluate(|batch| engine.predict(batch), rows, data.tasks(), train.evaluation_batch_size);
+    let valid = splits.valid.as_ref().map(&mut measure).transpose()?;
+    let test = splits.test.as_ref().map(&mut measure).transpose()?;
     Ok(Trained { fitted, predictor: engine.into_predictor()?, valid, test })
 }
 

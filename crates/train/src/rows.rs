@@ -1,0 +1,108 @@
+//! [`RowSet`]: encoded rows of a split, in memory or on disk, and what is asked of both alike.
+
+use std::borrow::Cow;
+
+use pleiad_data::{Batch, Dataset, LabelCount, StoredRows};
+
+use crate::error::Result;
+
+/// Encoded rows of a split.
+#[derive(Debug)]
+pub enum RowSet {
+    /// In memory.
+    Memory(Dataset),
+    /// On disk, to be read again whenever they are needed.
+    Stored {
+        /// The rows.
+        rows: StoredRows,
+        /// How many of them are in memory while they are trained on.
+        window: usize,
+    },
+}
+
+/// A look at a [`RowSet`], or at rows in memory.
+#[derive(Debug, Clone, Copy)]
+pub enum Rows<'a> {
+    /// In memory.
+    Memory(&'a Batch),
+    /// On disk; see [`RowSet::Stored`].
+    Stored {
+        /// The rows.
+        rows: &'a StoredRows,
+        /// How many of them are in memory while they are trained on.
+        window: usize,
+    },
+}
+
+impl<'a> From<&'a Batch> for Rows<'a> {
+    fn from(rows: &'a Batch) -> Self {
+        Self::Memory(rows)
+    }
+}
+
+impl<'a> From<&'a RowSet> for Rows<'a> {
+    fn from(rows: &'a RowSet) -> Self {
+        match rows {
+            RowSet::Memory(rows) => Self::Memory(rows.as_batch()),
+            RowSet::Stored { rows, window } => Self::Stored { rows, window: *window },
+        }
+    }
+}
+
+impl Rows<'_> {
+    /// Number of rows.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Memory(rows) => rows.rows as u64,
+            Self::Stored { rows, .. } => rows.rows(),
+        }
+    }
+
+    /// Labels of each task.
+    #[must_use]
+    pub fn label_counts(&self) -> Vec<LabelCount> {
+        match self {
+            Self::Memory(rows) => rows.label_counts(),
+            Self::Stored { rows, .. } => rows.label_counts().to_vec(),
+        }
+    }
+
+    /// Hands over all rows in order, at most `size` at a time.
+    ///
+    /// # Errors
+    /// Those of reading rows from disk, and `work`'s.
+    pub fn each(&self, size: usize, work: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Memory(rows) => each_part(rows, size, work),
+            Self::Stored { rows, .. } => rows.in_order()?.try_for_each(|block| each_part(&block?, size, work)),
+        }
+    }
+}
+
+fn each_part(rows: &Batch, size: usize, work: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
+    let size = size.max(1);
+    (0..rows.rows).step_by(size).try_for_each(|start| work(&rows.slice(start..rows.rows.min(start + size))))
+}
+
+impl RowSet {
+    /// All rows where they are in memory; else at most `most`, from all over.
+    ///
+    /// # Errors
+    /// Those of reading rows from disk.
+    pub fn at_most(&self, most: usize) -> Result<Cow<'_, Batch>> {
+        Ok(match self {
+            Self::Memory(rows) => Cow::Borrowed(rows.as_batch()),
+            Self::Stored { rows, .. } => Cow::Owned(rows.sample(most)?),
+        })
+    }
+
+    /// Changes when a row changes. Rows in memory and on disk have different ones.
+    #[must_use]
+    pub fn xxh64(&self) -> u64 {
+        match self {
+            Self::Memory(rows) => rows.as_batch().xxh64(),
+            Self::Stored { rows, .. } => rows.xxh64(),
+        }
+    }
+}
