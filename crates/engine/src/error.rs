@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+const GIB: f64 = (1u64 << 30) as f64;
+
 /// Everything that can go wrong between a graph and its predictions.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -42,6 +44,22 @@ pub enum Error {
         dim: usize,
         /// State values per weight.
         slots: usize,
+    },
+    /// Embedding tables that need more memory than there is.
+    #[error(
+        "embedding tables need {:.1} GiB with their optimizer state, {:.1} GiB of memory are free; the largest is \
+         `{largest}` with {rows} rows; `[train] table_folder` keeps tables in files, `embedding_precision = \"bf16\"` in \
+         half the space", *bytes as f64 / GIB, *free as f64 / GIB
+    )]
+    TablesTooLarge {
+        /// Bytes of all tables.
+        bytes: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Name of the largest table.
+        largest: String,
+        /// Its rows.
+        rows: u64,
     },
     /// An embedding table whose file cannot be had.
     #[error("table `{table}`: no file of {bytes} bytes in {}: {source}", folder.display())]

@@ -22,7 +22,7 @@ impl Parameters {
     /// Zeroed parameters of `graph`, each table with room for `slots` optimizer states and kept as `options` say.
     ///
     /// # Errors
-    /// [`crate::Error::TableTooLarge`] for a table that does not fit in memory.
+    /// [`crate::Error::TableTooLarge`] for a table that does not fit in memory, [`crate::Error::TableFile`] for a file that cannot be had.
     pub(crate) fn new(
         graph: &Graph,
         layout: ParamLayout,

@@ -4,7 +4,7 @@
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::{AdagradConfig, OptimizerConfig};
 use pleiad_engine::sparse::{TableOptions, TablePrecision};
-use pleiad_engine::{Engine, EngineOptions, Predictor};
+use pleiad_engine::{Engine, EngineOptions, Kernels, Precision, Predictor};
 use pleiad_model::artifact::{read_safetensors, read_safetensors_into, write_safetensors};
 use pleiad_model::{Graph, ModelConfig};
 use serde_json::json;
@@ -41,6 +41,8 @@ fn engine(precision: TablePrecision) -> Engine {
         optimizer: OptimizerConfig::default(),
         embedding_optimizer: OptimizerConfig::Adagrad(AdagradConfig::default()),
         clip_norm: None,
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
         tables: TableOptions { precision, ..TableOptions::default() },
         seed: 3,
     };

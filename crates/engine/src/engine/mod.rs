@@ -22,7 +22,7 @@ use crate::plan::{Plan, Purpose};
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
 use crate::runner::Runner;
-use crate::sparse::{TableOptions, TouchedRows};
+use crate::sparse::{TableOptions, TouchedRows, check_memory};
 
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;
@@ -97,6 +97,7 @@ impl Engine {
         let plan = Plan::compile(graph, Purpose::Train)?;
         let runner = Runner::new(graph, Purpose::Predict)?;
         let slots = options.embedding_optimizer.slots();
+        check_memory(&graph.tables, slots, &options.tables)?;
         let mut parameters = Parameters::new(graph, plan.params.clone(), slots, &options.tables, options.seed)?;
         let initial = options.embedding_optimizer.initial_state();
         if initial != 0.0 {

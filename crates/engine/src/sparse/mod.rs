@@ -16,6 +16,7 @@
 //!   correction, as for dense parameters (`SparseAdam` adds it before).
 
 mod lookup;
+mod memory;
 mod number;
 mod options;
 mod rounding;
@@ -25,6 +26,7 @@ mod table;
 mod touched;
 mod vector;
 
+pub(crate) use memory::check_memory;
 pub use options::{TableOptions, TablePrecision};
 pub use table::Table;
 pub use touched::{TouchedRows, Use};

@@ -1,6 +1,9 @@
 //! [`Number`]: what the rows of a table may be made of.
 
+use std::array;
+
 use super::rounding::RowBits;
+use super::vector;
 use crate::optim::StepRule;
 
 /// A number that a table keeps; calculations are in f32.
@@ -72,12 +75,16 @@ impl Number for Bf16 {
     #[inline(always)]
     fn step(row: &mut [Self], grad: &[f32], rule: &StepRule, scale: f32, scratch: &mut [f32], bits: RowBits) {
         let scratch = &mut scratch[..row.len()];
-        for (wide, number) in scratch.iter_mut().zip(&*row) {
-            *wide = number.value();
-        }
+        vector::copy(scratch, row);
         f32::step(scratch, grad, rule, scale, &mut [], bits);
-        for (i, (number, wide)) in row.iter_mut().zip(scratch).enumerate() {
-            *number = Self::stochastic(*wide, bits.of(i));
+        // Blocks of a fixed length, as everywhere in short vectors.
+        let (blocks, rest) = row.as_chunks_mut::<16>();
+        let (wide_blocks, wide_rest) = scratch.as_chunks::<16>();
+        for (b, (block, wide)) in blocks.iter_mut().zip(wide_blocks).enumerate() {
+            *block = array::from_fn(|i| Self::stochastic(wide[i], bits.of(16 * b + i)));
+        }
+        for (i, (number, &wide)) in rest.iter_mut().zip(wide_rest).enumerate() {
+            *number = Self::stochastic(wide, bits.of(16 * wide_blocks.len() + i));
         }
     }
 }
