@@ -246,21 +246,44 @@ impl Lines {
 /// Like [`line_at`], with the fields of the line, in one pass.
 fn split_line<'b>(bytes: &'b [u8], start: usize, separator: u8, fields: &mut Vec<(usize, usize)>) -> (&'b [u8], usize) {
     let rest = &bytes[start..];
-    let (mut begin, mut end) = (0, rest.len());
-    let mut next = bytes.len();
-    for (at, &byte) in rest.iter().enumerate() {
-        if byte == separator {
-            fields.push((begin, at));
-            begin = at + 1;
-        } else if byte == b'\n' {
-            (end, next) = (at, start + at + 1);
-            break;
+    let mut begin = 0;
+    let end = ends(rest, separator).find(|&at| {
+        if rest[at] == b'\n' {
+            return true;
         }
-    }
-    let line = &rest[..end];
+        fields.push((begin, at));
+        begin = at + 1;
+        false
+    });
+    let (line, next) = match end {
+        Some(end) => (&rest[..end], start + end + 1),
+        None => (rest, bytes.len()),
+    };
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     fields.push((begin.min(line.len()), line.len()));
     (line, next)
+}
+
+/// Where separators and line ends stand, in order. Eight bytes are looked at together, as most of them are neither.
+fn ends(bytes: &[u8], separator: u8) -> impl Iterator<Item = usize> + '_ {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    // The highest bit of each byte that is zero: no carry leaves a byte, so that each is judged by itself alone.
+    let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
+    let (separators, line_ends) = (ONES * u64::from(separator), ONES * u64::from(b'\n'));
+    let (words, tail) = bytes.as_chunks::<8>();
+    let in_words = words.iter().enumerate().flat_map(move |(number, word)| {
+        let word = u64::from_le_bytes(*word);
+        let mut hits = zeros(word ^ separators) | zeros(word ^ line_ends);
+        std::iter::from_fn(move || {
+            let at = (hits != 0).then(|| 8 * number + hits.trailing_zeros() as usize / 8)?;
+            hits &= hits - 1;
+            Some(at)
+        })
+    });
+    let before = bytes.len() - tail.len();
+    let in_tail = tail.iter().enumerate().filter(move |(_, byte)| **byte == separator || **byte == b'\n');
+    in_words.chain(in_tail.map(move |(at, _)| before + at))
 }
 
 #[cfg(test)]
@@ -351,6 +374,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn ends_are_found_among_any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..70), at in 0usize..70) {
+            let mut bytes = bytes;
+            if let Some(byte) = bytes.get_mut(at) {
+                *byte = b'\n';
+            }
+            for separator in [b',', b'\t', 1, 0x7f] {
+                let expected: Vec<usize> =
+                    (0..bytes.len()).filter(|&at| bytes[at] == separator || bytes[at] == b'\n').collect();
+                prop_assert_eq!(ends(&bytes, separator).collect::<Vec<_>>(), expected);
+            }
+        }
+
         #[test]
         fn any_text_gives_the_same_rows(
             text in "[ab,\n\n12 \r\"é]{0,60}", line_ends in any::<bool>(), header in any::<bool>(),
