@@ -1,0 +1,134 @@
+"""The synthetic experiment of the PLE paper (section 5.2, figure 7).  python synthetic.py run --help
+
+`run` generates the rows of one correlation after another, has `pleiad compare` compare the models on them, and deletes
+the rows, 2.9 GB a correlation. Stopped, it goes on with the same command: finished runs are not done again.
+`table` sums the comparisons up, in Markdown. Needs Python 3.11 alone.
+"""
+
+import argparse
+import json
+import math
+import shutil
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CORRELATIONS = ["0.2", "0.4", "0.5", "0.75", "1"]
+
+# Student's t, 0.975 quantile, by degrees of freedom from 1.
+STUDENT = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622]
+
+
+def run(arguments):
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    config, rows = arguments.out / "synthetic.toml", arguments.out / "synthetic.parquet"
+    shutil.copyfile(HERE / "synthetic.toml", config)
+    for correlation in arguments.correlations:
+        synth = ["synth", "paper", "--correlation", correlation, "--rows", str(arguments.rows), "--seed", "1"]
+        compare = ["compare", config, "--out", arguments.out / f"p-{correlation}"]
+        settings = [f"compare.seeds={json.dumps(arguments.seeds)}", *arguments.set]
+        compare += [word for setting in settings for word in ("--set", setting)]
+        for command in ([*synth, "--out", rows], compare):
+            print("+ pleiad", *command, file=sys.stderr, flush=True)
+            subprocess.run([arguments.pleiad, *command], check=True)
+        rows.unlink()
+
+
+def interval(values):
+    """Mean and half of its 95 % interval (None for one value)."""
+    n = len(values)
+    if n < 2:
+        return statistics.fmean(values), None
+    return statistics.fmean(values), STUDENT[min(n - 2, len(STUDENT) - 1)] * statistics.stdev(values) / math.sqrt(n)
+
+
+def signed(mean, half):
+    return f"{mean:+.5f}" if half is None else f"{mean:+.5f} [{mean - half:+.5f}, {mean + half:+.5f}]"
+
+
+def spread(values):
+    return f"{statistics.fmean(values):.5f}" + (f" ± {statistics.stdev(values):.5f}" if len(values) > 1 else "")
+
+
+class Comparison:
+    """MSE by model, task and seed of one correlation."""
+
+    def __init__(self, path):
+        report = json.loads(path.read_text())
+        self.correlation = path.parent.name.removeprefix("p-")
+        self.baseline, self.tasks = report["baseline"], list(report["tasks"])
+        self.mse = {
+            model["name"]: {
+                run["seed"]: {task: run["evaluation"]["tasks"][task]["mse"] for task in self.tasks}
+                for run in model["runs"]
+                if run["outcome"] == "finished"
+            }
+            for model in report["models"]
+        }
+        self.seeds = sorted(set.intersection(*(set(runs) for runs in self.mse.values())))
+        self.rows = report["rows"]
+        self.parameters = {model["name"]: model["parameters"]["total"] for model in report["models"]}
+
+    def of(self, model, task):
+        return [self.mse[model][seed][task] for seed in self.seeds]
+
+    def gains(self, model, task):
+        """Equation 11, smaller is better: single-task minus model, seed by seed."""
+        return [single - multi for single, multi in zip(self.of(self.baseline, task), self.of(model, task))]
+
+    def average(self, model):
+        """The gain of each seed, mean over both tasks."""
+        return [statistics.fmean(gains) for gains in zip(*(self.gains(model, task) for task in self.tasks))]
+
+
+def table(arguments):
+    found = sorted((Comparison(p) for p in arguments.out.glob("p-*/compare.json")), key=lambda c: float(c.correlation))
+    if not found:
+        raise SystemExit(f"no p-*/compare.json in {arguments.out}")
+    tasks = found[0].tasks
+    print("| p | seeds | model |", " ".join(f"{t} MSE | gain |" for t in tasks), "average gain |")
+    print("| --- | --- | --- |", " ".join(["---: | --- |"] * len(tasks)), "--- |")
+    for comparison in found:
+        for i, model in enumerate(comparison.mse):
+            head = [comparison.correlation, ", ".join(map(str, comparison.seeds))] if i == 0 else ["", ""]
+            cells = [*head, model]
+            for task in tasks:
+                gain = "" if model == comparison.baseline else signed(*interval(comparison.gains(model, task)))
+                cells += [spread(comparison.of(model, task)), gain]
+            cells.append("" if model == comparison.baseline else signed(*interval(comparison.average(model))))
+            print("|", " | ".join(cells), "|")
+    print()
+    print("| model | parameters | average gain over correlations | tasks with a gain above 0 | average above 0 at |")
+    print("| --- | ---: | ---: | --- | --- |")
+    for model in found[0].mse:
+        if model == found[0].baseline:
+            continue
+        averages = [statistics.fmean(c.average(model)) for c in found]
+        gains = [statistics.fmean(c.gains(model, task)) for c in found for task in tasks]
+        above = f"{sum(a > 0 for a in averages)} of {len(averages)} correlations"
+        cells = [model, f"{found[0].parameters[model]:,}", f"{statistics.fmean(averages):+.5f}"]
+        print("|", " | ".join([*cells, f"{sum(g > 0 for g in gains)} of {len(gains)}", above]), "|")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("run", help="generate, compare, delete; one correlation after another")
+    command.add_argument("--pleiad", type=Path, default=HERE.parents[1] / "target/release/pleiad", help="a release build")
+    command.add_argument("--out", type=Path, required=True, help="folder; a comparison goes to p-CORRELATION in it")
+    command.add_argument("--correlations", nargs="+", default=CORRELATIONS, metavar="P", help="in this order")
+    command.add_argument("--rows", type=int, default=1_400_000)
+    command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of training; those of rows are always 1")
+    command.add_argument("--set", action="append", default=[], metavar="K=V", help="a key of the configuration to change")
+    command.set_defaults(call=run)
+    command = commands.add_parser("table", help="sum comparisons up")
+    command.add_argument("out", type=Path, help="the folder of `run`")
+    command.set_defaults(call=table)
+    arguments = parser.parse_args()
+    arguments.call(arguments)
+
+
+if __name__ == "__main__":
+    main()
