@@ -40,8 +40,21 @@ fn bytes(table: &TableSpec, slots: usize, options: &TableOptions) -> u64 {
     bytes_of_rows(table).saturating_mul((1 + slots as u64) * width)
 }
 
-/// Bytes that can be filled before the system runs out of them, if it says so.
+/// Where a container's limit stands, by the version of control groups.
+const LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// Bytes that can be filled before the system, or the container's share of it, runs out of them, if it says so.
 fn free_memory() -> Option<u64> {
+    // A container without a limit says "max", or a number larger than any memory.
+    let limit = |path: &&str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let limit = LIMITS.iter().filter_map(limit).min();
+    match (free_in_system(), limit) {
+        (Some(free), Some(limit)) => Some(free.min(limit)),
+        (free, limit) => free.or(limit),
+    }
+}
+
+fn free_in_system() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let kibibytes = |key: &str| -> Option<u64> {
         let line = text.lines().find_map(|line| line.strip_prefix(key))?;
