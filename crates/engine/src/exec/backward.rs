@@ -3,6 +3,7 @@
 use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
+use crate::kernels::mixture::Share;
 use crate::kernels::product::Matrix;
 use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
@@ -77,13 +78,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 }
             }
             Step::GateMix { gate, experts, y } => {
-                mix(shard, shared, back, *gate, experts, *y);
-                if let Some((d_gate, _)) = contribution(back, 0) {
-                    shard.write(gradients, d_gate, |shard, d| {
-                        let (g, g_at) = shard.read(values, *gate);
-                        mixture::gate_backward(g, g_at, d, d_gate.at, rows);
-                    });
-                }
+                mix(shard, shared, back, *gate, experts, *y, true);
             }
             Step::Softmax { y, .. } => {
                 shard.write(gradients, *y, |shard, d| {
@@ -94,7 +89,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
-            Step::Mix { gate, experts, y } => mix(shard, shared, back, *gate, experts, *y),
+            Step::Mix { gate, experts, y } => mix(shard, shared, back, *gate, experts, *y, false),
             Step::Combine { weights, inputs, y } => {
                 for (n, &x) in inputs.iter().enumerate() {
                     if let Weights::Learned(region) = weights {
@@ -141,20 +136,45 @@ fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
     (write != Write::Skip).then_some((view, write == Write::Accumulate))
 }
 
-fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, experts: &[View], y: View) {
+/// The way back through a mixture and, where the gate is `fused`, through its softmax.
+fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, experts: &[View], y: View, fused: bool) {
     let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
-    for (e, &expert) in experts.iter().enumerate() {
-        if let Some((d_gate, accumulate)) = contribution(back, 0) {
-            shard.write(gradients, d_gate, |shard, memory| {
-                let (d, x) = (shard.read(gradients, y), shard.read(values, expert));
-                mixture::weight_gradient(memory, d_gate.at, e, d, x, rows, accumulate);
-            });
+    let mut scratch = std::mem::take(shard.scratch);
+    let weights = scratch.room(rows * gate.at.width);
+    // Experts of one product have their outputs in one buffer: one pass for all of them.
+    let mut done = vec![false; experts.len()];
+    for first in 0..experts.len() {
+        if done[first] {
+            continue;
         }
-        if let Some((d_x, accumulate)) = contribution(back, e + 1) {
-            shard.write(gradients, d_x, |shard, memory| {
-                let (d, g) = (shard.read(gradients, y), shard.read(values, gate));
-                mixture::expert_gradient(memory, d_x.at, e, d, g, rows, accumulate);
-            });
+        let in_buffer = experts[first];
+        let mut shares = Vec::with_capacity(experts.len());
+        for (e, &x) in experts.iter().enumerate().skip(first).filter(|(_, x)| x.buffer == in_buffer.buffer) {
+            done[e] = true;
+            match contribution(back, e + 1) {
+                Some((d_x, add)) => shares.push(Share { e, x: x.at, d_x: d_x.at, add }),
+                None => {
+                    let (d, x) = (shard.read(gradients, y), shard.read(values, x));
+                    mixture::weight_gradient(weights, gate.at.width, e, d, x, rows);
+                }
+            }
         }
+        if shares.is_empty() {
+            continue;
+        }
+        shard.write(gradients, in_buffer, |shard, memory| {
+            let (x, _) = shard.read(values, in_buffer);
+            mixture::backward(memory, x, &shares, shard.read(gradients, y), shard.read(values, gate), weights, rows);
+        });
     }
+    if let Some((d_gate, add)) = contribution(back, 0) {
+        shard.write(gradients, d_gate, |shard, memory| {
+            mixture::gather_weights(memory, d_gate.at, weights, rows, add);
+            if fused {
+                let (g, g_at) = shard.read(values, gate);
+                mixture::gate_backward(g, g_at, memory, d_gate.at, rows);
+            }
+        });
+    }
+    *shard.scratch = scratch;
 }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use pleiad_model::graph::Activation;
+use rayon::prelude::*;
 
 use crate::kernels::linear::{Arithmetic, Layer};
 use crate::kernels::product::Matrix;
@@ -50,11 +51,11 @@ impl Layers {
 
     /// Prepares every layer for the weights in `params`.
     pub(crate) fn prepare(&mut self, plan: &Plan, params: &[f32]) {
-        for (step, prepared) in plan.steps.iter().zip(&mut self.steps) {
+        plan.steps.par_iter().zip(&mut self.steps).for_each(|(step, prepared)| {
             if let (Step::Product { weight, bias, .. }, Some(prepared)) = (step, prepared) {
                 prepared.layer.prepare(weights(params, *weight), &params[bias.range()], prepared.wanted.clone());
             }
-        }
+        });
     }
 
     /// The layer of a step that is a product.

@@ -3,7 +3,7 @@
 use super::{Columns, dispatch};
 
 /// Partial sums of a scalar product: enough for the widest vectors, and the same number on every instruction set.
-const LANES: usize = 16;
+pub(super) const LANES: usize = 16;
 
 /// `sum_j a_j b_j` in [`LANES`] partial sums.
 #[inline(always)]
@@ -16,7 +16,21 @@ pub(crate) fn product(a: &[f32], b: &[f32]) -> f32 {
             sums[l] += a[l] * b[l];
         }
     }
-    sums.iter().sum::<f32>() + tail
+    sum(sums) + tail
+}
+
+/// The sum of partial sums, halves upon halves: one after the other would be sixteen additions that wait for one
+/// another.
+#[inline(always)]
+pub(super) fn sum(mut sums: [f32; LANES]) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for l in 0..half {
+            sums[l] += sums[l + half];
+        }
+        half /= 2;
+    }
+    sums[0]
 }
 
 /// `y[i] = scale <a[i], b[i]>`; y has one column.

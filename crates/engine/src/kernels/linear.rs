@@ -75,13 +75,22 @@ pub(crate) struct Packing<U> {
     floor: Vec<f32>,
 }
 
-/// Operands of one shard, and their memory.
+/// Operands of one shard and other numbers on the way, and their memory.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     panels: Panels<f32>,
     pair_panels: Panels<Pair>,
     pairs: Rounded,
     rounded: [Vec<f32>; 2],
+    numbers: Vec<f32>,
+}
+
+impl Scratch {
+    /// `len` numbers, of any value.
+    pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
+        self.numbers.resize(self.numbers.len().max(len), 0.0);
+        &mut self.numbers[..len]
+    }
 }
 
 impl Layer {
@@ -210,6 +219,9 @@ impl Layer {
     }
 }
 
+/// Weights that are packed by one thread: fewer are done before another has taken them up.
+const CUT: usize = 1 << 16;
+
 impl<U: Packed> Packing<U> {
     fn new(floor: Vec<f32>) -> Self {
         Self { forward: Panels::default(), backward: Panels::default(), bias: vec![0.0; floor.len()], floor }
@@ -217,11 +229,12 @@ impl<U: Packed> Packing<U> {
 
     fn prepare(&mut self, w: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
         let (outputs, inputs, ld) = (w.rows, w.cols, w.row_stride);
-        self.forward.pack(Source { data: w.data, terms: inputs, cols: outputs, row: 1, col: ld }, true);
+        let large = outputs * inputs > CUT;
+        self.forward.pack(Source { data: w.data, terms: inputs, cols: outputs, row: 1, col: ld }, large);
         self.bias[..bias.len()].copy_from_slice(bias);
         if let Some(wanted) = wanted {
             let data = &w.data[wanted.start..];
-            self.backward.pack(Source { data, terms: outputs, cols: wanted.len(), row: ld, col: 1 }, true);
+            self.backward.pack(Source { data, terms: outputs, cols: wanted.len(), row: ld, col: 1 }, large);
         }
     }
 

@@ -11,11 +11,10 @@
 //! Every element of C is one chain of sums in the order of the reduction, whatever tile it falls into: the same bits
 //! however a matrix is cut.
 
-#[cfg(not(target_arch = "x86_64"))]
-mod other;
 mod panels;
-#[cfg(target_arch = "x86_64")]
-mod x86;
+#[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
+mod processor;
 
 pub(crate) use panels::{Packed, Panels, Rounded, Source, round_to_bf16};
 

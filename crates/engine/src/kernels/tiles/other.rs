@@ -33,3 +33,13 @@ impl Unit for Pair {
         turn_plainly(square);
     }
 }
+
+/// None of it: there is no instruction.
+pub(super) fn pair_neighbours(_: &[f32], _: &mut [Pair]) -> usize {
+    0
+}
+
+/// None of it: there is no instruction.
+pub(super) fn pair_rows(_: &[f32], _: &[f32], _: &mut [Pair]) -> usize {
+    0
+}

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{LANES, Left, PANEL, Pair, Unit};
+use super::{LANES, Left, PANEL, Pair, Unit, processor};
 use crate::kernels::dispatch;
 
 /// A right operand: `depth` units by `cols` columns, in panels of [`PANEL`] columns. Element (r, j) of a panel of width
@@ -84,6 +84,13 @@ impl Packed for f32 {
     fn pack_panel(panel: &mut [Self], s: Source<'_>) {
         let width = s.cols.next_multiple_of(LANES);
         if s.col == 1 {
+            if s.cols == PANEL {
+                // Of a known length: three registers, and no call for each row.
+                for (row, x) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(s.data.chunks(s.row)) {
+                    row.copy_from_slice(&x[..PANEL]);
+                }
+                return;
+            }
             for (r, row) in panel.chunks_exact_mut(width).enumerate() {
                 row[..s.cols].copy_from_slice(&s.data[r * s.row..][..s.cols]);
                 row[s.cols..].fill(0.0);
@@ -157,7 +164,9 @@ pub(crate) fn round_to_bf16(x: f32) -> f32 {
 /// Neighbours of a run as pairs; zero stands for the one that an odd run lacks.
 #[inline(always)]
 fn pair_neighbours(run: &[f32], out: &mut [Pair]) {
-    let (whole, rest) = run.as_chunks::<2>();
+    let done = processor::pair_neighbours(run, out);
+    let (whole, rest) = run[done..].as_chunks::<2>();
+    let out = &mut out[done / 2..];
     out.iter_mut().zip(whole).for_each(|(y, &[a, b])| *y = Pair::of(a, b));
     if let [last] = rest {
         out[whole.len()] = Pair::of(*last, 0.0);
@@ -170,7 +179,9 @@ fn pair_rows(out: &mut [Pair], data: &[f32], ld: usize, first: usize, rows: usiz
     let earlier = &data[first * ld..][..out.len()];
     if first + 1 < rows {
         let later = &data[(first + 1) * ld..][..out.len()];
-        out.iter_mut().zip(earlier).zip(later).for_each(|((y, &a), &b)| *y = Pair::of(a, b));
+        let done = processor::pair_rows(earlier, later, out);
+        let rest = out.iter_mut().zip(earlier).zip(later).skip(done);
+        rest.for_each(|((y, &a), &b)| *y = Pair::of(a, b));
     } else {
         out.iter_mut().zip(earlier).for_each(|(y, &a)| *y = Pair::of(a, 0.0));
     }
@@ -225,6 +236,30 @@ impl Rounded {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_instruction_rounds_as_we_do() {
+        // Every normal upper half, with lower halves around the tie.
+        for lower in [0u32, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF] {
+            let upper = (0..=0xFFFFu32).filter(|upper| (0x80..0x7F80).contains(&(upper & 0x7FFF)));
+            let values: Vec<f32> = upper.map(|upper| f32::from_bits(upper << 16 | lower)).collect();
+            let (odd, even) = (&values[1..], &values[..values.len() - 1]);
+            let (mut found, mut rows) = (vec![Pair::default(); values.len() / 2], vec![Pair::default(); odd.len()]);
+            pair_neighbours(&values, &mut found);
+            for (pair, x) in found.iter().zip(values.chunks(2)) {
+                assert_eq!(*pair, Pair::of(x[0], x[1]));
+            }
+            let mut matrix = even.to_vec();
+            matrix.extend_from_slice(odd);
+            pair_rows(&mut rows, &matrix, odd.len(), 0, 2);
+            for (pair, (&a, &b)) in rows.iter().zip(even.iter().zip(odd)) {
+                assert_eq!(*pair, Pair::of(a, b));
+            }
+        }
+        let mut found = [Pair::default(); 16];
+        pair_neighbours(&[f32::NAN, f32::INFINITY].repeat(16), &mut found);
+        assert!(found.iter().all(|p| f32::from_bits(p.0 << 16).is_nan() && p.0 >> 16 == 0x7F80));
+    }
 
     #[test]
     fn rounding_goes_to_the_nearest_and_ties_to_even() {

@@ -150,7 +150,7 @@ impl Unit for Pair {
     }
 
     fn available() -> bool {
-        is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16")
+        is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16")
     }
 
     #[inline]
@@ -200,4 +200,91 @@ unsafe fn turn(square: *mut f32) {
             _mm512_storeu_ps(square.add(i * LANES), row);
         }
     }
+}
+
+/// Makes pairs of the neighbours of a run, as far as whole registers go, and gives the number of elements done.
+#[inline]
+pub(super) fn pair_neighbours(run: &[f32], out: &mut [Pair]) -> usize {
+    if !Pair::available() {
+        return 0;
+    }
+    // SAFETY: the processor was asked.
+    unsafe { neighbours(run, out) }
+}
+
+/// Makes pairs of two rows, as far as whole registers go, and gives the number of elements done.
+#[inline]
+pub(super) fn pair_rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usize {
+    if !Pair::available() {
+        return 0;
+    }
+    // SAFETY: the processor was asked.
+    unsafe { rows(earlier, later, out) }
+}
+
+/// # Safety
+/// The processor has AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn neighbours(run: &[f32], out: &mut [Pair]) -> usize {
+    let (blocks, _) = run.as_chunks::<{ 2 * LANES }>();
+    let (out, _) = out.as_chunks_mut::<LANES>();
+    for (x, y) in blocks.iter().zip(out) {
+        // SAFETY: 32 elements are read, and 16 pairs of 32 bits written, in arrays of these sizes.
+        unsafe {
+            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(LANES)));
+            store(y, _mm512_cvtne2ps_pbh(high, low));
+        }
+    }
+    blocks.len() * 2 * LANES
+}
+
+/// # Safety
+/// The processor has AVX512-BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usize {
+    /// The halves of 16 pairs, the earlier ones from the lower half of a register and the later ones from the upper.
+    const TURNS: [u16; 2 * LANES] = {
+        let mut turns = [0; 2 * LANES];
+        let mut i = 0;
+        while i < LANES {
+            turns[2 * i] = i as u16;
+            turns[2 * i + 1] = (LANES + i) as u16;
+            i += 1;
+        }
+        turns
+    };
+    let ((earlier, _), (later, _)) = (earlier.as_chunks::<LANES>(), later.as_chunks::<LANES>());
+    let (out, _) = out.as_chunks_mut::<LANES>();
+    let done = out.len().min(earlier.len()).min(later.len()) * LANES;
+    // SAFETY: 16 elements of either row are read, and 16 pairs of 32 bits written, in arrays of these sizes; so are the
+    // 32 halves of `TURNS`.
+    unsafe {
+        let turns = _mm512_loadu_epi16(TURNS.as_ptr().cast());
+        for ((a, b), y) in earlier.iter().zip(later).zip(out) {
+            let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(a.as_ptr()));
+            store(y, to_bits(_mm512_permutexvar_epi16(turns, from_bits(both))));
+        }
+    }
+    done
+}
+
+/// # Safety
+/// The processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn store(out: &mut [Pair; LANES], pairs: __m512bh) {
+    // SAFETY: 16 pairs of 32 bits are 512.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), from_bits(pairs)) }
+}
+
+#[inline(always)]
+fn from_bits(pairs: __m512bh) -> __m512i {
+    // SAFETY: both are 512 bits of plain data.
+    unsafe { std::mem::transmute(pairs) }
+}
+
+#[inline(always)]
+fn to_bits(lanes: __m512i) -> __m512bh {
+    // SAFETY: both are 512 bits of plain data.
+    unsafe { std::mem::transmute(lanes) }
 }
