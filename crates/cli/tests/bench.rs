@@ -41,7 +41,7 @@ fn steps_have_all_their_figures() {
     assert!(ran.stderr.contains("w2 (census)"), "{}", ran.stderr);
 
     let text = folder.ok(&["bench", "--quick", "census", "--threads", "1"]).stdout;
-    assert!(text.starts_with("workload") && text.contains("\nw2 ") && text.ends_with("\n1 thread\n"), "{text}");
+    assert!(text.starts_with("workload") && text.contains("\nw2 ") && text.contains("\n1 thread, f32 ("), "{text}");
 }
 
 #[test]
@@ -70,9 +70,12 @@ fn an_epoch_of_a_configuration_counts_its_rows() {
     let (loading, epoch, all) =
         (number(file, "/loading_seconds"), number(file, "/epoch_seconds"), number(file, "/seconds"));
     assert!(loading > 0.0 && epoch > 0.0 && loading + epoch <= all, "{loading} {epoch} {all}");
+    let cached = &report["cached_file"];
+    assert_eq!((number(cached, "/train_rows"), number(cached, "/rows_read")), (400.0, 640.0));
     assert_eq!(folder.listing(), before, "nothing is left behind");
     let text = folder.ok(&["bench", "--config", "config.toml"]).stdout;
-    assert!(text.contains("read, fit, encode") && text.contains("640"), "{text}");
+    let says = ["read, fit, encode", "read encoded rows", "640", "waiting for rows"];
+    assert!(says.iter().all(|says| text.contains(says)), "{text}");
 }
 
 #[test]

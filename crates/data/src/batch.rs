@@ -141,16 +141,6 @@ impl Labels {
     }
 }
 
-/// Values that are worth more than one thread when they are gathered.
-const PARALLEL_CELLS: usize = 1 << 13;
-
-fn gather_numbers(into: &mut Vec<f32>, from: &[f32], width: usize, index: &[usize]) {
-    into.reserve(index.len() * width);
-    for &i in index {
-        into.extend_from_slice(&from[i * width..(i + 1) * width]);
-    }
-}
-
 impl Batch {
     /// An empty batch with the columns of `layout`, ready for [`Batch::gather_from`] or an encoder.
     #[must_use]
@@ -183,35 +173,26 @@ impl Batch {
         }
     }
 
-    /// Replaces this batch's rows by rows `index` of `from`, in that order, on all threads. Both must have been made for one layout.
+    /// Replaces this batch's rows by rows `index` of `from`, in that order. Both must have been made for one layout.
     ///
     /// # Panics
     /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
     pub fn gather_from(&mut self, from: &Self, index: &[usize]) {
         self.clear();
-        if index.len() * (from.numeric_width() + from.categorical.len() + from.labels.len()) < PARALLEL_CELLS {
-            return self.extend_from(from, index);
-        }
-        self.rows = index.len();
-        let width = from.numeric_width();
-        let Self { numeric, categorical, labels, .. } = self;
-        let numbers = || gather_numbers(numeric, &from.numeric, width, index);
-        let ids = || {
-            let columns = categorical.par_iter_mut().zip(&from.categorical);
-            columns.for_each(|(into, ids)| into.gather_from(ids, index));
-        };
-        let of_tasks =
-            || labels.iter_mut().zip(&from.labels).for_each(|(into, labels)| into.gather_from(labels, index));
-        rayon::join(ids, || rayon::join(numbers, of_tasks));
+        self.extend_from(from, index);
     }
 
-    /// Appends rows `index` of `from`, in that order, on this thread. Both must have been made for one layout.
+    /// Appends rows `index` of `from`, in that order. Both must have been made for one layout.
     ///
     /// # Panics
     /// If an index is out of range or the layouts differ: both are mistakes of the caller, not of data.
     pub fn extend_from(&mut self, from: &Self, index: &[usize]) {
         self.rows += index.len();
-        gather_numbers(&mut self.numeric, &from.numeric, from.numeric_width(), index);
+        let width = from.numeric_width();
+        self.numeric.reserve(index.len() * width);
+        for &i in index {
+            self.numeric.extend_from_slice(&from.numeric[i * width..(i + 1) * width]);
+        }
         for (into, ids) in self.categorical.iter_mut().zip(&from.categorical) {
             into.gather_from(ids, index);
         }
@@ -337,13 +318,12 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_are_gathered_as_few_are() {
+    fn rows_that_are_added_follow_those_that_are_there() {
         let from = small();
-        let index: Vec<usize> = (0..4 * PARALLEL_CELLS).map(|i| i * 7 % 3).collect();
         let (mut at_once, mut in_parts) = (from.clone(), from.clone());
-        at_once.gather_from(&from, &index);
-        in_parts.clear();
-        index.chunks(5).for_each(|index| in_parts.extend_from(&from, index));
+        at_once.gather_from(&from, &[2, 0, 0, 1]);
+        in_parts.gather_from(&from, &[2]);
+        in_parts.extend_from(&from, &[0, 0, 1]);
         assert_eq!(at_once, in_parts);
     }
 
