@@ -139,7 +139,10 @@ fn a_stopped_run_resumes_to_the_same_bits() {
     for (signal, more) in [("INT", &[][..]), ("KILL", &["--resume"])] {
         let before = folder.listing();
         let args = with(&with(&train("run"), &stream), &with(&checkpoints, more));
-        let mut child = folder.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = folder.command(&args);
+        // What is killed cannot tidy up: not where others would have to.
+        command.env("TMPDIR", folder.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         let begin = Instant::now();
         while folder.listing().iter().all(|name| !name.ends_with("state.json") || before.contains(name)) {
             assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
