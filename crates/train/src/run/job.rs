@@ -59,6 +59,11 @@ impl Job<'_> {
         if let Some(text) = unlabelled_funnel(model, &data.rows.train) {
             observer.event(&Event::Warning(&text));
         }
+        if config.train.precision.is_emulated() {
+            let text = "[train] precision = \"bf16\": this processor has no products of bf16 (AVX512-BF16), so rounded \
+                        operands are multiplied in f32: the results are bf16's, and come no sooner than those of f32";
+            observer.event(&Event::Warning(text));
+        }
         let fingerprint = data.fingerprint()?.to_owned();
         let start = match checkpoint {
             Some(checkpoint) => {
