@@ -32,7 +32,9 @@ def run(arguments):
         compare += [word for setting in settings for word in ("--set", setting)]
         for command in ([*synth, "--out", rows], compare):
             print("+ pleiad", *command, file=sys.stderr, flush=True)
-            subprocess.run([arguments.pleiad, *command], check=True)
+            # What went wrong it has said itself.
+            if code := subprocess.run([arguments.pleiad, *command]).returncode:
+                sys.exit(code if code > 0 else 1)
         rows.unlink()
 
 
