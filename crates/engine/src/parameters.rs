@@ -8,13 +8,13 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::plan::ParamLayout;
-use crate::sparse::{Table, TableOptions};
+use crate::sparse::{Storage, Table, TableOptions};
 
 /// Dense parameters in the plan's layout, and embedding tables.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     pub(crate) layout: ParamLayout,
-    pub(crate) dense: Vec<f32>,
+    pub(crate) dense: Storage<f32>,
     pub(crate) tables: Vec<Table>,
 }
 
@@ -31,7 +31,7 @@ impl Parameters {
         seed: u64,
     ) -> Result<Self> {
         let tables = graph.tables.iter().map(|t| Table::new(t, slots, options, seed)).collect::<Result<_>>()?;
-        Ok(Self { dense: vec![0.0; layout.len], layout, tables })
+        Ok(Self { dense: Storage::zeros(layout.len), layout, tables })
     }
 
     /// Draws every parameter from its distribution, and sets the tables' optimizer state to `state`; see

@@ -22,7 +22,7 @@ use crate::plan::{Plan, Purpose};
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
 use crate::runner::Runner;
-use crate::sparse::{TableOptions, TouchedRows, check_memory};
+use crate::sparse::{Storage, TableOptions, TouchedRows, check_memory};
 
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;
@@ -69,8 +69,8 @@ pub struct Engine {
     options: EngineOptions,
     parameters: Parameters,
     /// Optimizer state of the dense parameters, slot by slot.
-    state: [Vec<f32>; 2],
-    gradient: Vec<f32>,
+    state: [Storage<f32>; 2],
+    gradient: Storage<f32>,
     /// Gradients of the input representation for all rows of the batch.
     batch_wide: Vec<Vec<f32>>,
     touched: Vec<TouchedRows>,
@@ -103,15 +103,17 @@ impl Engine {
         if initial != 0.0 {
             parameters.tables.iter_mut().for_each(|table| table.fill_state(initial));
         }
-        let dense = |slot| match slot < options.optimizer.slots() {
-            true => vec![options.optimizer.initial_state(); plan.params.len],
-            false => Vec::new(),
+        let dense = |slot| {
+            let kept = slot < options.optimizer.slots();
+            let mut state = Storage::zeros(if kept { plan.params.len } else { 0 });
+            state.fill(options.optimizer.initial_state());
+            state
         };
         Ok(Self {
             graph: graph.clone(),
             options: options.clone(),
             state: [dense(0), dense(1)],
-            gradient: vec![0.0; plan.params.len],
+            gradient: Storage::zeros(plan.params.len),
             batch_wide: vec![Vec::new(); plan.batch_widths.len()],
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
@@ -229,7 +231,7 @@ impl Engine {
         let [first, second] = &mut self.state;
         let count = self.gradient.len().div_ceil(UPDATE_CHUNK);
         // Lanes that are not summed yet are summed stretch by stretch right here: what was just added up is in cache.
-        let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| l.gradient.as_slice()).collect();
+        let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
         self.parameters
             .dense
             .par_chunks_mut(UPDATE_CHUNK)

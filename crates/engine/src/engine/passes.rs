@@ -12,7 +12,7 @@ use crate::exec::{Shard, Shared, Targets, Workspace, backward, forward, seed_gra
 use crate::kernels::reduce::sum_into;
 use crate::plan::Plan;
 use crate::runner::{lanes, shards};
-use crate::sparse::Use;
+use crate::sparse::{Storage, Use};
 
 /// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
 /// threads that a step can use and the memory that private gradients take; it does not depend on the threads there
@@ -23,7 +23,7 @@ const MAX_LANES: usize = 16;
 #[derive(Debug)]
 pub(super) struct Lane {
     workspace: Workspace,
-    pub(super) gradient: Vec<f32>,
+    pub(super) gradient: Storage<f32>,
     /// See [`Targets::sums`].
     sums: Vec<f64>,
 }
@@ -56,7 +56,7 @@ impl Engine {
     /// Sums the lanes' gradients into `gradient`, where that has not been done.
     pub(super) fn sum_lanes(&mut self) {
         if self.unsummed > 0 {
-            let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| l.gradient.as_slice()).collect();
+            let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
             sum_into(&mut self.gradient, &parts);
             self.unsummed = 0;
         }
@@ -68,7 +68,7 @@ impl Engine {
         let cut = Cut::of(batch.rows);
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
             workspace: Workspace::new(plan),
-            gradient: vec![0.0; plan.params.len],
+            gradient: Storage::zeros(plan.params.len),
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
         let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_widths);

@@ -19,7 +19,7 @@ use pleiad_data::Batch;
 use crate::kernels::Columns;
 use crate::kernels::linear::Scratch;
 use crate::plan::{Buffer, Place, Plan, View};
-use crate::sparse::Table;
+use crate::sparse::{Storage, Table};
 
 /// Everything that shards read.
 #[derive(Clone, Copy)]
@@ -39,14 +39,14 @@ pub(crate) struct Shared<'s> {
 /// The memory of a lane, used by one shard after the other.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    slots: Vec<Vec<f32>>,
+    slots: Vec<Storage<f32>>,
     scratch: Scratch,
 }
 
 impl Workspace {
     /// Room for the buffers of a plan.
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { slots: plan.slots.iter().map(|&len| vec![0.0; len]).collect(), scratch: Scratch::default() }
+        Self { slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(), scratch: Scratch::default() }
     }
 }
 
@@ -63,7 +63,7 @@ impl<'m> Shard<'m> {
     pub(crate) fn new(rows: Range<usize>, workspace: &'m mut Workspace, batch_wide: Vec<&'m mut [f32]>) -> Self {
         let Workspace { slots, scratch } = workspace;
         let count = slots.len();
-        let memory = slots.iter_mut().map(Vec::as_mut_slice).chain(batch_wide).collect();
+        let memory = slots.iter_mut().map(|slot| &mut **slot).chain(batch_wide).collect();
         Self { rows, memory, slots: count, scratch }
     }
 

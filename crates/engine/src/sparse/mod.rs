@@ -28,5 +28,6 @@ mod vector;
 
 pub(crate) use memory::check_memory;
 pub use options::{TableOptions, TablePrecision};
+pub(crate) use storage::Storage;
 pub use table::Table;
 pub use touched::{TouchedRows, Use};

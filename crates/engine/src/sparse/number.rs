@@ -9,7 +9,7 @@ use crate::optim::StepRule;
 /// A number that a table keeps; calculations are in f32.
 ///
 /// Any bytes of its size must be one, all-zero bytes zero.
-pub(super) trait Number: Copy + Default + Send + Sync + 'static {
+pub(crate) trait Number: Copy + Default + Send + Sync + 'static {
     /// Its value.
     fn value(self) -> f32;
 

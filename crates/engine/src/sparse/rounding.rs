@@ -7,7 +7,7 @@ pub(super) struct StepBits(u64);
 
 /// The bits of one row in it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RowBits {
+pub(crate) struct RowBits {
     low: u32,
     high: u32,
 }

@@ -40,7 +40,7 @@ enum Memory<N> {
 }
 
 /// A slice of numbers. Fresh pages come zeroed from the system, so a large one costs nothing until written.
-pub(super) struct Storage<N> {
+pub(crate) struct Storage<N> {
     memory: Memory<N>,
     len: usize,
 }
@@ -66,6 +66,12 @@ impl<N: Number> Storage<N> {
             Memory::Map { map, offset, file: false }
         };
         Some(Self { memory, len })
+    }
+
+    /// `len` zeros in memory, for what a process cannot go on without: where there is none, it ends as at any other
+    /// allocation.
+    pub(crate) fn zeros(len: usize) -> Self {
+        Self::zeroed(len).unwrap_or_else(|| Self::given(vec![N::default(); len]))
     }
 
     /// `len` zeros in a file of its own, without a name, in `folder`.

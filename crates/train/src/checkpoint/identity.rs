@@ -26,7 +26,7 @@ impl Identity {
             config.remove("compare");
             config.remove("rank");
             if let Some(Value::Object(data)) = config.get_mut("data") {
-                data.remove("cache");
+                data.shift_remove("cache");
             }
             if let Some(Value::Object(train)) = config.get_mut("train") {
                 train.remove("checkpoint");

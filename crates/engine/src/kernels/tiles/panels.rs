@@ -12,6 +12,8 @@ use crate::kernels::dispatch;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Panels<U> {
     data: Vec<U>,
+    /// First element in use: the first at the start of a cache line, so that no register's load is split over two.
+    start: usize,
     depth: usize,
     cols: usize,
 }
@@ -25,6 +27,9 @@ pub(crate) struct Source<'a> {
     pub(crate) row: usize,
     pub(crate) col: usize,
 }
+
+/// Bytes of a cache line on every processor that has AVX-512; also a register's.
+const LINE: usize = 64;
 
 impl<U: Unit> Panels<U> {
     /// Units of the reduction.
@@ -40,7 +45,7 @@ impl<U: Unit> Panels<U> {
     /// Units `range` of panel `p`.
     pub(super) fn panel(&self, p: usize, range: Range<usize>) -> &[U] {
         let width = (self.cols - p * PANEL).min(PANEL).next_multiple_of(LANES);
-        &self.data[p * PANEL * self.depth..][range.start * width..range.end * width]
+        &self.data[self.start + p * PANEL * self.depth..][range.start * width..range.end * width]
     }
 
     /// Packs `source`, in the memory that is there. `parallel`: over the threads of the pool.
@@ -52,10 +57,13 @@ impl<U: Unit> Panels<U> {
         self.depth = source.terms.div_ceil(U::TERMS);
         self.cols = source.cols;
         let full = PANEL * self.depth;
-        self.data.resize(self.depth * self.cols.next_multiple_of(LANES), U::default());
+        let len = self.depth * self.cols.next_multiple_of(LANES);
+        self.data.resize(self.data.len().max(len + LANES), U::default());
+        self.start = self.data.as_ptr().align_offset(LINE).min(LANES);
         if full == 0 {
             return;
         }
+        let data = &mut self.data[self.start..][..len];
         let one = |(p, panel): (usize, &mut [U])| {
             let start = p * PANEL;
             let cols = (source.cols - start).min(PANEL);
@@ -66,9 +74,9 @@ impl<U: Unit> Panels<U> {
             );
         };
         if parallel {
-            self.data.par_chunks_mut(full).enumerate().for_each(one);
+            data.par_chunks_mut(full).enumerate().for_each(one);
         } else {
-            self.data.chunks_mut(full).enumerate().for_each(one);
+            data.chunks_mut(full).enumerate().for_each(one);
         }
     }
 }
