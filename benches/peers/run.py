@@ -27,6 +27,10 @@ TOLERANCE = 1e-4
 STEPS = {"w1": 6, "w2": 60, "w3": 15}
 
 
+# Ours, with the precision of their products.
+PLEIAD = {"Pleiad": "f32", "Pleiad bf16": "bf16"}
+
+
 def contenders(workload, bf16):
     """Names and arguments of the PyTorch forms of a workload."""
     forms = {
@@ -125,17 +129,19 @@ def measure(arguments, python, workload, folder):
             workers[f"PyTorch {name}, {tuned}"] = Worker(python, case, options, arguments.threads, environment)
     steps = arguments.steps or STEPS[workload]
 
-    def pleiad():
+    def pleiad(precision):
         command = [arguments.pleiad, "bench", workload, "--steps", str(steps), "--threads", str(arguments.threads)]
+        command += ["--precision", precision]
         quiet = {"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         report = json.loads(subprocess.run([*command, "--format", "json"], **quiet).stdout)
         return report["steps"][0]["ms_per_step"]["median"]
 
-    times = {name: [] for name in ["Pleiad", *workers]}
+    times = {name: [] for name in [*PLEIAD, *workers]}
     for worker in workers.values():
         worker.steps(max(steps // 2, 5))
     for round_ in range(arguments.rounds):
-        times["Pleiad"].append(pleiad())
+        for name, precision in PLEIAD.items():
+            times[name].append(pleiad(precision))
         # Another one follows Pleiad in every round.
         order = list(workers)
         turn = round_ % len(order)
@@ -145,7 +151,7 @@ def measure(arguments, python, workload, folder):
         print(f"  {workload}: round {round_ + 1} of {arguments.rounds}", file=sys.stderr)
     for worker in workers.values():
         worker.close()
-    own = statistics.median(times["Pleiad"])
+    own = {precision: statistics.median(times[name]) for name, precision in PLEIAD.items()}
     return [
         {
             "workload": workload,
@@ -153,17 +159,19 @@ def measure(arguments, python, workload, folder):
             "ms": statistics.median(ms),
             "lowest": min(ms),
             "highest": max(ms),
-            "ratio": statistics.median(ms) / own,
+            "ratio": statistics.median(ms) / own["f32"],
+            "ratio_bf16": statistics.median(ms) / own["bf16"],
         }
         for name, ms in times.items()
     ]
 
 
 def table(rows):
-    cells = [["workload", "contender", "ms/step", "from", "to", "of Pleiad's"]]
+    cells = [["workload", "contender", "ms/step", "from", "to", "of Pleiad's", "of its bf16's"]]
     for r in rows:
         ms = [f"{r[key]:.2f}" for key in ("ms", "lowest", "highest")]
-        cells.append([r["workload"], r["contender"], *ms, f"{r['ratio']:.2f}x"])
+        ratios = [f"{r[key]:.2f}x" for key in ["ratio", "ratio_bf16"]]
+        cells.append([r["workload"], r["contender"], *ms, *ratios])
     widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
     for row in cells:
         yield "  ".join(c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths))).rstrip()

@@ -168,7 +168,7 @@ impl Layer {
         add: bool,
         scratch: &mut Scratch,
     ) {
-        let finish = if add { Finish::Add } else { Finish::Set };
+        let finish = if add { Finish::Add } else { Finish::SetAside };
         let terms = Source { data: &x.0[x.1.col..], terms: rows, cols: x.1.width, row: x.1.ld, col: 1 };
         match self {
             Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),

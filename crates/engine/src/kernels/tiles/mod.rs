@@ -25,6 +25,13 @@ pub(crate) const PANEL: usize = 48;
 /// Lanes of a register.
 pub(crate) const LANES: usize = 16;
 
+/// Bytes of a cache line on every processor that has AVX-512; also a register's.
+const LINE: usize = 64;
+
+/// Elements of a C that goes past the caches if it is not read again soon: it would not find all of its lines there, and
+/// fetching a line only to overwrite it is half of the traffic.
+const ASIDE: usize = 1 << 18;
+
 /// Units of the reduction that are summed before C is left for the next strip. An operand of 256 rows then takes
 /// 512 KiB, half of the cache that a core has for itself, and stays there for all panels.
 const DEPTH: usize = 512;
@@ -73,6 +80,8 @@ pub(crate) struct Strip<U> {
     ldc: usize,
     /// Whether the sum starts with what C holds.
     add: bool,
+    /// Whether C goes past the caches; every register of it begins at a cache line then.
+    past: bool,
     /// Bias and lower bound of `cols` columns, or null.
     bias: *const f32,
     floor: *const f32,
@@ -91,6 +100,8 @@ pub(crate) struct Left<'a, U> {
 pub(crate) enum Finish<'a> {
     /// `C = A B`.
     Set,
+    /// `C = A B`, which is not read again soon: where C is large it goes past the caches.
+    SetAside,
     /// `C += A B`.
     Add,
     /// `C = max(A B + bias, floor)`, column by column; a lower bound of minus infinity leaves it as it is, and NaN stays
@@ -115,6 +126,8 @@ impl<U: Unit> Panels<U> {
         if let Finish::Shift { bias, floor } = finish {
             assert!(bias.len() >= cols && floor.len() >= cols, "a bias or a bound for every column");
         }
+        let whole = c.as_ptr().addr().is_multiple_of(LINE) && ldc.is_multiple_of(LANES);
+        let past = whole && depth <= DEPTH && matches!(finish, Finish::SetAside) && rows * ldc >= ASIDE;
         let mut from = 0;
         loop {
             let units = (depth - from).min(DEPTH);
@@ -135,6 +148,7 @@ impl<U: Unit> Panels<U> {
                     c: c[start..].as_mut_ptr(),
                     ldc,
                     add: from > 0 || matches!(finish, Finish::Add),
+                    past,
                     bias,
                     floor,
                 };
@@ -200,7 +214,7 @@ mod tests {
         panels.pack(w, seed.is_multiple_of(2));
         let (ldc, old) = (cols + 2, 0.25);
         let (bias, floor) = (values(cols, 5), [0.0, f32::NEG_INFINITY].repeat(cols));
-        for finish in [Finish::Set, Finish::Add, Finish::Shift { bias: &bias, floor: &floor }] {
+        for finish in [Finish::Set, Finish::SetAside, Finish::Add, Finish::Shift { bias: &bias, floor: &floor }] {
             let mut c = vec![old; rows * ldc];
             panels.multiply(&mut c, ldc, rows, U::left(&mut Rounded::default(), x), finish);
             for i in 0..rows {
@@ -212,7 +226,7 @@ mod tests {
                     }
                     let sum = exact(x, w, i, j, rounds);
                     let expected = match finish {
-                        Finish::Set => sum,
+                        Finish::Set | Finish::SetAside => sum,
                         Finish::Add => sum + f64::from(old),
                         Finish::Shift { .. } => (sum + f64::from(bias[j])).max(f64::from(floor[j])),
                     };
@@ -281,6 +295,29 @@ mod tests {
             let one = product(&x[i * terms..], Source { data: &w[j..], terms, cols: 1, row: cols, col: 1 }, 1);
             assert_eq!(one[0].to_bits(), all[i * cols + j].to_bits(), "({i}, {j})");
         }
+    }
+
+    #[test]
+    fn what_goes_past_the_caches_arrives() {
+        if !f32::available() {
+            return;
+        }
+        let (rows, cols, terms) = (ASIDE / 512 + 3, 500, 7);
+        let (x, w) = (values(rows * terms, 1), values(terms * cols, 2));
+        let mut panels = Panels::<f32>::default();
+        panels.pack(Source { data: &w, terms, cols, row: cols, col: 1 }, false);
+        let product = |first: usize, finish: Finish<'_>| {
+            let mut memory = vec![9.0; rows * 512 + 2 * LANES];
+            let start = memory.as_ptr().align_offset(LINE) + first;
+            let c = &mut memory[start..][..rows * 512];
+            panels.multiply(c, 512, rows, Left { data: &x, row: terms, step: 1 }, finish);
+            c.to_vec()
+        };
+        let expected = product(0, Finish::Set);
+        assert!(expected[500..512].iter().all(|&c| c == 9.0));
+        assert_eq!(product(0, Finish::SetAside), expected);
+        // From elsewhere in a line it takes the usual way.
+        assert_eq!(product(1, Finish::SetAside), expected);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{LANES, Left, PANEL, Pair, Unit, processor};
+use super::{LANES, LINE, Left, PANEL, Pair, Unit, processor};
 use crate::kernels::dispatch;
 
 /// A right operand: `depth` units by `cols` columns, in panels of [`PANEL`] columns. Element (r, j) of a panel of width
@@ -27,9 +27,6 @@ pub(crate) struct Source<'a> {
     pub(crate) row: usize,
     pub(crate) col: usize,
 }
-
-/// Bytes of a cache line on every processor that has AVX-512; also a register's.
-const LINE: usize = 64;
 
 impl<U: Unit> Panels<U> {
     /// Units of the reduction.

@@ -28,6 +28,10 @@ macro_rules! kernels {
                     }
                 };
             }
+            if s.past {
+                // What went past the caches is seen by other threads after a fence alone.
+                _mm_sfence();
+            }
         }
 
         /// `HIGH` rows from row `i` on, `WIDE` registers wide; gives `HIGH`. `ACROSS`: A's rows are neighbours in memory.
@@ -77,6 +81,10 @@ macro_rules! kernels {
                 }
                 for (h, sums) in sums.iter().enumerate() {
                     for (v, sum) in sums.iter().enumerate() {
+                        if s.past && mask(v) == u16::MAX {
+                            _mm512_stream_ps(c.add(h * s.ldc + v * LANES), *sum);
+                            continue;
+                        }
                         _mm512_mask_storeu_ps(c.add(h * s.ldc + v * LANES), mask(v), *sum);
                     }
                 }
