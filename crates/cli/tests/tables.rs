@@ -4,8 +4,6 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
 use common::{Folder, log};
 use safetensors::{Dtype, SafeTensors};
 
@@ -84,17 +82,7 @@ fn a_killed_run_with_bf16_tables_resumes_to_the_same_bits() {
     let sets = ["--set", BF16, "--set", "train.table_folder=tables", "--set", "train.batch_size=4"];
     let begun =
         [&["train", "config.toml", "--out", "run", "--set", "train.checkpoint.every_steps=20"], &sets[..]].concat();
-    let mut child = folder.command(&begun).stderr(std::process::Stdio::null()).spawn().unwrap();
-    let begin = Instant::now();
-    let checkpoint =
-        |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().to_string_lossy().starts_with("step-");
-    while !std::fs::read_dir(folder.join("run/checkpoints")).is_ok_and(|mut entries| entries.any(checkpoint)) {
-        assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!folder.join("run/model").exists(), "it was stopped on its way");
+    folder.kill_at_checkpoint(&begun, "run");
     folder.ok(&[&begun[..], &["--resume"]].concat());
     train(&folder, "whole", &sets);
     assert!(weights(&folder, "run") == weights(&folder, "whole"));

@@ -1,6 +1,6 @@
 //! [`Parameters`]: the weights of a model where they are computed with.
 
-use std::ops::Range;
+use std::ops::{Deref, DerefMut, Range};
 
 use pleiad_model::artifact::check_weights;
 use pleiad_model::{Graph, Shapes, TensorSink, TensorSource, Weights};
@@ -14,8 +14,37 @@ use crate::sparse::{Storage, Table, TableOptions};
 #[derive(Debug)]
 pub(crate) struct Parameters {
     pub(crate) layout: ParamLayout,
-    pub(crate) dense: Storage<f32>,
+    pub(crate) dense: Dense,
     pub(crate) tables: Vec<Table>,
+}
+
+/// Dense parameters, and how often they were open to change: what was made of them knows by that whether it still holds.
+#[derive(Debug)]
+pub(crate) struct Dense {
+    values: Storage<f32>,
+    revision: u64,
+}
+
+impl Dense {
+    /// Another one whenever a parameter may be another.
+    pub(crate) fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+impl Deref for Dense {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        &self.values
+    }
+}
+
+impl DerefMut for Dense {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        self.revision += 1;
+        &mut self.values
+    }
 }
 
 impl Parameters {
@@ -31,7 +60,7 @@ impl Parameters {
         seed: u64,
     ) -> Result<Self> {
         let tables = graph.tables.iter().map(|t| Table::new(t, slots, options, seed)).collect::<Result<_>>()?;
-        Ok(Self { dense: Storage::zeros(layout.len), layout, tables })
+        Ok(Self { dense: Dense { values: Storage::zeros(layout.len), revision: 0 }, layout, tables })
     }
 
     /// Draws every parameter from its distribution, and sets the tables' optimizer state to `state`; see
@@ -163,5 +192,18 @@ pub(crate) fn read_tables(tables: &[Table], name: &str, part: usize, range: Rang
 pub(crate) fn write_tables(tables: &mut [Table], name: &str, part: usize, at: usize, values: &[f32]) {
     if let Some(table) = tables.iter_mut().find(|table| table.tensor() == name) {
         table.write_part(part, at, values);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_is_no_revision_and_writing_is() {
+        let mut dense = Dense { values: Storage::zeros(3), revision: 0 };
+        assert_eq!((dense[0], dense.revision()), (0.0, 0));
+        dense[1] = 2.0;
+        assert_eq!((dense[1], dense.revision()), (2.0, 1));
     }
 }

@@ -19,8 +19,8 @@ pub(crate) struct Runner {
     pub(crate) plan: Plan,
     workspaces: Vec<Workspace>,
     layers: Layers,
-    /// Whether weights have changed since layers were prepared.
-    stale: bool,
+    /// Revision of the parameters that layers were prepared for.
+    prepared: Option<u64>,
 }
 
 impl Runner {
@@ -28,12 +28,7 @@ impl Runner {
         let plan = Plan::compile(graph, purpose)?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
         let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
-        Ok(Self { plan, workspaces: Vec::new(), layers, stale: true })
-    }
-
-    /// Tells that weights have changed.
-    pub(crate) fn weights_changed(&mut self) {
-        self.stale = true;
+        Ok(Self { plan, workspaces: Vec::new(), layers, prepared: None })
     }
 
     /// Runs every shard of `batch` and gives what `read` makes of each, in the order of the rows.
@@ -49,8 +44,10 @@ impl Runner {
         let lanes = lanes(shards.len(), rayon::current_num_threads());
         let plan = &self.plan;
         self.workspaces.resize_with(self.workspaces.len().max(lanes.len()), || Workspace::new(plan));
-        if std::mem::take(&mut self.stale) {
+        let revision = Some(parameters.dense.revision());
+        if self.prepared != revision {
             self.layers.prepare(plan, &parameters.dense);
+            self.prepared = revision;
         }
         let shared = Shared {
             plan,

@@ -3,7 +3,8 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -69,6 +70,23 @@ impl Folder {
         folder.write("test.csv", log(120, 3));
         folder.write("config.toml", CONFIG);
         folder
+    }
+
+    /// Starts a training of `run` and kills it once a checkpoint within an epoch is there.
+    pub(crate) fn kill_at_checkpoint(&self, args: &[&str], run: &str) {
+        let mut child = self.command(args).stderr(Stdio::null()).spawn().unwrap();
+        let begin = Instant::now();
+        let checkpoint = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().file_name().to_string_lossy().starts_with("step-")
+        };
+        let folder = self.join(&format!("{run}/checkpoints"));
+        while !std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.any(checkpoint)) {
+            assert!(begin.elapsed() < Duration::from_secs(60), "no checkpoint");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!self.join(&format!("{run}/model")).exists(), "it was stopped on its way");
     }
 
     pub(crate) fn path(&self) -> &Path {

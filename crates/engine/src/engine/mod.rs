@@ -135,7 +135,6 @@ impl Engine {
 
     /// Draws every weight anew; see [`pleiad_model::init::Init::fill`].
     pub fn init(&mut self, seed: u64) {
-        self.runner.weights_changed();
         self.parameters.init(&self.graph, seed, self.options.embedding_optimizer.initial_state());
     }
 
@@ -144,7 +143,6 @@ impl Engine {
     /// # Errors
     /// [`Error::Model`] for a tensor that is missing, unknown or of another shape; nothing is replaced then.
     pub fn load(&mut self, weights: &Weights) -> Result<()> {
-        self.runner.weights_changed();
         self.parameters.load(&self.graph, weights)
     }
 
@@ -218,7 +216,6 @@ impl Engine {
 
     fn update(&mut self, learning_rate_factor: f64) {
         self.steps += 1;
-        self.runner.weights_changed();
         let scale = match self.options.clip_norm {
             None => 1.0,
             Some(most) => {

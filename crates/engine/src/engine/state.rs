@@ -49,8 +49,6 @@ impl Engine {
 
     /// What [`Engine::load`] replaces, a part at a time.
     pub fn weights_sink(&mut self) -> impl TensorSink + '_ {
-        // What was prepared of the old ones must not predict.
-        self.runner.weights_changed();
         self.parameters.sink(&self.graph)
     }
 
