@@ -27,6 +27,9 @@ use crate::sparse::{Storage, TableOptions, TouchedRows, check_memory};
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;
 
+/// Elements whose gradient is summed over the lanes at a time: the sum stays in the innermost cache until it is used.
+const SUM_CHUNK: usize = 1 << 10;
+
 /// How an [`Engine`] trains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
@@ -227,20 +230,29 @@ impl Engine {
         let rule = StepRule::new(&self.options.optimizer, self.steps, learning_rate_factor);
         let [first, second] = &mut self.state;
         let count = self.gradient.len().div_ceil(UPDATE_CHUNK);
-        // Lanes that are not summed yet are summed stretch by stretch right here: what was just added up is in cache.
+        // Lanes that are not summed yet are summed stretch by stretch right here, and their sum stays in cache: nobody asks
+        // for it afterwards, so it is not written to where whole gradients lie.
         let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
         self.parameters
             .dense
             .par_chunks_mut(UPDATE_CHUNK)
-            .zip(self.gradient.par_chunks_mut(UPDATE_CHUNK))
+            .zip(self.gradient.par_chunks(UPDATE_CHUNK))
             .zip(state_chunks(first, count))
             .zip(state_chunks(second, count))
             .enumerate()
             .for_each(|(chunk, (((weights, gradient), first), second))| {
-                if !parts.is_empty() {
-                    sum_range(gradient, &parts, chunk * UPDATE_CHUNK);
+                if parts.is_empty() {
+                    return rule.update(weights, gradient, [first, second], scale);
                 }
-                rule.update(weights, gradient, [first, second], scale);
+                let mut sum = [0.0; SUM_CHUNK];
+                for start in (0..weights.len()).step_by(SUM_CHUNK) {
+                    let range = start..weights.len().min(start + SUM_CHUNK);
+                    let sum = &mut sum[..range.len()];
+                    sum_range(sum, &parts, chunk * UPDATE_CHUNK + start);
+                    let [first, second] =
+                        [&mut *first, &mut *second].map(|s| s.get_mut(range.clone()).unwrap_or_default());
+                    rule.update(&mut weights[range], sum, [first, second], scale);
+                }
             });
         self.unsummed = 0;
         let rule = StepRule::new(&self.options.embedding_optimizer, self.steps, learning_rate_factor);

@@ -15,13 +15,29 @@ pub(crate) fn sum_into(sum: &mut [f32], parts: &[&[f32]]) {
 /// [`sum_into`] for the elements from `start` on, as many as `sum` has.
 pub(crate) fn sum_range(sum: &mut [f32], parts: &[&[f32]], start: usize) {
     let range = start..start + sum.len();
-    let Some((first, rest)) = parts.split_first() else { return sum.fill(0.0) };
     dispatch(
         #[inline(always)]
         || {
-            sum.copy_from_slice(&first[range.clone()]);
-            for part in rest {
-                sum.iter_mut().zip(&part[range.clone()]).for_each(|(s, p)| *s += p);
+            // Several streams from memory at once, and one pass over the sum instead of one for each part.
+            match parts {
+                [] => sum.fill(0.0),
+                [a] => sum.copy_from_slice(&a[range]),
+                [a, b] => {
+                    let pairs = a[range.clone()].iter().zip(&b[range]);
+                    sum.iter_mut().zip(pairs).for_each(|(s, (a, b))| *s = a + b);
+                }
+                [a, b, c] => {
+                    let three = a[range.clone()].iter().zip(&b[range.clone()]).zip(&c[range]);
+                    sum.iter_mut().zip(three).for_each(|(s, ((a, b), c))| *s = a + b + c);
+                }
+                [a, b, c, d, rest @ ..] => {
+                    let four = a[range.clone()].iter().zip(&b[range.clone()]).zip(&c[range.clone()]);
+                    let four = four.zip(&d[range.clone()]);
+                    sum.iter_mut().zip(four).for_each(|(s, (((a, b), c), d))| *s = a + b + c + d);
+                    for part in rest {
+                        sum.iter_mut().zip(&part[range.clone()]).for_each(|(s, p)| *s += p);
+                    }
+                }
             }
         },
     );
@@ -39,10 +55,15 @@ mod tests {
 
     #[test]
     fn sums_in_order() {
-        let parts: Vec<Vec<f32>> = (0..3).map(|p| (0..40_000).map(|i| (i * (p + 1)) as f32).collect()).collect();
-        let mut sum = vec![9.0; 40_000];
-        sum_into(&mut sum, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
-        assert!(sum.iter().enumerate().all(|(i, &s)| s == (i * 6) as f32));
+        for count in 0..10 {
+            // Rounded at every addition, so that another order would show.
+            let part = |p: usize| (0..20_000).map(|i| (i * (p + 1)) as f32 / 3.0).collect();
+            let parts: Vec<Vec<f32>> = (0..count).map(part).collect();
+            let mut sum = vec![9.0; 20_000];
+            sum_into(&mut sum, &parts.iter().map(Vec::as_slice).collect::<Vec<_>>());
+            let in_order = |i: usize| parts.iter().map(|part| part[i]).reduce(|s, p| s + p).unwrap_or(0.0);
+            assert!(sum.iter().enumerate().all(|(i, &s)| s == in_order(i)), "{count} parts");
+        }
         assert_eq!(square_sum(&[3.0, 4.0]), 25.0);
     }
 }

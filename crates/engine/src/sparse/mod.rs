@@ -31,3 +31,4 @@ pub use options::{TableOptions, TablePrecision};
 pub(crate) use storage::Storage;
 pub use table::Table;
 pub use touched::{TouchedRows, Use};
+pub(crate) use vector::prefetch;

@@ -27,7 +27,7 @@ pub(super) fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
 
 /// Asks for the memory of `len` elements from `start` without waiting for it; no more than a hint.
 #[inline(always)]
-pub(super) fn prefetch<N>(start: *const N, len: usize) {
+pub(crate) fn prefetch<N>(start: *const N, len: usize) {
     #[cfg(target_arch = "x86_64")]
     for line in (0..len).step_by(64 / size_of::<N>()) {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -6,6 +6,10 @@ use rayon::prelude::*;
 
 use super::{LANES, LINE, Left, PANEL, Pair, Unit, processor};
 use crate::kernels::dispatch;
+use crate::sparse::prefetch;
+
+/// Blocks of 16 terms that packing asks for ahead.
+const AHEAD: usize = 4;
 
 /// A right operand: `depth` units by `cols` columns, in panels of [`PANEL`] columns. Element (r, j) of a panel of width
 /// w stands at `r * w + j`; the last panel is as wide as it must be, in whole registers, and padded with zeros.
@@ -92,6 +96,7 @@ impl Packed for f32 {
             if s.cols == PANEL {
                 // Of a known length: three registers, and no call for each row.
                 for (row, x) in panel.as_chunks_mut::<PANEL>().0.iter_mut().zip(s.data.chunks(s.row)) {
+                    prefetch(x.as_ptr().wrapping_add(2 * AHEAD * s.row), PANEL);
                     row.copy_from_slice(&x[..PANEL]);
                 }
                 return;
@@ -101,7 +106,11 @@ impl Packed for f32 {
                 row[s.cols..].fill(0.0);
             }
         } else {
-            turned(panel, s, |column, out| out[..column.len()].copy_from_slice(column));
+            // Of a known length but for the last ones: a call for each would cost more than what it copies.
+            turned(panel, s, |column, out| match column.first_chunk() {
+                Some(column) => *out = *column,
+                None => out[..column.len()].copy_from_slice(column),
+            });
         }
     }
 }
@@ -134,6 +143,7 @@ fn turned<U: Unit>(panel: &mut [U], s: Source<'_>, units: impl Fn(&[f32], &mut [
         for start in (0..width).step_by(LANES) {
             let mut side = [[U::default(); LANES]; LANES];
             for (j, side) in (start..s.cols).zip(&mut side) {
+                prefetch(s.data.as_ptr().wrapping_add(j * s.col + first + AHEAD * LANES * U::TERMS), LANES * U::TERMS);
                 units(&s.data[j * s.col + first..][..terms], side);
             }
             U::turn(&mut side);
