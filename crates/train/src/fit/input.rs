@@ -1,9 +1,11 @@
-//! [`Input`]: the batches of an epoch in its order, from memory or from disk.
+//! [`Input`]: the batches of an epoch in its order, from rows in memory or on disk.
 
 use std::sync::Arc;
+use std::thread::Scope;
 
 use pleiad_data::{Ahead, Batch, StoredRows};
 
+use super::gather::Gatherer;
 use super::order::epoch_order;
 use super::windows::Windows;
 use crate::config::TrainConfig;
@@ -16,23 +18,25 @@ const BATCHES_AHEAD: usize = 4;
 /// Windows that wait while one is cut into batches: none, so that with the one that is being read two are in memory.
 const WINDOWS_WAITING: usize = 0;
 
-/// Where batches come from.
+/// Rows that batches are made of.
 pub(super) enum Input<'a> {
     Memory {
         rows: &'a Batch,
         /// Rows in the sample space of any task: the union that training runs on.
         union: Vec<usize>,
-        /// The epoch's order of the union.
-        order: Vec<usize>,
     },
     Stored {
         rows: &'a StoredRows,
         window: usize,
         /// For each block, its rows in the union.
         labelled: Vec<usize>,
-        /// The epoch at hand.
-        batches: Option<Ahead<Batch>>,
     },
+}
+
+/// The batches of an epoch, made by other threads than those that train.
+pub(super) enum Batches {
+    Memory(Gatherer),
+    Stored(Ahead<Batch>),
 }
 
 impl<'a> Input<'a> {
@@ -40,11 +44,9 @@ impl<'a> Input<'a> {
         match rows {
             Rows::Memory(rows) => {
                 let union = (0..rows.rows).filter(|&row| rows.is_labelled(row)).collect();
-                Self::Memory { rows, union, order: Vec::new() }
+                Self::Memory { rows, union }
             }
-            Rows::Stored { rows, window } => {
-                Self::Stored { rows, window, labelled: rows.labelled_rows().collect(), batches: None }
-            }
+            Rows::Stored { rows, window } => Self::Stored { rows, window, labelled: rows.labelled_rows().collect() },
         }
     }
 
@@ -65,35 +67,41 @@ impl<'a> Input<'a> {
     }
 
     /// Begins an epoch, `step` steps of which are done.
-    pub(super) fn begin(&mut self, config: &TrainConfig, epoch: u64, step: u64) -> Result<()> {
+    pub(super) fn begin<'scope>(
+        &self,
+        scope: &'scope Scope<'scope, '_>,
+        config: &TrainConfig,
+        epoch: u64,
+        step: u64,
+    ) -> Result<Batches>
+    where
+        'a: 'scope,
+    {
         let TrainConfig { seed, shuffle, batch_size, .. } = *config;
-        let empty = self.empty()?;
+        let (empty, done) = (self.empty()?, usize::try_from(step).unwrap_or(usize::MAX).saturating_mul(batch_size));
         match self {
-            Self::Memory { union, order, .. } => *order = epoch_order(union.len(), shuffle, seed, epoch),
-            Self::Stored { rows, window, labelled, batches } => {
-                // The epoch before has ended, or there was none in this process.
-                *batches = None;
+            Self::Memory { rows, union } => {
+                let order = epoch_order(union.len(), shuffle, seed, epoch);
+                let order = order.into_iter().skip(done).map(|i| union[i]).collect();
+                Ok(Batches::Memory(Gatherer::start(scope, rows, order, batch_size, empty)?))
+            }
+            Self::Stored { rows, window, labelled } => {
                 let windows = Windows::new(labelled, *window, shuffle, seed, epoch);
-                let done = usize::try_from(step).unwrap_or(usize::MAX).saturating_mul(batch_size);
-                *batches = Some(stream(rows, windows, done, batch_size, empty)?);
+                Ok(Batches::Stored(stream(rows, windows, done, batch_size, empty)?))
             }
         }
-        Ok(())
     }
+}
 
-    /// Replaces the rows of `into` by rows `from..to` of the epoch, which follow those of the last call.
-    pub(super) fn next(&mut self, from: usize, to: usize, into: &mut Batch, index: &mut Vec<usize>) -> Result<()> {
+impl Batches {
+    /// Replaces `into` by the epoch's next batch.
+    pub(super) fn next(&mut self, into: &mut Batch) -> Result<()> {
         match self {
-            Self::Memory { rows, union, order } => {
-                index.clear();
-                index.extend(order[from..to].iter().map(|&i| union[i]));
-                into.gather_from(rows, index);
-            }
-            Self::Stored { batches, .. } => {
-                if let Some(batch) = batches.as_mut().and_then(Iterator::next) {
+            Self::Memory(batches) => batches.next(into),
+            Self::Stored(batches) => {
+                if let Some(batch) = batches.next() {
                     *into = batch?;
                 }
-                debug_assert_eq!(into.rows, to - from);
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! one that never stopped.
 
 mod diagnose;
+mod gather;
 mod history;
 mod input;
 mod joint;
@@ -27,7 +28,7 @@ use pleiad_engine::{Engine, Predictions};
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
 use self::history::LossSums;
-use self::input::Input;
+use self::input::{Batches, Input};
 use self::joint::take_step;
 use crate::config::{Selection, TrainConfig};
 use crate::error::{Error, Result};
@@ -227,12 +228,18 @@ impl<'a> Trainer<'a> {
 
     /// The epoch at hand, from the step that the state is at.
     fn epoch(&mut self) -> Result<Flow> {
+        std::thread::scope(|scope| {
+            let begin = Instant::now();
+            let State { epoch, step_in_epoch, .. } = self.state;
+            let mut batches = self.input.begin(scope, self.problem.config, epoch, step_in_epoch)?;
+            self.steps(&mut batches, begin)
+        })
+    }
+
+    fn steps(&mut self, batches: &mut Batches, begin: Instant) -> Result<Flow> {
         let config = self.problem.config;
-        let begin = Instant::now();
         let mut waited = Duration::ZERO;
-        self.input.begin(config, self.state.epoch, self.state.step_in_epoch)?;
         let mut rows_read = 0;
-        let mut index = Vec::with_capacity(config.batch_size.min(self.rows));
         while self.state.step_in_epoch < self.steps_per_epoch {
             if let Some(signal) = self.interrupt.raised() {
                 return Ok(Flow::Interrupted(signal));
@@ -240,8 +247,9 @@ impl<'a> Trainer<'a> {
             let from = self.state.step_in_epoch as usize * config.batch_size;
             let to = self.rows.min(from.saturating_add(config.batch_size));
             let wait = Instant::now();
-            self.input.next(from, to, &mut self.batch, &mut index)?;
+            batches.next(&mut self.batch)?;
             waited += wait.elapsed();
+            debug_assert_eq!(self.batch.rows, to - from);
             self.step()?;
             rows_read += to - from;
             self.observer.event(&Event::Step { epoch: self.state.epoch + 1, rows: to as u64 });
