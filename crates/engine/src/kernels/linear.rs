@@ -6,8 +6,10 @@
 
 use std::ops::Range;
 
+use super::packing::{Packing, weight_gradient};
 use super::product::{Matrix, product};
-use super::tiles::{Finish, Left, Packed, Pair, Panels, Rounded, Source, Unit, round_to_bf16};
+use super::tiles::amx::has_amx;
+use super::tiles::{Amx, Kernel, Pair, Panels, Rounded, round_to_bf16};
 use super::{Columns, dispatch};
 use crate::precision::{Kernels, Precision};
 
@@ -20,6 +22,8 @@ pub(crate) enum Arithmetic {
     Tiles,
     /// bf16 by our own tiles.
     PairTiles,
+    /// bf16 by the processor's.
+    Amx,
     /// f32 by the `gemm` crate, of operands rounded to bf16.
     Rounded,
 }
@@ -28,9 +32,14 @@ impl Arithmetic {
     /// What gives `precision` on this processor.
     pub(crate) fn choose(precision: Precision, kernels: Kernels) -> Self {
         let fastest = kernels == Kernels::Fastest;
+        #[cfg(test)]
+        if let (Precision::Bf16, true, Some(forced)) = (precision, fastest, FORCED.get()) {
+            return forced;
+        }
         match precision {
             Precision::F32 if fastest && f32::available() => Self::Tiles,
             Precision::F32 => Self::Plain,
+            Precision::Bf16 if fastest && has_amx() => Self::Amx,
             Precision::Bf16 if fastest && Pair::available() => Self::PairTiles,
             Precision::Bf16 => Self::Rounded,
         }
@@ -42,9 +51,24 @@ impl Arithmetic {
             Self::Plain => "f32 (gemm)",
             Self::Tiles => "f32 (AVX-512)",
             Self::PairTiles => "bf16 (AVX512-BF16)",
+            Self::Amx => "bf16 (AMX)",
             Self::Rounded => "bf16 (emulated: rounded to bf16, multiplied in f32)",
         }
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static FORCED: std::cell::Cell<Option<Arithmetic>> = const { std::cell::Cell::new(None) };
+}
+
+/// What `run` gives if `arithmetic` is what this thread has as the fastest products of bf16.
+#[cfg(test)]
+pub(crate) fn with_fastest_bf16<R>(arithmetic: Arithmetic, run: impl FnOnce() -> R) -> R {
+    FORCED.set(Some(arithmetic));
+    let result = run();
+    FORCED.set(None);
+    result
 }
 
 /// Columns of a row-major matrix.
@@ -59,20 +83,10 @@ pub(crate) enum Layer {
     Tiles(Box<Packing<f32>>),
     /// In panels of bf16.
     PairTiles(Box<Packing<Pair>>),
+    /// In panels of bf16 for AMX.
+    Amx(Box<Packing<Amx>>),
     /// Where they lie, rounded.
     Rounded(Vec<f32>),
-}
-
-/// A layer's weights in panels, and what is done with its sums.
-#[derive(Debug)]
-pub(crate) struct Packing<U> {
-    /// W^T, for the way forth.
-    forward: Panels<U>,
-    /// The columns of W whose input wants a gradient, for the way back.
-    backward: Panels<U>,
-    bias: Vec<f32>,
-    /// Lower bound of every output: 0 of a rectified one, else minus infinity.
-    floor: Vec<f32>,
 }
 
 /// Operands of one shard and other numbers on the way, and their memory.
@@ -80,7 +94,8 @@ pub(crate) struct Packing<U> {
 pub(crate) struct Scratch {
     panels: Panels<f32>,
     pair_panels: Panels<Pair>,
-    pairs: Rounded,
+    amx_panels: Panels<Amx>,
+    left: Rounded,
     rounded: [Vec<f32>; 2],
     numbers: Vec<f32>,
 }
@@ -105,6 +120,7 @@ impl Layer {
             Arithmetic::Plain => Self::Plain,
             Arithmetic::Tiles => Self::Tiles(Box::new(Packing::new(floor()))),
             Arithmetic::PairTiles => Self::PairTiles(Box::new(Packing::new(floor()))),
+            Arithmetic::Amx => Self::Amx(Box::new(Packing::new(floor()))),
             Arithmetic::Rounded => Self::Rounded(Vec::new()),
         }
     }
@@ -115,6 +131,7 @@ impl Layer {
             Self::Plain => {}
             Self::Tiles(packing) => packing.prepare(weights, bias, wanted),
             Self::PairTiles(packing) => packing.prepare(weights, bias, wanted),
+            Self::Amx(packing) => packing.prepare(weights, bias, wanted),
             Self::Rounded(rounded) => {
                 rounded.resize(weights.data.len(), 0.0);
                 dispatch(
@@ -127,7 +144,7 @@ impl Layer {
 
     /// Whether [`Layer::forward`] adds biases and rectifies, too.
     pub(crate) fn finishes(&self) -> bool {
-        matches!(self, Self::Tiles(_) | Self::PairTiles(_))
+        matches!(self, Self::Tiles(_) | Self::PairTiles(_) | Self::Amx(_))
     }
 
     /// `y = x W^T`, and more if [`Layer::finishes`].
@@ -145,11 +162,9 @@ impl Layer {
                 let y = Matrix::new(y, rows, at.width, at.ld);
                 product(y, matrix(x, rows), weights.transposed(), false);
             }
-            Self::Tiles(p) => p.forward.multiply(y, at.ld, rows, along_rows(x), p.finish()),
-            Self::PairTiles(p) => {
-                scratch.pairs.along_rows(&x.0[x.1.col..], x.1.ld, rows, x.1.width);
-                p.forward.multiply(y, at.ld, rows, scratch.pairs.left(), p.finish());
-            }
+            Self::Tiles(p) => p.forward(y, at.ld, x, rows, &mut scratch.left),
+            Self::PairTiles(p) => p.forward(y, at.ld, x, rows, &mut scratch.left),
+            Self::Amx(p) => p.forward(y, at.ld, x, rows, &mut scratch.left),
             Self::Rounded(w) => {
                 let x = rounded(&mut scratch.rounded[0], x, rows);
                 let w = Matrix { data: &w[..], ..weights };
@@ -168,20 +183,12 @@ impl Layer {
         add: bool,
         scratch: &mut Scratch,
     ) {
-        let finish = if add { Finish::Add } else { Finish::SetAside };
-        let terms = Source { data: &x.0[x.1.col..], terms: rows, cols: x.1.width, row: x.1.ld, col: 1 };
+        let Scratch { panels, pair_panels, amx_panels, left, .. } = scratch;
         match self {
             Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
-            Self::Tiles(_) => {
-                scratch.panels.pack(terms, false);
-                let left = Left { data: &d.0[d.1.col..], row: 1, step: d.1.ld };
-                scratch.panels.multiply(out.data, out.row_stride, out.rows, left, finish);
-            }
-            Self::PairTiles(_) => {
-                scratch.pair_panels.pack(terms, false);
-                scratch.pairs.along_columns(&d.0[d.1.col..], d.1.ld, rows, d.1.width);
-                scratch.pair_panels.multiply(out.data, out.row_stride, out.rows, scratch.pairs.left(), finish);
-            }
+            Self::Tiles(_) => weight_gradient(out, d, x, rows, add, panels, left),
+            Self::PairTiles(_) => weight_gradient(out, d, x, rows, add, pair_panels, left),
+            Self::Amx(_) => weight_gradient(out, d, x, rows, add, amx_panels, left),
             Self::Rounded(_) => {
                 let [x_memory, d_memory] = &mut scratch.rounded;
                 let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
@@ -202,14 +209,11 @@ impl Layer {
         scratch: &mut Scratch,
     ) {
         let (out, at) = (&mut out.0[out.1.col..], out.1);
-        let finish = if add { Finish::Add } else { Finish::Set };
         match self {
             Self::Plain => product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add),
-            Self::Tiles(p) => p.backward.multiply(out, at.ld, rows, along_rows(d), finish),
-            Self::PairTiles(p) => {
-                scratch.pairs.along_rows(&d.0[d.1.col..], d.1.ld, rows, d.1.width);
-                p.backward.multiply(out, at.ld, rows, scratch.pairs.left(), finish);
-            }
+            Self::Tiles(p) => p.input_gradient(out, at.ld, d, rows, add, &mut scratch.left),
+            Self::PairTiles(p) => p.input_gradient(out, at.ld, d, rows, add, &mut scratch.left),
+            Self::Amx(p) => p.input_gradient(out, at.ld, d, rows, add, &mut scratch.left),
             Self::Rounded(w) => {
                 let d = rounded(&mut scratch.rounded[1], d, rows);
                 let w = Matrix { data: &w[skipped..], ..weights };
@@ -217,35 +221,6 @@ impl Layer {
             }
         }
     }
-}
-
-/// Weights that are packed by one thread: fewer are done before another has taken them up.
-const CUT: usize = 1 << 16;
-
-impl<U: Packed> Packing<U> {
-    fn new(floor: Vec<f32>) -> Self {
-        Self { forward: Panels::default(), backward: Panels::default(), bias: vec![0.0; floor.len()], floor }
-    }
-
-    fn prepare(&mut self, w: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
-        let (outputs, inputs, ld) = (w.rows, w.cols, w.row_stride);
-        let large = outputs * inputs > CUT;
-        self.forward.pack(Source { data: w.data, terms: inputs, cols: outputs, row: 1, col: ld }, large);
-        self.bias[..bias.len()].copy_from_slice(bias);
-        if let Some(wanted) = wanted {
-            let data = &w.data[wanted.start..];
-            self.backward.pack(Source { data, terms: outputs, cols: wanted.len(), row: ld, col: 1 }, large);
-        }
-    }
-
-    fn finish(&self) -> Finish<'_> {
-        Finish::Shift { bias: &self.bias, floor: &self.floor }
-    }
-}
-
-/// Rows of a part as rows of a left operand.
-fn along_rows((data, at): Part<'_>) -> Left<'_, f32> {
-    Left { data: &data[at.col..], row: at.ld, step: 1 }
 }
 
 /// A part as a matrix.
@@ -269,14 +244,17 @@ fn rounded<'m>(memory: &'m mut Vec<f32>, (data, at): Part<'_>, rows: usize) -> P
 
 #[cfg(test)]
 mod tests {
+    use super::super::tiles::amx::emulator;
     use super::*;
 
-    const ALL: [Arithmetic; 4] = [Arithmetic::Plain, Arithmetic::Tiles, Arithmetic::PairTiles, Arithmetic::Rounded];
+    const ALL: [Arithmetic; 5] =
+        [Arithmetic::Plain, Arithmetic::Tiles, Arithmetic::PairTiles, Arithmetic::Amx, Arithmetic::Rounded];
 
     fn here(arithmetic: &Arithmetic) -> bool {
         match arithmetic {
             Arithmetic::Tiles => f32::available(),
             Arithmetic::PairTiles => Pair::available(),
+            Arithmetic::Amx => emulator::ready(),
             Arithmetic::Plain | Arithmetic::Rounded => true,
         }
     }
@@ -320,7 +298,7 @@ mod tests {
             // bf16 keeps 8 bits: 53 products of numbers below 1/2, each off by 2^-9 at the most.
             let (exact, most) = match arithmetic {
                 Arithmetic::Plain | Arithmetic::Tiles => (true, 1e-5),
-                Arithmetic::PairTiles | Arithmetic::Rounded => (false, 0.05),
+                Arithmetic::PairTiles | Arithmetic::Amx | Arithmetic::Rounded => (false, 0.05),
             };
             let distance = distance(&plain, &found);
             assert!(distance < most && (exact || distance > 1e-4), "{arithmetic:?}: {distance}");
@@ -329,10 +307,18 @@ mod tests {
 
     #[test]
     fn emulated_bf16_is_bf16_up_to_the_order_of_sums() {
-        if Pair::available() {
-            let found = distance(&products(Arithmetic::PairTiles, true), &products(Arithmetic::Rounded, true));
-            assert!(found < 1e-5, "{found}");
+        for arithmetic in [Arithmetic::PairTiles, Arithmetic::Amx].into_iter().filter(here) {
+            let found = distance(&products(arithmetic, true), &products(Arithmetic::Rounded, true));
+            assert!(found < 1e-5, "{arithmetic:?}: {found}");
         }
+    }
+
+    #[test]
+    fn amx_is_not_chosen_where_it_is_emulated() {
+        emulator::ready();
+        let chosen = Arithmetic::choose(Precision::Bf16, Kernels::Fastest);
+        assert_eq!(chosen == Arithmetic::Amx, has_amx(), "{chosen:?}");
+        assert_eq!(Arithmetic::choose(Precision::Bf16, Kernels::Plain), Arithmetic::Rounded);
     }
 
     #[test]

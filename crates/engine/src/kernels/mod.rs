@@ -14,6 +14,7 @@ pub(crate) mod exp;
 pub(crate) mod inner;
 pub(crate) mod linear;
 pub(crate) mod mixture;
+mod packing;
 pub(crate) mod peak;
 pub(crate) mod product;
 pub(crate) mod reduce;

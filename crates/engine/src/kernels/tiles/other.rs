@@ -1,33 +1,47 @@
 //! Processors that we have no tiles for; [`crate::kernels::product`] multiplies there.
 
-use super::{LANES, Pair, Strip, Unit, turn_plainly};
+use super::{Kernel, LANES, Pair, Strip, Unit, turn_plainly};
 
-impl Unit for f32 {
-    const TERMS: usize = 1;
-
-    unsafe fn strip(_: &Strip<Self>) {
-        unreachable!("tiles are asked for before they are used")
-    }
+impl Kernel for f32 {
+    type Unit = Self;
+    type Held = ();
 
     fn available() -> bool {
         false
     }
+
+    unsafe fn hold() {}
+
+    unsafe fn strip(_: &Strip<Self>) {
+        unreachable!("tiles are asked for before they are used")
+    }
+}
+
+impl Unit for f32 {
+    const TERMS: usize = 1;
 
     fn turn(square: &mut [[Self; LANES]; LANES]) {
         turn_plainly(square);
     }
 }
 
-impl Unit for Pair {
-    const TERMS: usize = 2;
-
-    unsafe fn strip(_: &Strip<Self>) {
-        unreachable!("tiles are asked for before they are used")
-    }
+impl Kernel for Pair {
+    type Unit = Self;
+    type Held = ();
 
     fn available() -> bool {
         false
     }
+
+    unsafe fn hold() {}
+
+    unsafe fn strip(_: &Strip<Self>) {
+        unreachable!("tiles are asked for before they are used")
+    }
+}
+
+impl Unit for Pair {
+    const TERMS: usize = 2;
 
     fn turn(square: &mut [[Self; LANES]; LANES]) {
         turn_plainly(square);

@@ -1,10 +1,10 @@
-//! Operands as the inner loops want them: columns in strips, and f32 rounded to pairs of bf16.
+//! The right operand as the inner loops want it, columns in strips; and f32 rounded to pairs of bf16.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{LANES, LINE, Left, PANEL, Pair, Unit, processor};
+use super::{Kernel, LANES, LINE, PANEL, Pair, Unit, processor};
 use crate::kernels::dispatch;
 use crate::sparse::prefetch;
 
@@ -12,10 +12,11 @@ use crate::sparse::prefetch;
 const AHEAD: usize = 4;
 
 /// A right operand: `depth` units by `cols` columns, in panels of [`PANEL`] columns. Element (r, j) of a panel of width
-/// w stands at `r * w + j`; the last panel is as wide as it must be, in whole registers, and padded with zeros.
+/// w stands at `r * w + j`; the last panel is as wide as it must be, in whole registers, and padded with zeros. So is the
+/// depth, to a multiple of [`Kernel::UNITS`].
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Panels<U> {
-    data: Vec<U>,
+pub(crate) struct Panels<K: Kernel> {
+    data: Vec<K::Unit>,
     /// First element in use: the first at the start of a cache line, so that no register's load is split over two.
     start: usize,
     depth: usize,
@@ -32,8 +33,8 @@ pub(crate) struct Source<'a> {
     pub(crate) col: usize,
 }
 
-impl<U: Unit> Panels<U> {
-    /// Units of the reduction.
+impl<K: Kernel> Panels<K> {
+    /// Units of the reduction, with those that pad it.
     pub(crate) fn depth(&self) -> usize {
         self.depth
     }
@@ -44,35 +45,35 @@ impl<U: Unit> Panels<U> {
     }
 
     /// Units `range` of panel `p`.
-    pub(super) fn panel(&self, p: usize, range: Range<usize>) -> &[U] {
+    pub(super) fn panel(&self, p: usize, range: Range<usize>) -> &[K::Unit] {
         let width = (self.cols - p * PANEL).min(PANEL).next_multiple_of(LANES);
         &self.data[self.start + p * PANEL * self.depth..][range.start * width..range.end * width]
     }
 
     /// Packs `source`, in the memory that is there. `parallel`: over the threads of the pool.
-    pub(crate) fn pack(&mut self, source: Source<'_>, parallel: bool)
-    where
-        U: Packed,
-    {
+    pub(crate) fn pack(&mut self, source: Source<'_>, parallel: bool) {
         assert!(source.row == 1 || source.col == 1, "a matrix to be packed has no unit stride");
-        self.depth = source.terms.div_ceil(U::TERMS);
+        let units = source.terms.div_ceil(K::Unit::TERMS);
+        self.depth = units.next_multiple_of(K::UNITS);
         self.cols = source.cols;
         let full = PANEL * self.depth;
         let len = self.depth * self.cols.next_multiple_of(LANES);
-        self.data.resize(self.data.len().max(len + LANES), U::default());
+        self.data.resize(self.data.len().max(len + LANES), K::Unit::default());
         self.start = self.data.as_ptr().align_offset(LINE).min(LANES);
         if full == 0 {
             return;
         }
         let data = &mut self.data[self.start..][..len];
-        let one = |(p, panel): (usize, &mut [U])| {
+        let one = |(p, panel): (usize, &mut [K::Unit])| {
             let start = p * PANEL;
             let cols = (source.cols - start).min(PANEL);
             let part = Source { data: &source.data[start * source.col..], cols, ..source };
+            let (panel, padding) = panel.split_at_mut(units * cols.next_multiple_of(LANES));
             dispatch(
                 #[inline(always)]
-                || U::pack_panel(panel, part),
+                || K::Unit::pack_panel(panel, part),
             );
+            padding.fill(K::Unit::default());
         };
         if parallel {
             data.par_chunks_mut(full).enumerate().for_each(one);
@@ -178,7 +179,7 @@ pub(crate) fn round_to_bf16(x: f32) -> f32 {
 
 /// Neighbours of a run as pairs; zero stands for the one that an odd run lacks.
 #[inline(always)]
-fn pair_neighbours(run: &[f32], out: &mut [Pair]) {
+pub(super) fn pair_neighbours(run: &[f32], out: &mut [Pair]) {
     let done = processor::pair_neighbours(run, out);
     let (whole, rest) = run[done..].as_chunks::<2>();
     let out = &mut out[done / 2..];
@@ -190,7 +191,7 @@ fn pair_neighbours(run: &[f32], out: &mut [Pair]) {
 
 /// Rows `first` and the next of a matrix of `rows` rows, column by column; zero stands for a row that is not there.
 #[inline(always)]
-fn pair_rows(out: &mut [Pair], data: &[f32], ld: usize, first: usize, rows: usize) {
+pub(super) fn pair_rows(out: &mut [Pair], data: &[f32], ld: usize, first: usize, rows: usize) {
     let earlier = &data[first * ld..][..out.len()];
     if first + 1 < rows {
         let later = &data[(first + 1) * ld..][..out.len()];
@@ -199,52 +200,6 @@ fn pair_rows(out: &mut [Pair], data: &[f32], ld: usize, first: usize, rows: usiz
         rest.for_each(|((y, &a), &b)| *y = Pair::of(a, b));
     } else {
         out.iter_mut().zip(earlier).for_each(|(y, &a)| *y = Pair::of(a, 0.0));
-    }
-}
-
-/// A left operand in bf16.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rounded {
-    data: Vec<Pair>,
-    row: usize,
-    step: usize,
-}
-
-impl Rounded {
-    /// A row-major matrix, its rows to be C's: neighbours within a row become pairs.
-    pub(crate) fn along_rows(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) {
-        // A line that is a multiple of 4 KiB would send all rows of a tile to the same cache sets.
-        let pairs = cols.div_ceil(2);
-        self.row = if pairs.is_multiple_of(1024) { pairs + LANES } else { pairs };
-        self.step = 1;
-        self.data.resize(self.data.len().max(rows * self.row), Pair::default());
-        dispatch(
-            #[inline(always)]
-            || {
-                for (out, x) in self.data.chunks_mut(self.row.max(1)).zip(data.chunks(ld)).take(rows) {
-                    pair_neighbours(&x[..cols], out);
-                }
-            },
-        );
-    }
-
-    /// A row-major matrix, its columns to be C's rows: neighbours within a column become pairs.
-    pub(crate) fn along_columns(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) {
-        self.row = 1;
-        self.step = if cols.is_multiple_of(1024) { cols + LANES } else { cols };
-        self.data.resize(self.data.len().max(rows.div_ceil(2) * self.step), Pair::default());
-        dispatch(
-            #[inline(always)]
-            || {
-                for (r, out) in self.data.chunks_mut(self.step.max(1)).take(rows.div_ceil(2)).enumerate() {
-                    pair_rows(&mut out[..cols], data, ld, 2 * r, rows);
-                }
-            },
-        );
-    }
-
-    pub(crate) fn left(&self) -> Left<'_, Pair> {
-        Left { data: &self.data, row: self.row, step: self.step }
     }
 }
 

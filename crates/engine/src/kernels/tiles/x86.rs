@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{LANES, Pair, Strip, Unit, turn_plainly};
+use super::{Kernel, LANES, Pair, Strip, Unit, turn_plainly};
 
 /// Rows of C that are summed at once.
 const ROWS: usize = 8;
@@ -13,7 +13,7 @@ const ROWS: usize = 8;
 macro_rules! kernels {
     ($strip:ident, $tile:ident, $unit:ty, $features:literal, $broadcast:expr, $multiply:expr) => {
         /// # Safety
-        /// As [`Unit::strip`].
+        /// As [`Kernel::strip`].
         #[target_feature(enable = $features)]
         unsafe fn $strip<const WIDE: usize, const ACROSS: bool>(s: &Strip<$unit>) {
             let mut i = 0;
@@ -37,7 +37,7 @@ macro_rules! kernels {
         /// `HIGH` rows from row `i` on, `WIDE` registers wide; gives `HIGH`. `ACROSS`: A's rows are neighbours in memory.
         ///
         /// # Safety
-        /// As [`Unit::strip`], and `i + HIGH <= rows`.
+        /// As [`Kernel::strip`], and `i + HIGH <= rows`.
         #[target_feature(enable = $features)]
         #[inline]
         unsafe fn $tile<const HIGH: usize, const WIDE: usize, const ACROSS: bool>(s: &Strip<$unit>, i: usize) -> usize {
@@ -126,21 +126,28 @@ macro_rules! choose {
     };
 }
 
-impl Unit for f32 {
-    const TERMS: usize = 1;
-
-    unsafe fn strip(s: &Strip<Self>) {
-        // SAFETY: the caller's promise is the kernels'.
-        unsafe { choose!(strip_f32, s) }
-    }
+impl Kernel for f32 {
+    type Unit = Self;
+    type Held = ();
 
     fn available() -> bool {
         is_x86_feature_detected!("avx512f")
     }
 
+    unsafe fn hold() {}
+
+    unsafe fn strip(s: &Strip<Self>) {
+        // SAFETY: the caller's promise is the kernels'.
+        unsafe { choose!(strip_f32, s) }
+    }
+}
+
+impl Unit for f32 {
+    const TERMS: usize = 1;
+
     #[inline]
     fn turn(square: &mut [[Self; LANES]; LANES]) {
-        if Self::available() {
+        if f32::available() {
             // SAFETY: the processor has AVX-512.
             unsafe { turn(square.as_mut_ptr().cast()) }
         } else {
@@ -149,17 +156,24 @@ impl Unit for f32 {
     }
 }
 
-impl Unit for Pair {
-    const TERMS: usize = 2;
+impl Kernel for Pair {
+    type Unit = Self;
+    type Held = ();
+
+    fn available() -> bool {
+        is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16")
+    }
+
+    unsafe fn hold() {}
 
     unsafe fn strip(s: &Strip<Self>) {
         // SAFETY: the caller's promise is the kernels'.
         unsafe { choose!(strip_pair, s) }
     }
+}
 
-    fn available() -> bool {
-        is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16")
-    }
+impl Unit for Pair {
+    const TERMS: usize = 2;
 
     #[inline]
     fn turn(square: &mut [[Self; LANES]; LANES]) {

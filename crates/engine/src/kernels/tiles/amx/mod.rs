@@ -1,0 +1,259 @@
+//! [`Amx`]: bf16 products by the tile registers of Intel's processors, from Sapphire Rapids on.
+//!
+//! A thread has eight tiles of 16 rows of 64 bytes. One instruction multiplies a tile of 16 x 16 pairs with another and
+//! adds the products to a tile of 16 x 16 sums: 4096 pairs, where one of AVX512-BF16 has 16. A panel of [`Pair`]s is what
+//! it wants of B, as it is; of A it wants rows of neighbours in the sum.
+//!
+//! **One configuration for all.** Every tile is used in full: the reduction is padded with zeros, and rows beyond those of
+//! C are multiplied, too, and left behind. Smaller tiles for what is over would need a configuration of their own, which
+//! empties all tiles.
+//!
+//! **The order of a sum.** Of 16 pairs, the earlier terms are added up one after another from zero, the later ones too;
+//! the sum of both is then added to what the 16 before gave. That depends on where a term is in the reduction alone, so
+//! it is the same in every tile, but it is not AVX512-BF16's order: sums differ in their last bits. Subnormal numbers are
+//! zero, as there.
+//!
+//! Rust has no stable intrinsics for tiles in the version that this project is built with, so instructions are written
+//! out ([`blocks`]); `emulator` runs them in tests where the processor does not.
+
+mod blocks;
+#[cfg(test)]
+pub(crate) mod emulator;
+#[cfg(test)]
+mod tests;
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::marker::PhantomData;
+use std::sync::OnceLock;
+
+use self::blocks::{Block, run};
+use super::{Amx, Kernel, LANES, PANEL, Pair, Strip};
+
+/// Rows of a tile. A tile's row holds [`LANES`] pairs or sums.
+const ROWS: usize = 16;
+
+/// Whether the processor has AMX for bf16, the system saves tiles when it changes threads, and this process may use them.
+pub(crate) fn has_amx() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| f32::available() && in_processor() && permitted())
+}
+
+/// Whether processor and system know tiles.
+// `__cpuid_count` is unsafe in the oldest Rust that this is built with, and safe in the newest.
+#[allow(unused_unsafe)]
+fn in_processor() -> bool {
+    // SAFETY: every processor of this architecture has the instruction.
+    let leaf = |leaf, sub| unsafe { __cpuid_count(leaf, sub) };
+    let all = |register: u32, bits: &[u32]| bits.iter().all(|bit| register >> bit & 1 == 1);
+    // XSAVE in use by the system; AMX-BF16 and AMX-TILE.
+    if leaf(0, 0).eax < 0x1E || !all(leaf(1, 0).ecx, &[27]) || !all(leaf(7, 0).edx, &[22, 24]) {
+        return false;
+    }
+    // SAFETY: the system has enabled XSAVE, so the register may be read.
+    let saved = unsafe { _xgetbv(0) };
+    // The only palette that there is has been the same from the start; that is no promise for all processors to come.
+    let (palette, products) = (leaf(0x1D, 1), leaf(0x1E, 0));
+    let eight_of_1_kib = palette.ebx == 8 << 16 | 64 && palette.ecx & 0xFFFF == 16;
+    let whole_tiles = products.ebx & 0xFF >= 16 && products.ebx >> 8 & 0xFFFF >= 64;
+    // State of the configuration and of the data.
+    saved >> 17 & 3 == 3 && eight_of_1_kib && whole_tiles
+}
+
+/// Asks Linux for the permission to use tiles, for all threads of this process: their 8 KiB make the frame of a signal
+/// handler larger than old programs expect. Systems from before 5.16 refuse, as does one whose signal stacks are too small.
+fn permitted() -> bool {
+    const ARCH_PRCTL: usize = 158;
+    const ARCH_REQ_XCOMP_PERM: usize = 0x1023;
+    const XFEATURE_XTILEDATA: usize = 18;
+    let result: isize;
+    // SAFETY: the call takes numbers alone, and changes nothing that Rust knows of; its registers are named.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") ARCH_PRCTL => result,
+            in("rdi") ARCH_REQ_XCOMP_PERM,
+            in("rsi") XFEATURE_XTILEDATA,
+            out("rcx") _,
+            out("r11") _,
+            options(nostack),
+        );
+    }
+    result == 0
+}
+
+/// What `ldtilecfg` reads.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+struct Configuration {
+    palette: u8,
+    start_row: u8,
+    reserved: [u8; 14],
+    /// Of tiles 0 to 7; what follows is reserved.
+    row_bytes: [u16; 16],
+    rows: [u8; 16],
+}
+
+static CONFIGURATION: Configuration = Configuration {
+    palette: 1,
+    start_row: 0,
+    reserved: [0; 14],
+    row_bytes: [64, 64, 64, 64, 64, 64, 64, 64, 0, 0, 0, 0, 0, 0, 0, 0],
+    rows: [16, 16, 16, 16, 16, 16, 16, 16, 0, 0, 0, 0, 0, 0, 0, 0],
+};
+
+/// Tiles of this thread, configured. They are given back after each product, so that the system need not save 8 KiB
+/// whenever a thread that multiplied once is interrupted.
+pub(crate) struct Configured {
+    /// Tiles are the thread's: this must not be dropped on another.
+    _of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for Configured {
+    fn drop(&mut self) {
+        // SAFETY: the processor has AMX, or this had not been made; compiled code does not use tiles.
+        unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) }
+    }
+}
+
+impl Kernel for Amx {
+    type Unit = Pair;
+    type Held = Configured;
+
+    const UNITS: usize = LANES;
+    const ROWS: usize = ROWS;
+    const ACROSS: bool = false;
+
+    fn available() -> bool {
+        #[cfg(test)]
+        if emulator::installed() {
+            return true;
+        }
+        has_amx()
+    }
+
+    unsafe fn hold() -> Configured {
+        // SAFETY: the processor has AMX by the caller's promise; 64 bytes are read that are there.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(readonly, nostack, preserves_flags)) }
+        Configured { _of_this_thread: PhantomData }
+    }
+
+    unsafe fn strip(s: &Strip<Pair>) {
+        // SAFETY: the caller's promise is theirs, and AMX is used beside AVX-512 alone.
+        unsafe {
+            match s.cols.div_ceil(LANES) {
+                1 => strip::<1>(s),
+                2 => strip::<2>(s),
+                _ => strip::<3>(s),
+            }
+        }
+    }
+}
+
+/// Sums on their way between tiles and C: two rows of tiles.
+#[repr(align(64))]
+struct Between([f32; 2 * ROWS * PANEL]);
+
+/// Multiplies a strip that is `WIDE` tiles wide.
+///
+/// Two rows of tiles at once: six of the eight tiles are sums then, one is A's and one B's. In an unpadded product of
+/// many rows every tile of B serves two, which matters because the panel of a long sum does not stay in the first cache
+/// (512 x 48 pairs are 96 KiB): a row of tiles alone would fetch 3 KiB from the second for three products. What is in
+/// the tiles of A and B when they are loaded anew does not matter to the products before, which the processor knows.
+/// None of this has been measured.
+///
+/// # Safety
+/// As [`Kernel::strip`], and the processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
+    let mut between = Between([0.0; 2 * ROWS * PANEL]);
+    let width = WIDE * LANES;
+    let mut i = 0;
+    while i < s.rows {
+        let high = if s.rows - i > ROWS { 2 } else { 1 };
+        let rows = (s.rows - i).min(high * ROWS);
+        // Where tiles end with C, and sums leave as they are, they need no stop on the way.
+        let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && !s.past;
+        // SAFETY: rows i up to i + `rows` are C's; A's are there up to the next multiple of a tile's by the caller's
+        // promise, which i is one of. `between` has as many rows as two tiles, and at least as many columns as `WIDE`.
+        // Tiles are configured by the caller's promise.
+        unsafe {
+            let c = s.c.add(i * s.ldc);
+            if s.add && !straight {
+                enter::<WIDE>(s, c, rows, &mut between);
+            }
+            let (sums, sums_row) = if straight { (c, s.ldc) } else { (between.0.as_mut_ptr(), width) };
+            let block = Block {
+                a: s.a.add(i * s.a_row),
+                a_row: s.a_row * size_of::<Pair>(),
+                b: s.b,
+                steps: s.depth / LANES,
+                sums,
+                sums_row: sums_row * size_of::<f32>(),
+                add: s.add,
+            };
+            run::<WIDE>(high, &block);
+            if !straight {
+                leave::<WIDE>(s, c, rows, &between);
+            }
+        }
+        i += rows;
+    }
+    if s.past {
+        // What went past the caches is seen by other threads after a fence alone.
+        _mm_sfence();
+    }
+}
+
+/// Lanes of register `v` of `WIDE` that are columns of C.
+fn mask<const WIDE: usize>(s: &Strip<Pair>, v: usize) -> u16 {
+    if v + 1 == WIDE { u16::MAX >> (WIDE * LANES - s.cols) } else { u16::MAX }
+}
+
+/// Copies `rows` rows of C.
+///
+/// # Safety
+/// They may be read, and the processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn enter<const WIDE: usize>(s: &Strip<Pair>, c: *const f32, rows: usize, between: &mut Between) {
+    for (h, sums) in between.0.chunks_exact_mut(WIDE * LANES).take(rows).enumerate() {
+        for (v, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+            // SAFETY: the caller's promise; lanes beyond the columns are not read.
+            unsafe {
+                let c = _mm512_maskz_loadu_ps(mask::<WIDE>(s, v), c.add(h * s.ldc + v * LANES));
+                _mm512_store_ps(sums.as_mut_ptr(), c);
+            }
+        }
+    }
+}
+
+/// Finishes `rows` rows of sums and writes them to C.
+///
+/// # Safety
+/// They may be written, bias and bound of the strip read, and the processor has AVX-512.
+#[target_feature(enable = "avx512f")]
+unsafe fn leave<const WIDE: usize>(s: &Strip<Pair>, c: *mut f32, rows: usize, between: &Between) {
+    for v in 0..WIDE {
+        let mask = mask::<WIDE>(s, v);
+        let shifts = !s.bias.is_null();
+        // SAFETY: the caller's promise; lanes beyond the columns are neither read nor written. Whole lines of C begin at
+        // one if they go past the caches.
+        unsafe {
+            let [bias, floor] = [s.bias, s.floor]
+                .map(|x| if shifts { _mm512_maskz_loadu_ps(mask, x.add(v * LANES)) } else { _mm512_setzero_ps() });
+            for (h, sums) in between.0.chunks_exact(WIDE * LANES).take(rows).enumerate() {
+                let mut sum = _mm512_load_ps(sums[v * LANES..][..LANES].as_ptr());
+                if shifts {
+                    // The second operand is what remains of a NaN.
+                    sum = _mm512_max_ps(floor, _mm512_add_ps(sum, bias));
+                }
+                let c = c.add(h * s.ldc + v * LANES);
+                if s.past && mask == u16::MAX {
+                    _mm512_stream_ps(c, sum);
+                } else {
+                    _mm512_mask_storeu_ps(c, mask, sum);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Systems and processors that we have no AMX for.
+
+use super::{Amx, Kernel, Pair, Strip};
+
+/// Never.
+pub(crate) fn has_amx() -> bool {
+    false
+}
+
+impl Kernel for Amx {
+    type Unit = Pair;
+    type Held = ();
+
+    fn available() -> bool {
+        false
+    }
+
+    unsafe fn hold() {}
+
+    unsafe fn strip(_: &Strip<Pair>) {
+        unreachable!("tiles are asked for before they are used")
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod emulator {
+    /// Never: what is to be emulated is not even compiled.
+    pub(crate) fn ready() -> bool {
+        false
+    }
+}
