@@ -112,7 +112,7 @@ pub(crate) struct Configured {
 impl Drop for Configured {
     fn drop(&mut self) {
         // SAFETY: the processor has AMX, or this had not been made; compiled code does not use tiles.
-        unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) }
+        unsafe { asm!("tilerelease", options(nostack, preserves_flags)) }
     }
 }
 
@@ -134,7 +134,7 @@ impl Kernel for Amx {
 
     unsafe fn hold() -> Configured {
         // SAFETY: the processor has AMX by the caller's promise; 64 bytes are read that are there.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(readonly, nostack, preserves_flags)) }
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, preserves_flags)) }
         Configured { _of_this_thread: PhantomData }
     }
 
@@ -156,11 +156,12 @@ struct Between([f32; 2 * ROWS * PANEL]);
 
 /// Multiplies a strip that is `WIDE` tiles wide.
 ///
-/// Two rows of tiles at once: six of the eight tiles are sums then, one is A's and one B's. In an unpadded product of
-/// many rows every tile of B serves two, which matters because the panel of a long sum does not stay in the first cache
-/// (512 x 48 pairs are 96 KiB): a row of tiles alone would fetch 3 KiB from the second for three products. What is in
-/// the tiles of A and B when they are loaded anew does not matter to the products before, which the processor knows.
-/// None of this has been measured.
+/// Two rows of tiles at once: six of the eight tiles are sums then, one is A's and one B's. So every tile of B that comes
+/// from memory for the first row is near for the second, which matters because the panel of a long sum does not stay in
+/// the first cache (512 x 48 pairs are 96 KiB): one row of tiles alone would fetch 3 KiB from the second cache for every
+/// three products. Its price is that A and B have one tile each, loaded anew while the product before still reads it: a
+/// processor that does not rename tiles waits there. Which of both weighs more has not been measured, for want of a
+/// processor.
 ///
 /// # Safety
 /// As [`Kernel::strip`], and the processor has AVX-512.

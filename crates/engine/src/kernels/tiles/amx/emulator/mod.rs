@@ -130,6 +130,7 @@ mod tests {
     use std::process::{Command, Output};
 
     use super::*;
+    use crate::kernels::tiles::Amx;
 
     const CHILD: &str = "PLEIAD_TEST_OF_SIGNALS";
 
@@ -148,6 +149,7 @@ mod tests {
         if std::env::var_os(CHILD).is_some() {
             // SAFETY: an instruction that is defined to be none.
             unsafe { asm!("ud2") }
+            return;
         }
         let output = child("what_is_not_amx_goes_to_the_handler_before");
         assert_eq!(output.status.signal(), Some(libc::SIGILL), "{output:?}");
@@ -159,8 +161,12 @@ mod tests {
             return;
         }
         if std::env::var_os(CHILD).is_some() {
-            // SAFETY: does not get beyond the emulator, since tiles are not configured.
-            unsafe { asm!("tilezero tmm3", out("tmm3") _) }
+            // SAFETY: AMX is emulated; the second instruction does not get beyond that, since tiles have been given back.
+            unsafe {
+                drop(Amx::hold());
+                asm!("tilezero tmm3", out("tmm3") _);
+            }
+            return;
         }
         let output = child("what_a_processor_refuses_ends_the_process");
         let message = String::from_utf8_lossy(&output.stderr);
