@@ -122,22 +122,22 @@ impl<'a> Request<'a> {
         let mut fitter = Fitter::new(self.schema);
         let mut kept: Option<Vec<Parsed>> = None;
         while fitter.needs_pass() {
-            if let Some(kept) = &kept {
+            if let Some(kept) = &mut kept {
                 fitter.observe(kept);
                 fitter.end_pass();
                 continue;
             }
             let (mut parsed_rows, mut bytes, mut rows) = (Some(Vec::new()), 0, 0);
-            each_group(source, &plan, |chunks| {
+            each_group(start(source, &plan)?, |chunks| {
                 rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
-                let parsed: Vec<Parsed> =
+                let mut parsed: Vec<Parsed> =
                     chunks.into_par_iter().map(|chunk| plan.parse(chunk)).collect::<Result<_>>()?;
                 if self.data.on_bad_row == OnBadRow::Stop
                     && let Some(bad) = parsed.iter().find_map(|parsed| parsed.bad.first())
                 {
                     return Err(Error::BadRow(Box::new(bad.clone())));
                 }
-                fitter.observe(&parsed);
+                fitter.observe(&mut parsed);
                 bytes += parsed.iter().map(Parsed::bytes).sum::<usize>();
                 if bytes > keep {
                     parsed_rows = None;
@@ -150,7 +150,7 @@ impl<'a> Request<'a> {
             fitter.end_pass();
             kept = parsed_rows;
         }
-        Ok(Fit { encoder: fitter.finish()?, kept })
+        Ok(Fit { encoder: fitter.finish(kept.as_deref_mut().unwrap_or_default())?, kept })
     }
 
     /// Encodes all rows and hands them to `put`: a split's in the order of its files, some thousand at a time.
@@ -160,16 +160,27 @@ impl<'a> Request<'a> {
         // Counted apart, since the sources are borrowed while rows go through.
         let mut skipped = std::mem::take(&mut self.skipped);
         let mut kept = kept;
-        for (split, source) in Split::ALL.into_iter().zip(&self.sources) {
-            let Some(source) = source else { continue };
-            let plan = if split == Split::Train { &of_training } else { &alone };
+        let plan_of = |split: Split| if split == Split::Train { &of_training } else { &alone };
+        let is_kept = kept.is_some();
+        let open = |(split, source): (Split, &Source)| match split {
+            Split::Train if is_kept => Ok((split, None)),
+            _ => start(source, plan_of(split)).map(|reader| (split, Some(reader))),
+        };
+        let sources = Split::ALL.into_iter().zip(&self.sources).filter_map(|(split, s)| Some((split, s.as_ref()?)));
+        // The next split's first rows are read while the last of this one are encoded.
+        let mut readers = sources.map(open).peekable();
+        while let Some(reader) = readers.next().transpose()? {
+            readers.peek();
+            let (split, reader) = reader;
+            let plan = plan_of(split);
             if let Some(kept) = kept.take() {
                 let encoded: Vec<Encoded> = kept.into_par_iter().map(|parsed| encoder.encode(parsed)).collect();
                 encoded.into_iter().try_for_each(|encoded| hand_out(encoded, split, on_bad_row, &mut skipped, put))?;
                 continue;
             }
+            let Some(reader) = reader else { continue };
             let mut rows = 0;
-            each_group(source, plan, |chunks| {
+            each_group(reader, |chunks| {
                 rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
                 let encode = |chunk| Ok(encoder.encode(plan.parse(chunk)?));
                 let encoded: Vec<Encoded> = chunks.into_par_iter().map(encode).collect::<Result<_>>()?;
@@ -249,9 +260,13 @@ fn check_tasks(schema: &Schema, labels: &[LabelCount]) -> Result<()> {
     Ok(())
 }
 
-/// Reads a source to its end, handing over as many chunks at a time as there are threads to work on them.
-pub(crate) fn each_group(source: &Source, plan: &Plan, mut work: impl FnMut(Vec<Chunk>) -> Result<()>) -> Result<()> {
-    let mut reader = ReadAhead::start(source.rows(plan.wanted().to_vec()))?;
+/// Starts to read a source.
+pub(crate) fn start(source: &Source, plan: &Plan) -> Result<ReadAhead> {
+    ReadAhead::start(source.rows(plan.wanted().to_vec()))
+}
+
+/// Reads to the end, handing over as many chunks at a time as there are threads to work on them.
+pub(crate) fn each_group(mut reader: ReadAhead, mut work: impl FnMut(Vec<Chunk>) -> Result<()>) -> Result<()> {
     while let Some(chunks) = reader.next_group(rayon::current_num_threads())? {
         work(chunks)?;
     }

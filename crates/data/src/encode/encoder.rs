@@ -200,7 +200,7 @@ impl Encoder {
                     categorical.push(Ids::Single(rows));
                 }
                 (_, _, Values::Ids(ids)) => categorical.push(ids),
-                (_, _, Values::Numbers(_) | Values::Categories(_)) => {}
+                (_, _, Values::Numbers(_) | Values::Categories(_) | Values::Numbered(_)) => {}
             }
         }
         let first = parsed.origin.position;

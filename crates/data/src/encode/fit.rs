@@ -10,6 +10,7 @@ use super::encoder::{Encoder, Fitted};
 use super::numeric::{Moments, Step, apply};
 use super::parse::{Parsed, Values};
 use super::vocabulary::Counter;
+use crate::batch::Ids;
 use crate::error::Result;
 use crate::read::Column;
 use crate::schema::{Buckets, Encoding, FeatureKind, Missing, Multiple, Schema, Transform};
@@ -67,11 +68,18 @@ impl Fitter {
     }
 
     /// Looks at the training rows among `chunks`, which come in row order.
-    pub fn observe(&mut self, chunks: &[Parsed]) {
+    ///
+    /// Of what a vocabulary is to look up, the number that it was given takes the place: whoever keeps the chunks has
+    /// [`Fitter::finish`] make table rows of it, and no text is looked up twice.
+    pub fn observe(&mut self, chunks: &mut [Parsed]) {
         let masks: Vec<Option<Vec<bool>>> = chunks.iter().map(Parsed::training).collect();
-        self.features.par_iter_mut().enumerate().for_each(|(index, feature)| {
-            for (chunk, mask) in chunks.iter().zip(&masks) {
-                feature.observe(&chunk.features[index], mask.as_deref());
+        let mut by_feature: Vec<Vec<&mut Values>> = self.features.iter().map(|_| Vec::new()).collect();
+        for chunk in chunks {
+            chunk.features.iter_mut().zip(&mut by_feature).for_each(|(values, feature)| feature.push(values));
+        }
+        self.features.par_iter_mut().zip(by_feature).for_each(|(feature, chunks)| {
+            for (values, mask) in chunks.into_iter().zip(&masks) {
+                feature.observe(values, mask.as_deref());
             }
         });
     }
@@ -81,11 +89,11 @@ impl Fitter {
         self.features.iter_mut().for_each(FeatureFit::end_pass);
     }
 
-    /// The encoder, once [`Fitter::needs_pass`] is false.
+    /// The encoder, once [`Fitter::needs_pass`] is false. `kept` are chunks that were observed, if they are to be encoded.
     ///
     /// # Errors
     /// [`crate::Error::Encoder`] if statistics are not finite, which numbers in f32's range rule out.
-    pub fn finish(self) -> Result<Encoder> {
+    pub fn finish(self, kept: &mut [Parsed]) -> Result<Encoder> {
         let mut counters: BTreeMap<String, Counter> = BTreeMap::new();
         for (feature, fit) in self.schema.features.iter().zip(&self.features) {
             if let (FeatureFit::Vocabulary { counter, .. }, Some(table)) = (fit, feature.table()) {
@@ -103,6 +111,19 @@ impl Fitter {
                 vocabularies.insert(table.clone(), counter.finish(*config));
             }
         }
+        let table_rows: Vec<Vec<u64>> = self
+            .schema
+            .features
+            .iter()
+            .zip(&self.features)
+            .map(|(feature, fit)| match (fit, feature.table().and_then(|table| vocabularies.get(table))) {
+                (FeatureFit::Vocabulary { counter, .. }, Some(vocabulary)) => counter.table_rows(vocabulary),
+                _ => Vec::new(),
+            })
+            .collect();
+        kept.par_iter_mut().for_each(|chunk| {
+            chunk.features.iter_mut().zip(&table_rows).for_each(|(values, rows)| values.number_to_row(rows));
+        });
         let fitted = self.features.into_iter().map(FeatureFit::finish).collect();
         Encoder::new(self.schema, fitted, vocabularies)
     }
@@ -134,8 +155,8 @@ impl FeatureFit {
         }
     }
 
-    fn observe(&mut self, values: &Values, mask: Option<&[bool]>) {
-        match (self, values) {
+    fn observe(&mut self, values: &mut Values, mask: Option<&[bool]>) {
+        match (self, &mut *values) {
             (Self::Numeric(fit), Values::Numbers(numbers)) if fit.needs_pass() => {
                 known(numbers, mask).for_each(|value| fit.observe(value));
             }
@@ -143,7 +164,7 @@ impl FeatureFit {
                 known(numbers, mask).for_each(|value| sample.observe(value));
             }
             (Self::Vocabulary { counter, multiple, is_done: false }, Values::Categories(column)) => {
-                count(counter, column, multiple.as_ref(), mask);
+                *values = Values::Numbered(count(counter, column, multiple.as_ref(), mask));
             }
             _ => {}
         }
@@ -173,26 +194,15 @@ fn known<'a>(numbers: &'a [f64], mask: Option<&'a [bool]>) -> impl Iterator<Item
     numbers.iter().enumerate().filter(move |&(row, value)| !value.is_nan() && is_wanted(row)).map(|(_, &value)| value)
 }
 
-fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) {
-    let mut observe = |text: Option<&str>| {
-        if let Some(text) = text {
-            counter.observe(text);
-        }
-    };
+/// Counts the texts of training rows; gives the numbers of all, from 1, with 0 where one is missing.
+fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) -> Ids {
+    let numbers = category::rows(column, multiple, |text| text.map_or(0, |text| counter.number(text) as u64 + 1));
     let is_wanted = |row: usize| mask.is_none_or(|mask| mask[row]);
-    match multiple {
-        None if mask.is_none() => category::each_text(column, observe),
-        None => {
-            for row in (0..column.len()).filter(|&row| is_wanted(row)) {
-                column.cell(row).with_text(&mut observe);
-            }
-        }
-        Some(multiple) => {
-            for row in (0..column.len()).filter(|&row| is_wanted(row)) {
-                category::each_part(column, multiple, row, |cell| cell.with_text(&mut observe));
-            }
-        }
+    for row in (0..numbers.len()).filter(|&row| is_wanted(row)) {
+        let known = numbers.table_rows()[numbers.range(row)].iter().filter(|&&number| number > 0);
+        known.for_each(|&number| counter.count(number as usize - 1));
     }
+    numbers
 }
 
 impl NumericFit {

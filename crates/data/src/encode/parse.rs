@@ -49,8 +49,23 @@ pub(super) enum Values {
     Numbers(Vec<f64>),
     /// Categories that a vocabulary is yet to look up.
     Categories(Column),
+    /// Categories that a vocabulary has numbered while it was fitted, from 1; 0 where one is missing. Before they are
+    /// encoded they become [`Values::Ids`].
+    Numbered(Ids),
     /// Table rows.
     Ids(Ids),
+}
+
+impl Values {
+    /// Makes table rows of numbers, whose rows are `table_rows`.
+    pub(super) fn number_to_row(&mut self, table_rows: &[u64]) {
+        if let Self::Numbered(ids) = self {
+            let mut ids = std::mem::replace(ids, Ids::Single(Vec::new()));
+            let (Ids::Single(rows) | Ids::Multiple { rows, .. }) = &mut ids;
+            rows.iter_mut().for_each(|row| *row = table_rows[*row as usize]);
+            *self = Self::Ids(ids);
+        }
+    }
 }
 
 /// Cells that make their rows bad, in the order they were found.
@@ -244,8 +259,8 @@ impl Parsed {
             match values {
                 Values::Numbers(numbers) => retain(numbers, keep),
                 Values::Categories(column) => *column = column.filter(keep),
-                Values::Ids(Ids::Single(rows)) => retain(rows, keep),
-                Values::Ids(Ids::Multiple { offsets, rows }) => {
+                Values::Ids(Ids::Single(rows)) | Values::Numbered(Ids::Single(rows)) => retain(rows, keep),
+                Values::Ids(Ids::Multiple { offsets, rows }) | Values::Numbered(Ids::Multiple { offsets, rows }) => {
                     let (mut kept_offsets, mut kept) = (vec![0], Vec::new());
                     for (range, _) in offsets.windows(2).zip(keep).filter(|(_, keep)| **keep) {
                         kept.extend_from_slice(&rows[range[0]..range[1]]);
@@ -280,7 +295,7 @@ impl Parsed {
         let values = |values: &Values| match values {
             Values::Numbers(numbers) => numbers.len() * 8,
             Values::Categories(column) => column.bytes(),
-            Values::Ids(ids) => (ids.table_rows().len() + ids.len()) * 8,
+            Values::Ids(ids) | Values::Numbered(ids) => (ids.table_rows().len() + ids.len()) * 8,
         };
         self.features.iter().map(values).sum::<usize>()
             + self.rows * (17 + 5 * self.labels.len())

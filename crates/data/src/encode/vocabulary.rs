@@ -89,28 +89,38 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    pub(super) fn observe(&mut self, text: &str) {
+    /// The number of a text, which is a new one if the text is. It is not counted by that.
+    pub(super) fn number(&mut self, text: &str) -> usize {
         let number = self.texts.intern(text);
-        match self.counts.get_mut(number) {
-            Some(count) => *count += 1,
-            None => self.counts.push(1),
+        if number == self.counts.len() {
+            self.counts.push(0);
         }
+        number
+    }
+
+    /// Counts the text of number `number` once.
+    pub(super) fn count(&mut self, number: usize) {
+        self.counts[number] += 1;
     }
 
     /// Adds the counts of another column that shares the vocabulary.
     pub(super) fn merge(&mut self, other: &Self) {
         for (number, &count) in other.counts.iter().enumerate() {
-            let own = self.texts.intern(other.texts.text(number));
-            match self.counts.get_mut(own) {
-                Some(own) => *own += count,
-                None => self.counts.push(count),
-            }
+            let own = self.number(other.texts.text(number));
+            self.counts[own] += count;
         }
+    }
+
+    /// For each number plus one, the row in the vocabulary's table; 0 for the missing value that 0 stands for.
+    pub(super) fn table_rows(&self, vocabulary: &Vocabulary) -> Vec<u64> {
+        std::iter::once(0).chain((0..self.texts.len()).map(|number| vocabulary.row(self.texts.text(number)))).collect()
     }
 
     /// The vocabulary: most frequent values first, ties in the order of their bytes.
     pub(super) fn finish(&self, config: VocabularyConfig) -> Vocabulary {
-        let mut order: Vec<usize> = (0..self.counts.len()).filter(|&n| self.counts[n] >= config.min_count).collect();
+        // A text without a count was seen among other rows than those that are trained on.
+        let least = config.min_count.max(1);
+        let mut order: Vec<usize> = (0..self.counts.len()).filter(|&n| self.counts[n] >= least).collect();
         order.sort_unstable_by(|&a, &b| {
             self.counts[b].cmp(&self.counts[a]).then_with(|| self.texts.text(a).cmp(self.texts.text(b)))
         });
@@ -171,7 +181,10 @@ mod tests {
 
     fn count(values: &[&str]) -> Counter {
         let mut counter = Counter::default();
-        values.iter().for_each(|value| counter.observe(value));
+        for value in values {
+            let number = counter.number(value);
+            counter.count(number);
+        }
         counter
     }
 
@@ -195,6 +208,14 @@ mod tests {
         assert_eq!(kept(2, None), ["a", "b", "d"]);
         assert_eq!(kept(1, Some(2)), ["a", "b"]);
         assert_eq!(kept(9, None), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_not_counted_has_a_number_and_no_row() {
+        let mut counter = count(&["a", "b", "b"]);
+        assert_eq!((counter.number("c"), counter.number("a")), (2, 0));
+        let vocabulary = counter.finish(VocabularyConfig { min_count: 0, max_size: None });
+        assert_eq!(counter.table_rows(&vocabulary), [0, 2, 1, 0]);
     }
 
     #[test]
