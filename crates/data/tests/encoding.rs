@@ -175,14 +175,20 @@ fn fractions_choose_the_same_rows_with_other_features() {
 
 #[test]
 fn a_saved_encoder_encodes_alike() {
-    let (folder, splits) = fitted();
-    let text = json(&splits.encoder);
-    let encoder: Encoder = serde_json::from_str(&text).unwrap();
-    assert_eq!(json(&encoder), text);
-    let config = Config::parse(CONFIG);
-    let options = LoadOptions { encoder: Some(encoder), progress: None };
-    let again = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap();
-    assert_eq!(again.train, splits.train);
+    let (folder, _) = fitted();
+    // While it is fitted an encoder numbers texts, of validation rows too, and does not look them up again; a saved one
+    // looks up each.
+    let with_valid = CONFIG.replace("\"log.csv\"", "\"log.csv\"\nvalid = { fraction = 0.2 }");
+    for text in [CONFIG, &with_valid] {
+        let splits = folder.load(text).unwrap();
+        let saved = json(&splits.encoder);
+        let encoder: Encoder = serde_json::from_str(&saved).unwrap();
+        assert_eq!(json(&encoder), saved);
+        let config = Config::parse(text);
+        let options = LoadOptions { encoder: Some(encoder), progress: None };
+        let again = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap();
+        assert_eq!((again.train, again.valid), (splits.train, splits.valid));
+    }
 }
 
 #[test]
