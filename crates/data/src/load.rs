@@ -169,9 +169,8 @@ impl<'a> Request<'a> {
         let sources = Split::ALL.into_iter().zip(&self.sources).filter_map(|(split, s)| Some((split, s.as_ref()?)));
         // The next split's first rows are read while the last of this one are encoded.
         let mut readers = sources.map(open).peekable();
-        while let Some(reader) = readers.next().transpose()? {
+        while let Some((split, reader)) = readers.next().transpose()? {
             readers.peek();
-            let (split, reader) = reader;
             let plan = plan_of(split);
             if let Some(kept) = kept.take() {
                 let encoded: Vec<Encoded> = kept.into_par_iter().map(|parsed| encoder.encode(parsed)).collect();
