@@ -143,8 +143,8 @@ impl Splits {
     fn read(request: &mut Request<'_>) -> Result<Self> {
         let Fit { encoder, kept } = request.fit(KEEP_BYTES)?;
         let mut datasets = Split::ALL.map(|_| Batch::empty(encoder.layout(), encoder.tasks().len()));
-        request.encode(&encoder, kept, &mut |split, part| {
-            datasets[split as usize].append(part);
+        request.encode(&encoder, kept, &mut |split, parts| {
+            datasets[split as usize].append_all(parts);
             Ok(())
         })?;
         request.check([0, 1, 2].map(|split| datasets[split].rows as u64), &datasets[0].label_counts())?;

@@ -11,6 +11,7 @@ mod counts;
 mod dataset;
 pub mod encode;
 mod error;
+mod interner;
 mod layout;
 mod load;
 pub mod read;

@@ -60,8 +60,12 @@ pub(crate) struct Fit {
     pub(crate) kept: Option<Vec<Parsed>>,
 }
 
-/// Takes the rows of a split, in the order of its files.
-pub(crate) type Put<'p> = dyn FnMut(Split, &Batch) -> Result<()> + 'p;
+/// Takes rows of a split, in the order of its files.
+pub(crate) type Put<'p> = dyn FnMut(Split, &[Batch]) -> Result<()> + 'p;
+
+/// Chunks that were kept and are encoded together, for each thread: enough for all to have work, and few enough for their
+/// memory to be used again.
+const TOGETHER: usize = 4;
 
 impl<'a> Request<'a> {
     /// Finds the files, and opens all of them once before hours are spent on the first.
@@ -173,8 +177,12 @@ impl<'a> Request<'a> {
             readers.peek();
             let plan = plan_of(split);
             if let Some(kept) = kept.take() {
-                let encoded: Vec<Encoded> = kept.into_par_iter().map(|parsed| encoder.encode(parsed)).collect();
-                encoded.into_iter().try_for_each(|encoded| hand_out(encoded, split, on_bad_row, &mut skipped, put))?;
+                let mut kept = kept.into_iter();
+                while kept.len() > 0 {
+                    let group: Vec<Parsed> = kept.by_ref().take(TOGETHER * rayon::current_num_threads()).collect();
+                    let encoded = group.into_par_iter().map(|parsed| encoder.encode(parsed)).collect();
+                    hand_out(encoded, split, on_bad_row, &mut skipped, put)?;
+                }
                 continue;
             }
             let Some(reader) = reader else { continue };
@@ -182,8 +190,8 @@ impl<'a> Request<'a> {
             each_group(reader, |chunks| {
                 rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
                 let encode = |chunk| Ok(encoder.encode(plan.parse(chunk)?));
-                let encoded: Vec<Encoded> = chunks.into_par_iter().map(encode).collect::<Result<_>>()?;
-                encoded.into_iter().try_for_each(|encoded| hand_out(encoded, split, on_bad_row, &mut skipped, put))?;
+                let encoded = chunks.into_par_iter().map(encode).collect::<Result<_>>()?;
+                hand_out(encoded, split, on_bad_row, &mut skipped, put)?;
                 self.report(Phase::Load(split), rows)
             })?;
         }
@@ -214,25 +222,29 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Hands the rows of one chunk to their splits.
+/// Hands the rows of consecutive chunks to their splits.
 fn hand_out(
-    encoded: Encoded,
+    encoded: Vec<Encoded>,
     split: Split,
     on_bad_row: OnBadRow,
     skipped: &mut Skipped,
     put: &mut Put<'_>,
 ) -> Result<()> {
-    skipped.add(encoded.bad, on_bad_row)?;
-    if encoded.splits.is_empty() {
-        return put(split, &encoded.batch);
+    let mut parts = Split::ALL.map(|_| Vec::new());
+    for encoded in encoded {
+        skipped.add(encoded.bad, on_bad_row)?;
+        if encoded.splits.is_empty() {
+            parts[split as usize].push(encoded.batch);
+            continue;
+        }
+        for split in Split::ALL {
+            let index: Vec<usize> = (0..encoded.batch.rows).filter(|&row| encoded.splits[row] == split).collect();
+            let mut part = encoded.batch.slice(0..0);
+            part.gather_from(&encoded.batch, &index);
+            parts[split as usize].push(part);
+        }
     }
-    let mut part = encoded.batch.clone();
-    for split in Split::ALL {
-        let index: Vec<usize> = (0..encoded.batch.rows).filter(|&row| encoded.splits[row] == split).collect();
-        part.gather_from(&encoded.batch, &index);
-        put(split, &part)?;
-    }
-    Ok(())
+    Split::ALL.into_iter().zip(parts).try_for_each(|(split, parts)| put(split, &parts))
 }
 
 fn no_rows(split: Split, reason: &str) -> Error {

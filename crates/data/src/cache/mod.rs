@@ -205,7 +205,7 @@ impl StoredSplits {
 fn fill(request: &mut Request<'_>, mut writer: Writer) -> Result<(Encoder, [Option<manifest::SplitManifest>; 3])> {
     let Fit { encoder, kept } = request.fit(KEEP_BYTES)?;
     writer.begin(&encoder)?;
-    request.encode(&encoder, kept, &mut |split, part| writer.put(split, part))?;
+    request.encode(&encoder, kept, &mut |split, parts| parts.iter().try_for_each(|part| writer.put(split, part)))?;
     let manifests = writer.finish()?;
     let rows = [0, 1, 2].map(|split: usize| manifests[split].as_ref().map_or(0, |manifest| manifest.rows));
     let labels = manifests[0].as_ref().map_or(&[][..], |manifest| &manifest.labels);

@@ -71,6 +71,9 @@ fn list_cells(list: &List, row: usize) -> impl Iterator<Item = Cell<'_>> {
 pub(super) fn rows(column: &Column, multiple: Option<&Multiple>, mut row_of: impl FnMut(Option<&str>) -> u64) -> Ids {
     match multiple {
         None => {
+            if let Column::Repeated(repeated) = column {
+                return Ids::Single(repeated.map(row_of));
+            }
             let mut rows = Vec::with_capacity(column.len());
             each_text(column, |text| rows.push(row_of(text)));
             Ids::Single(rows)

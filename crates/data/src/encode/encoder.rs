@@ -259,8 +259,13 @@ impl Encoder {
         for (block, rows) in numeric.chunks_mut(BLOCK * width).enumerate() {
             for (at, (numbers, steps, fill)) in columns.iter().enumerate() {
                 let numbers = &numbers[block * BLOCK..];
+                let mut last = (f64::NAN.to_bits(), *fill);
                 for (row, &number) in rows.chunks_exact_mut(width).zip(numbers) {
-                    row[at] = if number.is_nan() { *fill } else { apply(steps, number) as f32 };
+                    // Columns have long runs of one value, and a logarithm costs more than this question.
+                    if number.to_bits() != last.0 {
+                        last = (number.to_bits(), if number.is_nan() { *fill } else { apply(steps, number) as f32 });
+                    }
+                    row[at] = last.1;
                 }
             }
         }

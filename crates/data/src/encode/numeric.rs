@@ -22,31 +22,28 @@ pub(super) fn parse(
 ) -> Vec<f64> {
     let may_miss = missing != Missing::Error;
     let needs_check = transform.contains(&Transform::Log1p);
-    let mut numbers = Vec::with_capacity(column.len());
-    let mut push = |row: usize, cell: Cell<'_>| {
-        let number = match check(cell, may_miss) {
-            Ok(number) if needs_check && outside_of_domain(transform, number) => Err(Reason::Log1p),
-            checked => checked,
-        };
-        numbers.push(number.unwrap_or_else(|reason| {
+    let checked = |cell: Cell<'_>| match check(cell, may_miss) {
+        Ok(number) if needs_check && outside_of_domain(transform, number) => Err(Reason::Log1p),
+        checked => checked,
+    };
+    let mut number = |row: usize, cell: Cell<'_>| {
+        checked(cell).unwrap_or_else(|reason| {
             bad.push(row, name, cell, reason);
             f64::NAN
-        }));
+        })
     };
     match column {
         // The common case apart, so that its loop holds no choice of type.
         Column::Text(texts) if texts.null_count() == 0 => {
-            for (row, text) in texts.iter().flatten().enumerate() {
-                push(row, Cell::Text(text));
-            }
+            texts.iter().flatten().enumerate().map(|(row, text)| number(row, Cell::Text(text))).collect()
         }
-        column => {
-            for row in 0..column.len() {
-                push(row, column.cell(row));
-            }
+        Column::Repeated(repeated) => {
+            let good = repeated.map(|text| checked(text.map_or(Cell::Missing, Cell::Text)).ok());
+            let or_say_why = |(row, good): (usize, Option<f64>)| good.unwrap_or_else(|| number(row, column.cell(row)));
+            good.into_iter().enumerate().map(or_say_why).collect()
         }
+        column => (0..column.len()).map(|row| number(row, column.cell(row))).collect(),
     }
-    numbers
 }
 
 /// A cell as a finite number in f32's range; NaN for an allowed missing one.

@@ -308,6 +308,7 @@ impl Column {
         match self {
             Self::Missing(_) => 0,
             Self::Text(array) => array.get_array_memory_size(),
+            Self::Repeated(repeated) => repeated.bytes(),
             Self::Int(array) => array.get_array_memory_size(),
             Self::UInt(array) => array.get_array_memory_size(),
             Self::Float(array) => array.get_array_memory_size(),

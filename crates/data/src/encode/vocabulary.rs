@@ -1,85 +1,7 @@
 //! Vocabularies: the training rows' values in an order of their own, each with its row in the table.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
-
-use xxhash_rust::xxh64::xxh64;
-
+use crate::interner::Interner;
 use crate::schema::VocabularyConfig;
-
-/// Seed of the hash that finds texts; unlike [`super::HASH_SEED`] it shows nowhere outside.
-const SEED: u64 = 0x706c_6569_6164;
-
-/// Texts numbered from 0 in the order they came, without two of a kind.
-///
-/// They stand one after the other in one string, and are found by their 64-bit hash; the few whose hashes collide are
-/// in a map of their own.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Interner {
-    texts: String,
-    ends: Vec<usize>,
-    by_hash: HashMap<u64, usize, BuildHasherDefault<Identity>>,
-    colliding: BTreeMap<String, usize>,
-    /// Columns have long runs of one value.
-    last: Option<usize>,
-}
-
-impl Interner {
-    pub(super) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// The text of number `number`.
-    pub(super) fn text(&self, number: usize) -> &str {
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.texts[start..self.ends[number]]
-    }
-
-    /// Number of a text.
-    pub(super) fn get(&self, text: &str) -> Option<usize> {
-        let number = *self.by_hash.get(&xxh64(text.as_bytes(), SEED))?;
-        if self.text(number) == text { Some(number) } else { self.colliding.get(text).copied() }
-    }
-
-    /// Number of a text, which is a new one if the text is.
-    pub(super) fn intern(&mut self, text: &str) -> usize {
-        if let Some(last) = self.last.filter(|&last| self.text(last) == text) {
-            return last;
-        }
-        let next = self.len();
-        let found = *self.by_hash.entry(xxh64(text.as_bytes(), SEED)).or_insert(next);
-        let number = match found {
-            number if number == next || self.text(number) == text => number,
-            _ => *self.colliding.entry(text.to_owned()).or_insert(next),
-        };
-        if number == next {
-            self.texts.push_str(text);
-            self.ends.push(self.texts.len());
-        }
-        self.last = Some(number);
-        number
-    }
-}
-
-/// Takes a hash for what it is.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 << 8) | u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
-    }
-}
 
 /// Counts values.
 #[derive(Debug, Clone, Default)]
@@ -91,6 +13,10 @@ pub(super) struct Counter {
 impl Counter {
     /// The number of a text, which is a new one if the text is. It is not counted by that.
     pub(super) fn number(&mut self, text: &str) -> usize {
+        self.number_of(text.as_bytes())
+    }
+
+    fn number_of(&mut self, text: &[u8]) -> usize {
         let number = self.texts.intern(text);
         if number == self.counts.len() {
             self.counts.push(0);
@@ -106,14 +32,16 @@ impl Counter {
     /// Adds the counts of another column that shares the vocabulary.
     pub(super) fn merge(&mut self, other: &Self) {
         for (number, &count) in other.counts.iter().enumerate() {
-            let own = self.number(other.texts.text(number));
+            let own = self.number_of(other.texts.text(number));
             self.counts[own] += count;
         }
     }
 
     /// For each number plus one, the row in the vocabulary's table; 0 for the missing value that 0 stands for.
     pub(super) fn table_rows(&self, vocabulary: &Vocabulary) -> Vec<u64> {
-        std::iter::once(0).chain((0..self.texts.len()).map(|number| vocabulary.row(self.texts.text(number)))).collect()
+        std::iter::once(0)
+            .chain((0..self.texts.len()).map(|number| vocabulary.row_of(self.texts.text(number))))
+            .collect()
     }
 
     /// The vocabulary: most frequent values first, ties in the order of their bytes.
@@ -145,7 +73,7 @@ impl Vocabulary {
     pub(super) fn from_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let mut vocabulary = Self::default();
         for (number, value) in values.into_iter().enumerate() {
-            if vocabulary.0.intern(value) != number {
+            if vocabulary.0.intern(value.as_bytes()) != number {
                 return Err(format!("the vocabulary holds {value:?} twice"));
             }
         }
@@ -154,13 +82,13 @@ impl Vocabulary {
 
     /// Values in order.
     pub(super) fn values(&self) -> impl Iterator<Item = &str> {
-        (0..self.0.len()).map(|number| self.0.text(number))
+        (0..self.0.len()).map(|number| self.text(number))
     }
 
     /// The value that has table row `row`.
     pub(super) fn value(&self, row: u64) -> Option<&str> {
         let number = usize::try_from(row.checked_sub(1)?).ok()?;
-        (number < self.0.len()).then(|| self.0.text(number))
+        (number < self.0.len()).then(|| self.text(number))
     }
 
     /// Rows of the table: one for the unknown, one per value.
@@ -170,7 +98,16 @@ impl Vocabulary {
 
     /// The table row of a value; 0 if it is unknown.
     pub(super) fn row(&self, text: &str) -> u64 {
+        self.row_of(text.as_bytes())
+    }
+
+    fn row_of(&self, text: &[u8]) -> u64 {
         self.0.get(text).map_or(0, |number| number as u64 + 1)
+    }
+
+    fn text(&self, number: usize) -> &str {
+        // Texts alone come in.
+        std::str::from_utf8(self.0.text(number)).unwrap_or_default()
     }
 }
 
@@ -223,17 +160,6 @@ mod tests {
         let mut one = count(&["a", "b"]);
         one.merge(&count(&["c", "b", "c", "c"]));
         assert_eq!(one.finish(VocabularyConfig::default()).values().collect::<Vec<_>>(), ["c", "b", "a"]);
-    }
-
-    #[test]
-    fn colliding_texts_stay_apart() {
-        let mut interner = Interner::default();
-        assert_eq!(interner.intern("a"), 0);
-        // Pretend that "b" has the hash of "a".
-        interner.by_hash.insert(xxh64(b"b", SEED), 0);
-        assert_eq!(interner.get("b"), None);
-        assert_eq!((interner.intern("b"), interner.intern("a"), interner.intern("b")), (1, 0, 1));
-        assert_eq!((interner.get("a"), interner.get("b")), (Some(0), Some(1)));
     }
 
     #[test]

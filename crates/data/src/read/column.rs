@@ -8,6 +8,8 @@ use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options, filter};
 use arrow::datatypes::DataType;
 
+use super::repeated::Repeated;
+
 /// Values of one column. A file's many types become these few, without a loss: signed integers i64, unsigned ones u64,
 /// floats and decimals f64, texts (also dictionaries and UTF-8 in binary columns) UTF-8; dates and times become their
 /// ISO 8601 text, which is what CSV holds.
@@ -17,6 +19,8 @@ pub enum Column {
     Missing(usize),
     /// Texts.
     Text(StringArray),
+    /// Texts of which many are equal. They mean what [`Column::Text`] would.
+    Repeated(Repeated),
     /// Signed integers.
     Int(Int64Array),
     /// Unsigned integers.
@@ -222,7 +226,10 @@ impl Column {
             | DataType::Time32(_)
             | DataType::Time64(_)
             | DataType::Timestamp(..) => Ok(Self::Text(downcast(&to(array, &DataType::Utf8)?)?)),
-            DataType::Dictionary(_, values) => Self::from_arrow(&to(array, values)?),
+            DataType::Dictionary(_, values) => match Repeated::from_dictionary(array) {
+                Some(repeated) => Ok(Self::Repeated(repeated)),
+                None => Self::from_arrow(&to(array, values)?),
+            },
             DataType::List(_) => {
                 let list: ListArray = downcast(array)?;
                 Self::list(list.value_offsets(), list.nulls(), list.values())
@@ -256,6 +263,7 @@ impl Column {
         match self {
             Self::Missing(rows) => *rows,
             Self::Text(array) => array.len(),
+            Self::Repeated(repeated) => repeated.len(),
             Self::Int(array) => array.len(),
             Self::UInt(array) => array.len(),
             Self::Float(array) => array.len(),
@@ -276,6 +284,7 @@ impl Column {
         match self {
             Self::Missing(_) => Cell::Missing,
             Self::Text(array) if array.is_valid(i) => Cell::Text(array.value(i)),
+            Self::Repeated(repeated) => repeated.text(i).map_or(Cell::Missing, Cell::Text),
             Self::Int(array) if array.is_valid(i) => Cell::Int(array.value(i)),
             Self::UInt(array) if array.is_valid(i) => Cell::UInt(array.value(i)),
             Self::Float(array) if array.is_valid(i) => Cell::Float(array.value(i)),
@@ -290,7 +299,7 @@ impl Column {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::Missing(_) => "missing values",
-            Self::Text(_) => "texts",
+            Self::Text(_) | Self::Repeated(_) => "texts",
             Self::Int(_) | Self::UInt(_) => "whole numbers",
             Self::Float(_) => "floats",
             Self::Bool(_) => "true/false",
@@ -305,6 +314,7 @@ impl Column {
         match self {
             Self::Missing(_) => Self::Missing(keep.iter().filter(|&&k| k).count()),
             Self::Text(array) => Self::Text(filtered(array, &mask)),
+            Self::Repeated(repeated) => Self::Repeated(repeated.filter(keep)),
             Self::Int(array) => Self::Int(filtered(array, &mask)),
             Self::UInt(array) => Self::UInt(filtered(array, &mask)),
             Self::Float(array) => Self::Float(filtered(array, &mask)),

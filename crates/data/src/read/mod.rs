@@ -16,6 +16,7 @@ mod parquet;
 mod paths;
 mod piece;
 mod plain;
+mod repeated;
 mod text;
 
 use std::fs::File;
@@ -28,6 +29,7 @@ pub use ahead::ReadAhead;
 pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 pub use column::{Cell, Column, List};
 pub use paths::{expand, format_of};
+pub use repeated::Repeated;
 
 pub(crate) use column::EXACT_IN_F64;
 pub(crate) use guard::guarded;

@@ -8,8 +8,10 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
 use super::chunk::{Broken, Wanted};
 use super::column::Column;
+use super::repeated::Repeated;
 use super::{compress, locate};
 use crate::error::{Reason, Result};
+use crate::interner::Interner;
 use crate::schema::CsvConfig;
 
 /// Longest text of one column of one chunk: what Arrow's 32-bit offsets reach.
@@ -83,7 +85,7 @@ impl Form {
         let columns = columns.iter_mut().zip(&self.names).zip(&self.fields);
         let columns = columns.map(|((builder, name), field)| {
             let texts = builder.finish(name, broken);
-            field.map(|_| Column::Text(texts))
+            field.map(|_| texts)
         });
         let columns = columns.collect();
         broken.sort_by_key(|broken| broken.row);
@@ -107,17 +109,74 @@ pub(super) fn byte(char: char) -> u8 {
     u8::try_from(char).unwrap_or(b',')
 }
 
-/// Texts of one column, in Arrow's layout.
+/// Texts of one column of a chunk: each different one once, for as long as there are few.
 #[derive(Default)]
 pub(super) struct TextBuilder {
+    distinct: Interner,
+    /// As in [`Repeated`].
+    codes: Vec<u32>,
+    /// All texts, once there are too many different ones.
+    all: Option<AllTexts>,
+}
+
+/// Different texts that any column may have, and the share of the rows above them.
+const FEW: usize = 64;
+const REPEATS: usize = 4;
+
+impl TextBuilder {
+    #[inline]
+    pub(super) fn push(&mut self, value: Option<&[u8]>) {
+        if let Some(all) = &mut self.all {
+            return all.push(value);
+        }
+        let code = value.map_or(0, |value| self.distinct.intern(value) as u32 + 1);
+        self.codes.push(code);
+        let different = self.distinct.len();
+        if code as usize == different && different > FEW && different * REPEATS > self.codes.len() {
+            self.give_up();
+        }
+    }
+
+    /// Goes on with all texts.
+    #[cold]
+    fn give_up(&mut self) {
+        let distinct = std::mem::take(&mut self.distinct);
+        let mut all = AllTexts::default();
+        for code in self.codes.drain(..) {
+            all.push(code.checked_sub(1).map(|number| distinct.text(number as usize)));
+        }
+        self.all = Some(all);
+    }
+
+    /// The column; the builder is as new afterwards. Fields that are not UTF-8 become missing, and their rows broken.
+    pub(super) fn finish(&mut self, name: &str, broken: &mut Vec<Broken>) -> Column {
+        let is_utf8 = |number: usize| std::str::from_utf8(self.distinct.text(number)).is_ok();
+        if self.all.is_none() && (0..self.distinct.len()).all(is_utf8) {
+            let (bytes, ends) = std::mem::take(&mut self.distinct).into_parts();
+            let ends = ends.into_iter().map(|end| end as i32).collect();
+            let texts = AllTexts { bytes, ends, valid: Vec::new() }.finish();
+            return Column::Repeated(Repeated::new(texts, std::mem::take(&mut self.codes)));
+        }
+        if self.all.is_none() {
+            self.give_up();
+        }
+        let mut all = self.all.take().unwrap_or_default();
+        all.drop_invalid(name, broken);
+        Column::Text(all.finish())
+    }
+}
+
+/// Texts of one column, in Arrow's layout.
+#[derive(Default)]
+struct AllTexts {
     bytes: Vec<u8>,
     ends: Vec<i32>,
     /// Empty as long as no value is missing.
     valid: Vec<bool>,
 }
 
-impl TextBuilder {
-    pub(super) fn push(&mut self, value: Option<&[u8]>) {
+impl AllTexts {
+    fn push(&mut self, value: Option<&[u8]>) {
         if let Some(value) = value {
             self.bytes.extend_from_slice(value);
             if !self.valid.is_empty() {
@@ -131,12 +190,8 @@ impl TextBuilder {
         self.ends.push(self.bytes.len() as i32);
     }
 
-    pub(super) fn finish(&mut self, name: &str, broken: &mut Vec<Broken>) -> StringArray {
-        self.drop_invalid(name, broken);
-        let (bytes, ends, valid) =
-            (std::mem::take(&mut self.bytes), std::mem::take(&mut self.ends), std::mem::take(&mut self.valid));
-        self.bytes.reserve(bytes.len());
-        self.ends.reserve(ends.len());
+    fn finish(self) -> StringArray {
+        let Self { bytes, ends, valid } = self;
         let rows = ends.len();
         let offsets = std::iter::once(0).chain(ends).collect::<Vec<i32>>();
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets));
@@ -169,5 +224,75 @@ impl TextBuilder {
     fn fields_are_utf8(&self) -> bool {
         std::str::from_utf8(&self.bytes)
             .is_ok_and(|text| text.is_ascii() || self.ends.iter().all(|&end| text.is_char_boundary(end as usize)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::column::Cell;
+    use super::*;
+
+    /// The column of these fields, and its broken rows.
+    fn built(builder: &mut TextBuilder, fields: &[Option<&[u8]>]) -> (Column, Vec<Broken>) {
+        fields.iter().for_each(|field| builder.push(*field));
+        let mut broken = Vec::new();
+        (builder.finish("x", &mut broken), broken)
+    }
+
+    fn check(builder: &mut TextBuilder, fields: &[Option<&[u8]>]) -> Column {
+        let (column, broken) = built(builder, fields);
+        assert_eq!(column.len(), fields.len());
+        let mut broken = broken.into_iter();
+        for (row, field) in fields.iter().enumerate() {
+            let expected = match field.map(std::str::from_utf8) {
+                None => Cell::Missing,
+                Some(Ok(text)) => Cell::Text(text),
+                Some(Err(_)) => {
+                    assert_eq!(broken.next().map(|broken| (broken.row, broken.reason)), Some((row, Reason::Encoding)));
+                    Cell::Missing
+                }
+            };
+            assert_eq!(column.cell(row), expected, "row {row}");
+        }
+        assert!(broken.next().is_none());
+        column
+    }
+
+    #[test]
+    fn few_texts_are_kept_once_and_many_one_by_one() {
+        let mut builder = TextBuilder::default();
+        let numbers: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
+        let few: Vec<_> = (0..1000).map(|row| (row % 7 != 3).then(|| numbers[row % 64].as_bytes())).collect();
+        let many: Vec<_> = (0..1000).map(|row| (row % 7 != 3).then(|| numbers[row].as_bytes())).collect();
+        // A builder has nothing of one chunk left in the next.
+        for _ in 0..2 {
+            assert!(matches!(check(&mut builder, &few), Column::Repeated(_)));
+            assert!(matches!(check(&mut builder, &many), Column::Text(_)));
+        }
+        assert!(matches!(check(&mut builder, &[]), Column::Repeated(_)));
+    }
+
+    #[test]
+    fn what_is_not_utf8_breaks_each_of_its_rows() {
+        let fields: [Option<&[u8]>; 5] = [Some(b"a"), Some(b"\xff"), None, Some(b"\xff"), Some(b"a")];
+        check(&mut TextBuilder::default(), &fields);
+        // Halves of one letter: valid side by side, and neither by itself.
+        check(&mut TextBuilder::default(), &[Some(b"\xc3"), Some(b"\xa9"), Some("é".as_bytes())]);
+    }
+
+    proptest! {
+        #[test]
+        fn cells_are_the_fields(
+            fields in prop::collection::vec(prop::option::of(prop::collection::vec(any::<u8>(), 0..3)), 0..300),
+            few in any::<bool>(),
+        ) {
+            let narrow = |bytes: &Vec<u8>| bytes.iter().map(|byte| byte % 3 + b'a').collect::<Vec<u8>>();
+            let fields: Vec<Option<Vec<u8>>> =
+                fields.iter().map(|field| field.as_ref().map(|f| if few { narrow(f) } else { f.clone() })).collect();
+            let fields: Vec<Option<&[u8]>> = fields.iter().map(Option::as_deref).collect();
+            check(&mut TextBuilder::default(), &fields);
+        }
     }
 }

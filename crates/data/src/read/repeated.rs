@@ -1,0 +1,107 @@
+//! [`Repeated`]: the texts of a column, of which many are equal.
+
+use arrow::array::{Array, AsArray, StringArray};
+use arrow::datatypes::UInt32Type;
+
+/// Texts of which many are equal, as those of a category are: each is there once, so that whatever depends on the text
+/// alone is found out once.
+#[derive(Debug, Clone)]
+pub struct Repeated {
+    /// Different texts. Some may have no row.
+    texts: StringArray,
+    /// For every row 1 + the number of its text, or 0 where it is missing.
+    codes: Vec<u32>,
+}
+
+impl Repeated {
+    /// `codes` are at most as large as there are texts, of which none is missing.
+    pub(super) fn new(texts: StringArray, codes: Vec<u32>) -> Self {
+        debug_assert!(texts.null_count() == 0 && codes.iter().all(|&code| code as usize <= texts.len()));
+        Self { texts, codes }
+    }
+
+    /// An Arrow dictionary of texts. `None` if its values are of another type or more than its rows.
+    pub(super) fn from_dictionary(array: &dyn Array) -> Option<Self> {
+        let array = array.as_any_dictionary_opt()?;
+        let texts = array.values().as_string_opt::<i32>()?;
+        if texts.len() > array.len() || texts.null_count() > 0 {
+            return None;
+        }
+        let keys = arrow::compute::cast(array.keys(), &arrow::datatypes::DataType::UInt32).ok()?;
+        let codes = keys.as_primitive_opt::<UInt32Type>()?.iter().map(|key| key.map_or(0, |key| key + 1)).collect();
+        Some(Self::new(texts.clone(), codes))
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    /// Whether there is no row.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// The text of row `row`, unless it is missing.
+    #[must_use]
+    pub fn text(&self, row: usize) -> Option<&str> {
+        Some(self.texts.value(self.codes[row].checked_sub(1)? as usize))
+    }
+
+    /// `of` every row's text. `of` is asked once for a missing one, and once for each text.
+    pub fn map<T: Clone>(&self, mut of: impl FnMut(Option<&str>) -> T) -> Vec<T> {
+        let known: Vec<T> = std::iter::once(None).chain(self.texts.iter()).map(&mut of).collect();
+        self.codes.iter().map(|&code| known[code as usize].clone()).collect()
+    }
+
+    pub(super) fn filter(&self, keep: &[bool]) -> Self {
+        let codes = self.codes.iter().zip(keep).filter(|(_, keep)| **keep).map(|(&code, _)| code).collect();
+        Self { texts: self.texts.clone(), codes }
+    }
+
+    /// About how much memory they take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.texts.get_array_memory_size() + self.codes.len() * size_of::<u32>()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::{DictionaryArray, Int32Array, StringArray};
+    use arrow::datatypes::Int8Type;
+
+    use super::*;
+
+    fn texts(repeated: &Repeated) -> Vec<Option<&str>> {
+        (0..repeated.len()).map(|row| repeated.text(row)).collect()
+    }
+
+    #[test]
+    fn every_text_is_asked_for_once() {
+        let repeated = Repeated::new(StringArray::from(vec!["a", "bb"]), vec![2, 0, 1, 2]);
+        let mut asked = Vec::new();
+        let lengths = repeated.map(|text| {
+            asked.push(text.map(str::to_owned));
+            text.map_or(9, str::len)
+        });
+        assert_eq!(lengths, [2, 9, 1, 2]);
+        assert_eq!(asked, [None, Some("a".to_owned()), Some("bb".to_owned())]);
+        assert_eq!(texts(&repeated.filter(&[true, true, false, false])), [Some("bb"), None]);
+    }
+
+    #[test]
+    fn dictionaries_are_taken_as_they_are_unless_most_of_them_is_unused() {
+        let dictionary: DictionaryArray<Int8Type> = vec![Some("x"), None, Some("y"), Some("x")].into_iter().collect();
+        let found = Repeated::from_dictionary(&dictionary).unwrap();
+        assert_eq!(texts(&found), [Some("x"), None, Some("y"), Some("x")]);
+        // Two texts for one row.
+        assert!(Repeated::from_dictionary(&dictionary.slice(1, 1)).is_none());
+        assert_eq!(texts(&Repeated::from_dictionary(&dictionary.slice(2, 2)).unwrap()), [Some("y"), Some("x")]);
+        let numbers = DictionaryArray::new(Int32Array::from(vec![0]), std::sync::Arc::new(Int32Array::from(vec![5])));
+        assert!(Repeated::from_dictionary(&numbers).is_none());
+        assert!(Repeated::from_dictionary(&StringArray::from(vec!["x"])).is_none());
+    }
+}
