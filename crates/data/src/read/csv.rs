@@ -1,9 +1,9 @@
 //! CSV: records into columns of texts.
 //!
-//! Empty lines are no rows, as everywhere in the `csv` crate. Fields stay texts here; what they mean is the encoder's. This
-//! is the reader of files with quotes; those without go through [`super::plain`].
+//! Empty lines are no rows, as everywhere in the `csv` crate. Fields stay texts here; what they mean is the encoder's. Text
+//! without quotes goes through [`super::plain`], which cuts the other into parts for this reader.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +18,9 @@ use crate::schema::CsvConfig;
 
 /// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
 pub(super) const MAX_RECORD: u64 = 1 << 26;
+
+/// What may stand at the start of a file in UTF-8.
+pub(super) const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 pub(super) struct CsvReader {
     form: Arc<Form>,
@@ -44,15 +47,20 @@ impl CsvReader {
         wanted: &[Wanted],
         by_configuration: bool,
     ) -> Result<Self> {
-        let mut records = Records::new(path, bytes, separator(path, config), config.quote.map(byte));
+        let mut records = Records::new(path, bytes, separator(path, config), config.quote.map(byte), None);
         let header = if config.header { records.header(config)? } else { config.columns.clone() };
         let form = Form::new(path, config, header, wanted, by_configuration)?;
         Ok(Self::over(Arc::new(form), records))
     }
 
-    /// Reads `bytes`, which begin with a record in the middle of a file. Rows and lines are counted from there.
-    pub(super) fn go_on(form: &Arc<Form>, bytes: Box<dyn Read + Send>) -> Self {
-        let records = Records::new(&form.path, bytes, form.separator, form.quote);
+    /// Reads from a record in the middle of a file on: `first`, then `bytes`. Rows and lines are counted from there.
+    /// `is_crlf`: whether the file's lines end with "\r\n".
+    pub(super) fn go_on(form: &Arc<Form>, first: Vec<u8>, bytes: Box<dyn Read + Send>, is_crlf: bool) -> Self {
+        // The reader would take these bytes for a mark, which they are at the start of a file alone.
+        let mark = if first.starts_with(BOM) { BOM } else { &[] };
+        let first = if mark.is_empty() { first } else { [mark, &first].concat() };
+        let bytes = Box::new(Cursor::new(first).chain(bytes));
+        let records = Records::new(&form.path, bytes, form.separator, form.quote, Some(is_crlf));
         Self::over(Arc::clone(form), records)
     }
 
@@ -92,9 +100,16 @@ impl CsvReader {
 }
 
 impl Records {
-    fn new(path: &Arc<Path>, bytes: Box<dyn Read + Send>, separator: u8, quote: Option<u8>) -> Self {
+    fn new(
+        path: &Arc<Path>,
+        bytes: Box<dyn Read + Send>,
+        separator: u8,
+        quote: Option<u8>,
+        is_crlf: Option<bool>,
+    ) -> Self {
         let watch = Arc::new(Watch::default());
-        let watched = Watched { inner: bytes, watch: Arc::clone(&watch), last: None, has_line_end: false };
+        watch.is_crlf.store(is_crlf.unwrap_or(false), Ordering::Relaxed);
+        let watched = Watched { inner: bytes, watch: Arc::clone(&watch), last: None, has_line_end: is_crlf.is_some() };
         let records = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -110,7 +125,7 @@ impl Records {
         if !self.next()? {
             return Err(Error::EmptyFile { path: self.path.to_path_buf() });
         }
-        header(&self.path, config, self.record.iter())
+        names(&self.path, config, self.record.iter())
     }
 
     fn next(&mut self) -> Result<bool> {
@@ -137,12 +152,13 @@ impl Records {
     }
 }
 
-/// Names of columns from the fields of a header.
-pub(super) fn header<'f>(
-    path: &Path,
-    config: &CsvConfig,
-    fields: impl Iterator<Item = &'f [u8]>,
-) -> Result<Vec<String>> {
+/// Names of columns from the header's line.
+pub(super) fn header(path: &Arc<Path>, config: &CsvConfig, line: &[u8]) -> Result<Vec<String>> {
+    let bytes = Box::new(Cursor::new(line.to_vec()));
+    Records::new(path, bytes, separator(path, config), config.quote.map(byte), None).header(config)
+}
+
+fn names<'f>(path: &Path, config: &CsvConfig, fields: impl Iterator<Item = &'f [u8]>) -> Result<Vec<String>> {
     let names = fields.map(|field| {
         let field = if config.trim { field.trim_ascii() } else { field };
         std::str::from_utf8(field).map(str::to_owned)

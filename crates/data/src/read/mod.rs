@@ -16,6 +16,7 @@ mod parquet;
 mod paths;
 mod piece;
 mod plain;
+mod quotes;
 mod repeated;
 mod text;
 

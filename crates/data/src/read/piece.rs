@@ -43,7 +43,7 @@ impl Piece {
             Part::Rows(chunk) => (vec![chunk], None),
             Part::RowGroup(group) => (group.decode()?, None),
             Part::Lines(lines) => {
-                let (chunks, count) = lines.split();
+                let (chunks, count) = lines.split()?;
                 (chunks, Some(count))
             }
         };

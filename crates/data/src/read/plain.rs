@@ -1,25 +1,25 @@
-//! Text files without quotes, which can be cut at any line end: bytes are read here, and split into rows on whatever thread
-//! has time.
+//! Text files in parts: bytes are read here and cut where a record ends, and split into rows on whatever thread has time.
 //!
 //! Without a quote, and without a carriage return that is not part of a line end, every line is a record and every
-//! separator ends a field; that is all that the `csv` crate would find out byte by byte. Where the first of these bytes
-//! turns up, the rest of the file goes to [`CsvReader`].
+//! separator ends a field; that is all that the `csv` crate would find out byte by byte. A part with quotes is cut by
+//! [`super::quotes`], and goes through [`CsvReader`] when it is split. Where a carriage return ends a line by itself, so
+//! does the rest of the file.
 
 use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
+use memchr::memchr;
+
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
-use super::compress;
-use super::csv::{self, CsvReader, MAX_RECORD};
+use super::csv::{self, BOM, CsvReader, MAX_RECORD};
 use super::text::{Form, MAX_COLUMN_BYTES, byte, separator};
+use super::{compress, quotes};
 use crate::error::{Error, Reason, Result};
 use crate::schema::CsvConfig;
 
 /// Bytes that are split at a time: a thousand rows or some more, which is work worth handing to another thread.
 const BLOCK: usize = 1 << 19;
-
-const BOM: &[u8] = b"\xEF\xBB\xBF";
 
 /// What a text file is read by.
 pub(super) enum TextReader {
@@ -47,6 +47,8 @@ pub(super) struct PlainReader {
     is_over: bool,
     /// Lines of the header and before it.
     lines_before: u64,
+    /// Whether lines end with "\r\n".
+    is_crlf: bool,
 }
 
 impl TextReader {
@@ -71,38 +73,36 @@ impl TextReader {
         // More than a mark, which is not looked for in parts, here or there.
         let is_over = fill(path, &mut bytes, &mut rest, block.max(2 * BOM.len()))?;
         let start = if rest.starts_with(BOM) { BOM.len() } else { 0 };
-        // The first line has to be whole, as the header may be in it.
-        let is_whole = is_over || rest.contains(&b'\n');
-        if !is_whole || !is_plain(&rest, config.quote.map(byte)) {
+        let is_plain = !has_bare_return(&rest) && (is_over || rest.contains(&b'\n'));
+        let header = if is_plain { Self::header(path, &rest[start..], is_over, config)? } else { None };
+        let Some((header, header_bytes)) = header else {
             let bytes = Box::new(Cursor::new(rest).chain(bytes));
             return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
-        }
-        rest.drain(..start);
-        let (mut header, mut lines_before) = (config.columns.clone(), 0);
-        if config.header {
-            let mut end = 0;
-            let line = loop {
-                let (line, next) = line_at(&rest, end);
-                let is_whole = next > end && rest[next - 1] == b'\n';
-                if !is_whole && !is_over {
-                    // Empty lines fill more than a block.
-                    let bytes = Box::new(Cursor::new(rest).chain(bytes));
-                    return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
-                }
-                if next == end {
-                    return Err(Error::EmptyFile { path: path.to_path_buf() });
-                }
-                (end, lines_before) = (next, lines_before + 1);
-                if !line.is_empty() {
-                    break line;
-                }
-            };
-            let separator = separator(path, config);
-            header = csv::header(path, config, line.split(|&byte| byte == separator))?;
-            rest.drain(..end);
-        }
+        };
+        let is_crlf = memchr(b'\n', &rest).is_some_and(|at| at > 0 && rest[at - 1] == b'\r');
+        let lines_before = line_ends(&rest[start..start + header_bytes]);
+        rest.drain(..start + header_bytes);
         let form = Arc::new(Form::new(path, config, header, wanted, by_configuration)?);
-        Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before })))
+        Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before, is_crlf })))
+    }
+
+    /// Names of the columns, and how many bytes the header takes with the empty lines before it; `None` if that is more
+    /// than `bytes`.
+    fn header(
+        path: &Arc<Path>,
+        bytes: &[u8],
+        is_whole: bool,
+        config: &CsvConfig,
+    ) -> Result<Option<(Vec<String>, usize)>> {
+        if !config.header {
+            return Ok(Some((config.columns.clone(), 0)));
+        }
+        let Some(start) = bytes.iter().position(|byte| !b"\r\n".contains(byte)) else {
+            return if is_whole { Err(Error::EmptyFile { path: path.to_path_buf() }) } else { Ok(None) };
+        };
+        let end = quotes::first_end(&bytes[start..], separator(path, config), config.quote.map(byte));
+        let end = end.map(|end| start + end).or(is_whole.then_some(bytes.len()));
+        end.map(|end| Ok((csv::header(path, config, &bytes[start..end])?, end))).transpose()
     }
 
     /// Lines before the first row that [`Lines`] do not count.
@@ -121,12 +121,9 @@ impl TextReader {
             if reader.is_over && reader.rest.is_empty() {
                 return Ok(None);
             }
-            let PlainReader { form, bytes, rest, .. } = &mut **reader;
-            // The reader would take these bytes for a mark, which they are at the start of a file alone.
-            let start = if rest.starts_with(BOM) { BOM } else { &[] };
+            let PlainReader { form, bytes, rest, is_crlf, .. } = &mut **reader;
             let bytes = std::mem::replace(bytes, Box::new(std::io::empty()));
-            let bytes = Cursor::new([start, &std::mem::take(rest)].concat()).chain(bytes);
-            *self = Self::Csv(Box::new(CsvReader::go_on(form, Box::new(bytes))));
+            *self = Self::Csv(Box::new(CsvReader::go_on(form, std::mem::take(rest), bytes, *is_crlf)));
         }
         match self {
             Self::Csv(reader) => Ok(reader.next_chunk()?.map(TextPart::Rows)),
@@ -143,22 +140,26 @@ impl PlainReader {
                 let more = self.block.saturating_sub(self.rest.len()).max(1);
                 self.is_over = fill(&self.form.path, &mut self.bytes, &mut self.rest, more)?;
             }
-            if self.rest.is_empty() || !is_plain(&self.rest, self.form.quote) {
+            if self.rest.is_empty() || has_bare_return(&self.rest) {
                 return Ok(None);
             }
-            let end = match self.rest.iter().rposition(|&byte| byte == b'\n') {
-                Some(last) if !self.is_over => last + 1,
-                _ if self.is_over => self.rest.len(),
-                // A record that is longer than any should be is for the other reader to refuse.
-                _ if self.rest.len() as u64 > MAX_RECORD / 2 => return Ok(None),
-                _ => {
-                    self.block = self.rest.len() * 2;
-                    continue;
-                }
+            let Form { separator, quote, .. } = *self.form;
+            let quote = quote.filter(|&quote| memchr(quote, &self.rest).is_some());
+            let end = match self.is_over {
+                true => Some(self.rest.len()),
+                false => quotes::last_end(&self.rest, separator, quote),
             };
-            let rest = self.rest.split_off(end);
-            let bytes = std::mem::replace(&mut self.rest, rest);
-            return Ok(Some(Lines { form: Arc::clone(&self.form), bytes }));
+            if let Some(end) = end {
+                let rest = self.rest.split_off(end);
+                let bytes = std::mem::replace(&mut self.rest, rest);
+                let (form, is_crlf) = (Arc::clone(&self.form), self.is_crlf);
+                return Ok(Some(Lines { form, bytes, has_quotes: quote.is_some(), is_crlf }));
+            }
+            // A record that is longer than any should be is for the other reader to refuse.
+            if self.rest.len() as u64 > MAX_RECORD / 2 {
+                return Ok(None);
+            }
+            self.block = self.rest.len() * 2;
         }
     }
 }
@@ -170,45 +171,40 @@ fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Vec<u8>, more: usize) -> R
     Ok(read < more)
 }
 
-/// Whether every line end ends a record, and every separator a field.
-fn is_plain(bytes: &[u8], quote: Option<u8>) -> bool {
-    if quote.is_some_and(|quote| bytes.contains(&quote)) {
-        return false;
-    }
-    // Most files have none, which this finds out a word at a time.
-    if !bytes.contains(&b'\r') {
-        return true;
-    }
-    let mut from = 0;
-    while let Some(at) = bytes[from..].iter().position(|&byte| byte == b'\r') {
-        from += at + 1;
-        if bytes.get(from).is_some_and(|&next| next != b'\n') {
-            return false;
-        }
-    }
-    true
+/// Whether a carriage return is not part of a line end.
+fn has_bare_return(bytes: &[u8]) -> bool {
+    // Most files have none, which this finds out some bytes at a time.
+    let is_bare = |at: usize| bytes.get(at + 1).is_some_and(|&next| next != b'\n');
+    memchr::memchr_iter(b'\r', bytes).any(is_bare)
 }
 
-/// The line that begins at `start`, without its end, and where the next one begins.
-fn line_at(bytes: &[u8], start: usize) -> (&[u8], usize) {
-    let rest = &bytes[start..];
-    let (line, next) = match rest.iter().position(|&byte| byte == b'\n') {
-        Some(end) => (&rest[..end], start + end + 1),
-        None => (rest, bytes.len()),
-    };
-    (line.strip_suffix(b"\r").unwrap_or(line), next)
+fn line_ends(bytes: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', bytes).count() as u64
 }
 
-/// Whole lines of a text file.
+/// Whole records of a text file.
 pub(super) struct Lines {
     form: Arc<Form>,
     bytes: Vec<u8>,
+    has_quotes: bool,
+    is_crlf: bool,
 }
 
 impl Lines {
     /// The rows, counted from 0 and with lines from 1, and the number of lines.
-    pub(super) fn split(self) -> (Vec<Chunk>, u64) {
-        let Self { form, bytes } = self;
+    pub(super) fn split(self) -> Result<(Vec<Chunk>, u64)> {
+        if self.has_quotes { self.split_records() } else { Ok(self.split_lines()) }
+    }
+
+    fn split_records(self) -> Result<(Vec<Chunk>, u64)> {
+        let lines = line_ends(&self.bytes);
+        let mut reader = CsvReader::go_on(&self.form, self.bytes, Box::new(std::io::empty()), self.is_crlf);
+        let chunks = std::iter::from_fn(|| reader.next_chunk().transpose()).collect::<Result<_>>()?;
+        Ok((chunks, lines))
+    }
+
+    fn split_lines(self) -> (Vec<Chunk>, u64) {
+        let Self { form, bytes, .. } = self;
         let (mut chunks, mut columns) = (Vec::new(), form.builders());
         let (mut at, mut line_number, mut first_row) = (0, 0, 0);
         let mut fields: Vec<(usize, usize)> = Vec::with_capacity(form.width());
@@ -243,7 +239,7 @@ impl Lines {
     }
 }
 
-/// Like [`line_at`], with the fields of the line, in one pass.
+/// The line that begins at `start`, without its end, and where the next one begins; with its fields.
 fn split_line<'b>(bytes: &'b [u8], start: usize, separator: u8, fields: &mut Vec<(usize, usize)>) -> (&'b [u8], usize) {
     let rest = &bytes[start..];
     let mut begin = 0;
@@ -318,7 +314,7 @@ mod tests {
             match part {
                 TextPart::Rows(chunk) => shown(&chunk, first_row, lines, &mut shown_rows),
                 TextPart::Lines(part) => {
-                    let (chunks, count) = part.split();
+                    let (chunks, count) = part.split()?;
                     chunks.iter().for_each(|chunk| shown(chunk, first_row, lines, &mut shown_rows));
                     first_row += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
                     lines += count;

@@ -1,0 +1,150 @@
+//! Where records end in text with quotes, found without taking their fields apart.
+//!
+//! A quote that begins a field opens it up to the next quote that is not doubled; line ends between the two are part of
+//! the field. Any other quote is a character like others. So it is in the `csv` crate, which takes the records apart then.
+
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+/// Behind the first record of `bytes`; `None` if it has no end there.
+pub(super) fn first_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option<usize> {
+    let mut end = None;
+    outside(bytes, separator, quote, |part| {
+        end = memchr(b'\n', &bytes[part.clone()]).map(|at| part.start + at + 1);
+        end.is_none()
+    });
+    end
+}
+
+/// Behind the last record of `bytes` that has its end there, which begin with a record.
+pub(super) fn last_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option<usize> {
+    let Some(quote) = quote else { return memrchr(b'\n', bytes).map(|at| at + 1) };
+    if let Some(end) = last_end_by_toggling(bytes, separator, quote) {
+        return end;
+    }
+    let mut end = None;
+    outside(bytes, separator, Some(quote), |part| {
+        end = memrchr(b'\n', &bytes[part.clone()]).map(|at| part.start + at + 1).or(end);
+        true
+    });
+    end
+}
+
+/// [`last_end`] for the common case, 64 bytes at a time: that every quote leads into quotes or out of them, a doubled one
+/// out and in again. `None` where one is a character like others, which shows in what stands before it.
+fn last_end_by_toggling(bytes: &[u8], separator: u8, quote: u8) -> Option<Option<usize>> {
+    let (mut inside, mut begins, mut end) = (0u64, 1u64, None);
+    let mut block = |first: usize, block: &[u8; 64]| {
+        let [quotes, separators, line_ends] = [quote, separator, b'\n'].map(|byte| places(block, byte));
+        // Each bit becomes the parity of itself and those below: whether what follows the byte is inside.
+        let after = [1, 2, 4, 8, 16, 32].into_iter().fold(quotes, |bits, step| bits ^ (bits << step)) ^ inside;
+        let may_open = ((quotes | separators | line_ends) << 1) | begins;
+        if quotes & after & !may_open != 0 {
+            return false;
+        }
+        let ends = line_ends & !after;
+        if ends != 0 {
+            end = Some(first + 64 - ends.leading_zeros() as usize);
+        }
+        inside = 0u64.wrapping_sub(after >> 63);
+        begins = (quotes | separators | line_ends) >> 63;
+        true
+    };
+    let (blocks, tail) = bytes.as_chunks();
+    let mut last = [0; 64];
+    last[..tail.len()].copy_from_slice(tail);
+    let mut all = blocks.iter().chain(std::iter::once(&last)).enumerate();
+    let regular = all.all(|(number, bytes)| block(64 * number, bytes));
+    regular.then_some(end)
+}
+
+/// The bits of those bytes that are `byte`.
+fn places(block: &[u8; 64], byte: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    // Brings the lowest bit of each byte together in the highest byte.
+    const TOGETHER: u64 = 0x0102_0408_1020_4080;
+    let mut bits = 0;
+    for (number, word) in block.as_chunks().0.iter().enumerate() {
+        let word = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
+        // The highest bit of each byte that is zero: no carry leaves a byte, so that each is judged by itself alone.
+        let zeros = !(((word & LOW) + LOW) | word | LOW);
+        bits |= ((zeros >> 7).wrapping_mul(TOGETHER) >> 56) << (8 * number);
+    }
+    bits
+}
+
+/// Calls `f` with the parts that are outside of quotes, for as long as it wants more of them.
+#[inline]
+fn outside(bytes: &[u8], separator: u8, quote: Option<u8>, mut f: impl FnMut(Range<usize>) -> bool) {
+    // Where the part at hand began; `None` inside of quotes.
+    let mut start = Some(0);
+    let mut quotes = quote.map(|quote| memchr_iter(quote, bytes)).into_iter().flatten().peekable();
+    while let Some(at) = quotes.next() {
+        match start {
+            Some(from) if at == from || [separator, b'\n'].contains(&bytes[at - 1]) => {
+                if !f(from..at) {
+                    return;
+                }
+                start = None;
+            }
+            Some(_) => {}
+            // A doubled one.
+            None if quotes.next_if_eq(&(at + 1)).is_some() => {}
+            None => start = Some(at + 1),
+        }
+    }
+    // A quote that is never closed has the rest inside of it.
+    if let Some(from) = start {
+        f(from..bytes.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn records(text: &[u8]) -> usize {
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text).byte_records().count()
+    }
+
+    /// Line ends behind which a new record begins for the `csv` crate.
+    fn ends(text: &[u8]) -> Vec<usize> {
+        let begins = |end: &usize| records(&[&text[..*end], b"a\n"].concat()) > records(&text[..*end]);
+        (1..=text.len()).filter(|&end| text[end - 1] == b'\n').filter(begins).collect()
+    }
+
+    #[test]
+    fn line_ends_between_quotes_end_no_record() {
+        let text = b"a,\"b\n\"\"\nc\",d\ne\"\nf\"\n\"g\n";
+        assert_eq!(first_end(text, b',', Some(b'"')), Some(13));
+        assert_eq!(last_end(text, b',', Some(b'"')), Some(19));
+        assert_eq!(last_end(text, b',', None), Some(text.len()));
+        assert_eq!(first_end(b"\"a\n", b',', Some(b'"')), None);
+        assert_eq!(last_end(b"a\n\"b\"", b',', Some(b'"')), Some(2));
+    }
+
+    #[test]
+    fn long_lines_are_cut_alike() {
+        let line = "abc,\"d,\"\"\n\",,\"\",0123456789\n";
+        for length in 1..300 {
+            let text = &line.repeat(12).into_bytes()[..length];
+            let found = last_end_by_toggling(text, b',', b'"');
+            assert_eq!(found, Some(ends(text).last().copied()), "{length}");
+        }
+        assert_eq!(last_end_by_toggling(b"a,b\"\n", b',', b'"'), None);
+    }
+
+    proptest! {
+        #[test]
+        fn records_end_where_they_do_for_the_csv_crate(text in "[a,\n\"]{0,40}", long in 0usize..100) {
+            let text = format!("{}{text}", "a,".repeat(long));
+            let ends = ends(text.as_bytes());
+            prop_assert_eq!(first_end(text.as_bytes(), b',', Some(b'"')), ends.first().copied());
+            prop_assert_eq!(last_end(text.as_bytes(), b',', Some(b'"')), ends.last().copied());
+        }
+    }
+}
