@@ -10,7 +10,7 @@ use super::{Chunk, Rows};
 use crate::error::{Error, Result};
 
 /// Pieces that may wait; together with those being worked on they bound the memory.
-const WAITING: usize = 4;
+const WAITING: usize = 8;
 
 /// The chunks of a [`Rows`], read on a thread of its own. The order is that of the rows.
 pub struct ReadAhead {
@@ -46,8 +46,8 @@ impl ReadAhead {
 }
 
 impl ReadAhead {
-    /// The next chunks, at least one: those of the pieces that are there already, of at most `most` of them. They are
-    /// decoded on all threads. `None` after the last.
+    /// The next chunks, at least one: those of the pieces that are there already, of at most `most` of them, or twice as
+    /// many where they are lines. They are decoded on all threads. `None` after the last.
     ///
     /// # Errors
     /// The reader's; chunks before it have been given out.
@@ -85,7 +85,10 @@ impl ReadAhead {
             Ok(first) => vec![first?],
             Err(_) => return self.finish().map(|()| None),
         };
-        while group.len() < most {
+        // Lines are little work: with two such pieces for every thread, threads wait for one another half as often.
+        let room =
+            |group: &[Piece]| group.iter().map(|piece| if piece.is_lines() { 1 } else { 2 }).sum::<usize>() < 2 * most;
+        while room(&group) {
             match pieces.try_recv() {
                 Ok(Ok(piece)) => group.push(piece),
                 Ok(Err(error)) => {

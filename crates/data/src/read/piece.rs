@@ -37,6 +37,11 @@ pub(super) struct Split {
 }
 
 impl Piece {
+    /// Whether it is text that is yet to be split.
+    pub(super) fn is_lines(&self) -> bool {
+        matches!(self.part, Part::Lines(_))
+    }
+
     /// Makes rows of it.
     pub(super) fn split(self) -> Result<Split> {
         let (chunks, lines) = match self.part {
