@@ -19,6 +19,7 @@ mod plain;
 mod quotes;
 mod repeated;
 mod text;
+mod words;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

@@ -14,6 +14,7 @@ use memchr::memchr;
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::csv::{self, BOM, CsvReader, MAX_RECORD};
 use super::text::{Form, MAX_COLUMN_BYTES, byte, separator};
+use super::words::equal;
 use super::{compress, quotes};
 use crate::error::{Error, Reason, Result};
 use crate::schema::CsvConfig;
@@ -262,15 +263,9 @@ fn split_line<'b>(bytes: &'b [u8], start: usize, separator: u8, fields: &mut Vec
 
 /// Where separators and line ends stand, in order. Eight bytes are looked at together, as most of them are neither.
 fn ends(bytes: &[u8], separator: u8) -> impl Iterator<Item = usize> + '_ {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
-    // The highest bit of each byte that is zero: no carry leaves a byte, so that each is judged by itself alone.
-    let zeros = |word: u64| !(((word & LOW) + LOW) | word | LOW);
-    let (separators, line_ends) = (ONES * u64::from(separator), ONES * u64::from(b'\n'));
     let (words, tail) = bytes.as_chunks::<8>();
     let in_words = words.iter().enumerate().flat_map(move |(number, word)| {
-        let word = u64::from_le_bytes(*word);
-        let mut hits = zeros(word ^ separators) | zeros(word ^ line_ends);
+        let mut hits = equal(*word, separator) | equal(*word, b'\n');
         std::iter::from_fn(move || {
             let at = (hits != 0).then(|| 8 * number + hits.trailing_zeros() as usize / 8)?;
             hits &= hits - 1;

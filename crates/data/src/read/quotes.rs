@@ -7,6 +7,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use super::words::equal;
+
 /// Behind the first record of `bytes`; `None` if it has no end there.
 pub(super) fn first_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option<usize> {
     let mut end = None;
@@ -61,16 +63,11 @@ fn last_end_by_toggling(bytes: &[u8], separator: u8, quote: u8) -> Option<Option
 
 /// The bits of those bytes that are `byte`.
 fn places(block: &[u8; 64], byte: u8) -> u64 {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
     // Brings the lowest bit of each byte together in the highest byte.
     const TOGETHER: u64 = 0x0102_0408_1020_4080;
     let mut bits = 0;
     for (number, word) in block.as_chunks().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
-        // The highest bit of each byte that is zero: no carry leaves a byte, so that each is judged by itself alone.
-        let zeros = !(((word & LOW) + LOW) | word | LOW);
-        bits |= ((zeros >> 7).wrapping_mul(TOGETHER) >> 56) << (8 * number);
+        bits |= ((equal(*word, byte) >> 7).wrapping_mul(TOGETHER) >> 56) << (8 * number);
     }
     bits
 }

@@ -1,0 +1,30 @@
+//! Eight bytes at a time, for any processor: which of them are a certain one.
+
+/// The highest bits of those bytes that are `byte`; the first byte's is bit 7.
+#[inline(always)]
+pub(super) fn equal(bytes: [u8; 8], byte: u8) -> u64 {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const LOW: u64 = u64::from_le_bytes([0x7f; 8]);
+    // A byte that is zero has its highest bit set at the end. No carry leaves a byte, so that each is judged by itself alone.
+    let word = u64::from_le_bytes(bytes) ^ (ONES * u64::from(byte));
+    !(((word & LOW) + LOW) | word | LOW)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_judged_by_itself() {
+        for byte in [0, 1, b',', 0x7f, 0x80, 0xff] {
+            for other in (0..=255).filter(|&other| other != byte) {
+                for at in 0..8 {
+                    let mut bytes = [other; 8];
+                    assert_eq!(equal(bytes, byte), 0);
+                    bytes[at] = byte;
+                    assert_eq!(equal(bytes, byte), 0x80 << (8 * at), "{byte} at {at} among {other}");
+                }
+            }
+        }
+    }
+}
