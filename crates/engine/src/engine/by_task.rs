@@ -78,7 +78,7 @@ impl Engine {
         learning_rate_factor: f64,
     ) -> Result<(StepStats, Gram)> {
         let result = self.differentiate_by_task(batch, task_weights, combine)?;
-        self.update(learning_rate_factor);
+        self.update(learning_rate_factor, None);
         Ok(result)
     }
 

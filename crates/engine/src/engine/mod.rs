@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
-use self::passes::Lane;
+use self::passes::{Lane, uses};
 use crate::check::check_batch;
 use crate::error::{Error, Result};
 use crate::exec::Layers;
@@ -182,7 +182,7 @@ impl Engine {
     /// [`Error::Batch`] or [`Error::IdOutOfRange`]; nothing is changed then.
     pub fn step(&mut self, batch: &Batch, task_weights: &[f32], learning_rate_factor: f64) -> Result<StepStats> {
         let stats = self.differentiate(batch, task_weights)?;
-        self.update(learning_rate_factor);
+        self.update(learning_rate_factor, Some(batch));
         Ok(stats)
     }
 
@@ -194,6 +194,7 @@ impl Engine {
     pub fn gradients(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<(StepStats, Weights)> {
         let stats = self.differentiate(batch, task_weights)?;
         self.sum_lanes();
+        self.gather_tables(batch);
         Ok((stats, self.dense_gradients()))
     }
 
@@ -217,30 +218,35 @@ impl Engine {
         Arithmetic::choose(self.options.precision, self.options.kernels)
     }
 
-    fn update(&mut self, learning_rate_factor: f64) {
+    /// Moves every parameter by its gradient. That of the tables is in `touched`, or still to be gathered from `batch`.
+    fn update(&mut self, learning_rate_factor: f64, mut batch: Option<&Batch>) {
         self.steps += 1;
         let scale = match self.options.clip_norm {
             None => 1.0,
             Some(most) => {
                 self.sum_lanes();
+                if let Some(batch) = batch.take() {
+                    self.gather_tables(batch);
+                }
                 let tables: f64 = self.touched.iter().map(TouchedRows::square_sum).sum();
                 clip_scale((square_sum(&self.gradient) + tables).sqrt(), f64::from(most))
             }
         };
-        let rule = StepRule::new(&self.options.optimizer, self.steps, learning_rate_factor);
-        let [first, second] = &mut self.state;
-        let count = self.gradient.len().div_ceil(UPDATE_CHUNK);
+        let Self { plan, parameters, options, state: [first, second], gradient, lanes, touched, batch_wide, .. } = self;
+        let rule = StepRule::new(&options.optimizer, self.steps, learning_rate_factor);
+        let count = gradient.len().div_ceil(UPDATE_CHUNK);
         // Lanes that are not summed yet are summed stretch by stretch right here, and their sum stays in cache: nobody asks
         // for it afterwards, so it is not written to where whole gradients lie.
-        let parts: Vec<&[f32]> = self.lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
-        self.parameters
+        let parts: Vec<&[f32]> = lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
+        let dense = parameters
             .dense
             .par_chunks_mut(UPDATE_CHUNK)
-            .zip(self.gradient.par_chunks(UPDATE_CHUNK))
+            .zip(gradient.par_chunks(UPDATE_CHUNK))
             .zip(state_chunks(first, count))
             .zip(state_chunks(second, count))
-            .enumerate()
-            .for_each(|(chunk, (((weights, gradient), first), second))| {
+            .enumerate();
+        let update_dense = || {
+            dense.for_each(|(chunk, (((weights, gradient), first), second))| {
                 if parts.is_empty() {
                     return rule.update(weights, gradient, [first, second], scale);
                 }
@@ -254,13 +260,20 @@ impl Engine {
                     rule.update(&mut weights[range], sum, [first, second], scale);
                 }
             });
+        };
+        let rule = StepRule::new(&options.embedding_optimizer, self.steps, learning_rate_factor);
+        let tables = parameters.tables.par_iter_mut().zip(touched).enumerate();
+        let update_tables = || {
+            tables.for_each(|(t, (table, touched))| {
+                if let Some(batch) = batch {
+                    table.gather(touched, &uses(plan, t, batch, batch_wide));
+                }
+                table.update(touched, &rule, scale, self.steps);
+            });
+        };
+        // Side by side: one waits for memory, the other less, and there is one end to wait for.
+        rayon::join(update_dense, update_tables);
         self.unsummed = 0;
-        let rule = StepRule::new(&self.options.embedding_optimizer, self.steps, learning_rate_factor);
-        self.parameters
-            .tables
-            .par_iter_mut()
-            .zip(&self.touched)
-            .for_each(|(table, touched)| table.update(touched, &rule, scale, self.steps));
     }
 }
 

@@ -39,7 +39,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Leaves the batch's gradient in the lanes, to be summed, and in `touched`.
+    /// Leaves the batch's gradient in the lanes, to be summed, and in `batch_wide`, to be gathered.
     pub(super) fn differentiate(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<StepStats> {
         self.check_step(batch, task_weights)?;
         let targets = Targets::of(&self.graph, batch);
@@ -49,7 +49,6 @@ impl Engine {
             self.gradient.fill(0.0);
         }
         let losses = targets.losses(&sum_over(self.lanes[..lanes_used].iter().map(|l| &l.sums), &self.graph));
-        self.gather_tables(batch);
         Ok(StepStats { losses, rows: targets.rows })
     }
 
@@ -95,10 +94,10 @@ impl Engine {
     }
 
     /// Finds the rows that the batch touches in each table, and sums their gradients.
-    fn gather_tables(&mut self, batch: &Batch) {
+    pub(super) fn gather_tables(&mut self, batch: &Batch) {
         let (plan, batch_wide) = (&self.plan, &self.batch_wide);
         self.touched.par_iter_mut().zip(&self.parameters.tables).enumerate().for_each(|(t, (touched, table))| {
-            touched.gather(table.rows(), table.dim(), &uses(plan, t, batch, batch_wide));
+            table.gather(touched, &uses(plan, t, batch, batch_wide));
         });
     }
 }

@@ -11,7 +11,8 @@ use super::table::{Store, on_rows};
 use super::{Table, vector};
 use crate::{Error, Result};
 
-/// How many ids ahead of the one in work memory is asked for.
+/// How many ids ahead of those in work memory is asked for, all at once: a request whose page is not known yet holds up
+/// what comes after it, but not other requests. (One by one, rows of large tables took half as long again.)
 const AHEAD: usize = 16;
 
 impl Table {
@@ -22,11 +23,16 @@ impl Table {
     pub fn check_ids(&self, ids: &Ids) -> Result<()> {
         let bound = self.rows() as u64;
         // One comparison per id without a branch; the culprit is looked for only where there is one.
-        if ids.table_rows().iter().fold(0, |max, &id| max.max(id)) < bound || ids.table_rows().is_empty() {
+        let all = ids.table_rows();
+        let highest = Arch::new().dispatch(
+            #[inline(always)]
+            || all.iter().fold(0, |max, &id| max.max(id)),
+        );
+        if highest < bound || all.is_empty() {
             return Ok(());
         }
         for row in 0..ids.len() {
-            if let Some(&id) = ids.table_rows()[ids.range(row)].iter().find(|&&id| id >= bound) {
+            if let Some(&id) = all[ids.range(row)].iter().find(|&&id| id >= bound) {
                 return Err(Error::IdOutOfRange { table: self.name().to_owned(), id, row, rows: self.rows() });
             }
         }
@@ -73,11 +79,13 @@ impl<N: Number> Rows<N> {
     fn single(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize) {
         let to = col..col + self.dim();
         assert!(to.end <= ld && out.len() >= (ids.len() - 1) * ld + to.end, "room for every vector");
-        for (i, (&id, out)) in ids.iter().zip(out.chunks_mut(ld)).enumerate() {
-            if let Some(&soon) = ids.get(i + AHEAD) {
-                self.ask_for(soon);
+        let mut soon = ids.chunks(AHEAD);
+        soon.next().unwrap_or_default().iter().for_each(|&id| self.ask_for(id));
+        for (now, out) in ids.chunks(AHEAD).zip(out.chunks_mut(AHEAD * ld)) {
+            soon.next().unwrap_or_default().iter().for_each(|&id| self.ask_for(id));
+            for (&id, out) in now.iter().zip(out.chunks_mut(ld)) {
+                vector::copy(&mut out[to.clone()], self.weights_of(id));
             }
-            vector::copy(&mut out[to.clone()], self.weights_of(id));
         }
     }
 

@@ -53,6 +53,12 @@ impl<N: Number> Rows<N> {
         vector::prefetch(self.values.as_ptr().wrapping_add((id as usize).wrapping_mul(self.stride)), self.dim);
     }
 
+    /// Asks for all of row `id`, as [`Rows::ask_for`] does for its weights.
+    #[inline(always)]
+    pub(super) fn ask_for_all(&self, id: usize) {
+        vector::prefetch(self.values.as_ptr().wrapping_add(id.wrapping_mul(self.stride)), self.stride);
+    }
+
     /// See [`super::Table::init`].
     pub(super) fn init(&mut self, init: Init, tensor: &str, seed: u64, state: f32) {
         // The stream comes in blocks that do not care for rows. A group of rows that holds whole blocks can be drawn

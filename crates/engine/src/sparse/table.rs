@@ -10,7 +10,7 @@ use super::number::{Bf16, Number};
 use super::rounding::{self, StepBits};
 use super::rows::Rows;
 use super::storage::Storage;
-use super::{TableOptions, TablePrecision, TouchedRows};
+use super::{TableOptions, TablePrecision, TouchedRows, Use};
 use crate::optim::{MAX_SLOTS, StepRule};
 use crate::{Error, Result};
 
@@ -198,6 +198,12 @@ impl Table {
     /// If there are fewer elements than that.
     pub(crate) fn write_part(&mut self, part: usize, at: usize, values: &[f32]) {
         on_rows!(&mut self.store, rows => rows.write(part, at, values));
+    }
+
+    /// [`TouchedRows::gather`] for [`Table::update`] right after it. What will be updated is asked for as it is found: its
+    /// way from memory is as long as finding and summing the rest, where both fit into the cache of a core.
+    pub(crate) fn gather(&self, touched: &mut TouchedRows, uses: &[Use<'_>]) {
+        on_rows!(&self.store, rows => touched.gather_and(self.rows, self.dim, uses, |found| found.iter().for_each(|&row| rows.ask_for_all(row))));
     }
 
     /// Moves the touched rows by `rule`, their gradients multiplied by `scale` first, and leaves the others as they

@@ -42,6 +42,9 @@ pub struct TouchedRows {
 
 const VACANT: u32 = u32::MAX;
 
+/// Rows that are told of at once as they are found, so that they are asked for together (as lookups do).
+const FOUND: usize = 16;
+
 impl TouchedRows {
     /// Nothing touched.
     #[must_use]
@@ -59,6 +62,11 @@ impl TouchedRows {
     /// If an id is not below `table_rows` (see [`super::Table::check_ids`]), a gradient is too short, or there are
     /// 2^32 ids or more.
     pub fn gather(&mut self, table_rows: usize, dim: usize, uses: &[Use<'_>]) {
+        self.gather_and(table_rows, dim, uses, |_| {});
+    }
+
+    /// [`TouchedRows::gather`], which tells rows as they are found, [`FOUND`] at once, but for the last ones.
+    pub(super) fn gather_and(&mut self, table_rows: usize, dim: usize, uses: &[Use<'_>], found: impl Fn(&[usize])) {
         let positions: usize = uses.iter().map(|u| u.ids.table_rows().len()).sum();
         assert!(positions < VACANT as usize, "{positions} ids in one batch");
         self.table_rows = table_rows;
@@ -70,11 +78,11 @@ impl TouchedRows {
                 // Clearing must cost no more than the batch: a place per row only if the table is no larger than that.
                 if table_rows <= 4 * positions {
                     self.places.resize(table_rows, VACANT);
-                    self.find(uses, Direct);
+                    self.find(uses, Direct, found);
                 } else {
                     let bits = (4 * positions).next_power_of_two().trailing_zeros().max(1);
                     self.places.resize(1 << bits, VACANT);
-                    self.find(uses, Hashed { shift: 64 - bits });
+                    self.find(uses, Hashed { shift: 64 - bits }, found);
                 }
                 self.grads.clear();
                 self.grads.resize(self.rows.len() * dim, 0.0);
@@ -96,7 +104,7 @@ impl TouchedRows {
 
     /// Fills `rows` with the distinct rows and `at` with the position of each id among them.
     #[inline(always)]
-    fn find(&mut self, uses: &[Use<'_>], index: impl Index) {
+    fn find(&mut self, uses: &[Use<'_>], index: impl Index, found: impl Fn(&[usize])) {
         self.rows.clear();
         self.at.clear();
         for &id in uses.iter().flat_map(|u| u.ids.table_rows()) {
@@ -106,6 +114,9 @@ impl TouchedRows {
             if *place == VACANT {
                 *place = self.rows.len() as u32;
                 self.rows.push(row);
+                if self.rows.len().is_multiple_of(FOUND) {
+                    found(&self.rows[self.rows.len() - FOUND..]);
+                }
             }
             self.at.push(*place);
         }

@@ -1,15 +1,31 @@
 //! The left operand: as it lies in memory in f32, copied in bf16.
 
-use super::panels::{pair_neighbours, pair_rows};
-use super::{Amx, Kernel, LANES, Pair, Unit};
+use super::panels::{pair_neighbours, pair_rows, pair_runs, turn_pairs};
+use super::{Amx, Kernel, LANES, LINE, Pair, Unit};
 use crate::kernels::dispatch;
 
 /// The left operand: element (i, r) at `i * row + r * step`, where one of the two strides is 1.
+///
+/// For a kernel that wants [`Kernel::SQUARES`]: sixteen rows of sixteen units, one after another along the reduction,
+/// then down the rows. The one that begins with (i, r), multiples of 16 both, is at `i * row + r * step` then.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Left<'a, U> {
     pub(crate) data: &'a [U],
     pub(crate) row: usize,
     pub(crate) step: usize,
+}
+
+impl<U> Left<'_, U> {
+    /// Whether it has all that K reads of `rows` rows of `depth` units, as K wants it.
+    pub(super) fn holds<K: Kernel>(&self, rows: usize, depth: usize) -> bool {
+        if K::SQUARES {
+            return self.step == LANES
+                && depth <= self.row
+                && rows.next_multiple_of(LANES) * self.row <= self.data.len();
+        }
+        let last = (rows.max(1) - 1) * self.row + (depth.max(1) - 1) * self.step;
+        (self.step == 1 || self.row == 1) && (rows == 0 || depth == 0 || last < self.data.len())
+    }
 }
 
 /// A kernel's left operand of a row-major matrix of f32, `rows` rows of `cols` columns with stride `ld`. What has to be
@@ -46,7 +62,7 @@ impl Operand for f32 {
 
 impl Operand for Pair {
     fn along_rows<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
-        m.along_rows::<Self>(data, ld, rows, cols)
+        m.along_rows(data, ld, rows, cols)
     }
 
     fn along_columns<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
@@ -56,13 +72,16 @@ impl Operand for Pair {
 
 impl Operand for Amx {
     fn along_rows<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
-        m.along_rows::<Self>(data, ld, rows, cols)
+        m.squares_of_rows(data, ld, rows, cols)
     }
 
     fn along_columns<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
-        m.turned::<Self>(data, ld, rows, cols)
+        m.squares_of_columns(data, ld, rows, cols)
     }
 }
+
+/// Units of a square.
+const SQUARE: usize = LANES * LANES;
 
 /// Memory of a left operand in bf16.
 #[derive(Debug, Clone, Default)]
@@ -72,69 +91,94 @@ pub(crate) struct Rounded {
 
 impl Rounded {
     /// Rows as they are: neighbours within a row become pairs.
-    fn along_rows<K: Kernel>(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) -> Left<'_, Pair> {
+    fn along_rows(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) -> Left<'_, Pair> {
         let pairs = cols.div_ceil(2);
-        let row = self.make_room::<K>(pairs, rows);
+        let row = uneven(pairs);
+        let memory = self.room(rows * row);
         dispatch(
             #[inline(always)]
             || {
-                for (out, x) in self.data.chunks_mut(row.max(1)).zip(data.chunks(ld)).take(rows) {
-                    pair_neighbours(&x[..cols], out);
-                    out[pairs..pairs.next_multiple_of(K::UNITS)].fill(Pair::default());
+                for (out, x) in memory.chunks_mut(row.max(1)).zip(data.chunks(ld)) {
+                    pair_neighbours(&x[..cols], &mut out[..pairs]);
                 }
             },
         );
-        Left { data: &self.data, row, step: 1 }
+        Left { data: memory, row, step: 1 }
     }
 
     /// Columns where they are, side by side: neighbours within a column become pairs.
     fn along_columns(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) -> Left<'_, Pair> {
-        let step = if cols.is_multiple_of(1024) { cols + LANES } else { cols };
-        self.data.resize(self.data.len().max(rows.div_ceil(2) * step), Pair::default());
+        let step = uneven(cols);
+        let memory = self.room(rows.div_ceil(2) * step);
         dispatch(
             #[inline(always)]
             || {
-                for (r, out) in self.data.chunks_mut(step.max(1)).take(rows.div_ceil(2)).enumerate() {
+                for (r, out) in memory.chunks_mut(step.max(1)).enumerate() {
                     pair_rows(&mut out[..cols], data, ld, 2 * r, rows);
                 }
             },
         );
-        Left { data: &self.data, row: 1, step }
+        Left { data: memory, row: 1, step }
     }
 
-    /// Columns turned into rows, in squares of 16 columns by 16 pairs.
-    fn turned<K: Kernel>(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) -> Left<'_, Pair> {
-        const { assert!(K::UNITS.is_multiple_of(LANES), "squares would not fit") };
-        let pairs = rows.div_ceil(2);
-        let row = self.make_room::<K>(pairs, cols);
+    /// Rows in squares: each of a square's is a run of sixteen pairs.
+    fn squares_of_rows(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) -> Left<'_, Pair> {
+        let row = cols.div_ceil(2).next_multiple_of(LANES);
+        let memory = self.room(rows.next_multiple_of(LANES) * row);
+        let whole = cols - cols % (2 * LANES);
         dispatch(
             #[inline(always)]
             || {
-                for (i, out) in self.data.chunks_mut((LANES * row).max(1)).take(cols.div_ceil(LANES)).enumerate() {
-                    let start = i * LANES;
-                    let wide = (cols - start).min(LANES);
-                    for first in (0..pairs).step_by(LANES) {
-                        let mut square = [[Pair::default(); LANES]; LANES];
-                        for (r, side) in (first..pairs).zip(&mut square) {
-                            pair_rows(&mut side[..wide], &data[start..], ld, 2 * r, rows);
-                        }
-                        Pair::turn(&mut square);
-                        for (out, turned) in out.chunks_mut(row).zip(&square).take(wide) {
-                            out[first..][..LANES].copy_from_slice(turned);
-                        }
+                for (i, x) in data.chunks(ld).take(rows).enumerate() {
+                    let out = &mut memory[i / LANES * LANES * row..][..LANES * row][i % LANES * LANES..];
+                    pair_runs(&x[..whole], out, SQUARE);
+                    if whole < cols {
+                        let end = &mut out[whole / 2 * LANES..][..LANES];
+                        end.fill(Pair::default());
+                        pair_neighbours(&x[whole..cols], end);
                     }
                 }
             },
         );
-        Left { data: &self.data, row, step: 1 }
+        Left { data: memory, row, step: LANES }
     }
 
-    /// Makes room for `rows` rows of `pairs` pairs, padded as K wants it, and gives their stride.
-    fn make_room<K: Kernel>(&mut self, pairs: usize, rows: usize) -> usize {
-        let padded = pairs.next_multiple_of(K::UNITS);
-        // A line that is a multiple of 4 KiB would send all rows of a tile to the same cache sets.
-        let row = if padded.is_multiple_of(1024) { padded + LANES } else { padded };
-        self.data.resize(self.data.len().max(rows.next_multiple_of(K::ROWS) * row), Pair::default());
-        row
+    /// Columns turned into rows, in squares of sixteen columns by sixteen pairs.
+    fn squares_of_columns(&mut self, data: &[f32], ld: usize, rows: usize, cols: usize) -> Left<'_, Pair> {
+        let row = rows.div_ceil(2).next_multiple_of(LANES);
+        let memory = self.room(cols.next_multiple_of(LANES) * row);
+        dispatch(
+            #[inline(always)]
+            || {
+                for (i, out) in memory.chunks_mut((LANES * row).max(1)).enumerate() {
+                    let (start, wide) = (i * LANES, (cols - i * LANES).min(LANES));
+                    let squares = out.as_chunks_mut::<LANES>().0.as_chunks_mut::<LANES>().0;
+                    for (square, first) in squares.iter_mut().zip((0..).step_by(2 * LANES)) {
+                        if wide == LANES && first + 2 * LANES <= rows {
+                            turn_pairs(square, &data[first * ld + start..], ld);
+                            continue;
+                        }
+                        *square = [[Pair::default(); LANES]; LANES];
+                        for (r, side) in (first..rows).step_by(2).zip(square.iter_mut()) {
+                            pair_rows(&mut side[..wide], &data[start..], ld, r, rows);
+                        }
+                        Pair::turn(square);
+                    }
+                }
+            },
+        );
+        Left { data: memory, row, step: LANES }
     }
+
+    /// Room for so many pairs, from the start of a cache line on: a square's row then is one.
+    fn room(&mut self, pairs: usize) -> &mut [Pair] {
+        self.data.resize(self.data.len().max(pairs + LANES), Pair::default());
+        let start = self.data.as_ptr().align_offset(LINE).min(LANES);
+        &mut self.data[start..][..pairs]
+    }
+}
+
+/// A stride of so many units that does not send all rows to the same cache sets, as multiples of 4 KiB would.
+fn uneven(units: usize) -> usize {
+    if units.is_multiple_of(1024) { units + LANES } else { units }
 }

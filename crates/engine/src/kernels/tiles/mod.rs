@@ -38,9 +38,12 @@ const LINE: usize = 64;
 /// fetching a line only to overwrite it is half of the traffic.
 const ASIDE: usize = 1 << 18;
 
-/// Units of the reduction that are summed before C is left for the next strip. An operand of 256 rows then takes
-/// 512 KiB, half of the cache that a core has for itself, and stays there for all panels.
+/// Units of the reduction that are summed before C is left for the next strip.
 const DEPTH: usize = 512;
+
+/// Units of A that all panels are multiplied with before the next ones. They take 512 KiB, half of the cache that a core
+/// has for itself or less, so each of them comes from afar once. 256 rows of [`DEPTH`] units are as many.
+const NEAR: usize = 1 << 17;
 
 /// Two bf16 that are neighbours in a sum; the earlier one in the lower half.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -70,11 +73,8 @@ pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
     /// The reduction is padded to a multiple of so many units, with zeros in either operand. Divides [`DEPTH`].
     const UNITS: usize = 1;
 
-    /// A is read in so many rows at once. Those beyond C's may hold anything, but have to be there.
-    const ROWS: usize = 1;
-
-    /// Whether A may be read where its rows are neighbours in memory.
-    const ACROSS: bool = true;
+    /// Whether A comes in squares ([`Left`]), all of whose rows are read: those beyond C's may hold anything.
+    const SQUARES: bool = false;
 
     /// Whether this processor can.
     fn available() -> bool;
@@ -89,8 +89,8 @@ pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
     ///
     /// # Safety
     /// The processor can ([`Kernel::available`]), this thread holds what [`Kernel::hold`] gave, `strip` keeps to
-    /// [`Kernel::UNITS`] and [`Kernel::ACROSS`], and its pointers may be read, that of C written, within the bounds that
-    /// its fields tell; that of A in all rows up to the next multiple of [`Kernel::ROWS`].
+    /// [`Kernel::UNITS`] and [`Kernel::SQUARES`], and its pointers may be read, that of C written, within the bounds that
+    /// its fields tell; that of A in whole squares, if it comes in them.
     unsafe fn strip(strip: &Strip<Self::Unit>);
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct Strip<U> {
     cols: usize,
     /// Units of the reduction, with those that pad it.
     depth: usize,
-    /// Element (i, r) at `i * a_row + r * a_step`; one of the two is 1.
+    /// Element (i, r) at `i * a_row + r * a_step`, and one of the two is 1; or the square from there on.
     a: *const U,
     a_row: usize,
     a_step: usize,
@@ -148,10 +148,8 @@ impl<K: Kernel> Panels<K> {
             return;
         }
         assert!(K::available(), "a product that this processor does not have");
-        assert!(a.step == 1 || (a.row == 1 && K::ACROSS), "the left operand has no unit stride, or the wrong one");
         assert!(cols <= ldc && (rows - 1) * ldc + cols <= c.len(), "C leaves its slice");
-        let read = rows.next_multiple_of(K::ROWS);
-        assert!(depth == 0 || (read - 1) * a.row + (depth - 1) * a.step < a.data.len(), "A leaves its slice");
+        assert!(a.holds::<K>(rows, depth), "the left operand leaves its slice, or lies as this kernel cannot read it");
         if let Finish::Shift { bias, floor } = finish {
             assert!(bias.len() >= cols && floor.len() >= cols, "a bias or a bound for every column");
         }
@@ -163,20 +161,24 @@ impl<K: Kernel> Panels<K> {
         loop {
             let units = (depth - from).min(DEPTH);
             let last = from + units == depth;
-            for (p, start) in (0..cols).step_by(PANEL).enumerate() {
+            // Whole blocks of every kernel.
+            let near = (NEAR / units.max(1)).next_multiple_of(2 * LANES);
+            let panels = 0..cols.div_ceil(PANEL);
+            for (first, p) in (0..rows).step_by(near).flat_map(|first| panels.clone().map(move |p| (first, p))) {
+                let start = p * PANEL;
                 let (bias, floor) = match finish {
                     Finish::Shift { bias, floor } if last => (bias[start..].as_ptr(), floor[start..].as_ptr()),
                     _ => (std::ptr::null(), std::ptr::null()),
                 };
                 let strip = Strip {
-                    rows,
+                    rows: (rows - first).min(near),
                     cols: (cols - start).min(PANEL),
                     depth: units,
-                    a: a.data[(from * a.step).min(a.data.len())..].as_ptr(),
+                    a: a.data[(first * a.row + from * a.step).min(a.data.len())..].as_ptr(),
                     a_row: a.row,
                     a_step: a.step,
                     b: self.panel(p, from..from + units).as_ptr(),
-                    c: c[start..].as_mut_ptr(),
+                    c: c[first * ldc + start..].as_mut_ptr(),
                     ldc,
                     add: from > 0 || matches!(finish, Finish::Add),
                     past,

@@ -49,8 +49,13 @@ impl Unit for Pair {
 }
 
 /// None of it: there is no instruction.
-pub(super) fn pair_neighbours(_: &[f32], _: &mut [Pair]) -> usize {
+pub(super) fn pair_runs(_: &[f32], _: &mut [Pair], _: usize) -> usize {
     0
+}
+
+/// Not at all: there is no instruction.
+pub(super) fn turn_pairs(_: &mut [[Pair; LANES]; LANES], _: &[f32], _: usize) -> bool {
+    false
 }
 
 /// None of it: there is no instruction.

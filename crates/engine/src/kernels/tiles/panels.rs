@@ -180,12 +180,31 @@ pub(crate) fn round_to_bf16(x: f32) -> f32 {
 /// Neighbours of a run as pairs; zero stands for the one that an odd run lacks.
 #[inline(always)]
 pub(super) fn pair_neighbours(run: &[f32], out: &mut [Pair]) {
-    let done = processor::pair_neighbours(run, out);
+    let done = processor::pair_runs(run, out, LANES);
     let (whole, rest) = run[done..].as_chunks::<2>();
     let out = &mut out[done / 2..];
     out.iter_mut().zip(whole).for_each(|(y, &[a, b])| *y = Pair::of(a, b));
     if let [last] = rest {
         out[whole.len()] = Pair::of(*last, 0.0);
+    }
+}
+
+/// Neighbours of a run as pairs, of which every sixteen begin `stride` after those before. The run fills them.
+#[inline(always)]
+pub(super) fn pair_runs(run: &[f32], out: &mut [Pair], stride: usize) {
+    let done = processor::pair_runs(run, out, stride);
+    let out = out.chunks_mut(stride).skip(done / (2 * LANES));
+    run[done..].chunks(2 * LANES).zip(out).for_each(|(run, out)| pair_neighbours(run, &mut out[..LANES]));
+}
+
+/// 32 rows of 16 columns of a matrix, whose neighbours within a column become pairs, turned over: a column each.
+#[inline(always)]
+pub(super) fn turn_pairs(square: &mut [[Pair; LANES]; LANES], data: &[f32], ld: usize) {
+    if !processor::turn_pairs(square, data, ld) {
+        for (r, side) in square.iter_mut().enumerate() {
+            pair_rows(side, data, ld, 2 * r, 2 * LANES);
+        }
+        Pair::turn(square);
     }
 }
 
@@ -252,6 +271,38 @@ mod tests {
         // Of this one only lower bits say that it is no infinity.
         assert!(round_to_bf16(f32::from_bits(0x7F80_0001)).is_nan());
         assert!(round_to_bf16(f32::NAN).is_nan());
+    }
+
+    #[test]
+    fn squares_are_turned_as_rows_are_paired() {
+        let (ld, rows) = (19, 2 * LANES);
+        let matrix: Vec<f32> = (0..rows * ld).map(|i| i as f32 / 7.0).collect();
+        let mut square = [[Pair(7); LANES]; LANES];
+        turn_pairs(&mut square, &matrix[2..], ld);
+        for (i, row) in square.iter().enumerate() {
+            for (r, &pair) in row.iter().enumerate() {
+                let at = |row: usize| matrix[row * ld + 2 + i];
+                assert_eq!(pair, Pair::of(at(2 * r), at(2 * r + 1)), "({i}, {r})");
+            }
+        }
+        // One that ends with the last element, and the first that is too short.
+        turn_pairs(&mut square, &matrix[..(rows - 1) * ld + LANES], ld);
+        let short = &matrix[..(rows - 1) * ld + LANES - 1];
+        assert!(std::panic::catch_unwind(move || turn_pairs(&mut square, short, ld)).is_err());
+    }
+
+    #[test]
+    fn runs_are_paired_wherever_they_go() {
+        for stride in [LANES, LANES + 3, 4 * LANES] {
+            let run: Vec<f32> = (0..6 * LANES).map(|i| i as f32 / 3.0).collect();
+            let mut out = vec![Pair(7); 3 * stride];
+            pair_runs(&run, &mut out, stride);
+            for (r, pair) in run.chunks(2).enumerate() {
+                assert_eq!(out[r / LANES * stride + r % LANES], Pair::of(pair[0], pair[1]), "{stride}, {r}");
+            }
+            let between = out.chunks(stride).flat_map(|part| &part[LANES..]);
+            assert!(between.copied().all(|pair| pair == Pair(7)));
+        }
     }
 
     #[test]

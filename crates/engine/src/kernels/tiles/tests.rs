@@ -227,9 +227,10 @@ fn operands_that_are_too_short_are_refused() {
         assert_eq!([(6, 4), (5, 4), (6, 3)].map(|(c, a)| refused::<f32>(c, a, 2, 1)), [false, true, true]);
     }
     if here::<Amx>() {
-        // 16 rows of 16 units are read. The last row may end where the memory does.
-        let a = 15 * 20 + 16;
-        assert_eq!([(6, a), (5, a), (6, a - 1)].map(|(c, a)| refused::<Amx>(c, a, 20, 1)), [false, true, true]);
-        assert!(refused::<Amx>(6, 1000, 1, 20), "rows that are neighbours");
+        // A square is read, whose rows are next to one another.
+        let a = LANES * LANES;
+        assert_eq!([(6, a), (5, a), (6, a - 1)].map(|(c, a)| refused::<Amx>(c, a, LANES, LANES)), [false, true, true]);
+        assert!(refused::<Amx>(6, 1000, LANES, 1), "rows as they are");
+        assert!(refused::<Amx>(6, 1000, 1, LANES), "rows shorter than the reduction");
     }
 }

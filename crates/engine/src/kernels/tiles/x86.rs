@@ -194,44 +194,64 @@ impl Unit for Pair {
 unsafe fn turn(square: *mut f32) {
     // SAFETY: sixteen registers of sixteen units are the 256 of the caller's promise.
     unsafe {
-        let mut rows: [__m512; LANES] = std::array::from_fn(|i| _mm512_loadu_ps(square.add(i * LANES)));
-        // Neighbours at distance 1, 2, 4, 8 change places; the first two within lanes of 128 bits, the others by lane.
-        let mut next = rows;
-        for i in (0..LANES).step_by(2) {
-            next[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-            next[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-        }
-        for i in (0..LANES).step_by(4) {
-            let pd = |i: usize| _mm512_castps_pd(next[i]);
-            rows[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(i), pd(i + 2)));
-            rows[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(i), pd(i + 2)));
-            rows[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(i + 1), pd(i + 3)));
-            rows[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(i + 1), pd(i + 3)));
-        }
-        for half in [0, 8] {
-            for i in half..half + 4 {
-                next[i] = _mm512_shuffle_f32x4::<0x88>(rows[i], rows[i + 4]);
-                next[i + 4] = _mm512_shuffle_f32x4::<0xDD>(rows[i], rows[i + 4]);
-            }
-        }
-        for i in 0..8 {
-            rows[i] = _mm512_shuffle_f32x4::<0x88>(next[i], next[i + 8]);
-            rows[i + 8] = _mm512_shuffle_f32x4::<0xDD>(next[i], next[i + 8]);
-        }
+        let rows = turned(std::array::from_fn(|i| _mm512_loadu_ps(square.add(i * LANES))));
         for (i, row) in rows.into_iter().enumerate() {
             _mm512_storeu_ps(square.add(i * LANES), row);
         }
     }
 }
 
-/// Makes pairs of the neighbours of a run, as far as whole registers go, and gives the number of elements done.
+/// Lane j of register i in lane i of register j.
+#[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn pair_neighbours(run: &[f32], out: &mut [Pair]) -> usize {
+fn turned(mut rows: [__m512; LANES]) -> [__m512; LANES] {
+    // Neighbours at distance 1, 2, 4, 8 change places; the first two within lanes of 128 bits, the others by lane.
+    let mut next = rows;
+    for i in (0..LANES).step_by(2) {
+        next[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+        next[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for i in (0..LANES).step_by(4) {
+        let pd = |i: usize| _mm512_castps_pd(next[i]);
+        rows[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(i), pd(i + 2)));
+        rows[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(i), pd(i + 2)));
+        rows[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(pd(i + 1), pd(i + 3)));
+        rows[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(pd(i + 1), pd(i + 3)));
+    }
+    for half in [0, 8] {
+        for i in half..half + 4 {
+            next[i] = _mm512_shuffle_f32x4::<0x88>(rows[i], rows[i + 4]);
+            next[i + 4] = _mm512_shuffle_f32x4::<0xDD>(rows[i], rows[i + 4]);
+        }
+    }
+    for i in 0..8 {
+        rows[i] = _mm512_shuffle_f32x4::<0x88>(next[i], next[i + 8]);
+        rows[i + 8] = _mm512_shuffle_f32x4::<0xDD>(next[i], next[i + 8]);
+    }
+    rows
+}
+
+/// Makes pairs of the neighbours of a run, as far as whole registers go, and gives the number of elements done. Every
+/// register of pairs begins `stride` after the one before.
+#[inline]
+pub(super) fn pair_runs(run: &[f32], out: &mut [Pair], stride: usize) -> usize {
     if !Pair::available() {
         return 0;
     }
     // SAFETY: the processor was asked.
-    unsafe { neighbours(run, out) }
+    unsafe { runs(run, out, stride) }
+}
+
+/// Turns pairs of 32 rows of 16 columns over, if there is an instruction that makes pairs.
+#[inline]
+pub(super) fn turn_pairs(square: &mut [[Pair; LANES]; LANES], data: &[f32], ld: usize) -> bool {
+    if !Pair::available() {
+        return false;
+    }
+    assert!((2 * LANES - 1) * ld + LANES <= data.len(), "32 rows of 16 columns");
+    // SAFETY: the processor was asked, and all of the rows are there.
+    unsafe { pairs_turned(square, data.as_ptr(), ld) }
+    true
 }
 
 /// Makes pairs of two rows, as far as whole registers go, and gives the number of elements done.
@@ -247,9 +267,9 @@ pub(super) fn pair_rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usi
 /// # Safety
 /// The processor has AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn neighbours(run: &[f32], out: &mut [Pair]) -> usize {
+unsafe fn runs(run: &[f32], out: &mut [Pair], stride: usize) -> usize {
     let (blocks, _) = run.as_chunks::<{ 2 * LANES }>();
-    let (out, _) = out.as_chunks_mut::<LANES>();
+    let out = out.chunks_mut(stride).filter_map(|out| out.first_chunk_mut());
     for (x, y) in blocks.iter().zip(out) {
         // SAFETY: 32 elements are read, and 16 pairs of 32 bits written, in arrays of these sizes.
         unsafe {
@@ -260,34 +280,57 @@ unsafe fn neighbours(run: &[f32], out: &mut [Pair]) -> usize {
     blocks.len() * 2 * LANES
 }
 
+/// The halves of 16 pairs, the earlier ones from the lower half of a register and the later ones from the upper.
+const TURNS: [u16; 2 * LANES] = {
+    let mut turns = [0; 2 * LANES];
+    let mut i = 0;
+    while i < LANES {
+        turns[2 * i] = i as u16;
+        turns[2 * i + 1] = (LANES + i) as u16;
+        i += 1;
+    }
+    turns
+};
+
+/// Pairs of 16 columns of two rows.
+///
+/// # Safety
+/// The processor has AVX512-BF16; 16 elements may be read of either row.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[inline]
+unsafe fn paired(earlier: *const f32, later: *const f32) -> __m512i {
+    // SAFETY: the caller's promise; the 32 halves of `TURNS` are a register.
+    unsafe {
+        let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(later), _mm512_loadu_ps(earlier));
+        _mm512_permutexvar_epi16(_mm512_loadu_epi16(TURNS.as_ptr().cast()), from_bits(both))
+    }
+}
+
 /// # Safety
 /// The processor has AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 unsafe fn rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usize {
-    /// The halves of 16 pairs, the earlier ones from the lower half of a register and the later ones from the upper.
-    const TURNS: [u16; 2 * LANES] = {
-        let mut turns = [0; 2 * LANES];
-        let mut i = 0;
-        while i < LANES {
-            turns[2 * i] = i as u16;
-            turns[2 * i + 1] = (LANES + i) as u16;
-            i += 1;
-        }
-        turns
-    };
     let ((earlier, _), (later, _)) = (earlier.as_chunks::<LANES>(), later.as_chunks::<LANES>());
     let (out, _) = out.as_chunks_mut::<LANES>();
     let done = out.len().min(earlier.len()).min(later.len()) * LANES;
-    // SAFETY: 16 elements of either row are read, and 16 pairs of 32 bits written, in arrays of these sizes; so are the
-    // 32 halves of `TURNS`.
-    unsafe {
-        let turns = _mm512_loadu_epi16(TURNS.as_ptr().cast());
-        for ((a, b), y) in earlier.iter().zip(later).zip(out) {
-            let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(b.as_ptr()), _mm512_loadu_ps(a.as_ptr()));
-            store(y, to_bits(_mm512_permutexvar_epi16(turns, from_bits(both))));
-        }
+    for ((a, b), y) in earlier.iter().zip(later).zip(out) {
+        // SAFETY: 16 elements of either row are read, and 16 pairs of 32 bits written, in arrays of these sizes.
+        unsafe { store(y, to_bits(paired(a.as_ptr(), b.as_ptr()))) }
     }
     done
+}
+
+/// # Safety
+/// The processor has AVX512-BF16; 16 elements may be read of each of 32 rows with stride `ld`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+unsafe fn pairs_turned(square: &mut [[Pair; LANES]; LANES], data: *const f32, ld: usize) {
+    // SAFETY: the caller's promise; sixteen registers of sixteen pairs are the square.
+    unsafe {
+        let pairs = |r: usize| _mm512_castsi512_ps(paired(data.add(2 * r * ld), data.add((2 * r + 1) * ld)));
+        for (row, y) in turned(std::array::from_fn(pairs)).into_iter().zip(square) {
+            store(y, bits(row));
+        }
+    }
 }
 
 /// # Safety

@@ -10,9 +10,10 @@ use super::{LANES, Pair, ROWS};
 /// What a block reads and writes: [`ROWS`] rows of C, or twice as many. Strides are in bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Block {
-    /// Row by row, pairs side by side.
+    /// Squares, one after another along the reduction.
     pub(super) a: *const Pair,
-    pub(super) a_row: usize,
+    /// From a square to the one below.
+    pub(super) a_below: usize,
     /// A panel, from its first column.
     pub(super) b: *const Pair,
     /// Length of the reduction in tiles.
@@ -23,8 +24,8 @@ pub(super) struct Block {
     pub(super) add: bool,
 }
 
-/// Bytes of A that one step takes of every row.
-const STEP: usize = LANES * size_of::<Pair>();
+/// Bytes of a tile's row.
+const ROW: usize = LANES * size_of::<Pair>();
 
 /// A block whose columns of tiles are (tile of the sum, bytes from the row's start). The second row of tiles takes them in
 /// reverse: it begins with the tile of B that the first ended with.
@@ -58,13 +59,13 @@ macro_rules! block {
                     "test {steps}, {steps}",
                     "jz 5f",
                     "4:",
-                    "tileloadd tmm6, [{a} + {a_row}]",
+                    "tileloadd tmm6, [{a} + {row}]",
                     $(
                         concat!("tileloadd tmm7, [{b} + {b_row} + ", $at, "]"),
                         concat!("tdpbf16ps tmm", $t, ", tmm6, tmm7"),
                     )*
                     $(
-                        concat!("tileloadd tmm6, [{", stringify!($a2), "} + {a_row}]"),
+                        concat!("tileloadd tmm6, [{", stringify!($a2), "} + {row}]"),
                         concat!("tdpbf16ps tmm", $t0, ", tmm6, tmm7"),
                         $(
                             concat!("tileloadd tmm7, [{b} + {b_row} + ", $bt, "]"),
@@ -84,16 +85,16 @@ macro_rules! block {
                     )?
                     add = in(reg) usize::from(block.add),
                     a = inout(reg) block.a => _,
-                    a_row = in(reg) block.a_row,
+                    row = in(reg) ROW,
                     b = inout(reg) block.b => _,
-                    b_row = in(reg) $wide * STEP,
+                    b_row = in(reg) $wide * ROW,
                     c = in(reg) block.sums,
                     c_row = in(reg) block.sums_row,
                     steps = inout(reg) block.steps => _,
-                    step = const STEP,
-                    b_step = const $wide * STEP * LANES,
+                    step = const ROWS * ROW,
+                    b_step = const $wide * LANES * ROW,
                     $(
-                        $a2 = inout(reg) block.a.wrapping_byte_add(ROWS * block.a_row) => _,
+                        $a2 = inout(reg) block.a.wrapping_byte_add(block.a_below) => _,
                         $c2 = in(reg) block.sums.wrapping_byte_add(ROWS * block.sums_row),
                     )?
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,

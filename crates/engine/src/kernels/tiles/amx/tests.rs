@@ -64,8 +64,8 @@ fn terms(pair: Pair) -> [f64; 2] {
 /// One strip, its memory fenced at one side. `gap` columns are between the rows of C.
 fn check([rows, cols, depth]: [usize; 3], gap: usize, at_the_end: bool, add: bool, shifts: bool) {
     let (read, width) = (rows.next_multiple_of(ROWS), cols.next_multiple_of(LANES));
-    let (a_row, ldc) = (depth + 5, cols + gap);
-    let a = Fenced::new(&pairs((read - 1) * a_row + depth), at_the_end);
+    let ldc = cols + gap;
+    let a = Fenced::new(&pairs(read * depth), at_the_end);
     let b = Fenced::new(&pairs(depth * width), at_the_end);
     let c = Fenced::new(&vec![0.75f32; (rows - 1) * ldc + cols], at_the_end);
     let bias = Fenced::new(&(0..cols).map(number).collect::<Vec<f32>>(), at_the_end);
@@ -76,8 +76,8 @@ fn check([rows, cols, depth]: [usize; 3], gap: usize, at_the_end: bool, add: boo
         cols,
         depth,
         a: a.start,
-        a_row,
-        a_step: 1,
+        a_row: depth,
+        a_step: LANES,
         b: b.start,
         c: c.start,
         ldc,
@@ -91,14 +91,15 @@ fn check([rows, cols, depth]: [usize; 3], gap: usize, at_the_end: bool, add: boo
         let _held = Amx::hold();
         Amx::strip(&strip);
     }
-    for (at, &found) in c.elements().iter().enumerate() {
-        let (i, j) = (at / ldc, at % ldc);
+    let at = |i: usize, r: usize| (i - i % ROWS) * depth + (r - r % LANES + i % ROWS) * LANES + r % LANES;
+    for (at_c, &found) in c.elements().iter().enumerate() {
+        let (i, j) = (at_c / ldc, at_c % ldc);
         if j >= cols {
             assert_eq!(found, 0.75, "between rows");
             continue;
         }
         let products = (0..depth).flat_map(|r| {
-            let (a, b) = (terms(a.elements()[i * a_row + r]), terms(b.elements()[r * width + j]));
+            let (a, b) = (terms(a.elements()[at(i, r)]), terms(b.elements()[r * width + j]));
             [a[0] * b[0], a[1] * b[1]]
         });
         let sum = products.sum::<f64>() + if add { 0.75 } else { 0.0 };
