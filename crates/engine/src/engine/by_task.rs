@@ -16,7 +16,7 @@ use rayon::prelude::*;
 use super::passes::{Cut, uses};
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Targets, Workspace, backward, forward, seed_gradients};
+use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward, seed_gradients};
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, Purpose};
@@ -35,6 +35,7 @@ pub(super) struct ByTask {
     /// Stretches of the dense parameters that more than one task reaches, in order.
     shared: Vec<Range<usize>>,
     lanes: Vec<TaskLane>,
+    workspaces: Workspaces,
     /// Per task, its gradient of the dense parameters.
     dense: Vec<Vec<f32>>,
     /// Per task, the gradients of the input representation for all rows of the batch.
@@ -46,7 +47,6 @@ pub(super) struct ByTask {
 /// What one lane writes.
 #[derive(Debug)]
 struct TaskLane {
-    workspace: Workspace,
     /// Per task.
     gradients: Vec<Vec<f32>>,
     /// See [`Targets::sums`].
@@ -128,12 +128,12 @@ impl Engine {
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
     fn run_by_task(&self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
-        let ByTask { plan, layers, lanes, dense, batch_wide, .. } = by_task;
+        let ByTask { plan, layers, lanes, workspaces, dense, batch_wide, .. } = by_task;
+        let workspaces = &*workspaces;
         let plan = &*plan;
         let tasks = self.graph.outputs.len();
         let cut = Cut::of(batch.rows);
         lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
-            workspace: Workspace::new(plan),
             gradients: vec![vec![0.0; plan.params.len]; tasks],
             sums: vec![0.0; Targets::sums(&self.graph)],
             again: vec![0.0; Targets::sums(&self.graph)],
@@ -158,15 +158,17 @@ impl Engine {
             (0..tasks).map(|k| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect()).collect();
         lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
             lane.sums.fill(0.0);
-            for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
-                forward(shared, &mut Shard::new(rows.clone(), &mut lane.workspace, Vec::new()));
-                for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.gradients).enumerate() {
-                    let mut shard = Shard::new(rows.clone(), &mut lane.workspace, pieces);
-                    let sums = if k == 0 { &mut lane.sums } else { &mut lane.again };
-                    seed_gradients(shared, &mut shard, targets, &alone[k], sums);
-                    backward(shared, &mut shard, gradient, s > 0);
+            workspaces.with(plan, |workspace| {
+                for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
+                    forward(shared, &mut Shard::new(rows.clone(), workspace, Vec::new()));
+                    for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.gradients).enumerate() {
+                        let mut shard = Shard::new(rows.clone(), workspace, pieces);
+                        let sums = if k == 0 { &mut lane.sums } else { &mut lane.again };
+                        seed_gradients(shared, &mut shard, targets, &alone[k], sums);
+                        backward(shared, &mut shard, gradient, s > 0);
+                    }
                 }
-            }
+            });
         });
         let used = &lanes[..cut.lanes.len()];
         for (k, sum) in dense.iter_mut().enumerate() {
@@ -205,6 +207,7 @@ impl ByTask {
             shared: shared_ranges(&plan, &reach),
             layers: Layers::new(&plan, arithmetic),
             lanes: Vec::new(),
+            workspaces: Workspaces::default(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
             batch_wide: vec![vec![Vec::new(); plan.batch_widths.len()]; tasks],
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],

@@ -13,7 +13,7 @@ pub use self::by_task::Combine;
 use self::passes::{Lane, uses};
 use crate::check::check_batch;
 use crate::error::{Error, Result};
-use crate::exec::Layers;
+use crate::exec::{Layers, Workspaces};
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::{square_sum, sum_range};
 use crate::optim::{OptimizerConfig, StepRule, clip_scale};
@@ -78,6 +78,7 @@ pub struct Engine {
     batch_wide: Vec<Vec<f32>>,
     touched: Vec<TouchedRows>,
     lanes: Vec<Lane>,
+    workspaces: Workspaces,
     /// Lanes whose gradients are still to be summed into `gradient`; 0 if it is there.
     unsummed: usize,
     by_task: Option<Box<ByTask>>,
@@ -120,6 +121,7 @@ impl Engine {
             batch_wide: vec![Vec::new(); plan.batch_widths.len()],
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
+            workspaces: Workspaces::default(),
             unsummed: 0,
             by_task: None,
             steps: 0,

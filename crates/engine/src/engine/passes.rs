@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{Engine, StepStats};
 use crate::check::check_batch;
 use crate::error::{Error, Result};
-use crate::exec::{Shard, Shared, Targets, Workspace, backward, forward, seed_gradients};
+use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients};
 use crate::kernels::reduce::sum_into;
 use crate::plan::Plan;
 use crate::runner::{lanes, shards};
@@ -22,7 +22,6 @@ const MAX_LANES: usize = 16;
 /// What one lane writes.
 #[derive(Debug)]
 pub(super) struct Lane {
-    workspace: Workspace,
     pub(super) gradient: Storage<f32>,
     /// See [`Targets::sums`].
     sums: Vec<f64>,
@@ -66,7 +65,6 @@ impl Engine {
         let plan = &self.plan;
         let cut = Cut::of(batch.rows);
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
-            workspace: Workspace::new(plan),
             gradient: Storage::zeros(plan.params.len),
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
@@ -81,14 +79,17 @@ impl Engine {
             seed: self.options.seed,
             step: self.steps,
         };
+        let workspaces = &self.workspaces;
         self.lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
             lane.sums.fill(0.0);
-            for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
-                let mut shard = Shard::new(rows.clone(), &mut lane.workspace, pieces);
-                forward(shared, &mut shard);
-                seed_gradients(shared, &mut shard, targets, task_weights, &mut lane.sums);
-                backward(shared, &mut shard, &mut lane.gradient, s > 0);
-            }
+            workspaces.with(plan, |workspace| {
+                for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
+                    let mut shard = Shard::new(rows.clone(), workspace, pieces);
+                    forward(shared, &mut shard);
+                    seed_gradients(shared, &mut shard, targets, task_weights, &mut lane.sums);
+                    backward(shared, &mut shard, &mut lane.gradient, s > 0);
+                }
+            });
         });
         cut.lanes.len()
     }

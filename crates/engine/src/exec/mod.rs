@@ -7,6 +7,7 @@ mod backward;
 mod forward;
 mod layers;
 mod loss;
+mod workspace;
 
 use std::ops::Range;
 
@@ -15,11 +16,12 @@ pub(crate) use forward::forward;
 pub(crate) use layers::Layers;
 pub(crate) use loss::{Targets, seed_gradients};
 use pleiad_data::Batch;
+pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::Columns;
 use crate::kernels::linear::Scratch;
 use crate::plan::{Buffer, Place, Plan, View};
-use crate::sparse::{Storage, Table};
+use crate::sparse::Table;
 
 /// Everything that shards read.
 #[derive(Clone, Copy)]
@@ -34,20 +36,6 @@ pub(crate) struct Shared<'s> {
     /// Seed and step of dropout.
     pub(crate) seed: u64,
     pub(crate) step: u64,
-}
-
-/// The memory of a lane, used by one shard after the other.
-#[derive(Debug)]
-pub(crate) struct Workspace {
-    slots: Vec<Storage<f32>>,
-    scratch: Scratch,
-}
-
-impl Workspace {
-    /// Room for the buffers of a plan.
-    pub(crate) fn new(plan: &Plan) -> Self {
-        Self { slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(), scratch: Scratch::default() }
-    }
 }
 
 /// One shard: its rows of the batch, and the memory that it alone writes.

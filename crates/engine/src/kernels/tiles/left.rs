@@ -3,6 +3,7 @@
 use super::panels::{pair_neighbours, pair_rows, pair_runs, turn_pairs};
 use super::{Amx, Kernel, LANES, LINE, Pair, Unit};
 use crate::kernels::dispatch;
+use crate::sparse::prefetch;
 
 /// The left operand: element (i, r) at `i * row + r * step`, where one of the two strides is 1.
 ///
@@ -154,6 +155,9 @@ impl Rounded {
                     let (start, wide) = (i * LANES, (cols - i * LANES).min(LANES));
                     let squares = out.as_chunks_mut::<LANES>().0.as_chunks_mut::<LANES>().0;
                     for (square, first) in squares.iter_mut().zip((0..).step_by(2 * LANES)) {
+                        for soon in first + 2 * LANES..first + 4 * LANES {
+                            prefetch(data.as_ptr().wrapping_add(soon * ld + start), LANES);
+                        }
                         if wide == LANES && first + 2 * LANES <= rows {
                             turn_pairs(square, &data[first * ld + start..], ld);
                             continue;

@@ -122,6 +122,9 @@ impl Packed for Pair {
         let width = s.cols.next_multiple_of(LANES);
         if s.col == 1 {
             for (r, row) in panel.chunks_exact_mut(width).enumerate() {
+                for soon in [2 * (r + AHEAD), 2 * (r + AHEAD) + 1] {
+                    prefetch(s.data.as_ptr().wrapping_add(soon * s.row), PANEL);
+                }
                 let (row, padding) = row.split_at_mut(s.cols);
                 pair_rows(row, s.data, s.row, 2 * r, s.terms);
                 padding.fill(Self::default());
