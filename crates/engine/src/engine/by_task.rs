@@ -20,7 +20,7 @@ use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward,
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, Purpose};
-use crate::sparse::{Table, TouchedRows};
+use crate::sparse::{Storage, Table, TouchedRows};
 
 /// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
 /// more than one task reaches: these parameters get `sum_k c_k w_k grad L_k`.
@@ -39,7 +39,7 @@ pub(super) struct ByTask {
     /// Per task, its gradient of the dense parameters.
     dense: Vec<Vec<f32>>,
     /// Per task, the gradients of the input representation for all rows of the batch.
-    batch_wide: Vec<Vec<Vec<f32>>>,
+    batch_wide: Vec<Vec<Storage<f32>>>,
     /// Per table and task, the gradients of the rows that the batch touches.
     rows: Vec<Vec<Vec<f32>>>,
 }
@@ -209,7 +209,7 @@ impl ByTask {
             lanes: Vec::new(),
             workspaces: Workspaces::default(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
-            batch_wide: vec![vec![Vec::new(); plan.batch_widths.len()]; tasks],
+            batch_wide: (0..tasks).map(|_| plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect()).collect(),
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
             plan,
             reach,

@@ -75,7 +75,7 @@ pub struct Engine {
     state: [Storage<f32>; 2],
     gradient: Storage<f32>,
     /// Gradients of the input representation for all rows of the batch.
-    batch_wide: Vec<Vec<f32>>,
+    batch_wide: Vec<Storage<f32>>,
     touched: Vec<TouchedRows>,
     lanes: Vec<Lane>,
     workspaces: Workspaces,
@@ -118,7 +118,7 @@ impl Engine {
             options: options.clone(),
             state: [dense(0), dense(1)],
             gradient: Storage::zeros(plan.params.len),
-            batch_wide: vec![Vec::new(); plan.batch_widths.len()],
+            batch_wide: plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect(),
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
             workspaces: Workspaces::default(),

@@ -104,7 +104,7 @@ impl Engine {
 }
 
 /// Where a batch looks up rows of table `t`, with the gradients of what it read.
-pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, batch_wide: &'a [Vec<f32>]) -> Vec<Use<'a>> {
+pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, batch_wide: &'a [Storage<f32>]) -> Vec<Use<'a>> {
     let of_table = plan.table_uses.iter().filter(|u| u.table == t);
     of_table
         .map(|u| Use {
@@ -140,11 +140,13 @@ impl Cut {
     }
 
     /// Per shard, the rows of each batch-wide array that are its own; arrays grow where they must.
-    pub(super) fn pieces<'a>(&self, arrays: &'a mut [Vec<f32>], widths: &[usize]) -> Vec<Vec<&'a mut [f32]>> {
+    pub(super) fn pieces<'a>(&self, arrays: &'a mut [Storage<f32>], widths: &[usize]) -> Vec<Vec<&'a mut [f32]>> {
         for (array, &ld) in arrays.iter_mut().zip(widths) {
-            array.resize(array.len().max(self.rows * ld), 0.0);
+            if array.len() < self.rows * ld {
+                *array = Storage::zeros(self.rows * ld);
+            }
         }
-        let mut rest: Vec<&mut [f32]> = arrays.iter_mut().map(Vec::as_mut_slice).collect();
+        let mut rest: Vec<&mut [f32]> = arrays.iter_mut().map(|array| &mut **array).collect();
         let mut pieces = Vec::with_capacity(self.shards.len());
         for shard in &self.shards {
             let own = rest.iter_mut().zip(widths).map(|(rest, &ld)| {
