@@ -7,7 +7,7 @@ use pleiad_model::Graph;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Workspace, forward};
+use crate::exec::{Layers, Shard, Shared, Workspaces, forward};
 use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose, SHARD_ROWS};
@@ -17,7 +17,7 @@ use crate::precision::{Kernels, Precision};
 #[derive(Debug)]
 pub(crate) struct Runner {
     pub(crate) plan: Plan,
-    workspaces: Vec<Workspace>,
+    workspaces: Workspaces,
     layers: Layers,
     /// Revision of the parameters that layers were prepared for.
     prepared: Option<u64>,
@@ -28,7 +28,7 @@ impl Runner {
         let plan = Plan::compile(graph, purpose)?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
         let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
-        Ok(Self { plan, workspaces: Vec::new(), layers, prepared: None })
+        Ok(Self { plan, workspaces: Workspaces::default(), layers, prepared: None })
     }
 
     /// Runs every shard of `batch` and gives what `read` makes of each, in the order of the rows.
@@ -38,17 +38,12 @@ impl Runner {
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
-        let shards = shards(batch.rows);
-        // More workspaces than threads would only cost memory: lanes here are free to depend on the threads, since
-        // rows do not depend on one another.
-        let lanes = lanes(shards.len(), rayon::current_num_threads());
-        let plan = &self.plan;
-        self.workspaces.resize_with(self.workspaces.len().max(lanes.len()), || Workspace::new(plan));
         let revision = Some(parameters.dense.revision());
         if self.prepared != revision {
-            self.layers.prepare(plan, &parameters.dense);
+            self.layers.prepare(&self.plan, &parameters.dense);
             self.prepared = revision;
         }
+        let plan = &self.plan;
         let shared = Shared {
             plan,
             params: &parameters.dense,
@@ -58,18 +53,14 @@ impl Runner {
             seed: 0,
             step: 0,
         };
-        let run_lane = |(lane, workspace): (&Range<usize>, &mut Workspace)| -> Vec<R> {
-            shards[lane.clone()]
-                .iter()
-                .map(|rows| {
-                    let mut shard = Shard::new(rows.clone(), workspace, Vec::new());
-                    forward(shared, &mut shard);
-                    read(&shard, plan)
-                })
-                .collect()
+        let run_shard = |rows: Range<usize>| {
+            self.workspaces.with(plan, |workspace| {
+                let mut shard = Shard::new(rows, workspace, Vec::new());
+                forward(shared, &mut shard);
+                read(&shard, plan)
+            })
         };
-        let results: Vec<Vec<R>> = lanes.par_iter().zip(&mut self.workspaces).map(run_lane).collect();
-        results.into_iter().flatten().collect()
+        shards(batch.rows).into_par_iter().map(run_shard).collect()
     }
 }
 

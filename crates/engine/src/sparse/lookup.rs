@@ -12,7 +12,7 @@ use super::{Table, vector};
 use crate::{Error, Result};
 
 /// How many ids ahead of those in work memory is asked for, all at once: a request whose page is not known yet holds up
-/// what comes after it, but not other requests. (One by one, rows of large tables took half as long again.)
+/// what comes after it, but not other requests. (One by one they had half as many samples again in w3.)
 const AHEAD: usize = 16;
 
 impl Table {

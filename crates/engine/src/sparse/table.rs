@@ -200,10 +200,13 @@ impl Table {
         on_rows!(&mut self.store, rows => rows.write(part, at, values));
     }
 
-    /// [`TouchedRows::gather`] for [`Table::update`] right after it. What will be updated is asked for as it is found: its
-    /// way from memory is as long as finding and summing the rest, where both fit into the cache of a core.
+    /// [`TouchedRows::gather`] for [`Table::update`] right after it: rows that will be updated are asked for as they are
+    /// found, and come from memory while the rest is found and summed.
     pub(crate) fn gather(&self, touched: &mut TouchedRows, uses: &[Use<'_>]) {
-        on_rows!(&self.store, rows => touched.gather_and(self.rows, self.dim, uses, |found| found.iter().for_each(|&row| rows.ask_for_all(row))));
+        on_rows!(&self.store, rows => {
+            let ask = |found: &[usize]| found.iter().for_each(|&row| rows.ask_for_all(row));
+            touched.gather_and(self.rows, self.dim, uses, ask);
+        });
     }
 
     /// Moves the touched rows by `rule`, their gradients multiplied by `scale` first, and leaves the others as they
