@@ -1,12 +1,37 @@
 //! A gate's mixture of experts: `y = sum_e g_e x_e` per row, with the gate's softmax fused into both directions.
 
+use super::exp::exp;
 use super::{Columns, dispatch, inner, softmax};
 
+/// Logits whose exponentials are taken at once.
+const LOGITS: usize = 512;
+
 /// `g = softmax(g)` in place for every row of the gate.
+///
+/// A gate has few experts: rows are gathered until their exponentials fill registers.
 pub(crate) fn gate_forward(gate: &mut [f32], at: Columns, rows: usize) {
+    if at.width > LOGITS {
+        return dispatch(
+            #[inline(always)]
+            || at.rows_mut(gate, rows).for_each(softmax::forward),
+        );
+    }
+    let some = LOGITS / at.width.max(1);
     dispatch(
         #[inline(always)]
-        || at.rows_mut(gate, rows).for_each(softmax::forward),
+        || {
+            let mut logits = [0.0; LOGITS];
+            for first in (0..rows).step_by(some) {
+                let (gate, rows) = (&mut gate[first * at.ld..], some.min(rows - first));
+                for (logits, g) in logits.chunks_exact_mut(at.width).zip(at.rows(gate, rows)) {
+                    softmax::shift(g, logits);
+                }
+                logits[..rows * at.width].iter_mut().for_each(|logit| *logit = exp(*logit));
+                for (logits, g) in logits.chunks_exact(at.width).zip(at.rows_mut(gate, rows)) {
+                    softmax::share(logits, g);
+                }
+            }
+        },
     );
 }
 
@@ -136,10 +161,14 @@ fn back(d: &[f32], x: &[f32], d_x: &mut [f32], f: impl Fn(f32, f32) -> f32 + Cop
     let ((d, d_rest), (x, x_rest), (d_x, d_x_rest)) =
         (d.as_chunks::<{ inner::LANES }>(), x.as_chunks::<{ inner::LANES }>(), d_x.as_chunks_mut::<{ inner::LANES }>());
     for ((d, x), d_x) in d.iter().zip(x).zip(d_x) {
+        let mut after = [0.0; inner::LANES];
+        for l in 0..inner::LANES {
+            after[l] = f(d_x[l], d[l]);
+        }
         for l in 0..inner::LANES {
             sums[l] += d[l] * x[l];
-            d_x[l] = f(d_x[l], d[l]);
         }
+        *d_x = after;
     }
     d_x_rest.iter_mut().zip(d_rest).for_each(|(d_x, &d)| *d_x = f(*d_x, d));
     inner::sum(sums) + d_rest.iter().zip(x_rest).map(|(d, x)| d * x).sum::<f32>()
@@ -187,6 +216,21 @@ mod tests {
         assert_eq!(d_gate, [4.0, 31.0, 9.0, 81.0]);
         gather_weights(&mut d_gate, at, &weights, 2, false);
         assert_eq!(d_gate, weights);
+    }
+
+    #[test]
+    fn gates_of_many_rows_are_those_of_each() {
+        for (width, rows) in [(1, 3), (4, 300), (6, 85), (6, 86), (7, 200), (LOGITS, 2), (LOGITS + 1, 2)] {
+            let at = Columns { ld: width + 2, col: 1, width };
+            let mut gate: Vec<f32> = (0..rows * at.ld).map(|i| ((i * 37) % 101) as f32 / 7.0 - 7.0).collect();
+            gate[at.ld + 1] = f32::NAN;
+            let mut each = gate.clone();
+            at.rows_mut(&mut each, rows).for_each(softmax::forward);
+            gate_forward(&mut gate, at, rows);
+            let same = gate.iter().zip(&each).all(|(a, b)| a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan());
+            assert!(same, "{rows} rows of {width}");
+            assert_eq!(gate.iter().filter(|g| g.is_nan()).count(), width, "NaN stays in its row");
+        }
     }
 
     #[test]

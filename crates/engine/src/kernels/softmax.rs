@@ -5,14 +5,29 @@ use super::exp::exp;
 /// `g = exp(g - max) / sum`, in place; equal logits give equal weights, and no finite logit overflows.
 #[inline(always)]
 pub(crate) fn forward(g: &mut [f32]) {
-    let max = g.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for v in g.iter_mut() {
-        *v = exp(*v - max);
-        sum += *v;
-    }
-    let scale = 1.0 / sum;
+    let max = max(g);
+    g.iter_mut().for_each(|v| *v = exp(*v - max));
+    let scale = 1.0 / g.iter().sum::<f32>();
     g.iter_mut().for_each(|v| *v *= scale);
+}
+
+/// The first third of [`forward`], for whoever takes the exponentials of many rows at once: `y = g - max`.
+#[inline(always)]
+pub(super) fn shift(g: &[f32], y: &mut [f32]) {
+    let max = max(g);
+    y.iter_mut().zip(g).for_each(|(y, g)| *y = g - max);
+}
+
+/// The last third: `g = e / sum` for the exponentials e.
+#[inline(always)]
+pub(super) fn share(e: &[f32], g: &mut [f32]) {
+    let scale = 1.0 / e.iter().sum::<f32>();
+    g.iter_mut().zip(e).for_each(|(g, e)| *g = e * scale);
+}
+
+#[inline(always)]
+fn max(g: &[f32]) -> f32 {
+    g.iter().copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// The gradient of the logits from that of the weights g: `d_e <- g_e (d_e - sum_f g_f d_f)`, in place.

@@ -1,58 +1,59 @@
-//! [`Gatherer`]: an epoch's batches out of rows in memory, made ahead of the steps that need them.
+//! [`Gatherer`]: an epoch's batches out of rows in memory, each made beside the step before it.
 
-use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
-use std::thread::{Builder, Scope};
+use std::sync::Arc;
 
-use pleiad_data::Batch;
-
-use crate::error::{Error, Result};
-
-/// Batches that wait for their step; one more is in the making.
-const READY: usize = 2;
+use pleiad_data::{Batch, PackedRows};
+use rayon::in_place_scope;
 
 /// Batches of an epoch in its order.
 ///
-/// A batch takes its rows from all over the log, column by column: nearly every number is in no cache, so that a thread
-/// mostly waits for memory, which it can do while others compute.
-pub(super) struct Gatherer {
-    ready: Receiver<Batch>,
-    /// Batches that have been trained on, to be filled again.
-    used: Sender<Batch>,
+/// A batch takes its rows from all over the log, column by column. That is work for the pool's threads, of which one takes
+/// it up while another begins the step: a thread of its own would take a core from one of them in the middle of a shard,
+/// and all others would wait for that one.
+pub(super) struct Gatherer<'r> {
+    rows: Arc<PackedRows<'r>>,
+    order: Vec<usize>,
+    size: usize,
+    /// First row of `order` that is in no batch yet.
+    at: usize,
+    /// The batch that comes next; no row after the last one.
+    next: Batch,
 }
 
-impl Gatherer {
-    /// Begins to gather the rows of `order`, `size` at a time (the last batch may be smaller). `empty` is a batch with the
-    /// columns of `rows`.
-    pub(super) fn start<'scope>(
-        scope: &'scope Scope<'scope, '_>,
-        rows: &'scope Batch,
-        order: Vec<usize>,
-        size: usize,
-        empty: Batch,
-    ) -> Result<Self> {
-        let ((sender, ready), (used, again)) = (sync_channel(READY), channel::<Batch>());
-        let work = move || {
-            for index in order.chunks(size) {
-                let mut batch = again.try_recv().unwrap_or_else(|_| empty.clone());
-                batch.gather_from(rows, index);
-                // A send fails once nobody trains any more.
-                if sender.send(batch).is_err() {
-                    return;
-                }
-            }
-        };
-        Builder::new().name("pleiad-batches".to_owned()).spawn_scoped(scope, work).map_err(|source| {
-            Error::Data(pleiad_data::Error::Io { path: "a thread to gather rows with".into(), source })
-        })?;
-        Ok(Self { ready, used })
+impl<'r> Gatherer<'r> {
+    /// Batches of the rows of `order`, `size` at a time (the last one may be smaller). `empty` is a batch with the columns
+    /// of `rows`.
+    pub(super) fn new(rows: Arc<PackedRows<'r>>, order: Vec<usize>, size: usize, empty: Batch) -> Self {
+        let mut gatherer = Self { rows, order, size, at: 0, next: empty };
+        gatherer.gather();
+        gatherer
     }
 
     /// Replaces `batch` by the next one; leaves it as it is after the last.
-    pub(super) fn next(&self, batch: &mut Batch) {
-        if let Ok(next) = self.ready.recv() {
-            // The thread may have ended, with no use for it.
-            let _ = self.used.send(std::mem::replace(batch, next));
+    pub(super) fn next(&mut self, batch: &mut Batch) {
+        self.gather();
+        if self.next.rows > 0 {
+            std::mem::swap(batch, &mut self.next);
+            self.next.clear();
         }
+    }
+
+    /// Runs `work`, and gathers the next batch meanwhile.
+    pub(super) fn beside<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        in_place_scope(|scope| {
+            scope.spawn(|_| self.gather());
+            work()
+        })
+    }
+
+    /// Fills the batch that comes next, if it is still empty.
+    fn gather(&mut self) {
+        if self.next.rows > 0 {
+            return;
+        }
+        let end = self.order.len().min(self.at.saturating_add(self.size));
+        self.rows.gather(&self.order[self.at..end], &mut self.next);
+        self.at = end;
     }
 }
 
@@ -66,29 +67,31 @@ mod tests {
     }
 
     #[test]
-    fn batches_come_in_order_and_are_used_again() {
+    fn batches_come_in_order_whether_or_not_there_is_work_beside() {
         let rows = rows(100);
-        let order: Vec<usize> = (0..100).rev().collect();
-        std::thread::scope(|scope| {
-            let gatherer = Gatherer::start(scope, &rows, order, 8, Batch::default()).unwrap();
+        for beside in [false, true] {
+            let mut gatherer =
+                Gatherer::new(Arc::new(PackedRows::new(&rows)), (0..100).rev().collect(), 8, Batch::default());
             let (mut batch, mut seen) = (Batch::default(), Vec::new());
             for step in 0..13 {
                 gatherer.next(&mut batch);
                 assert_eq!(batch.rows, if step < 12 { 8 } else { 4 });
-                seen.extend_from_slice(&batch.numeric);
+                let mut look = || seen.extend_from_slice(&batch.numeric);
+                if beside { gatherer.beside(look) } else { look() }
             }
             assert!(seen.iter().rev().zip(&rows.numeric).all(|(a, b)| a == b) && seen.len() == 100);
             gatherer.next(&mut batch);
             assert_eq!(batch.rows, 4);
-        });
+        }
     }
 
     #[test]
-    fn whoever_stops_training_ends_the_work() {
-        let rows = rows(100);
-        std::thread::scope(|scope| {
-            let gatherer = Gatherer::start(scope, &rows, (0..100).collect(), 1, Batch::default()).unwrap();
-            gatherer.next(&mut Batch::default());
-        });
+    fn work_gives_what_it_gives_and_may_fail() {
+        let rows = rows(10);
+        let mut gatherer = Gatherer::new(Arc::new(PackedRows::new(&rows)), (0..10).collect(), 4, Batch::default());
+        assert_eq!(gatherer.beside(|| Err::<(), _>(7)), Err(7));
+        let mut batch = Batch::default();
+        gatherer.next(&mut batch);
+        assert_eq!(batch.numeric, [0.0, 1.0, 2.0, 3.0], "a batch that was not taken waits");
     }
 }

@@ -1,9 +1,8 @@
 //! [`Input`]: the batches of an epoch in its order, from rows in memory or on disk.
 
 use std::sync::Arc;
-use std::thread::Scope;
 
-use pleiad_data::{Ahead, Batch, StoredRows};
+use pleiad_data::{Ahead, Batch, PackedRows, StoredRows};
 
 use super::gather::Gatherer;
 use super::order::epoch_order;
@@ -21,7 +20,7 @@ const WINDOWS_WAITING: usize = 0;
 /// Rows that batches are made of.
 pub(super) enum Input<'a> {
     Memory {
-        rows: &'a Batch,
+        rows: Arc<PackedRows<'a>>,
         /// Rows in the sample space of any task: the union that training runs on.
         union: Vec<usize>,
     },
@@ -33,9 +32,9 @@ pub(super) enum Input<'a> {
     },
 }
 
-/// The batches of an epoch, made by other threads than those that train.
-pub(super) enum Batches {
-    Memory(Gatherer),
+/// The batches of an epoch, made beside the steps.
+pub(super) enum Batches<'a> {
+    Memory(Gatherer<'a>),
     Stored(Ahead<Batch>),
 }
 
@@ -44,7 +43,7 @@ impl<'a> Input<'a> {
         match rows {
             Rows::Memory(rows) => {
                 let union = (0..rows.rows).filter(|&row| rows.is_labelled(row)).collect();
-                Self::Memory { rows, union }
+                Self::Memory { rows: Arc::new(PackedRows::new(rows)), union }
             }
             Rows::Stored { rows, window } => Self::Stored { rows, window, labelled: rows.labelled_rows().collect() },
         }
@@ -61,29 +60,20 @@ impl<'a> Input<'a> {
     /// A batch with the columns of these rows, and no row.
     pub(super) fn empty(&self) -> Result<Batch> {
         match self {
-            Self::Memory { rows, .. } => Ok(rows.slice(0..0)),
+            Self::Memory { rows, .. } => Ok(rows.rows().slice(0..0)),
             Self::Stored { rows, .. } => Ok(rows.sample(0)?),
         }
     }
 
     /// Begins an epoch, `step` steps of which are done.
-    pub(super) fn begin<'scope>(
-        &self,
-        scope: &'scope Scope<'scope, '_>,
-        config: &TrainConfig,
-        epoch: u64,
-        step: u64,
-    ) -> Result<Batches>
-    where
-        'a: 'scope,
-    {
+    pub(super) fn begin(&self, config: &TrainConfig, epoch: u64, step: u64) -> Result<Batches<'a>> {
         let TrainConfig { seed, shuffle, batch_size, .. } = *config;
         let (empty, done) = (self.empty()?, usize::try_from(step).unwrap_or(usize::MAX).saturating_mul(batch_size));
         match self {
             Self::Memory { rows, union } => {
                 let order = epoch_order(union.len(), shuffle, seed, epoch);
                 let order = order.into_iter().skip(done).map(|i| union[i]).collect();
-                Ok(Batches::Memory(Gatherer::start(scope, rows, order, batch_size, empty)?))
+                Ok(Batches::Memory(Gatherer::new(Arc::clone(rows), order, batch_size, empty)))
             }
             Self::Stored { rows, window, labelled } => {
                 let windows = Windows::new(labelled, *window, shuffle, seed, epoch);
@@ -93,7 +83,7 @@ impl<'a> Input<'a> {
     }
 }
 
-impl Batches {
+impl Batches<'_> {
     /// Replaces `into` by the epoch's next batch.
     pub(super) fn next(&mut self, into: &mut Batch) -> Result<()> {
         match self {
@@ -105,6 +95,15 @@ impl Batches {
             }
         }
         Ok(())
+    }
+
+    /// Runs `work` on the batch at hand while the next one is made.
+    pub(super) fn beside<R>(&mut self, work: impl FnOnce() -> R) -> R {
+        match self {
+            Self::Memory(batches) => batches.beside(work),
+            // They have threads of their own, which decode.
+            Self::Stored(_) => work(),
+        }
     }
 }
 

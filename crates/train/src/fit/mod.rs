@@ -228,15 +228,13 @@ impl<'a> Trainer<'a> {
 
     /// The epoch at hand, from the step that the state is at.
     fn epoch(&mut self) -> Result<Flow> {
-        std::thread::scope(|scope| {
-            let begin = Instant::now();
-            let State { epoch, step_in_epoch, .. } = self.state;
-            let mut batches = self.input.begin(scope, self.problem.config, epoch, step_in_epoch)?;
-            self.steps(&mut batches, begin)
-        })
+        let begin = Instant::now();
+        let State { epoch, step_in_epoch, .. } = self.state;
+        let mut batches = self.input.begin(self.problem.config, epoch, step_in_epoch)?;
+        self.steps(&mut batches, begin)
     }
 
-    fn steps(&mut self, batches: &mut Batches, begin: Instant) -> Result<Flow> {
+    fn steps(&mut self, batches: &mut Batches<'_>, begin: Instant) -> Result<Flow> {
         let config = self.problem.config;
         let mut waited = Duration::ZERO;
         let mut rows_read = 0;
@@ -246,11 +244,15 @@ impl<'a> Trainer<'a> {
             }
             let from = self.state.step_in_epoch as usize * config.batch_size;
             let to = self.rows.min(from.saturating_add(config.batch_size));
-            let wait = Instant::now();
+            let round = Instant::now();
             batches.next(&mut self.batch)?;
-            waited += wait.elapsed();
             debug_assert_eq!(self.batch.rows, to - from);
-            self.step()?;
+            let step = batches.beside(|| {
+                let begin = Instant::now();
+                self.step()?;
+                Ok::<_, Error>(begin.elapsed())
+            })?;
+            waited += round.elapsed().saturating_sub(step);
             rows_read += to - from;
             self.observer.event(&Event::Step { epoch: self.state.epoch + 1, rows: to as u64 });
             if self.due() && self.state.step_in_epoch < self.steps_per_epoch {

@@ -38,11 +38,12 @@ const LINE: usize = 64;
 /// fetching a line only to overwrite it is half of the traffic.
 const ASIDE: usize = 1 << 18;
 
-/// Units of the reduction that are summed before C is left for the next strip.
-const DEPTH: usize = 512;
+/// Units of the reduction that are summed before C is left for the next strip, at the most; longer ones are cut into like
+/// parts. A panel takes 150 KiB then, which a core's own cache has room for beside a block of A.
+const DEPTH: usize = 800;
 
 /// Units of A that all panels are multiplied with before the next ones. They take 512 KiB, half of the cache that a core
-/// has for itself or less, so each of them comes from afar once. 256 rows of [`DEPTH`] units are as many.
+/// has for itself or less, so each of them comes from afar once. 256 rows of 512 units are as many.
 const NEAR: usize = 1 << 17;
 
 /// Two bf16 that are neighbours in a sum; the earlier one in the lower half.
@@ -157,9 +158,11 @@ impl<K: Kernel> Panels<K> {
         let past = whole && depth <= DEPTH && matches!(finish, Finish::SetAside) && rows * ldc >= ASIDE;
         // SAFETY: the processor was asked.
         let _held = unsafe { K::hold() };
+        // Of a sum's parts a short last one would cost C another round trip for little work.
+        let most = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).next_multiple_of(K::UNITS);
         let mut from = 0;
         loop {
-            let units = (depth - from).min(DEPTH);
+            let units = (depth - from).min(most);
             let last = from + units == depth;
             // Whole blocks of every kernel.
             let near = (NEAR / units.max(1)).next_multiple_of(2 * LANES);
@@ -188,7 +191,7 @@ impl<K: Kernel> Panels<K> {
                 // SAFETY: the processor was asked, and what it needs is held. C, A, bias and bound were shown above to hold
                 // every index below (rows, cols, depth), A the rows beyond, too; the panel's slice has `depth * width`
                 // units by its own bounds. A's strides were looked at, and panels are padded as the kernel wants it, as
-                // are all parts of them: `DEPTH` is a multiple of that. C is borrowed alone.
+                // are all parts of them: `most` is a multiple of that. C is borrowed alone.
                 unsafe { K::strip(&strip) };
             }
             from += units;

@@ -78,20 +78,18 @@ fn a_shuffled_epoch_reads_every_row_once() {
     let rows = input.rows();
     assert_eq!(rows, (0..batch.rows).filter(|&row| batch.is_labelled(row)).count());
     let read = |epoch: u64, step: u64| {
-        std::thread::scope(|scope| {
-            let mut into = input.empty().unwrap();
-            let mut batches = input.begin(scope, &config, epoch, step).unwrap();
-            let mut seen: Vec<Vec<u32>> = Vec::new();
-            let mut from = step as usize * config.batch_size;
-            while from < rows {
-                let to = rows.min(from + config.batch_size);
-                batches.next(&mut into).unwrap();
-                assert_eq!(into.rows, to - from);
-                seen.extend(into.numeric.chunks(4).map(|row| row.iter().map(|x| x.to_bits()).collect()));
-                from = to;
-            }
-            seen
-        })
+        let mut into = input.empty().unwrap();
+        let mut batches = input.begin(&config, epoch, step).unwrap();
+        let mut seen: Vec<Vec<u32>> = Vec::new();
+        let mut from = step as usize * config.batch_size;
+        while from < rows {
+            let to = rows.min(from + config.batch_size);
+            batches.next(&mut into).unwrap();
+            assert_eq!(into.rows, to - from);
+            seen.extend(into.numeric.chunks(4).map(|row| row.iter().map(|x| x.to_bits()).collect()));
+            from = to;
+        }
+        seen
     };
     let (first, second) = (read(0, 0), read(1, 0));
     assert_ne!(first, second);

@@ -158,7 +158,7 @@ struct Between([f32; 2 * ROWS * PANEL]);
 ///
 /// Two rows of tiles at once: six of the eight tiles are sums then, one is A's and one B's. So every tile of B that comes
 /// from memory for the first row is near for the second, which matters because the panel of a long sum does not stay in
-/// the first cache (512 x 48 pairs are 96 KiB). That A and B have one tile each, loaded anew while the product before
+/// the first cache (800 x 48 pairs are 150 KiB). That A and B have one tile each, loaded anew while the product before
 /// still reads it, costs nothing: on Emerald Rapids, which renames tiles, a product takes its 16 cycles either way. With
 /// operands in the second cache 2 x 3 tiles were 4 to 9 % faster than 2 x 2 where C is near, and 20 % slower where it is
 /// not; asking ahead made both slower.
