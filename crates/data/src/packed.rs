@@ -40,7 +40,7 @@ impl<'a> PackedRows<'a> {
     /// Packs all rows of `rows`, on all threads.
     #[must_use]
     pub fn new(rows: &'a Batch) -> Self {
-        let widths: Vec<Option<usize>> = rows.categorical.par_iter().map(|ids| width(ids)).collect();
+        let widths: Vec<Option<usize>> = rows.categorical.par_iter().map(width).collect();
         let mut labels = 0;
         let places = widths.into_iter().map(|width| {
             let at = labels;

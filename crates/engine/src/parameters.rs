@@ -30,6 +30,12 @@ impl Dense {
     pub(crate) fn revision(&self) -> u64 {
         self.revision
     }
+
+    /// The parameters, to be changed, and their revision when that is done.
+    pub(crate) fn open(&mut self) -> (&mut [f32], u64) {
+        self.revision += 1;
+        (&mut self.values, self.revision)
+    }
 }
 
 impl Deref for Dense {
@@ -42,8 +48,7 @@ impl Deref for Dense {
 
 impl DerefMut for Dense {
     fn deref_mut(&mut self) -> &mut [f32] {
-        self.revision += 1;
-        &mut self.values
+        self.open().0
     }
 }
 

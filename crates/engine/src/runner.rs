@@ -19,8 +19,6 @@ pub(crate) struct Runner {
     pub(crate) plan: Plan,
     workspaces: Workspaces,
     layers: Layers,
-    /// Revision of the parameters that layers were prepared for.
-    prepared: Option<u64>,
 }
 
 impl Runner {
@@ -28,7 +26,7 @@ impl Runner {
         let plan = Plan::compile(graph, purpose)?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
         let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
-        Ok(Self { plan, workspaces: Workspaces::default(), layers, prepared: None })
+        Ok(Self { plan, workspaces: Workspaces::default(), layers })
     }
 
     /// Runs every shard of `batch` and gives what `read` makes of each, in the order of the rows.
@@ -38,11 +36,7 @@ impl Runner {
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
-        let revision = Some(parameters.dense.revision());
-        if self.prepared != revision {
-            self.layers.prepare(&self.plan, &parameters.dense);
-            self.prepared = revision;
-        }
+        self.layers.prepare(&self.plan, &parameters.dense, parameters.dense.revision());
         let plan = &self.plan;
         let shared = Shared {
             plan,

@@ -144,7 +144,7 @@ impl Engine {
             let of_task = cut.pieces(arrays, &plan.batch_widths);
             pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
         }
-        layers.prepare(plan, &self.parameters.dense);
+        layers.prepare(plan, &self.parameters.dense, self.parameters.dense.revision());
         let shared = Shared {
             plan,
             params: &self.parameters.dense,
@@ -218,6 +218,11 @@ impl ByTask {
 
     fn tasks(&self) -> usize {
         self.dense.len()
+    }
+
+    /// What the layers are of, and the layers.
+    pub(super) fn plan_and_layers(&mut self) -> (&Plan, &mut Layers) {
+        (&self.plan, &mut self.layers)
     }
 
     fn shares_table(&self, table: usize) -> bool {

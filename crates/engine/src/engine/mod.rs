@@ -234,21 +234,36 @@ impl Engine {
                 clip_scale((square_sum(&self.gradient) + tables).sqrt(), f64::from(most))
             }
         };
-        let Self { plan, parameters, options, state: [first, second], gradient, lanes, touched, batch_wide, .. } = self;
+        let Self {
+            plan,
+            layers,
+            parameters,
+            options,
+            state: [first, second],
+            gradient,
+            lanes,
+            touched,
+            batch_wide,
+            ..
+        } = self;
+        // Those of the steps that are taken.
+        let (step_plan, layers) = match &mut self.by_task {
+            Some(by_task) => by_task.plan_and_layers(),
+            None => (&*plan, layers),
+        };
         let rule = StepRule::new(&options.optimizer, self.steps, learning_rate_factor);
         let count = gradient.len().div_ceil(UPDATE_CHUNK);
         // Lanes that are not summed yet are summed stretch by stretch right here, and their sum stays in cache: nobody asks
         // for it afterwards, so it is not written to where whole gradients lie.
         let parts: Vec<&[f32]> = lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
-        let dense = parameters
-            .dense
-            .par_chunks_mut(UPDATE_CHUNK)
-            .zip(gradient.par_chunks(UPDATE_CHUNK))
-            .zip(state_chunks(first, count))
-            .zip(state_chunks(second, count))
-            .enumerate();
+        let (weights, revision) = parameters.dense.open();
         let update_dense = || {
-            dense.for_each(|(chunk, (((weights, gradient), first), second))| {
+            let chunks = weights
+                .par_chunks_mut(UPDATE_CHUNK)
+                .zip(gradient.par_chunks(UPDATE_CHUNK))
+                .zip(state_chunks(first, count))
+                .zip(state_chunks(second, count));
+            chunks.enumerate().for_each(|(chunk, (((weights, gradient), first), second))| {
                 if parts.is_empty() {
                     return rule.update(weights, gradient, [first, second], scale);
                 }
@@ -262,6 +277,8 @@ impl Engine {
                     rule.update(&mut weights[range], sum, [first, second], scale);
                 }
             });
+            // The next step wants it so, and threads are at work now: it would have to call them together for that alone.
+            layers.prepare(step_plan, weights, revision);
         };
         let rule = StepRule::new(&options.embedding_optimizer, self.steps, learning_rate_factor);
         let tables = parameters.tables.par_iter_mut().zip(touched).enumerate();

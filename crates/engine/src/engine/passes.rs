@@ -69,7 +69,7 @@ impl Engine {
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
         let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_widths);
-        self.layers.prepare(plan, &self.parameters.dense);
+        self.layers.prepare(plan, &self.parameters.dense, self.parameters.dense.revision());
         let shared = Shared {
             plan,
             params: &self.parameters.dense,

@@ -15,6 +15,8 @@ use crate::plan::{Block, Plan, Step, Write};
 #[derive(Debug)]
 pub(crate) struct Layers {
     steps: Vec<Option<Prepared>>,
+    /// Revision of the parameters that they were prepared for.
+    revision: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -46,11 +48,14 @@ impl Layers {
                 prepared.wanted = Some(skipped..skipped + part.at.width);
             }
         }
-        Self { steps }
+        Self { steps, revision: None }
     }
 
-    /// Prepares every layer for the weights in `params`.
-    pub(crate) fn prepare(&mut self, plan: &Plan, params: &[f32]) {
+    /// Prepares every layer for the weights in `params`, if that was not done for this revision of theirs.
+    pub(crate) fn prepare(&mut self, plan: &Plan, params: &[f32], revision: u64) {
+        if self.revision.replace(revision) == Some(revision) {
+            return;
+        }
         plan.steps.par_iter().zip(&mut self.steps).for_each(|(step, prepared)| {
             if let (Step::Product { weight, bias, .. }, Some(prepared)) = (step, prepared) {
                 prepared.layer.prepare(weights(params, *weight), &params[bias.range()], prepared.wanted.clone());
