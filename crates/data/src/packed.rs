@@ -7,6 +7,9 @@ use crate::batch::{Batch, Ids, Labels};
 /// Rows that one thread packs at a time.
 const CHUNK: usize = 1 << 12;
 
+/// Rows that are unpacked at a time.
+const SOME: usize = 64;
+
 /// Bytes of a label: its value, and whether it is there.
 const LABEL: usize = 5;
 
@@ -87,30 +90,41 @@ impl<'a> PackedRows<'a> {
         into.clear();
         into.rows = index.len();
         into.append_numbers(self.rows, index);
-        for ((into, from), place) in into.categorical.iter_mut().zip(&self.rows.categorical).zip(&self.ids) {
-            match (into, *place) {
-                (Ids::Single(into), Some(Place { at, width: 1 })) => self.take(index, at, into, |[a]| u64::from(a)),
-                (Ids::Single(into), Some(Place { at, width: 2 })) => {
-                    self.take(index, at, into, |id| u64::from(u16::from_le_bytes(id)));
-                }
-                (Ids::Single(into), Some(Place { at, width: 4 })) => {
-                    self.take(index, at, into, |id| u64::from(u32::from_le_bytes(id)));
-                }
-                (Ids::Single(into), Some(Place { at, .. })) => self.take(index, at, into, u64::from_le_bytes),
-                (into, _) => into.gather_from(from, index),
+        let lists = self.ids.iter().zip(&mut into.categorical).zip(&self.rows.categorical);
+        for ((_, into), from) in lists.filter(|((place, _), _)| place.is_none()) {
+            into.gather_from(from, index);
+        }
+        // Some rows, all of their columns, and then the next ones: they stay in the nearest cache meanwhile.
+        let mut some = Vec::with_capacity(SOME * self.stride);
+        for index in index.chunks(SOME) {
+            some.clear();
+            index.iter().for_each(|&row| some.extend_from_slice(&self.bytes[row * self.stride..][..self.stride]));
+            self.unpack(&some, into);
+        }
+    }
+
+    /// Appends the ids and labels of packed rows.
+    fn unpack(&self, rows: &[u8], into: &mut Batch) {
+        for (into, place) in into.categorical.iter_mut().zip(&self.ids) {
+            let (Ids::Single(into), Some(Place { at, width })) = (into, *place) else { continue };
+            match width {
+                1 => self.take(rows, at, into, |[byte]| u64::from(byte)),
+                2 => self.take(rows, at, into, |id| u64::from(u16::from_le_bytes(id))),
+                4 => self.take(rows, at, into, |id| u64::from(u32::from_le_bytes(id))),
+                _ => self.take(rows, at, into, u64::from_le_bytes),
             }
         }
         for (Labels { values, present }, at) in into.labels.iter_mut().zip((self.labels..).step_by(LABEL)) {
-            self.take(index, at, values, f32::from_le_bytes);
-            self.take(index, at + 4, present, |[byte]| byte != 0);
+            self.take(rows, at, values, f32::from_le_bytes);
+            self.take(rows, at + 4, present, |[byte]| byte != 0);
         }
     }
 
     /// Appends what `of` makes of the N bytes from byte `at` on of each row.
-    fn take<T, const N: usize>(&self, index: &[usize], at: usize, into: &mut Vec<T>, of: impl Fn([u8; N]) -> T) {
-        into.extend(index.iter().map(|&row| {
+    fn take<T, const N: usize>(&self, rows: &[u8], at: usize, into: &mut Vec<T>, of: impl Fn([u8; N]) -> T) {
+        into.extend(rows.chunks_exact(self.stride).map(|row| {
             let mut bytes = [0; N];
-            bytes.copy_from_slice(&self.bytes[row * self.stride..][at..at + N]);
+            bytes.copy_from_slice(&row[at..at + N]);
             of(bytes)
         }));
     }
