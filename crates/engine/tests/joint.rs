@@ -344,3 +344,21 @@ fn plain_steps_and_steps_by_task_mix() {
         assert_eq!(mixed.weights(), plain.weights());
     }
 }
+
+#[test]
+fn what_is_done_beside_a_step_is_done_once_and_changes_nothing() {
+    let graph = &graphs()[2];
+    for (threads, rows) in [(1, 300), (2, 1), (2, 1500), (3, 0)] {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let (mut alone, mut with) = (engine(graph), engine(graph));
+            let mut done = 0;
+            for _ in 0..3 {
+                let stats = alone.step(&batch(rows), &[1.0; 3], 1.0).unwrap();
+                assert_eq!(with.step_beside(&batch(rows), &[1.0; 3], 1.0, || done += 1).unwrap(), stats);
+            }
+            assert_eq!((done, alone.weights()), (3, with.weights()), "{rows} rows, {threads} threads");
+            assert!(with.step_beside(&batch(rows), &[1.0; 2], 1.0, || done += 1).is_err());
+            assert_eq!(done, 3, "a step that is refused has nothing beside it");
+        });
+    }
+}

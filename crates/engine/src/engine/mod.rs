@@ -183,7 +183,22 @@ impl Engine {
     /// # Errors
     /// [`Error::Batch`] or [`Error::IdOutOfRange`]; nothing is changed then.
     pub fn step(&mut self, batch: &Batch, task_weights: &[f32], learning_rate_factor: f64) -> Result<StepStats> {
-        let stats = self.differentiate(batch, task_weights)?;
+        self.step_beside(batch, task_weights, learning_rate_factor, || ())
+    }
+
+    /// [`Engine::step`], in which the first thread that has no shard left to go through does `beside`; the others may still
+    /// be at theirs. Nobody does it if the batch is refused.
+    ///
+    /// # Errors
+    /// As [`Engine::step`].
+    pub fn step_beside(
+        &mut self,
+        batch: &Batch,
+        task_weights: &[f32],
+        learning_rate_factor: f64,
+        beside: impl FnOnce() + Send,
+    ) -> Result<StepStats> {
+        let stats = self.differentiate(batch, task_weights, beside)?;
         self.update(learning_rate_factor, Some(batch));
         Ok(stats)
     }
@@ -194,7 +209,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::step`].
     pub fn gradients(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<(StepStats, Weights)> {
-        let stats = self.differentiate(batch, task_weights)?;
+        let stats = self.differentiate(batch, task_weights, || ())?;
         self.sum_lanes();
         self.gather_tables(batch);
         Ok((stats, self.dense_gradients()))

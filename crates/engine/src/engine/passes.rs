@@ -27,6 +27,9 @@ pub(super) struct Lane {
     sums: Vec<f64>,
 }
 
+/// A lane, its shards, and of each shard its rows of the batch-wide arrays.
+type Job<'l, 'm> = ((&'l mut Lane, &'l Range<usize>), Vec<Vec<&'m mut [f32]>>);
+
 impl Engine {
     /// Refuses a batch that the model cannot learn from, and weights of another number of tasks.
     pub(super) fn check_step(&self, batch: &Batch, task_weights: &[f32]) -> Result<()> {
@@ -39,10 +42,15 @@ impl Engine {
     }
 
     /// Leaves the batch's gradient in the lanes, to be summed, and in `batch_wide`, to be gathered.
-    pub(super) fn differentiate(&mut self, batch: &Batch, task_weights: &[f32]) -> Result<StepStats> {
+    pub(super) fn differentiate(
+        &mut self,
+        batch: &Batch,
+        task_weights: &[f32],
+        beside: impl FnOnce() + Send,
+    ) -> Result<StepStats> {
         self.check_step(batch, task_weights)?;
         let targets = Targets::of(&self.graph, batch);
-        let lanes_used = self.run_lanes(batch, &targets, task_weights);
+        let lanes_used = self.run_lanes(batch, &targets, task_weights, beside);
         self.unsummed = lanes_used;
         if lanes_used == 0 {
             self.gradient.fill(0.0);
@@ -60,8 +68,14 @@ impl Engine {
         }
     }
 
-    /// Both passes over every shard; gives the number of lanes used.
-    fn run_lanes(&mut self, batch: &Batch, targets: &Targets, task_weights: &[f32]) -> usize {
+    /// Both passes over every shard, and then `beside`; gives the number of lanes used.
+    fn run_lanes(
+        &mut self,
+        batch: &Batch,
+        targets: &Targets,
+        task_weights: &[f32],
+        beside: impl FnOnce() + Send,
+    ) -> usize {
         let plan = &self.plan;
         let cut = Cut::of(batch.rows);
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
@@ -80,7 +94,7 @@ impl Engine {
             step: self.steps,
         };
         let workspaces = &self.workspaces;
-        self.lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
+        let run = |((lane, range), pieces): Job<'_, '_>| {
             lane.sums.fill(0.0);
             workspaces.with(plan, |workspace| {
                 for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
@@ -90,7 +104,12 @@ impl Engine {
                     backward(shared, &mut shard, &mut lane.gradient, s > 0);
                 }
             });
-        });
+        };
+        let mut first: Vec<_> = self.lanes.iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).collect();
+        let rest = first.split_off(first.len().div_ceil(2));
+        // Behind the lanes that another thread takes over: whoever is through first does it, while the other is not.
+        let behind = || rayon::join(|| rest.into_par_iter().for_each(run), beside);
+        rayon::join(|| first.into_par_iter().for_each(run), behind);
         cut.lanes.len()
     }
 

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use pleiad_data::{Batch, PackedRows};
-use rayon::in_place_scope;
 
 /// Batches of an epoch in its order.
 ///
-/// A batch takes its rows from all over the log, column by column. That is work for the pool's threads, of which one takes
-/// it up while another begins the step: a thread of its own would take a core from one of them in the middle of a shard,
-/// and all others would wait for that one.
+/// A batch takes its rows from all over the log. That is work for the pool's threads, of which the first that is through with
+/// its part of a step takes it up: a thread of its own would take a core from one of them in the middle of a shard, and all
+/// others would wait for that one.
 pub(super) struct Gatherer<'r> {
     rows: Arc<PackedRows<'r>>,
     order: Vec<usize>,
@@ -25,29 +24,21 @@ impl<'r> Gatherer<'r> {
     /// of `rows`.
     pub(super) fn new(rows: Arc<PackedRows<'r>>, order: Vec<usize>, size: usize, empty: Batch) -> Self {
         let mut gatherer = Self { rows, order, size, at: 0, next: empty };
-        gatherer.gather();
+        gatherer.ahead();
         gatherer
     }
 
     /// Replaces `batch` by the next one; leaves it as it is after the last.
     pub(super) fn next(&mut self, batch: &mut Batch) {
-        self.gather();
+        self.ahead();
         if self.next.rows > 0 {
             std::mem::swap(batch, &mut self.next);
             self.next.clear();
         }
     }
 
-    /// Runs `work`, and gathers the next batch meanwhile.
-    pub(super) fn beside<R>(&mut self, work: impl FnOnce() -> R) -> R {
-        in_place_scope(|scope| {
-            scope.spawn(|_| self.gather());
-            work()
-        })
-    }
-
     /// Fills the batch that comes next, if it is still empty.
-    fn gather(&mut self) {
+    pub(super) fn ahead(&mut self) {
         if self.next.rows > 0 {
             return;
         }
@@ -58,7 +49,6 @@ impl<'r> Gatherer<'r> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -67,31 +57,21 @@ mod tests {
     }
 
     #[test]
-    fn batches_come_in_order_whether_or_not_there_is_work_beside() {
+    fn batches_come_in_order_whether_or_not_they_are_made_ahead() {
         let rows = rows(100);
-        for beside in [false, true] {
-            let mut gatherer =
-                Gatherer::new(Arc::new(PackedRows::new(&rows)), (0..100).rev().collect(), 8, Batch::default());
+        let packed = Arc::new(PackedRows::new(&rows));
+        for times in 0..3 {
+            let mut gatherer = Gatherer::new(Arc::clone(&packed), (0..100).rev().collect(), 8, Batch::default());
             let (mut batch, mut seen) = (Batch::default(), Vec::new());
             for step in 0..13 {
                 gatherer.next(&mut batch);
                 assert_eq!(batch.rows, if step < 12 { 8 } else { 4 });
-                let mut look = || seen.extend_from_slice(&batch.numeric);
-                if beside { gatherer.beside(look) } else { look() }
+                (0..times).for_each(|_| gatherer.ahead());
+                seen.extend_from_slice(&batch.numeric);
             }
             assert!(seen.iter().rev().zip(&rows.numeric).all(|(a, b)| a == b) && seen.len() == 100);
             gatherer.next(&mut batch);
-            assert_eq!(batch.rows, 4);
+            assert_eq!(batch.rows, 4, "there is none after the last");
         }
-    }
-
-    #[test]
-    fn work_gives_what_it_gives_and_may_fail() {
-        let rows = rows(10);
-        let mut gatherer = Gatherer::new(Arc::new(PackedRows::new(&rows)), (0..10).collect(), 4, Batch::default());
-        assert_eq!(gatherer.beside(|| Err::<(), _>(7)), Err(7));
-        let mut batch = Batch::default();
-        gatherer.next(&mut batch);
-        assert_eq!(batch.numeric, [0.0, 1.0, 2.0, 3.0], "a batch that was not taken waits");
     }
 }

@@ -97,12 +97,12 @@ impl Batches<'_> {
         Ok(())
     }
 
-    /// Runs `work` on the batch at hand while the next one is made.
-    pub(super) fn beside<R>(&mut self, work: impl FnOnce() -> R) -> R {
+    /// Makes the batch after the one at hand, where nobody else does.
+    pub(super) fn ahead(&mut self) {
         match self {
-            Self::Memory(batches) => batches.beside(work),
+            Self::Memory(batches) => batches.ahead(),
             // They have threads of their own, which decode.
-            Self::Stored(_) => work(),
+            Self::Stored(_) => {}
         }
     }
 }

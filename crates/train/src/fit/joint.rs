@@ -80,7 +80,7 @@ impl WeightingState {
     }
 }
 
-/// Takes a step of the engine as `config` says; `step` counts the steps before it.
+/// Takes a step of the engine as `config` says, with `beside` done by the way; `step` counts the steps before it.
 pub(super) fn take_step(
     config: &TrainConfig,
     engine: &mut Engine,
@@ -88,15 +88,19 @@ pub(super) fn take_step(
     weights: &[f32],
     step: u64,
     factor: f64,
+    beside: impl FnOnce() + Send,
 ) -> Result<JointStep> {
     if !config.joint_loss.by_task() {
-        return Ok(JointStep { stats: engine.step(batch, weights, factor)?, norms: None });
+        return Ok(JointStep { stats: engine.step_beside(batch, weights, factor, beside)?, norms: None });
     }
     let combine = |gram: &Gram| match config.joint_loss.gradient {
         GradientMethod::Sum => vec![1.0; gram.tasks()],
         GradientMethod::PcGrad => pcgrad(gram, config.seed, step),
         GradientMethod::CaGrad(own) => cagrad(gram, own.c),
     };
-    let (stats, gram) = engine.step_by_task(batch, weights, &combine, factor)?;
+    let (stats, gram) = rayon::in_place_scope(|scope| {
+        scope.spawn(|_| beside());
+        engine.step_by_task(batch, weights, &combine, factor)
+    })?;
     Ok(JointStep { stats, norms: Some(gram.norms()) })
 }

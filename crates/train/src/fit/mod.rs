@@ -244,15 +244,11 @@ impl<'a> Trainer<'a> {
             }
             let from = self.state.step_in_epoch as usize * config.batch_size;
             let to = self.rows.min(from.saturating_add(config.batch_size));
-            let round = Instant::now();
+            let wait = Instant::now();
             batches.next(&mut self.batch)?;
+            waited += wait.elapsed();
             debug_assert_eq!(self.batch.rows, to - from);
-            let step = batches.beside(|| {
-                let begin = Instant::now();
-                self.step()?;
-                Ok::<_, Error>(begin.elapsed())
-            })?;
-            waited += round.elapsed().saturating_sub(step);
+            self.step(|| batches.ahead())?;
             rows_read += to - from;
             self.observer.event(&Event::Step { epoch: self.state.epoch + 1, rows: to as u64 });
             if self.due() && self.state.step_in_epoch < self.steps_per_epoch {
@@ -263,13 +259,13 @@ impl<'a> Trainer<'a> {
         self.finish_epoch(rows_read as f64 / seconds, waited.as_secs_f64() / seconds)
     }
 
-    fn step(&mut self) -> Result<()> {
+    fn step(&mut self, beside: impl FnOnce() + Send) -> Result<()> {
         let config = self.problem.config;
         let State { step, epoch, .. } = self.state;
         let own: Vec<f64> = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch)).collect();
         let weights = self.state.weighting.weights(config, &self.kinds, own);
         let factor = self.factor(step);
-        let taken = take_step(config, self.engine, &self.batch, &weights, step, factor)?;
+        let taken = take_step(config, self.engine, &self.batch, &weights, step, factor, beside)?;
         let stats = &taken.stats;
         if let Some(task) = stats.losses.iter().position(|loss| !loss.is_finite()) {
             let learning_rate = config.optimizer.learning_rate() * factor;
