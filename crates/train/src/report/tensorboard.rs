@@ -38,6 +38,7 @@ fn scalars(epoch: &EpochRecord) -> Vec<(String, f64)> {
         ("train/loss".to_owned(), epoch.loss),
         ("train/learning_rate".to_owned(), epoch.learning_rate),
         ("train/rows_per_second".to_owned(), epoch.rows_per_second),
+        ("train/input_wait".to_owned(), epoch.input_wait),
     ];
     let losses = epoch.task_losses.iter();
     scalars.extend(losses.filter_map(|(task, loss)| Some((format!("train/loss/{task}"), (*loss)?))));
@@ -127,6 +128,7 @@ mod tests {
                 "task_weights": { "a/b": 2.0, "Покупка": 0.5 },
                 "valid": { "rows": 9, "tasks": { "a/b": { "rows": 9, "positives": 3, "auc": 0.75, "log_loss": null, "calibration": 1.0 } } },
                 "score": 0.75, "learning_rate": 1e-3, "rows_per_second": 1000.0,
+                "input_wait": 0.25,
             })
         };
         let count = json!({ "rows": 9, "tasks": { "a/b": 9 } });
@@ -209,6 +211,7 @@ mod tests {
             ("train/loss", 0.5),
             ("train/learning_rate", 1e-3),
             ("train/rows_per_second", 1000.0),
+            ("train/input_wait", 0.25),
             ("train/loss/Покупка", 0.25),
             ("train/weight/a/b", 2.0),
             ("train/weight/Покупка", 0.5),
@@ -217,7 +220,7 @@ mod tests {
             ("valid/score", 0.75),
         ];
         assert_eq!(points, expected.map(|(tag, value)| (tag.to_owned(), value)));
-        assert_eq!(fields(&fields(records[1])[2].1).len(), 10);
+        assert_eq!(fields(&fields(records[1])[2].1).len(), 11);
     }
 
     /// TensorBoard 2.21 writes the same bytes:

@@ -37,9 +37,10 @@ pub(in crate::report) fn run(report: &RunReport, task: &str, metric: MetricKind)
             format::metric(loss[i]).into(),
             format!("{:.1e}", epoch.learning_rate).into(),
             Cell::from(format::count(epoch.rows_per_second.round().max(0.0) as u64)),
+            format::percent(epoch.input_wait).into(),
         ]
     });
-    let header = ["epoch", metric.label(), "training loss", "learning rate", "rows/s"];
+    let header = ["epoch", metric.label(), "training loss", "learning rate", "rows/s", "waiting"];
     figure(task, "", &chart.draw(&title), &table(&title, &header, rows))
 }
 
