@@ -69,8 +69,12 @@ impl<'a> PackedRows<'a> {
     fn fill(&self, first: usize, bytes: &mut [u8]) {
         for (ids, place) in self.rows.categorical.iter().zip(&self.ids) {
             let Some(Place { at, width }) = *place else { continue };
-            for (row, id) in bytes.chunks_exact_mut(self.stride).zip(&ids.table_rows()[first..]) {
-                row[at..at + width].copy_from_slice(&id.to_le_bytes()[..width]);
+            let ids = &ids.table_rows()[first..];
+            match width {
+                1 => self.put::<1>(ids, at, bytes),
+                2 => self.put::<2>(ids, at, bytes),
+                4 => self.put::<4>(ids, at, bytes),
+                _ => self.put::<8>(ids, at, bytes),
             }
         }
         for (labels, at) in self.rows.labels.iter().zip((self.labels..).step_by(LABEL)) {
@@ -79,6 +83,13 @@ impl<'a> PackedRows<'a> {
                 row[at..at + 4].copy_from_slice(&value.to_le_bytes());
                 row[at + 4] = u8::from(present);
             }
+        }
+    }
+
+    /// Writes the lower N bytes of each row's id.
+    fn put<const N: usize>(&self, ids: &[u64], at: usize, bytes: &mut [u8]) {
+        for (row, id) in bytes.chunks_exact_mut(self.stride).zip(ids) {
+            row[at..at + N].copy_from_slice(&id.to_le_bytes()[..N]);
         }
     }
 
