@@ -16,18 +16,19 @@ pub(crate) fn gate_forward(gate: &mut [f32], at: Columns, rows: usize) {
             || at.rows_mut(gate, rows).for_each(softmax::forward),
         );
     }
-    let some = LOGITS / at.width.max(1);
+    let width = at.width.max(1);
+    let some = LOGITS / width;
     dispatch(
         #[inline(always)]
         || {
             let mut logits = [0.0; LOGITS];
             for first in (0..rows).step_by(some) {
                 let (gate, rows) = (&mut gate[first * at.ld..], some.min(rows - first));
-                for (logits, g) in logits.chunks_exact_mut(at.width).zip(at.rows(gate, rows)) {
+                for (logits, g) in logits.chunks_exact_mut(width).zip(at.rows(gate, rows)) {
                     softmax::shift(g, logits);
                 }
-                logits[..rows * at.width].iter_mut().for_each(|logit| *logit = exp(*logit));
-                for (logits, g) in logits.chunks_exact(at.width).zip(at.rows_mut(gate, rows)) {
+                logits[..rows * width].iter_mut().for_each(|logit| *logit = exp(*logit));
+                for (logits, g) in logits.chunks_exact(width).zip(at.rows_mut(gate, rows)) {
                     softmax::share(logits, g);
                 }
             }
