@@ -144,16 +144,17 @@ impl<'a> PackedRows<'a> {
 /// Bytes that every id of a column fits in; `None` if it has lists of them.
 fn width(ids: &Ids) -> Option<usize> {
     let Ids::Single(rows) = ids else { return None };
-    let largest = rows.iter().copied().max().unwrap_or(0);
-    Some(if largest <= u64::from(u8::MAX) {
-        1
-    } else if largest <= u64::from(u16::MAX) {
-        2
-    } else if largest <= u64::from(u32::MAX) {
-        4
-    } else {
-        8
-    })
+    Some(id_bytes(rows.iter().copied().max().unwrap_or(0)))
+}
+
+/// Bytes that an id takes where none is above `largest`: 1, 2, 4 or 8.
+pub(crate) fn id_bytes(largest: u64) -> usize {
+    match largest {
+        0..=0xFF => 1,
+        0x100..=0xFFFF => 2,
+        0x1_0000..=0xFFFF_FFFF => 4,
+        _ => 8,
+    }
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use arrow::datatypes::{
 
 use crate::batch::{Batch, Ids, Labels};
 use crate::layout::{Input, InputLayout};
+use crate::packed::id_bytes;
 use crate::schema::{TaskKind, TaskSpec};
 
 /// The columns of encoded rows.
@@ -44,10 +45,10 @@ struct Slot {
 
 impl Slot {
     fn new(rows: u64, multiple: bool) -> Self {
-        let kind = match rows {
-            0..=0x100 => DataType::UInt8,
-            0x101..=0x1_0000 => DataType::UInt16,
-            0x1_0001..=0x1_0000_0000 => DataType::UInt32,
+        let kind = match id_bytes(rows.saturating_sub(1)) {
+            1 => DataType::UInt8,
+            2 => DataType::UInt16,
+            4 => DataType::UInt32,
             _ => DataType::UInt64,
         };
         let item = multiple.then(|| Arc::new(Field::new("item", kind.clone(), false)));

@@ -26,7 +26,7 @@ pub(crate) fn product(a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 pub(super) fn sum(sums: [f32; LANES]) -> f32 {
     // A wall: if the compiler sees through it, it splits the partial sums into the pairs that this adds, and what should
-    // be one instruction for sixteen of them becomes dozens all the way up the loop (half of the time in mixtures).
+    // be one instruction for sixteen of them becomes dozens all the way up the loop (a third of the time in mixtures).
     let sums: [f32; 8] = halves(&black_box(sums));
     let sums: [f32; 4] = halves(&sums);
     let sums: [f32; 2] = halves(&sums);
