@@ -3,10 +3,14 @@
 use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
+use crate::kernels::linear::Target;
 use crate::kernels::mixture::Share;
 use crate::kernels::product::Matrix;
 use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
+
+/// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
+const FAR: usize = 1 << 20;
 
 /// Runs the plan backward over the shard. Gradients of dense parameters are written to `gradient` (the plan's layout),
 /// or added to it where the lane has had a shard before.
@@ -43,10 +47,15 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 });
                 let layer = shared.layers.of(back.step);
                 let w = weights(shared.params, *weight);
+                let target = match accumulate {
+                    true => Target::Sum,
+                    false if gradient.len() >= FAR => Target::Far,
+                    false => Target::New,
+                };
                 let w_gradient = Matrix::new(&mut gradient[weight.range()], w.rows, w.cols, w.row_stride);
                 let mut scratch = std::mem::take(shard.scratch);
                 let (d, input) = (shard.read(gradients, *y), shard.read(values, *x));
-                layer.weight_gradient(w_gradient, d, input, rows, accumulate, &mut scratch);
+                layer.weight_gradient(w_gradient, d, input, rows, target, &mut scratch);
                 *shard.scratch = scratch;
                 if let Some((x_part, accumulate)) = contribution(back, 0) {
                     let skipped = x_part.at.col - x.at.col;

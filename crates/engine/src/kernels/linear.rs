@@ -71,6 +71,17 @@ pub(crate) fn with_fastest_bf16<R>(arithmetic: Arithmetic, run: impl FnOnce() ->
     result
 }
 
+/// What a gradient of weights is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Memory whose values mean nothing.
+    New,
+    /// As [`Target::New`], in an array that caches do not hold: none of it is read before most of it was written.
+    Far,
+    /// A sum that it is added to.
+    Sum,
+}
+
 /// Columns of a row-major matrix.
 pub(crate) type Part<'a> = (&'a [f32], Columns);
 
@@ -173,22 +184,23 @@ impl Layer {
         }
     }
 
-    /// `out = d^T x`, or `out += d^T x` where `add`.
+    /// `out = d^T x`, or `out += d^T x` where the target is a sum.
     pub(crate) fn weight_gradient(
         &self,
         out: Matrix<&mut [f32]>,
         d: Part<'_>,
         x: Part<'_>,
         rows: usize,
-        add: bool,
+        target: Target,
         scratch: &mut Scratch,
     ) {
+        let add = target == Target::Sum;
         let Scratch { panels, pair_panels, amx_panels, left, .. } = scratch;
         match self {
             Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
-            Self::Tiles(_) => weight_gradient(out, d, x, rows, add, panels, left),
-            Self::PairTiles(_) => weight_gradient(out, d, x, rows, add, pair_panels, left),
-            Self::Amx(_) => weight_gradient(out, d, x, rows, add, amx_panels, left),
+            Self::Tiles(_) => weight_gradient(out, d, x, rows, target, panels, left),
+            Self::PairTiles(_) => weight_gradient(out, d, x, rows, target, pair_panels, left),
+            Self::Amx(_) => weight_gradient(out, d, x, rows, target, amx_panels, left),
             Self::Rounded(_) => {
                 let [x_memory, d_memory] = &mut scratch.rounded;
                 let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
@@ -277,9 +289,9 @@ mod tests {
         let mut w_gradient = vec![0.5; outputs * 12];
         let mut x_gradient = vec![0.5; rows * 16];
         let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
-        for add in [false, true].into_iter().take(1 + usize::from(twice)) {
+        for (add, target) in [(false, Target::Far), (true, Target::Sum)].into_iter().take(1 + usize::from(twice)) {
             let out = Matrix::new(&mut w_gradient[..], outputs, inputs, 12);
-            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, add, &mut scratch);
+            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, target, &mut scratch);
             let part = Matrix { data: &w[2..], cols: inputs - 2, ..weights };
             layer.input_gradient((&mut x_gradient, dx_at), (&d, y_at), (part, 2), rows, add, &mut scratch);
         }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::linear::Part;
+use super::linear::{Part, Target};
 use super::product::Matrix;
 use super::tiles::{Finish, Kernel, Operand, Panels, Rounded, Source};
 
@@ -17,6 +17,10 @@ pub(crate) struct Packing<K: Kernel> {
     /// Lower bound of every output: 0 of a rectified one, else minus infinity.
     floor: Vec<f32>,
 }
+
+/// Elements of a gradient that goes past the caches wherever it lies: it would not find all of its lines there, and
+/// fetching a line only to overwrite it is half of the traffic.
+const LARGE: usize = 1 << 18;
 
 /// Weights that are packed by one thread: fewer are done before another has taken them up.
 const CUT: usize = 1 << 16;
@@ -66,11 +70,17 @@ pub(super) fn weight_gradient<K: Operand>(
     (d, d_at): Part<'_>,
     (x, x_at): Part<'_>,
     rows: usize,
-    add: bool,
+    target: Target,
     panels: &mut Panels<K>,
     left: &mut Rounded,
 ) {
     panels.pack(Source { data: &x[x_at.col..], terms: rows, cols: x_at.width, row: x_at.ld, col: 1 }, false);
     let d = K::along_columns(left, &d[d_at.col..], d_at.ld, rows, d_at.width);
-    panels.multiply(out.data, out.row_stride, out.rows, d, if add { Finish::Add } else { Finish::SetAside });
+    let finish = match target {
+        Target::Sum => Finish::Add,
+        Target::Far => Finish::SetAside,
+        Target::New if out.rows * out.row_stride >= LARGE => Finish::SetAside,
+        Target::New => Finish::Set,
+    };
+    panels.multiply(out.data, out.row_stride, out.rows, d, finish);
 }

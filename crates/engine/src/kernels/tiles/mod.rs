@@ -34,10 +34,6 @@ pub(crate) const LANES: usize = 16;
 /// Bytes of a cache line on every processor that has AVX-512; also a register's.
 const LINE: usize = 64;
 
-/// Elements of a C that goes past the caches if it is not read again soon: it would not find all of its lines there, and
-/// fetching a line only to overwrite it is half of the traffic.
-const ASIDE: usize = 1 << 18;
-
 /// Units of the reduction that are summed before C is left for the next strip, at the most; longer ones are cut into like
 /// parts. A panel takes 150 KiB then, which a core's own cache has room for beside a block of A.
 const DEPTH: usize = 800;
@@ -128,7 +124,7 @@ pub(crate) struct Strip<U> {
 pub(crate) enum Finish<'a> {
     /// `C = A B`.
     Set,
-    /// `C = A B`, which is not read again soon: where C is large it goes past the caches.
+    /// `C = A B`, which goes past the caches where C's lines allow it.
     SetAside,
     /// `C += A B`.
     Add,
@@ -155,7 +151,7 @@ impl<K: Kernel> Panels<K> {
             assert!(bias.len() >= cols && floor.len() >= cols, "a bias or a bound for every column");
         }
         let whole = c.as_ptr().addr().is_multiple_of(LINE) && ldc.is_multiple_of(LANES);
-        let past = whole && depth <= DEPTH && matches!(finish, Finish::SetAside) && rows * ldc >= ASIDE;
+        let past = whole && depth <= DEPTH && matches!(finish, Finish::SetAside);
         // SAFETY: the processor was asked.
         let _held = unsafe { K::hold() };
         // Of a sum's parts a short last one would cost C another round trip for little work.

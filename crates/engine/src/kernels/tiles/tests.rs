@@ -139,7 +139,7 @@ fn what_goes_past_the_caches_arrives_by<K: Operand>() {
     if !here::<K>() {
         return;
     }
-    let (rows, cols, terms) = (ASIDE / 512 + 3, 500, 7);
+    let (rows, cols, terms) = (67, 500, 7);
     let (x, w) = (values(rows * terms, 1), values(terms * cols, 2));
     let product = |first: usize, finish: Finish<'_>| {
         let mut memory = vec![9.0; rows * 512 + 2 * LANES];

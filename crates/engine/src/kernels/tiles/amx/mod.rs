@@ -30,6 +30,7 @@ use std::sync::OnceLock;
 
 use self::blocks::{Block, run};
 use super::{Amx, Kernel, LANES, PANEL, Pair, Strip};
+use crate::sparse::prefetch;
 
 /// Rows of a tile. A tile's row holds [`LANES`] pairs or sums.
 const ROWS: usize = 16;
@@ -173,6 +174,7 @@ unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
     while i < s.rows {
         let high = if s.rows - i > ROWS { 2 } else { 1 };
         let rows = (s.rows - i).min(high * ROWS);
+        soon::<WIDE>(s, i + rows);
         // Where tiles end with C, and sums leave as they are, they need no stop on the way.
         let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && !s.past;
         // SAFETY: rows i up to i + `rows` are C's; A's are there up to the next multiple of a tile's by the caller's
@@ -203,6 +205,21 @@ unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
     if s.past {
         // What went past the caches is seen by other threads after a fence alone.
         _mm_sfence();
+    }
+}
+
+/// Asks for the lines of C that are written after the block before row `next`: those of the next rows, or of the first
+/// rows of the strip beside. A block is so short that its stores would wait for the lines: they are more than a core has
+/// room for, and none of them is a neighbour of one before.
+#[inline(always)]
+fn soon<const WIDE: usize>(s: &Strip<Pair>, next: usize) {
+    if s.past {
+        return;
+    }
+    let (first, column) = if next < s.rows { (next, 0) } else { (0, WIDE * LANES) };
+    for row in first..s.rows.min(first + 2 * ROWS) {
+        // Nothing is read there, so it may be beyond C.
+        prefetch(s.c.wrapping_add(row * s.ldc + column), WIDE * LANES);
     }
 }
 
