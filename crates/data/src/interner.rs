@@ -11,8 +11,51 @@ pub(crate) struct Interner {
     ends: Vec<usize>,
     /// Hash and number of each text.
     numbers: HashTable<(u64, usize)>,
-    /// Columns have long runs of one value.
-    last: Option<usize>,
+    /// Texts that were asked for lately, each at [`Ends::place`]; empty until there is one.
+    lately: Vec<(Ends, usize)>,
+}
+
+/// Places for texts that were asked for lately: most columns have fewer different ones.
+const PLACES: usize = 128;
+
+/// Length of a text, and its first and last eight bytes. A text of up to 16 bytes is known by them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    first: u64,
+    last: u64,
+    len: usize,
+}
+
+/// A place without a text: none is so long.
+const NO_TEXT: (Ends, usize) = (Ends { first: 0, last: 0, len: usize::MAX }, 0);
+
+impl Ends {
+    #[inline]
+    fn of(text: &[u8]) -> Self {
+        let len = text.len();
+        let [first, last] = if let (Some(&first), Some(&last)) = (text.first_chunk(), text.last_chunk()) {
+            [u64::from_le_bytes(first), u64::from_le_bytes(last)]
+        } else if let (Some(&first), Some(&last)) = (text.first_chunk(), text.last_chunk()) {
+            [first, last].map(|half| u64::from(u32::from_le_bytes(half)))
+        } else {
+            // One, two or three bytes; with the length they are told from one another.
+            let byte = |at: usize| text.get(at).map_or(0, |&byte| u64::from(byte));
+            [byte(0) | byte(1) << 8 | byte(2) << 16, 0]
+        };
+        Self { first, last, len }
+    }
+
+    /// Whether there is no more to the text.
+    fn is_all(self) -> bool {
+        self.len <= 2 * size_of::<u64>()
+    }
+
+    #[inline]
+    fn place(self) -> usize {
+        // The upper bits of a product depend on all bits of its factors.
+        let mixed = (self.first ^ self.last.rotate_left(32) ^ self.len as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (mixed >> (u64::BITS - PLACES.ilog2())) as usize
+    }
 }
 
 impl Interner {
@@ -36,14 +79,16 @@ impl Interner {
     /// Number of a text, which is a new one if the text is.
     #[inline]
     pub(crate) fn intern(&mut self, text: &[u8]) -> usize {
-        match self.last {
-            Some(last) if self.text(last) == text => last,
-            _ => self.find_or_add(text),
+        let ends = Ends::of(text);
+        let place = ends.place();
+        match self.lately.get(place) {
+            Some(&(own, number)) if own == ends && (ends.is_all() || self.text(number) == text) => number,
+            _ => self.find_or_add(text, ends, place),
         }
     }
 
-    fn find_or_add(&mut self, new: &[u8]) -> usize {
-        let Self { bytes, ends, numbers, last } = self;
+    fn find_or_add(&mut self, new: &[u8], new_ends: Ends, place: usize) -> usize {
+        let Self { bytes, ends, numbers, lately } = self;
         let hash = xxh3_64(new);
         let is_it = |&(own, number): &(u64, usize)| own == hash && text(bytes, ends, number) == new;
         let entry = numbers.entry(hash, is_it, |&(hash, _)| hash).or_insert((hash, ends.len()));
@@ -52,13 +97,24 @@ impl Interner {
             bytes.extend_from_slice(new);
             ends.push(bytes.len());
         }
-        *last = Some(number);
+        if lately.is_empty() {
+            lately.resize(PLACES, NO_TEXT);
+        }
+        lately[place] = (new_ends, number);
         number
     }
 
-    /// The texts one after the other, and where each ends.
-    pub(crate) fn into_parts(self) -> (Vec<u8>, Vec<usize>) {
-        (self.bytes, self.ends)
+    /// All texts one after the other, and where each ends.
+    pub(crate) fn parts(&self) -> (&[u8], &[usize]) {
+        (&self.bytes, &self.ends)
+    }
+
+    /// Forgets all texts, and keeps the memory.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.numbers.clear();
+        self.lately.fill(NO_TEXT);
     }
 }
 
@@ -79,7 +135,7 @@ mod tests {
         let numbers = ["b", "a", "a", "", "b", "ab", ""].map(|text| interner.intern(text.as_bytes()));
         assert_eq!(numbers, [0, 1, 1, 2, 0, 3, 2]);
         assert_eq!((interner.get(b"a"), interner.get(b""), interner.get(b"c")), (Some(1), Some(2), None));
-        assert_eq!(interner.into_parts(), (b"baab".to_vec(), vec![1, 2, 2, 4]));
+        assert_eq!(interner.parts(), (&b"baab"[..], &[1, 2, 2, 4][..]));
     }
 
     #[test]

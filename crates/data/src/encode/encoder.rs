@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
-use super::numeric::{Step, apply};
+use super::numeric::{Lately, Step, apply};
 use super::parse::{Parsed, Plan, Values};
 use super::vocabulary::Vocabulary;
 use super::{buckets, category};
@@ -237,14 +237,14 @@ impl Encoder {
 
     /// Numeric inputs `[B, N]`, not finite where a transform left f32's range.
     fn numbers(&self, parsed: &Parsed) -> Vec<f32> {
-        let columns: Vec<(&[f64], &[Step], f32)> = self
+        let mut columns: Vec<(&[f64], Lately<'_>, f32)> = self
             .fitted
             .iter()
             .zip(&parsed.features)
             .filter_map(|(fitted, values)| match (fitted, values) {
                 (Fitted::Numeric { steps, missing }, Values::Numbers(numbers)) => {
                     let fill = missing.map_or(0.0, |missing| apply(steps, missing) as f32);
-                    Some((numbers.as_slice(), steps.as_slice(), fill))
+                    Some((numbers.as_slice(), Lately::new(steps), fill))
                 }
                 _ => None,
             })
@@ -257,15 +257,10 @@ impl Encoder {
         // Columns into rows, some rows at a time: the rows that are being written stay in cache.
         const BLOCK: usize = 64;
         for (block, rows) in numeric.chunks_mut(BLOCK * width).enumerate() {
-            for (at, (numbers, steps, fill)) in columns.iter().enumerate() {
+            for (at, (numbers, lately, fill)) in columns.iter_mut().enumerate() {
                 let numbers = &numbers[block * BLOCK..];
-                let mut last = (f64::NAN.to_bits(), *fill);
                 for (row, &number) in rows.chunks_exact_mut(width).zip(numbers) {
-                    // Columns have long runs of one value, and a logarithm costs more than this question.
-                    if number.to_bits() != last.0 {
-                        last = (number.to_bits(), if number.is_nan() { *fill } else { apply(steps, number) as f32 });
-                    }
-                    row[at] = last.1;
+                    row[at] = if number.is_nan() { *fill } else { lately.apply(number) as f32 };
                 }
             }
         }

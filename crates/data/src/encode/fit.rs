@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::buckets::Sample;
 use super::category;
 use super::encoder::{Encoder, Fitted};
-use super::numeric::{Moments, Step, apply};
+use super::numeric::{Lately, Moments, Step};
 use super::parse::{Parsed, Values};
 use super::vocabulary::Counter;
 use crate::batch::Ids;
@@ -158,7 +158,7 @@ impl FeatureFit {
     fn observe(&mut self, values: &mut Values, mask: Option<&[bool]>) {
         match (self, &mut *values) {
             (Self::Numeric(fit), Values::Numbers(numbers)) if fit.needs_pass() => {
-                known(numbers, mask).for_each(|value| fit.observe(value));
+                fit.observe(known(numbers, mask));
             }
             (Self::Quantiles { sample, is_done: false, .. }, Values::Numbers(numbers)) => {
                 known(numbers, mask).for_each(|value| sample.observe(value));
@@ -197,10 +197,15 @@ fn known<'a>(numbers: &'a [f64], mask: Option<&'a [bool]>) -> impl Iterator<Item
 /// Counts the texts of training rows; gives the numbers of all, from 1, with 0 where one is missing.
 fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) -> Ids {
     let numbers = category::rows(column, multiple, |text| text.map_or(0, |text| counter.number(text) as u64 + 1));
-    let is_wanted = |row: usize| mask.is_none_or(|mask| mask[row]);
-    for row in (0..numbers.len()).filter(|&row| is_wanted(row)) {
-        let known = numbers.table_rows()[numbers.range(row)].iter().filter(|&&number| number > 0);
-        known.for_each(|&number| counter.count(number as usize - 1));
+    let mut count = |numbers: &[u64]| {
+        numbers.iter().filter(|&&number| number > 0).for_each(|&number| counter.count(number as usize - 1));
+    };
+    match mask {
+        None => count(numbers.table_rows()),
+        Some(mask) => {
+            let wanted = (0..numbers.len()).filter(|&row| mask[row]);
+            wanted.for_each(|row| count(&numbers.table_rows()[numbers.range(row)]));
+        }
     }
     numbers
 }
@@ -234,12 +239,16 @@ impl NumericFit {
         self.raw.is_some() || self.steps.len() < self.transform.len()
     }
 
-    fn observe(&mut self, value: f64) {
-        if let Some(raw) = &mut self.raw {
-            raw.observe(value);
-        }
-        if self.steps.len() < self.transform.len() {
-            self.moments.observe(apply(&self.steps, value));
+    fn observe(&mut self, values: impl Iterator<Item = f64>) {
+        let Self { raw, steps, transform, moments, .. } = self;
+        let mut lately = Lately::new(steps);
+        for value in values {
+            if let Some(raw) = raw {
+                raw.observe(value);
+            }
+            if steps.len() < transform.len() {
+                moments.observe(lately.apply(value));
+            }
         }
     }
 

@@ -12,6 +12,36 @@ use arrow::array::Array;
 /// Texts that other programs write for a missing value.
 const NULL_SPELLINGS: [&str; 10] = ["NA", "N/A", "NULL", "null", "None", "NaN", "nan", "-", "?", "\\N"];
 
+/// Places of [`Lately`].
+const PLACES: usize = 64;
+
+/// Results of [`apply`] for the numbers that came lately: columns have few different ones, or many of one value, and a
+/// logarithm costs more than to look here.
+pub(super) struct Lately<'s> {
+    steps: &'s [Step],
+    /// A number's bits and its result, at a place that the bits tell.
+    places: [(u64, f64); PLACES],
+}
+
+impl<'s> Lately<'s> {
+    pub(super) fn new(steps: &'s [Step]) -> Self {
+        Self { steps, places: [(f64::NAN.to_bits(), f64::NAN); PLACES] }
+    }
+
+    /// `apply(steps, value)`; of NaN it is NaN.
+    #[inline]
+    pub(super) fn apply(&mut self, value: f64) -> f64 {
+        let bits = value.to_bits();
+        // The upper bits of a product depend on all bits of its factors.
+        let place = bits.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (u64::BITS - PLACES.ilog2());
+        let place = &mut self.places[place as usize];
+        if place.0 != bits {
+            *place = (bits, apply(self.steps, value));
+        }
+        place.1
+    }
+}
+
 /// Parses a column into numbers; NaN stands for a missing one (a column never holds a NaN of its own).
 pub(super) fn parse(
     name: &str,
@@ -264,6 +294,20 @@ mod tests {
         // ln(1 - 0.5) = -0.69 is in the domain, its own log1p is not a problem; ln(1 + -0.7) = -1.2 is.
         let twice = text(&[Some("-0.5"), Some("-0.7")]);
         assert_eq!(reasons(&twice, &[log1p, log1p], Missing::Error), [(1, Reason::Log1p)]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_came_lately_changes_nothing(
+            values in prop::collection::vec(prop_oneof![prop::num::f64::NORMAL, (0..90u8).prop_map(f64::from)], 0..400),
+        ) {
+            let steps = [Step::Clip([-0.5, 1e300]), Step::Log1p];
+            let mut lately = Lately::new(&steps);
+            for &value in &values {
+                prop_assert_eq!(lately.apply(value).to_bits(), apply(&steps, value).to_bits());
+            }
+            prop_assert!(lately.apply(f64::NAN).is_nan());
+        }
     }
 
     #[test]

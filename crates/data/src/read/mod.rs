@@ -6,6 +6,7 @@
 
 mod ahead;
 mod arrow;
+mod block;
 mod chunk;
 mod column;
 mod compress;
@@ -18,6 +19,7 @@ mod piece;
 mod plain;
 mod quotes;
 mod repeated;
+mod reused;
 mod text;
 mod words;
 

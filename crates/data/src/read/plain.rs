@@ -11,16 +11,23 @@ use std::sync::Arc;
 
 use memchr::memchr;
 
+use super::block::Block;
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::csv::{self, BOM, CsvReader, MAX_RECORD};
 use super::text::{Form, MAX_COLUMN_BYTES, byte, separator};
-use super::words::equal;
+use super::words::{equal, places};
 use super::{compress, quotes};
 use crate::error::{Error, Reason, Result};
 use crate::schema::CsvConfig;
 
 /// Bytes that are split at a time: a thousand rows or some more, which is work worth handing to another thread.
 const BLOCK: usize = 1 << 19;
+
+/// Lines whose fields are found before any of them is looked at.
+const TOGETHER: usize = 64;
+
+/// Where no field is.
+const NOWHERE: (usize, usize) = (1, 0);
 
 /// What a text file is read by.
 pub(super) enum TextReader {
@@ -43,7 +50,7 @@ pub(super) struct PlainReader {
     bytes: Box<dyn Read + Send>,
     block: usize,
     /// What was read and not given out; it begins with a line.
-    rest: Vec<u8>,
+    rest: Block,
     /// Whether the bytes are at their end.
     is_over: bool,
     /// Lines of the header and before it.
@@ -70,19 +77,19 @@ impl TextReader {
         wanted: &[Wanted],
         by_configuration: bool,
     ) -> Result<Self> {
-        let mut rest = Vec::new();
+        let mut rest = Block::default();
         // More than a mark, which is not looked for in parts, here or there.
         let is_over = fill(path, &mut bytes, &mut rest, block.max(2 * BOM.len()))?;
         let start = if rest.starts_with(BOM) { BOM.len() } else { 0 };
         let is_plain = !has_bare_return(&rest) && (is_over || rest.contains(&b'\n'));
         let header = if is_plain { Self::header(path, &rest[start..], is_over, config)? } else { None };
         let Some((header, header_bytes)) = header else {
-            let bytes = Box::new(Cursor::new(rest).chain(bytes));
+            let bytes = Box::new(Cursor::new(rest.into_vec()).chain(bytes));
             return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
         };
         let is_crlf = memchr(b'\n', &rest).is_some_and(|at| at > 0 && rest[at - 1] == b'\r');
         let lines_before = line_ends(&rest[start..start + header_bytes]);
-        rest.drain(..start + header_bytes);
+        rest.drop_first(start + header_bytes);
         let form = Arc::new(Form::new(path, config, header, wanted, by_configuration)?);
         Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before, is_crlf })))
     }
@@ -124,7 +131,7 @@ impl TextReader {
             }
             let PlainReader { form, bytes, rest, is_crlf, .. } = &mut **reader;
             let bytes = std::mem::replace(bytes, Box::new(std::io::empty()));
-            *self = Self::Csv(Box::new(CsvReader::go_on(form, std::mem::take(rest), bytes, *is_crlf)));
+            *self = Self::Csv(Box::new(CsvReader::go_on(form, std::mem::take(rest).into_vec(), bytes, *is_crlf)));
         }
         match self {
             Self::Csv(reader) => Ok(reader.next_chunk()?.map(TextPart::Rows)),
@@ -151,8 +158,10 @@ impl PlainReader {
                 false => quotes::last_end(&self.rest, separator, quote),
             };
             if let Some(end) = end {
-                let rest = self.rest.split_off(end);
-                let bytes = std::mem::replace(&mut self.rest, rest);
+                let mut rest = self.form.blocks.take().unwrap_or_default();
+                rest.extend(&self.rest[end..]);
+                let mut bytes = std::mem::replace(&mut self.rest, rest);
+                bytes.truncate(end);
                 let (form, is_crlf) = (Arc::clone(&self.form), self.is_crlf);
                 return Ok(Some(Lines { form, bytes, has_quotes: quote.is_some(), is_crlf }));
             }
@@ -166,10 +175,8 @@ impl PlainReader {
 }
 
 /// Reads about `more` bytes, and tells whether that was the end.
-fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Vec<u8>, more: usize) -> Result<bool> {
-    into.reserve(more);
-    let read = bytes.take(more as u64).read_to_end(into).map_err(|source| compress::explain(path, source))?;
-    Ok(read < more)
+fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Block, more: usize) -> Result<bool> {
+    into.fill(bytes, more).map_err(|source| compress::explain(path, source))
 }
 
 /// Whether a carriage return is not part of a line end.
@@ -186,7 +193,7 @@ fn line_ends(bytes: &[u8]) -> u64 {
 /// Whole records of a text file.
 pub(super) struct Lines {
     form: Arc<Form>,
-    bytes: Vec<u8>,
+    bytes: Block,
     has_quotes: bool,
     is_crlf: bool,
 }
@@ -199,35 +206,43 @@ impl Lines {
 
     fn split_records(self) -> Result<(Vec<Chunk>, u64)> {
         let lines = line_ends(&self.bytes);
-        let mut reader = CsvReader::go_on(&self.form, self.bytes, Box::new(std::io::empty()), self.is_crlf);
+        let mut reader = CsvReader::go_on(&self.form, self.bytes.into_vec(), Box::new(std::io::empty()), self.is_crlf);
         let chunks = std::iter::from_fn(|| reader.next_chunk().transpose()).collect::<Result<_>>()?;
         Ok((chunks, lines))
     }
 
     fn split_lines(self) -> (Vec<Chunk>, u64) {
-        let Self { form, bytes, .. } = self;
+        let Self { form, mut bytes, .. } = self;
         let (mut chunks, mut columns) = (Vec::new(), form.builders());
         let (mut at, mut line_number, mut first_row) = (0, 0, 0);
-        let mut fields: Vec<(usize, usize)> = Vec::with_capacity(form.width());
+        let mut fields: Vec<(usize, usize)> = Vec::with_capacity(TOGETHER * form.width());
+        let mut marks = Marks::new(&bytes, form.separator);
         while at < bytes.len() {
             let (mut lines, mut broken, start) = (Vec::new(), Vec::new(), at);
             while at < bytes.len() && lines.len() < CHUNK_ROWS && at - start < MAX_COLUMN_BYTES / 2 {
-                fields.clear();
-                let (line, next) = split_line(&bytes, at, form.separator, &mut fields);
+                let before = fields.len();
+                let (is_empty, next) = split_line(&bytes, at, &mut marks, &mut fields);
                 line_number += 1;
                 at = next;
-                if line.is_empty() {
+                if is_empty {
+                    fields.truncate(before);
                     continue;
                 }
                 lines.push(line_number);
-                if fields.len() == form.width() {
-                    form.push(&mut columns, |field| fields.get(field).map(|&(start, end)| &line[start..end]));
-                } else {
-                    columns.iter_mut().for_each(|column| column.push(None));
-                    let reason = Reason::Fields { found: fields.len(), expected: form.width(), quoted: false };
+                let found = fields.len() - before;
+                if found != form.width() {
+                    fields.truncate(before);
+                    fields.resize(before + form.width(), NOWHERE);
+                    let reason = Reason::Fields { found, expected: form.width(), quoted: false };
                     broken.push(Broken { row: lines.len() - 1, column: None, value: None, reason });
                 }
+                if lines.len().is_multiple_of(TOGETHER) {
+                    form.push_lines(&mut columns, &bytes, &fields);
+                    fields.clear();
+                }
             }
+            form.push_lines(&mut columns, &bytes, &fields);
+            fields.clear();
             let rows = lines.len();
             if rows > 0 {
                 let columns = form.finish(&mut columns, &mut broken);
@@ -236,45 +251,76 @@ impl Lines {
                 first_row += rows as u64;
             }
         }
+        form.give_back(columns);
+        bytes.clear();
+        form.blocks.give_back(bytes);
         (chunks, line_number)
     }
 }
 
-/// The line that begins at `start`, without its end, and where the next one begins; with its fields.
-fn split_line<'b>(bytes: &'b [u8], start: usize, separator: u8, fields: &mut Vec<(usize, usize)>) -> (&'b [u8], usize) {
-    let rest = &bytes[start..];
-    let mut begin = 0;
-    let end = ends(rest, separator).find(|&at| {
-        if rest[at] == b'\n' {
-            return true;
+/// Whether the line that begins at `start` is empty, and where the next one begins; with where its fields are. `marks` go
+/// on from there.
+fn split_line(bytes: &[u8], start: usize, marks: &mut Marks<'_>, fields: &mut Vec<(usize, usize)>) -> (bool, usize) {
+    let mut begin = start;
+    let (end, next) = loop {
+        match marks.next() {
+            Some(at) if bytes[at] == b'\n' => break (at, at + 1),
+            Some(at) => {
+                fields.push((begin, at));
+                begin = at + 1;
+            }
+            None => break (bytes.len(), bytes.len()),
         }
-        fields.push((begin, at));
-        begin = at + 1;
-        false
-    });
-    let (line, next) = match end {
-        Some(end) => (&rest[..end], start + end + 1),
-        None => (rest, bytes.len()),
     };
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    fields.push((begin.min(line.len()), line.len()));
-    (line, next)
+    let end = start + bytes[start..end].strip_suffix(b"\r").map_or(end - start, <[u8]>::len);
+    fields.push((begin.min(end), end));
+    (start == end, next)
 }
 
-/// Where separators and line ends stand, in order. Eight bytes are looked at together, as most of them are neither.
-fn ends(bytes: &[u8], separator: u8) -> impl Iterator<Item = usize> + '_ {
-    let (words, tail) = bytes.as_chunks::<8>();
-    let in_words = words.iter().enumerate().flat_map(move |(number, word)| {
-        let mut hits = equal(*word, separator) | equal(*word, b'\n');
-        std::iter::from_fn(move || {
-            let at = (hits != 0).then(|| 8 * number + hits.trailing_zeros() as usize / 8)?;
-            hits &= hits - 1;
-            Some(at)
-        })
-    });
-    let before = bytes.len() - tail.len();
-    let in_tail = tail.iter().enumerate().filter(move |(_, byte)| **byte == separator || **byte == b'\n');
-    in_words.chain(in_tail.map(move |(at, _)| before + at))
+/// Where separators and line ends stand, in order. 64 bytes are looked at together.
+struct Marks<'b> {
+    separator: u8,
+    blocks: std::slice::Iter<'b, [u8; 64]>,
+    tail: &'b [u8],
+    /// Those of the block at hand that are yet to be given, as bits.
+    bits: u64,
+    /// Where the block after that one begins.
+    next: usize,
+}
+
+impl<'b> Marks<'b> {
+    fn new(bytes: &'b [u8], separator: u8) -> Self {
+        let (blocks, tail) = bytes.as_chunks();
+        Self { separator, blocks: blocks.iter(), tail, bits: 0, next: 0 }
+    }
+
+    fn in_block(&self, block: &[u8; 64]) -> u64 {
+        places(block, |word| equal(word, self.separator) | equal(word, b'\n'))
+    }
+}
+
+impl Iterator for Marks<'_> {
+    type Item = usize;
+
+    #[inline]
+    fn next(&mut self) -> Option<usize> {
+        while self.bits == 0 {
+            if let Some(block) = self.blocks.next() {
+                self.bits = self.in_block(block);
+            } else if self.tail.is_empty() {
+                return None;
+            } else {
+                let mut last = [0; 64];
+                last[..self.tail.len()].copy_from_slice(self.tail);
+                self.bits = self.in_block(&last) & ((1 << self.tail.len()) - 1);
+                self.tail = &[];
+            }
+            self.next += 64;
+        }
+        let at = self.next - 64 + self.bits.trailing_zeros() as usize;
+        self.bits &= self.bits - 1;
+        Some(at)
+    }
 }
 
 #[cfg(test)]
@@ -374,7 +420,7 @@ mod tests {
             for separator in [b',', b'\t', 1, 0x7f] {
                 let expected: Vec<usize> =
                     (0..bytes.len()).filter(|&at| bytes[at] == separator || bytes[at] == b'\n').collect();
-                prop_assert_eq!(ends(&bytes, separator).collect::<Vec<_>>(), expected);
+                prop_assert_eq!(Marks::new(&bytes, separator).collect::<Vec<_>>(), expected);
             }
         }
 

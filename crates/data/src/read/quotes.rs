@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::words::equal;
+use super::words::{equal, places};
 
 /// Behind the first record of `bytes`; `None` if it has no end there.
 pub(super) fn first_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option<usize> {
@@ -38,7 +38,8 @@ pub(super) fn last_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option
 fn last_end_by_toggling(bytes: &[u8], separator: u8, quote: u8) -> Option<Option<usize>> {
     let (mut inside, mut begins, mut end) = (0u64, 1u64, None);
     let mut block = |first: usize, block: &[u8; 64]| {
-        let [quotes, separators, line_ends] = [quote, separator, b'\n'].map(|byte| places(block, byte));
+        let [quotes, separators, line_ends] =
+            [quote, separator, b'\n'].map(|byte| places(block, |word| equal(word, byte)));
         // Each bit becomes the parity of itself and those below: whether what follows the byte is inside.
         let after = [1, 2, 4, 8, 16, 32].into_iter().fold(quotes, |bits, step| bits ^ (bits << step)) ^ inside;
         let may_open = ((quotes | separators | line_ends) << 1) | begins;
@@ -59,17 +60,6 @@ fn last_end_by_toggling(bytes: &[u8], separator: u8, quote: u8) -> Option<Option
     let mut all = blocks.iter().chain(std::iter::once(&last)).enumerate();
     let regular = all.all(|(number, bytes)| block(64 * number, bytes));
     regular.then_some(end)
-}
-
-/// The bits of those bytes that are `byte`.
-fn places(block: &[u8; 64], byte: u8) -> u64 {
-    // Brings the lowest bit of each byte together in the highest byte.
-    const TOGETHER: u64 = 0x0102_0408_1020_4080;
-    let mut bits = 0;
-    for (number, word) in block.as_chunks().0.iter().enumerate() {
-        bits |= ((equal(*word, byte) >> 7).wrapping_mul(TOGETHER) >> 56) << (8 * number);
-    }
-    bits
 }
 
 /// Calls `f` with the parts that are outside of quotes, for as long as it wants more of them.

@@ -1,6 +1,7 @@
 //! [`Repeated`]: the texts of a column, of which many are equal.
 
 use arrow::array::{Array, AsArray, StringArray};
+use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::UInt32Type;
 
 /// Texts of which many are equal, as those of a category are: each is there once, so that whatever depends on the text
@@ -9,15 +10,15 @@ use arrow::datatypes::UInt32Type;
 pub struct Repeated {
     /// Different texts. Some may have no row.
     texts: StringArray,
-    /// For every row 1 + the number of its text, or 0 where it is missing.
-    codes: Vec<u32>,
+    /// For every row 1 + the number of its text, or 0 where it is missing. Clones share them.
+    codes: ScalarBuffer<u32>,
 }
 
 impl Repeated {
     /// `codes` are at most as large as there are texts, of which none is missing.
     pub(super) fn new(texts: StringArray, codes: Vec<u32>) -> Self {
         debug_assert!(texts.null_count() == 0 && codes.iter().all(|&code| code as usize <= texts.len()));
-        Self { texts, codes }
+        Self { texts, codes: codes.into() }
     }
 
     /// An Arrow dictionary of texts. `None` if its values are of another type or more than its rows.

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use arrow::array::StringArray;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
+use super::block::Block;
 use super::chunk::{Broken, Wanted};
 use super::column::Column;
 use super::repeated::Repeated;
+use super::reused::Reused;
 use super::{compress, locate};
 use crate::error::{Reason, Result};
 use crate::interner::Interner;
@@ -32,6 +34,10 @@ pub(super) struct Form {
     null: Vec<Vec<u8>>,
     /// Whether the empty field alone means a missing value, which is the common case.
     only_empty: bool,
+    /// Builders that are between two parts of the file.
+    builders: Reused<Vec<TextBuilder>>,
+    /// Memory of parts that were taken apart.
+    pub(super) blocks: Reused<Block>,
 }
 
 impl Form {
@@ -52,6 +58,8 @@ impl Form {
             trim: config.trim,
             null: config.null.iter().map(|null| null.as_bytes().to_vec()).collect(),
             only_empty: config.null.len() == 1 && config.null[0].is_empty(),
+            builders: Reused::default(),
+            blocks: Reused::default(),
         })
     }
 
@@ -62,22 +70,41 @@ impl Form {
 
     /// A builder for each wanted column.
     pub(super) fn builders(&self) -> Vec<TextBuilder> {
-        self.names.iter().map(|_| TextBuilder::default()).collect()
+        self.builders.take().unwrap_or_else(|| self.names.iter().map(|_| TextBuilder::default()).collect())
+    }
+
+    /// Keeps builders, all of whose columns were finished, for the next who asks for some.
+    pub(super) fn give_back(&self, builders: Vec<TextBuilder>) {
+        self.builders.give_back(builders);
     }
 
     /// Appends a record, whose fields `get` gives.
     pub(super) fn push<'r>(&self, columns: &mut [TextBuilder], get: impl Fn(usize) -> Option<&'r [u8]>) {
         for (builder, field) in columns.iter_mut().zip(&self.fields) {
-            let mut value = field.and_then(&get);
-            if self.trim {
-                value = value.map(<[u8]>::trim_ascii);
-            }
-            let is_null = |value: &[u8]| match self.only_empty {
-                true => value.is_empty(),
-                false => self.null.iter().any(|null| null == value),
-            };
-            builder.push(value.filter(|value| !is_null(value)));
+            builder.push(field.and_then(&get).and_then(|field| self.value(field)));
         }
+    }
+
+    /// Appends lines, of all of whose fields `at` tells where they are in `bytes`; a range that is none is a missing
+    /// value. One column after the other, so that what is known of one is near, and its next branch to be foreseen.
+    pub(super) fn push_lines(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[(usize, usize)]) {
+        for (builder, field) in columns.iter_mut().zip(&self.fields) {
+            for line in at.chunks_exact(self.width().max(1)) {
+                let field = field.and_then(|field| bytes.get(line[field].0..line[field].1));
+                builder.push(field.and_then(|field| self.value(field)));
+            }
+        }
+    }
+
+    /// The value that a field is, unless it stands for a missing one.
+    #[inline]
+    fn value<'r>(&self, field: &'r [u8]) -> Option<&'r [u8]> {
+        let value = if self.trim { field.trim_ascii() } else { field };
+        let is_null = match self.only_empty {
+            true => value.is_empty(),
+            false => self.null.iter().any(|null| null == value),
+        };
+        (!is_null).then_some(value)
     }
 
     /// The columns, once all rows of a chunk are there. Fields that are not UTF-8 break their rows.
@@ -110,7 +137,7 @@ pub(super) fn byte(char: char) -> u8 {
 }
 
 /// Texts of one column of a chunk: each different one once, for as long as there are few.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct TextBuilder {
     distinct: Interner,
     /// As in [`Repeated`].
@@ -140,11 +167,11 @@ impl TextBuilder {
     /// Goes on with all texts.
     #[cold]
     fn give_up(&mut self) {
-        let distinct = std::mem::take(&mut self.distinct);
         let mut all = AllTexts::default();
         for code in self.codes.drain(..) {
-            all.push(code.checked_sub(1).map(|number| distinct.text(number as usize)));
+            all.push(code.checked_sub(1).map(|number| self.distinct.text(number as usize)));
         }
+        self.distinct.clear();
         self.all = Some(all);
     }
 
@@ -152,10 +179,13 @@ impl TextBuilder {
     pub(super) fn finish(&mut self, name: &str, broken: &mut Vec<Broken>) -> Column {
         let is_utf8 = |number: usize| std::str::from_utf8(self.distinct.text(number)).is_ok();
         if self.all.is_none() && (0..self.distinct.len()).all(is_utf8) {
-            let (bytes, ends) = std::mem::take(&mut self.distinct).into_parts();
-            let ends = ends.into_iter().map(|end| end as i32).collect();
-            let texts = AllTexts { bytes, ends, valid: Vec::new() }.finish();
-            return Column::Repeated(Repeated::new(texts, std::mem::take(&mut self.codes)));
+            let (bytes, ends) = self.distinct.parts();
+            let ends = ends.iter().map(|&end| end as i32).collect();
+            let texts = AllTexts { bytes: bytes.to_vec(), ends, valid: Vec::new() }.finish();
+            self.distinct.clear();
+            // The next chunk mostly has as many rows.
+            let next = Vec::with_capacity(self.codes.len());
+            return Column::Repeated(Repeated::new(texts, std::mem::replace(&mut self.codes, next)));
         }
         if self.all.is_none() {
             self.give_up();
@@ -167,7 +197,7 @@ impl TextBuilder {
 }
 
 /// Texts of one column, in Arrow's layout.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct AllTexts {
     bytes: Vec<u8>,
     ends: Vec<i32>,

@@ -10,6 +10,18 @@ pub(super) fn equal(bytes: [u8; 8], byte: u8) -> u64 {
     !(((word & LOW) + LOW) | word | LOW)
 }
 
+/// Of 64 bytes, the bits of those whose highest bit `of` sets in the eight at hand.
+#[inline(always)]
+pub(super) fn places(block: &[u8; 64], of: impl Fn([u8; 8]) -> u64) -> u64 {
+    // Brings the lowest bit of each byte together in the highest byte.
+    const TOGETHER: u64 = 0x0102_0408_1020_4080;
+    let mut bits = 0;
+    for (number, word) in block.as_chunks().0.iter().enumerate() {
+        bits |= ((of(*word) >> 7).wrapping_mul(TOGETHER) >> 56) << (8 * number);
+    }
+    bits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
