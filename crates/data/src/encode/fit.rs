@@ -10,7 +10,6 @@ use super::encoder::{Encoder, Fitted};
 use super::numeric::{Lately, Moments, Step};
 use super::parse::{Parsed, Values};
 use super::vocabulary::Counter;
-use crate::batch::Ids;
 use crate::error::Result;
 use crate::read::Column;
 use crate::schema::{Buckets, Encoding, FeatureKind, Missing, Multiple, Schema, Transform};
@@ -164,7 +163,7 @@ impl FeatureFit {
                 known(numbers, mask).for_each(|value| sample.observe(value));
             }
             (Self::Vocabulary { counter, multiple, is_done: false }, Values::Categories(column)) => {
-                *values = Values::Numbered(count(counter, column, multiple.as_ref(), mask));
+                *values = count(counter, column, multiple.as_ref(), mask);
             }
             _ => {}
         }
@@ -195,10 +194,18 @@ fn known<'a>(numbers: &'a [f64], mask: Option<&'a [bool]>) -> impl Iterator<Item
 }
 
 /// Counts the texts of training rows; gives the numbers of all, from 1, with 0 where one is missing.
-fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) -> Ids {
-    let numbers = category::rows(column, multiple, |text| text.map_or(0, |text| counter.number(text) as u64 + 1));
+fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) -> Values {
+    let mut number = |text: Option<&str>| text.map_or(0, |text| counter.number(text) as u64 + 1);
+    if let (Column::Repeated(texts), None) = (column, multiple) {
+        let numbers = texts.known(number);
+        for (&number, count) in numbers.iter().zip(texts.counts(mask)).skip(1) {
+            counter.count(number as usize - 1, count);
+        }
+        return Values::Coded { texts: texts.clone(), numbers };
+    }
+    let numbers = category::rows(column, multiple, &mut number);
     let mut count = |numbers: &[u64]| {
-        numbers.iter().filter(|&&number| number > 0).for_each(|&number| counter.count(number as usize - 1));
+        numbers.iter().filter(|&&number| number > 0).for_each(|&number| counter.count(number as usize - 1, 1));
     };
     match mask {
         None => count(numbers.table_rows()),
@@ -207,7 +214,7 @@ fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, ma
             wanted.for_each(|row| count(&numbers.table_rows()[numbers.range(row)]));
         }
     }
-    numbers
+    Values::Numbered(numbers)
 }
 
 impl NumericFit {

@@ -5,7 +5,7 @@ use arrow::array::Array;
 use super::{category, labels, numeric};
 use crate::batch::{Ids, Labels};
 use crate::error::{BadRow, Error, Reason, Result};
-use crate::read::{Cell, Chunk, Column, Origin, Wanted};
+use crate::read::{Cell, Chunk, Column, Origin, Repeated, Wanted};
 use crate::schema::{Encoding, FeatureKind, Missing, Schema};
 use crate::split::{Split, SplitRules};
 
@@ -52,6 +52,8 @@ pub(super) enum Values {
     /// Categories that a vocabulary has numbered while it was fitted, from 1; 0 where one is missing. Before they are
     /// encoded they become [`Values::Ids`].
     Numbered(Ids),
+    /// As [`Values::Numbered`], one per row, of a column with few different texts: the number of a missing one, and of each.
+    Coded { texts: Repeated, numbers: Vec<u64> },
     /// Table rows.
     Ids(Ids),
 }
@@ -59,11 +61,17 @@ pub(super) enum Values {
 impl Values {
     /// Makes table rows of numbers, whose rows are `table_rows`.
     pub(super) fn number_to_row(&mut self, table_rows: &[u64]) {
-        if let Self::Numbered(ids) = self {
-            let mut ids = std::mem::replace(ids, Ids::Single(Vec::new()));
-            let (Ids::Single(rows) | Ids::Multiple { rows, .. }) = &mut ids;
-            rows.iter_mut().for_each(|row| *row = table_rows[*row as usize]);
-            *self = Self::Ids(ids);
+        let to_rows =
+            |numbers: &mut [u64]| numbers.iter_mut().for_each(|number| *number = table_rows[*number as usize]);
+        match self {
+            Self::Numbered(ids) => {
+                let mut ids = std::mem::replace(ids, Ids::Single(Vec::new()));
+                let (Ids::Single(rows) | Ids::Multiple { rows, .. }) = &mut ids;
+                to_rows(rows);
+                *self = Self::Ids(ids);
+            }
+            Self::Coded { numbers, .. } => to_rows(numbers),
+            _ => {}
         }
     }
 }
@@ -259,6 +267,7 @@ impl Parsed {
             match values {
                 Values::Numbers(numbers) => retain(numbers, keep),
                 Values::Categories(column) => *column = column.filter(keep),
+                Values::Coded { texts, .. } => *texts = texts.filter(keep),
                 Values::Ids(Ids::Single(rows)) | Values::Numbered(Ids::Single(rows)) => retain(rows, keep),
                 Values::Ids(Ids::Multiple { offsets, rows }) | Values::Numbered(Ids::Multiple { offsets, rows }) => {
                     let (mut kept_offsets, mut kept) = (vec![0], Vec::new());
@@ -295,6 +304,7 @@ impl Parsed {
         let values = |values: &Values| match values {
             Values::Numbers(numbers) => numbers.len() * 8,
             Values::Categories(column) => column.bytes(),
+            Values::Coded { texts, numbers } => texts.bytes() + numbers.len() * 8,
             Values::Ids(ids) | Values::Numbered(ids) => (ids.table_rows().len() + ids.len()) * 8,
         };
         self.features.iter().map(values).sum::<usize>()

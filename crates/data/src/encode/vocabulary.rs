@@ -24,9 +24,9 @@ impl Counter {
         number
     }
 
-    /// Counts the text of number `number` once.
-    pub(super) fn count(&mut self, number: usize) {
-        self.counts[number] += 1;
+    /// Counts the text of number `number` so many times.
+    pub(super) fn count(&mut self, number: usize, times: u64) {
+        self.counts[number] += times;
     }
 
     /// Adds the counts of another column that shares the vocabulary.
@@ -120,7 +120,7 @@ mod tests {
         let mut counter = Counter::default();
         for value in values {
             let number = counter.number(value);
-            counter.count(number);
+            counter.count(number, 1);
         }
         counter
     }

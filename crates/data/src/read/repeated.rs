@@ -52,12 +52,33 @@ impl Repeated {
     }
 
     /// `of` every row's text. `of` is asked once for a missing one, and once for each text.
-    pub fn map<T: Clone>(&self, mut of: impl FnMut(Option<&str>) -> T) -> Vec<T> {
-        let known: Vec<T> = std::iter::once(None).chain(self.texts.iter()).map(&mut of).collect();
+    pub fn map<T: Clone>(&self, of: impl FnMut(Option<&str>) -> T) -> Vec<T> {
+        self.spread(&self.known(of))
+    }
+
+    /// `of` a missing text, and of each text.
+    pub(crate) fn known<T>(&self, of: impl FnMut(Option<&str>) -> T) -> Vec<T> {
+        std::iter::once(None).chain(self.texts.iter()).map(of).collect()
+    }
+
+    /// For every row the one of [`Repeated::known`] that is its text's.
+    pub(crate) fn spread<T: Clone>(&self, known: &[T]) -> Vec<T> {
         self.codes.iter().map(|&code| known[code as usize].clone()).collect()
     }
 
-    pub(super) fn filter(&self, keep: &[bool]) -> Self {
+    /// In how many rows a text is missing, and each text stands; of those rows that `mask` marks.
+    pub(crate) fn counts(&self, mask: Option<&[bool]>) -> Vec<u64> {
+        let mut counts = vec![0; self.texts.len() + 1];
+        match mask {
+            None => self.codes.iter().for_each(|&code| counts[code as usize] += 1),
+            Some(mask) => {
+                self.codes.iter().zip(mask).for_each(|(&code, &marked)| counts[code as usize] += u64::from(marked));
+            }
+        }
+        counts
+    }
+
+    pub(crate) fn filter(&self, keep: &[bool]) -> Self {
         let codes = self.codes.iter().zip(keep).filter(|(_, keep)| **keep).map(|(&code, _)| code).collect();
         Self { texts: self.texts.clone(), codes }
     }
@@ -90,6 +111,8 @@ mod tests {
         });
         assert_eq!(lengths, [2, 9, 1, 2]);
         assert_eq!(asked, [None, Some("a".to_owned()), Some("bb".to_owned())]);
+        assert_eq!(repeated.counts(None), [1, 1, 2]);
+        assert_eq!(repeated.counts(Some(&[true, false, false, true])), [0, 0, 2]);
         assert_eq!(texts(&repeated.filter(&[true, true, false, false])), [Some("bb"), None]);
     }
 
