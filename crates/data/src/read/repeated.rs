@@ -2,7 +2,10 @@
 
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::buffer::ScalarBuffer;
-use arrow::datatypes::UInt32Type;
+use arrow::datatypes::UInt16Type;
+
+/// Most different texts that a code tells from one another, and from none.
+pub(super) const MOST: usize = u16::MAX as usize;
 
 /// Texts of which many are equal, as those of a category are: each is there once, so that whatever depends on the text
 /// alone is found out once.
@@ -11,26 +14,26 @@ pub struct Repeated {
     /// Different texts. Some may have no row.
     texts: StringArray,
     /// For every row 1 + the number of its text, or 0 where it is missing. Clones share them.
-    codes: ScalarBuffer<u32>,
+    codes: ScalarBuffer<u16>,
 }
 
 impl Repeated {
     /// `codes` are at most as large as there are texts, of which none is missing.
-    pub(super) fn new(texts: StringArray, codes: Vec<u32>) -> Self {
-        debug_assert!(texts.null_count() == 0 && codes.iter().all(|&code| code as usize <= texts.len()));
-        Self { texts, codes: codes.into() }
+    pub(super) fn new(texts: StringArray, codes: ScalarBuffer<u16>) -> Self {
+        debug_assert!(texts.null_count() == 0 && codes.iter().all(|&code| usize::from(code) <= texts.len()));
+        Self { texts, codes }
     }
 
-    /// An Arrow dictionary of texts. `None` if its values are of another type or more than its rows.
+    /// An Arrow dictionary of texts. `None` if its values are of another type, more than its rows or [`MOST`].
     pub(super) fn from_dictionary(array: &dyn Array) -> Option<Self> {
         let array = array.as_any_dictionary_opt()?;
         let texts = array.values().as_string_opt::<i32>()?;
-        if texts.len() > array.len() || texts.null_count() > 0 {
+        if texts.len() > array.len().min(MOST) || texts.null_count() > 0 {
             return None;
         }
-        let keys = arrow::compute::cast(array.keys(), &arrow::datatypes::DataType::UInt32).ok()?;
-        let codes = keys.as_primitive_opt::<UInt32Type>()?.iter().map(|key| key.map_or(0, |key| key + 1)).collect();
-        Some(Self::new(texts.clone(), codes))
+        let keys = arrow::compute::cast(array.keys(), &arrow::datatypes::DataType::UInt16).ok()?;
+        let codes = keys.as_primitive_opt::<UInt16Type>()?.iter().map(|key| key.map_or(0, |key| key + 1));
+        Some(Self::new(texts.clone(), codes.collect()))
     }
 
     /// Number of rows.
@@ -48,7 +51,7 @@ impl Repeated {
     /// The text of row `row`, unless it is missing.
     #[must_use]
     pub fn text(&self, row: usize) -> Option<&str> {
-        Some(self.texts.value(self.codes[row].checked_sub(1)? as usize))
+        Some(self.texts.value(self.codes[row].checked_sub(1)?.into()))
     }
 
     /// `of` every row's text. `of` is asked once for a missing one, and once for each text.
@@ -63,16 +66,16 @@ impl Repeated {
 
     /// For every row the one of [`Repeated::known`] that is its text's.
     pub(crate) fn spread<T: Clone>(&self, known: &[T]) -> Vec<T> {
-        self.codes.iter().map(|&code| known[code as usize].clone()).collect()
+        self.codes.iter().map(|&code| known[usize::from(code)].clone()).collect()
     }
 
     /// In how many rows a text is missing, and each text stands; of those rows that `mask` marks.
     pub(crate) fn counts(&self, mask: Option<&[bool]>) -> Vec<u64> {
         let mut counts = vec![0; self.texts.len() + 1];
         match mask {
-            None => self.codes.iter().for_each(|&code| counts[code as usize] += 1),
+            None => self.codes.iter().for_each(|&code| counts[usize::from(code)] += 1),
             Some(mask) => {
-                self.codes.iter().zip(mask).for_each(|(&code, &marked)| counts[code as usize] += u64::from(marked));
+                self.codes.iter().zip(mask).for_each(|(&code, &marked)| counts[usize::from(code)] += u64::from(marked));
             }
         }
         counts
@@ -85,7 +88,7 @@ impl Repeated {
 
     /// About how much memory they take.
     pub(crate) fn bytes(&self) -> usize {
-        self.texts.get_array_memory_size() + self.codes.len() * size_of::<u32>()
+        self.texts.get_array_memory_size() + self.codes.len() * size_of::<u16>()
     }
 }
 
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn every_text_is_asked_for_once() {
-        let repeated = Repeated::new(StringArray::from(vec!["a", "bb"]), vec![2, 0, 1, 2]);
+        let repeated = Repeated::new(StringArray::from(vec!["a", "bb"]), vec![2, 0, 1, 2].into());
         let mut asked = Vec::new();
         let lengths = repeated.map(|text| {
             asked.push(text.map(str::to_owned));

@@ -9,7 +9,7 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use super::block::Block;
 use super::chunk::{Broken, Wanted};
 use super::column::Column;
-use super::repeated::Repeated;
+use super::repeated::{MOST, Repeated};
 use super::reused::Reused;
 use super::{compress, locate};
 use crate::error::{Reason, Result};
@@ -109,14 +109,9 @@ impl Form {
 
     /// The columns, once all rows of a chunk are there. Fields that are not UTF-8 break their rows.
     pub(super) fn finish(&self, columns: &mut [TextBuilder], broken: &mut Vec<Broken>) -> Vec<Option<Column>> {
-        let columns = columns.iter_mut().zip(&self.names).zip(&self.fields);
-        let columns = columns.map(|((builder, name), field)| {
-            let texts = builder.finish(name, broken);
-            field.map(|_| texts)
-        });
-        let columns = columns.collect();
+        let columns = finish(columns, &self.names, broken);
         broken.sort_by_key(|broken| broken.row);
-        columns
+        columns.into_iter().zip(&self.fields).map(|(texts, field)| field.map(|_| texts)).collect()
     }
 }
 
@@ -141,7 +136,7 @@ pub(super) fn byte(char: char) -> u8 {
 pub(super) struct TextBuilder {
     distinct: Interner,
     /// As in [`Repeated`].
-    codes: Vec<u32>,
+    codes: Vec<u16>,
     /// All texts, once there are too many different ones.
     all: Option<AllTexts>,
 }
@@ -156,10 +151,11 @@ impl TextBuilder {
         if let Some(all) = &mut self.all {
             return all.push(value);
         }
-        let code = value.map_or(0, |value| self.distinct.intern(value) as u32 + 1);
-        self.codes.push(code);
+        let code = value.map_or(0, |value| self.distinct.intern(value) + 1);
+        // No more than `MOST`: it would have given up.
+        self.codes.push(code as u16);
         let different = self.distinct.len();
-        if code as usize == different && different > FEW && different * REPEATS > self.codes.len() {
+        if code == different && different > FEW && (different * REPEATS > self.codes.len() || different == MOST) {
             self.give_up();
         }
     }
@@ -169,31 +165,49 @@ impl TextBuilder {
     fn give_up(&mut self) {
         let mut all = AllTexts::default();
         for code in self.codes.drain(..) {
-            all.push(code.checked_sub(1).map(|number| self.distinct.text(number as usize)));
+            all.push(code.checked_sub(1).map(|number| self.distinct.text(number.into())));
         }
         self.distinct.clear();
         self.all = Some(all);
     }
 
-    /// The column; the builder is as new afterwards. Fields that are not UTF-8 become missing, and their rows broken.
-    pub(super) fn finish(&mut self, name: &str, broken: &mut Vec<Broken>) -> Column {
+    /// Gives up where a field is not UTF-8.
+    fn check(&mut self) {
         let is_utf8 = |number: usize| std::str::from_utf8(self.distinct.text(number)).is_ok();
-        if self.all.is_none() && (0..self.distinct.len()).all(is_utf8) {
-            let (bytes, ends) = self.distinct.parts();
-            let ends = ends.iter().map(|&end| end as i32).collect();
-            let texts = AllTexts { bytes: bytes.to_vec(), ends, valid: Vec::new() }.finish();
-            self.distinct.clear();
-            // The next chunk mostly has as many rows.
-            let next = Vec::with_capacity(self.codes.len());
-            return Column::Repeated(Repeated::new(texts, std::mem::replace(&mut self.codes, next)));
-        }
-        if self.all.is_none() {
+        if self.all.is_none() && !(0..self.distinct.len()).all(is_utf8) {
             self.give_up();
         }
-        let mut all = self.all.take().unwrap_or_default();
-        all.drop_invalid(name, broken);
-        Column::Text(all.finish())
     }
+
+    /// The different texts, without their codes; forgets both.
+    fn take_distinct(&mut self) -> StringArray {
+        let (bytes, ends) = self.distinct.parts();
+        let ends = ends.iter().map(|&end| end as i32).collect();
+        let texts = AllTexts { bytes: bytes.to_vec(), ends, valid: Vec::new() }.finish();
+        self.distinct.clear();
+        self.codes.clear();
+        texts
+    }
+}
+
+/// The columns; builders are as new afterwards. Fields that are not UTF-8 become missing, and their rows broken.
+fn finish(builders: &mut [TextBuilder], names: &[String], broken: &mut Vec<Broken>) -> Vec<Column> {
+    builders.iter_mut().for_each(TextBuilder::check);
+    // One piece of memory for the codes of all columns, which mostly are many and short.
+    let mut codes = Vec::with_capacity(builders.iter().map(|builder| builder.codes.len()).sum());
+    builders.iter().for_each(|builder| codes.extend_from_slice(&builder.codes));
+    let codes = Buffer::from_vec(codes);
+    let mut start = 0;
+    let column = |(builder, name): (&mut TextBuilder, &String)| {
+        if let Some(mut all) = builder.all.take() {
+            all.drop_invalid(name, broken);
+            return Column::Text(all.finish());
+        }
+        let own = ScalarBuffer::new(codes.clone(), start, builder.codes.len());
+        start += builder.codes.len();
+        Column::Repeated(Repeated::new(builder.take_distinct(), own))
+    };
+    builders.iter_mut().zip(names).map(column).collect()
 }
 
 /// Texts of one column, in Arrow's layout.
@@ -268,7 +282,8 @@ mod tests {
     fn built(builder: &mut TextBuilder, fields: &[Option<&[u8]>]) -> (Column, Vec<Broken>) {
         fields.iter().for_each(|field| builder.push(*field));
         let mut broken = Vec::new();
-        (builder.finish("x", &mut broken), broken)
+        let column = finish(std::slice::from_mut(builder), &["x".to_owned()], &mut broken).remove(0);
+        (column, broken)
     }
 
     fn check(builder: &mut TextBuilder, fields: &[Option<&[u8]>]) -> Column {
