@@ -19,6 +19,9 @@ use crate::schema::CsvConfig;
 /// Longest text of one column of one chunk: what Arrow's 32-bit offsets reach.
 pub(super) const MAX_COLUMN_BYTES: usize = i32::MAX as usize;
 
+/// Where a field begins among some bytes, and where it ends.
+pub(super) type Place = (u32, u32);
+
 /// How a text file is written, and which of its fields are wanted.
 #[derive(Debug)]
 pub(super) struct Form {
@@ -87,10 +90,10 @@ impl Form {
 
     /// Appends lines, of all of whose fields `at` tells where they are in `bytes`; a range that is none is a missing
     /// value. One column after the other, so that what is known of one is near, and its next branch to be foreseen.
-    pub(super) fn push_lines(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[(usize, usize)]) {
+    pub(super) fn push_lines(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[Place]) {
         for (builder, field) in columns.iter_mut().zip(&self.fields) {
             for line in at.chunks_exact(self.width().max(1)) {
-                let field = field.and_then(|field| bytes.get(line[field].0..line[field].1));
+                let field = field.and_then(|field| bytes.get(line[field].0 as usize..line[field].1 as usize));
                 builder.push(field.and_then(|field| self.value(field)));
             }
         }
