@@ -13,6 +13,7 @@ mod compress;
 mod csv;
 mod envelope;
 mod guard;
+mod marks;
 mod parquet;
 mod paths;
 mod piece;
