@@ -76,7 +76,7 @@ pub(crate) fn with_fastest_bf16<R>(arithmetic: Arithmetic, run: impl FnOnce() ->
 pub(crate) enum Target {
     /// Memory whose values mean nothing.
     New,
-    /// As [`Target::New`], in an array that caches do not hold: none of it is read before most of it was written.
+    /// As [`Target::New`], in an array that caches do not hold: most of it is written before it is read.
     Far,
     /// A sum that it is added to.
     Sum,

@@ -162,7 +162,7 @@ struct Between([f32; 2 * ROWS * PANEL]);
 /// the first cache (800 x 48 pairs are 150 KiB). That A and B have one tile each, loaded anew while the product before
 /// still reads it, costs nothing: on Emerald Rapids, which renames tiles, a product takes its 16 cycles either way. With
 /// operands in the second cache 2 x 3 tiles were 4 to 9 % faster than 2 x 2 where C is near, and 20 % slower where it is
-/// not; asking ahead made both slower.
+/// not; asking ahead for tiles of A or B made both slower.
 ///
 /// # Safety
 /// As [`Kernel::strip`], and the processor has AVX-512.
