@@ -200,7 +200,7 @@ impl Encoder {
                     categorical.push(Ids::Single(rows));
                 }
                 (_, _, Values::Ids(ids)) => categorical.push(ids),
-                (_, _, Values::Coded { texts, numbers }) => categorical.push(Ids::Single(texts.spread(&numbers))),
+                (_, _, Values::Coded { codes, numbers }) => categorical.push(Ids::Single(codes.spread(&numbers))),
                 (_, _, Values::Numbers(_) | Values::Categories(_) | Values::Numbered(_)) => {}
             }
         }

@@ -201,7 +201,7 @@ fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, ma
         for (&number, count) in numbers.iter().zip(texts.counts(mask)).skip(1) {
             counter.count(number as usize - 1, count);
         }
-        return Values::Coded { texts: texts.clone(), numbers };
+        return Values::Coded { codes: texts.without_texts(), numbers };
     }
     let numbers = category::rows(column, multiple, &mut number);
     let mut count = |numbers: &[u64]| {

@@ -52,8 +52,9 @@ pub(super) enum Values {
     /// Categories that a vocabulary has numbered while it was fitted, from 1; 0 where one is missing. Before they are
     /// encoded they become [`Values::Ids`].
     Numbered(Ids),
-    /// As [`Values::Numbered`], one per row, of a column with few different texts: the number of a missing one, and of each.
-    Coded { texts: Repeated, numbers: Vec<u64> },
+    /// As [`Values::Numbered`], one per row, of a column whose texts repeat: its codes, without the texts, and the number of
+    /// a missing one and of each.
+    Coded { codes: Repeated, numbers: Vec<u64> },
     /// Table rows.
     Ids(Ids),
 }
@@ -267,7 +268,7 @@ impl Parsed {
             match values {
                 Values::Numbers(numbers) => retain(numbers, keep),
                 Values::Categories(column) => *column = column.filter(keep),
-                Values::Coded { texts, .. } => *texts = texts.filter(keep),
+                Values::Coded { codes, .. } => *codes = codes.filter(keep),
                 Values::Ids(Ids::Single(rows)) | Values::Numbered(Ids::Single(rows)) => retain(rows, keep),
                 Values::Ids(Ids::Multiple { offsets, rows }) | Values::Numbered(Ids::Multiple { offsets, rows }) => {
                     let (mut kept_offsets, mut kept) = (vec![0], Vec::new());
@@ -304,7 +305,7 @@ impl Parsed {
         let values = |values: &Values| match values {
             Values::Numbers(numbers) => numbers.len() * 8,
             Values::Categories(column) => column.bytes(),
-            Values::Coded { texts, numbers } => texts.bytes() + numbers.len() * 8,
+            Values::Coded { codes, numbers } => codes.bytes() + numbers.len() * 8,
             Values::Ids(ids) | Values::Numbered(ids) => (ids.table_rows().len() + ids.len()) * 8,
         };
         self.features.iter().map(values).sum::<usize>()

@@ -69,6 +69,11 @@ impl Repeated {
         self.codes.iter().map(|&code| known[usize::from(code)].clone()).collect()
     }
 
+    /// The codes alone, for whoever has what is [`Repeated::known`] of the texts and wants it spread: texts may be long.
+    pub(crate) fn without_texts(&self) -> Self {
+        Self { texts: StringArray::new_null(0), codes: self.codes.clone() }
+    }
+
     /// In how many rows a text is missing, and each text stands; of those rows that `mask` marks.
     pub(crate) fn counts(&self, mask: Option<&[bool]>) -> Vec<u64> {
         let mut counts = vec![0; self.texts.len() + 1];
@@ -113,6 +118,10 @@ mod tests {
             text.map_or(9, str::len)
         });
         assert_eq!(lengths, [2, 9, 1, 2]);
+        let known = repeated.known(|text| text.map_or(9, str::len));
+        assert_eq!(repeated.without_texts().spread(&known), lengths);
+        assert_eq!(repeated.without_texts().filter(&[false, true, false, true]).spread(&known), [9, 2]);
+        assert!(repeated.without_texts().bytes() < repeated.bytes());
         assert_eq!(asked, [None, Some("a".to_owned()), Some("bb".to_owned())]);
         assert_eq!(repeated.counts(None), [1, 1, 2]);
         assert_eq!(repeated.counts(Some(&[true, false, false, true])), [0, 0, 2]);
