@@ -41,6 +41,11 @@ impl<N: Number> Rows<N> {
         self.values.len() / self.stride
     }
 
+    /// Bytes of all rows.
+    pub(super) fn bytes(&self) -> usize {
+        size_of_val(&*self.values)
+    }
+
     /// Weights of row `id`.
     #[inline(always)]
     pub(super) fn weights_of(&self, id: u64) -> &[N] {
