@@ -5,8 +5,8 @@
 
 use std::io::{Cursor, Read};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use csv::{ByteRecord, ReaderBuilder};
 
@@ -47,25 +47,29 @@ impl CsvReader {
         wanted: &[Wanted],
         by_configuration: bool,
     ) -> Result<Self> {
-        let mut records = Records::new(path, bytes, separator(path, config), config.quote.map(byte), None);
+        let mut records = Records::new(path, bytes, separator(path, config), config.quote.map(byte));
         let header = if config.header { records.header(config)? } else { config.columns.clone() };
         let form = Form::new(path, config, header, wanted, by_configuration)?;
         Ok(Self::over(Arc::new(form), records))
     }
 
     /// Reads from a record in the middle of a file on: `first`, then `bytes`. Rows and lines are counted from there.
-    /// `is_crlf`: whether the file's lines end with "\r\n".
-    pub(super) fn go_on(form: &Arc<Form>, first: Vec<u8>, bytes: Box<dyn Read + Send>, is_crlf: bool) -> Self {
+    pub(super) fn go_on(form: &Arc<Form>, first: Vec<u8>, bytes: Box<dyn Read + Send>) -> Self {
         // The reader would take these bytes for a mark, which they are at the start of a file alone.
         let mark = if first.starts_with(BOM) { BOM } else { &[] };
         let first = if mark.is_empty() { first } else { [mark, &first].concat() };
         let bytes = Box::new(Cursor::new(first).chain(bytes));
-        let records = Records::new(&form.path, bytes, form.separator, form.quote, Some(is_crlf));
+        let records = Records::new(&form.path, bytes, form.separator, form.quote);
         Self::over(Arc::clone(form), records)
     }
 
     fn over(form: Arc<Form>, records: Records) -> Self {
         Self { columns: form.builders(), form, records, next_row: 0, done: false }
+    }
+
+    /// The builders of columns, once all chunks were given out.
+    pub(super) fn into_builders(self) -> Vec<TextBuilder> {
+        self.columns
     }
 
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {
@@ -100,16 +104,9 @@ impl CsvReader {
 }
 
 impl Records {
-    fn new(
-        path: &Arc<Path>,
-        bytes: Box<dyn Read + Send>,
-        separator: u8,
-        quote: Option<u8>,
-        is_crlf: Option<bool>,
-    ) -> Self {
+    fn new(path: &Arc<Path>, bytes: Box<dyn Read + Send>, separator: u8, quote: Option<u8>) -> Self {
         let watch = Arc::new(Watch::default());
-        watch.is_crlf.store(is_crlf.unwrap_or(false), Ordering::Relaxed);
-        let watched = Watched { inner: bytes, watch: Arc::clone(&watch), last: None, has_line_end: is_crlf.is_some() };
+        let watched = Watched { inner: bytes, watch: Arc::clone(&watch), passed: 0 };
         let records = ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -136,14 +133,14 @@ impl Records {
         })
     }
 
-    /// Line on which the record at hand starts. The reader's own count is that of the line ends it has passed, which for
-    /// "\r\n" is one short of the record's end, and at a record's start does not know of empty lines before it.
+    /// Line on which the record at hand starts. The reader's own count is that of the line ends it has passed, which where
+    /// a record ends with "\r\n" is one short of its end, and at a record's start does not know of empty lines before it.
     fn line(&self) -> u64 {
-        let passed = self.records.position().line();
+        let at = self.records.position();
         let inside = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count() as u64;
-        let own_end = !self.watch.is_crlf.load(Ordering::Relaxed) && !self.watch.is_over.load(Ordering::Relaxed);
+        let own_end = !self.watch.is_over.load(Ordering::Relaxed) && !self.watch.is_return(at.byte().wrapping_sub(1));
         // A file whose lines end with "\r" alone has no line ends to count.
-        passed.saturating_sub(inside + u64::from(own_end)).max(1)
+        at.line().saturating_sub(inside + u64::from(own_end)).max(1)
     }
 
     fn wrong_width(&self, expected: usize) -> Reason {
@@ -155,7 +152,7 @@ impl Records {
 /// Names of columns from the header's line.
 pub(super) fn header(path: &Arc<Path>, config: &CsvConfig, line: &[u8]) -> Result<Vec<String>> {
     let bytes = Box::new(Cursor::new(line.to_vec()));
-    Records::new(path, bytes, separator(path, config), config.quote.map(byte), None).header(config)
+    Records::new(path, bytes, separator(path, config), config.quote.map(byte)).header(config)
 }
 
 fn names<'f>(path: &Path, config: &CsvConfig, fields: impl Iterator<Item = &'f [u8]>) -> Result<Vec<String>> {
@@ -173,15 +170,22 @@ fn names<'f>(path: &Path, config: &CsvConfig, fields: impl Iterator<Item = &'f [
 struct Watch {
     /// Bytes that the record at hand may still take.
     allowance: AtomicU64,
-    /// Whether the first line ends with "\r\n".
-    is_crlf: AtomicBool,
+    /// Where in the file a carriage return is, among the bytes that were read last: the record at hand ends in those.
+    returns: Mutex<Vec<u64>>,
     /// Whether the file has ended. A record that is given out after that ends with it, and not with a line end.
     is_over: AtomicBool,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { allowance: AtomicU64::new(MAX_RECORD), is_crlf: AtomicBool::new(false), is_over: AtomicBool::new(false) }
+        Self { allowance: AtomicU64::new(MAX_RECORD), returns: Mutex::default(), is_over: AtomicBool::new(false) }
+    }
+}
+
+impl Watch {
+    /// Whether the byte at `at` is a carriage return.
+    fn is_return(&self, at: u64) -> bool {
+        self.returns.lock().unwrap_or_else(PoisonError::into_inner).binary_search(&at).is_ok()
     }
 }
 
@@ -189,23 +193,20 @@ impl Default for Watch {
 struct Watched {
     inner: Box<dyn Read + Send>,
     watch: Arc<Watch>,
-    last: Option<u8>,
-    has_line_end: bool,
+    /// Bytes that were read before.
+    passed: u64,
 }
 
 impl Watched {
     fn look(&mut self, bytes: &[u8]) {
-        if !self.has_line_end
-            && let Some(at) = bytes.iter().position(|&byte| byte == b'\n')
-        {
-            self.has_line_end = true;
-            let before = if at == 0 { self.last } else { Some(bytes[at - 1]) };
-            self.watch.is_crlf.store(before == Some(b'\r'), Ordering::Relaxed);
+        if bytes.is_empty() {
+            self.watch.is_over.store(true, Ordering::Relaxed);
+            return;
         }
-        match bytes.last() {
-            Some(&byte) => self.last = Some(byte),
-            None => self.watch.is_over.store(true, Ordering::Relaxed),
-        }
+        let mut returns = self.watch.returns.lock().unwrap_or_else(PoisonError::into_inner);
+        returns.clear();
+        returns.extend(memchr::memchr_iter(b'\r', bytes).map(|at| self.passed + at as u64));
+        self.passed += bytes.len() as u64;
     }
 }
 

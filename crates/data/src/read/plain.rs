@@ -56,8 +56,6 @@ pub(super) struct PlainReader {
     is_over: bool,
     /// Lines of the header and before it.
     lines_before: u64,
-    /// Whether lines end with "\r\n".
-    is_crlf: bool,
 }
 
 impl TextReader {
@@ -88,11 +86,10 @@ impl TextReader {
             let bytes = Box::new(Cursor::new(rest.into_vec()).chain(bytes));
             return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
         };
-        let is_crlf = memchr(b'\n', &rest).is_some_and(|at| at > 0 && rest[at - 1] == b'\r');
         let lines_before = line_ends(&rest[start..start + header_bytes]);
         rest.drop_first(start + header_bytes);
         let form = Arc::new(Form::new(path, config, header, wanted, by_configuration)?);
-        Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before, is_crlf })))
+        Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before })))
     }
 
     /// Names of the columns, and how many bytes the header takes with the empty lines before it; `None` if that is more
@@ -130,9 +127,9 @@ impl TextReader {
             if reader.is_over && reader.rest.is_empty() {
                 return Ok(None);
             }
-            let PlainReader { form, bytes, rest, is_crlf, .. } = &mut **reader;
+            let PlainReader { form, bytes, rest, .. } = &mut **reader;
             let bytes = std::mem::replace(bytes, Box::new(std::io::empty()));
-            *self = Self::Csv(Box::new(CsvReader::go_on(form, std::mem::take(rest).into_vec(), bytes, *is_crlf)));
+            *self = Self::Csv(Box::new(CsvReader::go_on(form, std::mem::take(rest).into_vec(), bytes)));
         }
         match self {
             Self::Csv(reader) => Ok(reader.next_chunk()?.map(TextPart::Rows)),
@@ -163,8 +160,7 @@ impl PlainReader {
                 rest.extend(&self.rest[end..]);
                 let mut bytes = std::mem::replace(&mut self.rest, rest);
                 bytes.truncate(end);
-                let (form, is_crlf) = (Arc::clone(&self.form), self.is_crlf);
-                return Ok(Some(Lines { form, bytes, has_quotes: quote.is_some(), is_crlf }));
+                return Ok(Some(Lines { form: Arc::clone(&self.form), bytes, has_quotes: quote.is_some() }));
             }
             // A record that is longer than any should be is for the other reader to refuse.
             if self.rest.len() as u64 > MAX_RECORD / 2 {
@@ -196,7 +192,6 @@ pub(super) struct Lines {
     form: Arc<Form>,
     bytes: Block,
     has_quotes: bool,
-    is_crlf: bool,
 }
 
 impl Lines {
@@ -207,8 +202,9 @@ impl Lines {
 
     fn split_records(self) -> Result<(Vec<Chunk>, u64)> {
         let lines = line_ends(&self.bytes);
-        let mut reader = CsvReader::go_on(&self.form, self.bytes.into_vec(), Box::new(std::io::empty()), self.is_crlf);
+        let mut reader = CsvReader::go_on(&self.form, self.bytes.into_vec(), Box::new(std::io::empty()));
         let chunks = std::iter::from_fn(|| reader.next_chunk().transpose()).collect::<Result<_>>()?;
+        self.form.give_back(reader.into_builders());
         Ok((chunks, lines))
     }
 
@@ -346,13 +342,32 @@ mod tests {
         compare(b"\xEF\xBB\xBF1,2\n3,4\n", &named);
     }
 
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        let config = CsvConfig::default();
+        let text = b"a,b\r\n1,2\n\"3\",4\r\n\n\"5\r\n6\",7\n8,9,10\r\n\"11\",12\n13,14";
+        for block in [1, 7, 20, 1 << 10] {
+            let rows = rows(text, &config, block).unwrap();
+            let lines: Vec<&str> = rows.iter().filter_map(|row| row.split(':').next()).collect();
+            assert_eq!(lines, ["0 line 2", "1 line 3", "2 line 5", "3 line 7", "4 line 8", "5 line 9"], "{block}");
+        }
+        // Read record by record, and with a carriage return that ends no line, too.
+        let lines = |text: &[u8]| -> Vec<String> {
+            let rows = by_records(text, &config).unwrap();
+            rows.iter().map(|row| row.split(": ").next().unwrap_or_default().to_owned()).collect()
+        };
+        assert_eq!(lines(text), ["0 line 2", "1 line 3", "2 line 5", "3 line 7", "4 line 8", "5 line 9"]);
+        assert_eq!(lines(b"a,b\n1,2\r\n\"x\r\",4\n5,6\r\n7,8\n"), ["0 line 2", "1 line 3", "2 line 4", "3 line 5"]);
+    }
+
     proptest! {
         #[test]
         fn any_text_gives_the_same_rows(
             text in "[ab,\n\n12 \r\"é]{0,60}", line_ends in any::<bool>(), header in any::<bool>(),
         ) {
-            // Where lines end in a way of their own, lines are counted by another rule than records.
-            let text = if line_ends { text.replace('\r', "") } else { text.replace('\r', "").replace('\n', "\r\n") };
+            // Every carriage return before a line end, or mixed line ends; one by itself is another rule.
+            let text = text.replace('\r', if line_ends { "\r\n" } else { "" });
+            let text = if line_ends { text } else { text.replace('\n', "\r\n") };
             let config = CsvConfig { header, columns: if header { vec![] } else { vec!["a".into(), "b".into()] },
                 ..CsvConfig::default() };
             let text = if header { format!("a,b{}{text}", if line_ends { "\n" } else { "\r\n" }) } else { text };

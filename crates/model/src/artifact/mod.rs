@@ -18,6 +18,8 @@ mod golden;
 mod tensor_file;
 mod weights;
 
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::path::Path;
 
 pub use document::{FORMAT_VERSION, Provenance};
@@ -84,12 +86,16 @@ impl Artifact {
     /// [`Error::NotAnArtifact`], [`Error::Version`], [`Error::Damaged`], [`Error::Inconsistent`], those of
     /// [`read_weights`] and of [`Graph::validate`]; each names the file.
     pub fn open(dir: &Path) -> Result<Self> {
-        if !dir.is_dir() {
-            let reason = if dir.exists() { "it is not a directory" } else { "there is nothing at this path" };
-            return Err(Error::NotAnArtifact { path: dir.to_owned(), reason: reason.to_owned() });
+        let not_ours = |reason: String| Err(Error::NotAnArtifact { path: dir.to_owned(), reason });
+        match look_at(dir)? {
+            None => return not_ours("there is nothing at this path".to_owned()),
+            Some(found) if !found.is_dir() => return not_ours("it is not a directory".to_owned()),
+            Some(_) => {}
         }
-        if let Some(missing) = FILES.into_iter().find(|file| !dir.join(file).is_file()) {
-            return Err(Error::NotAnArtifact { path: dir.to_owned(), reason: format!("it has no {missing}") });
+        for file in FILES {
+            if !look_at(&dir.join(file))?.is_some_and(|found| found.is_file()) {
+                return not_ours(format!("it has no {file}"));
+            }
         }
         let document::Contents { model, graph, encoder, provenance, weights_xxh64 } = document::read(&dir.join(MODEL))?;
         check_encoder(dir, &encoder, &graph)?;
@@ -137,6 +143,15 @@ impl Unsaved<'_> {
             document::write(&temporary.join(MODEL), self, hash)?;
             self.golden.write(&temporary.join(GOLDEN), self.graph)
         })
+    }
+}
+
+/// What is at `path`; `None` if nothing is. A path that may not be looked at is not one with nothing there.
+fn look_at(path: &Path) -> Result<Option<Metadata>> {
+    match fs::metadata(path) {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(source) => Err(Error::Io { path: path.to_owned(), action: "read", source }),
     }
 }
 

@@ -247,6 +247,21 @@ fn other_versions_are_refused_by_number() {
 }
 
 #[test]
+fn what_cannot_be_looked_at_is_not_called_missing() {
+    let (dir, path) = saved();
+    let at = |name: &str| refusal(&dir.path().join(name));
+    assert!(at("none").contains("there is nothing at this path"));
+    fs::write(dir.path().join("file"), "x").unwrap();
+    assert!(at("file").contains("it is not a directory"));
+    assert!(at("file/model").contains("there is nothing at this path"));
+    // The system refuses to look so long a name up, as it refuses folders that may not be read.
+    let message = at(&"n".repeat(300));
+    assert!(message.contains("cannot read") && message.contains("nnn"), "{message}");
+    fs::remove_file(path.join(WEIGHTS)).unwrap();
+    assert!(refusal(&path).contains("it has no weights.safetensors"));
+}
+
+#[test]
 fn a_model_that_does_not_hold_together_is_refused() {
     type Damage = fn(&mut Value);
     let damages: [(&str, Damage, &str); 9] = [
