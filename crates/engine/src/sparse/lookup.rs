@@ -80,30 +80,33 @@ impl<N: Number> Rows<N> {
 
     #[inline(always)]
     fn single(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize) {
-        let to = col..col + self.dim();
-        assert!(to.end <= ld && out.len() >= (ids.len() - 1) * ld + to.end, "room for every vector");
-        // Of a length that the compiler knows a vector is a move or two, else loops that find out how many.
+        let end = col + self.dim();
+        assert!(end <= ld && out.len() >= (ids.len() - 1) * ld + end, "room for every vector");
         match self.dim() {
-            4 => self.each(ids, out, ld, |out, id| copy_all::<4, N>(&mut out[to.clone()], self.weights_of(id))),
-            8 => self.each(ids, out, ld, |out, id| copy_all::<8, N>(&mut out[to.clone()], self.weights_of(id))),
-            16 => self.each(ids, out, ld, |out, id| copy_all::<16, N>(&mut out[to.clone()], self.weights_of(id))),
-            32 => self.each(ids, out, ld, |out, id| copy_all::<32, N>(&mut out[to.clone()], self.weights_of(id))),
-            _ => self.each(ids, out, ld, |out, id| vector::copy(&mut out[to.clone()], self.weights_of(id))),
+            4 => self.each(ids, out, ld, col, vector::copy_all::<4, N>),
+            8 => self.each(ids, out, ld, col, vector::copy_all::<8, N>),
+            16 => self.each(ids, out, ld, col, vector::copy_all::<16, N>),
+            32 => self.each(ids, out, ld, col, vector::copy_all::<32, N>),
+            _ => self.each(ids, out, ld, col, vector::copy),
         }
     }
 
-    /// Calls `f` with each row of `out` and its id; what the ids name is asked for ahead, unless it is in cache anyway.
+    /// [`Rows::single`] by `copy`. What ids name is asked for ahead, unless it is in cache anyway.
     #[inline(always)]
-    fn each(&self, ids: &[u64], out: &mut [f32], ld: usize, f: impl Fn(&mut [f32], u64)) {
+    fn each(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize, copy: impl Fn(&mut [f32], &[N])) {
+        let write = |ids: &[u64], out: &mut [f32]| {
+            for (&id, out) in ids.iter().zip(out.chunks_mut(ld)) {
+                copy(&mut out[col..col + self.dim()], self.weights_of(id));
+            }
+        };
         if self.bytes() <= NEAR {
-            ids.iter().zip(out.chunks_mut(ld)).for_each(|(&id, out)| f(out, id));
-            return;
+            return write(ids, out);
         }
         let mut soon = ids.chunks(AHEAD);
         soon.next().unwrap_or_default().iter().for_each(|&id| self.ask_for(id));
         for (now, out) in ids.chunks(AHEAD).zip(out.chunks_mut(AHEAD * ld)) {
             soon.next().unwrap_or_default().iter().for_each(|&id| self.ask_for(id));
-            now.iter().zip(out.chunks_mut(ld)).for_each(|(&id, out)| f(out, id));
+            write(now, out);
         }
     }
 
@@ -132,16 +135,5 @@ impl<N: Number> Rows<N> {
                 out.iter_mut().for_each(|x| *x *= share);
             }
         }
-    }
-}
-
-/// `y <- x`, both of D elements.
-#[inline(always)]
-fn copy_all<const D: usize, N: Number>(y: &mut [f32], x: &[N]) {
-    if let (Some(y), Some(x)) = (y.first_chunk_mut::<D>(), x.first_chunk::<D>()) {
-        *y = x.map(
-            #[inline(always)]
-            |x| x.value(),
-        );
     }
 }

@@ -13,6 +13,18 @@ pub(super) fn copy<N: Number>(y: &mut [f32], x: &[N]) {
     zip(y, x, |_, x| x.value());
 }
 
+/// `y <- x`, both of D elements: a move or two, where [`copy`] finds out first how many.
+#[inline(always)]
+pub(super) fn copy_all<const D: usize, N: Number>(y: &mut [f32], x: &[N]) {
+    debug_assert!(y.len() == D && x.len() == D, "vectors of {D}");
+    if let (Some(y), Some(x)) = (y.first_chunk_mut::<D>(), x.first_chunk::<D>()) {
+        *y = array::from_fn(
+            #[inline(always)]
+            |i| x[i].value(),
+        );
+    }
+}
+
 /// `y <- y + x`.
 #[inline(always)]
 pub(super) fn add<N: Number>(y: &mut [f32], x: &[N]) {
@@ -75,5 +87,15 @@ mod tests {
             copy(&mut y, &x);
             assert_eq!(y, x);
         }
+    }
+
+    #[test]
+    fn vectors_of_a_known_length_are_copied_whole() {
+        let x: Vec<f32> = (1..=32).map(|i| i as f32).collect();
+        let mut y = [0.0; 32];
+        copy_all::<8, f32>(&mut y[..8], &x[..8]);
+        assert_eq!((&y[..8], y[8]), (&x[..8], 0.0));
+        copy_all::<32, f32>(&mut y, &x);
+        assert_eq!(y, x[..]);
     }
 }
