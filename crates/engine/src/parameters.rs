@@ -137,6 +137,8 @@ impl Parameters {
 
     /// Every parameter, to be replaced a part at a time.
     pub(crate) fn sink<'p>(&'p mut self, graph: &'p Graph) -> Sink<'p> {
+        // Even if tables alone are replaced: what was made of them holds no longer.
+        self.dense.open();
         Sink { parameters: self, graph }
     }
 }

@@ -36,7 +36,9 @@ impl Runner {
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
-        self.layers.prepare(&self.plan, &parameters.dense, parameters.dense.revision());
+        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
+        self.layers.prepare(&self.plan, dense, revision);
+        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
         let plan = &self.plan;
         let shared = Shared {
             plan,

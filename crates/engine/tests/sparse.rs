@@ -3,7 +3,7 @@
 
 use pleiad_data::{Ids, Pooling};
 use pleiad_engine::optim::{AdagradConfig, AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig, StepRule};
-use pleiad_engine::sparse::{Table, TableOptions, TouchedRows, Use};
+use pleiad_engine::sparse::{GradientOf, Table, TableOptions, TouchedRows, Use};
 use pleiad_model::graph::TableSpec;
 use pleiad_model::init::Init;
 use proptest::prelude::*;
@@ -141,7 +141,11 @@ fn an_id_out_of_range_is_told_with_its_row() {
 #[should_panic(expected = "row 6 of a table of 6")]
 fn unchecked_ids_never_reach_an_update() {
     let ids = Ids::Single(vec![6]);
-    TouchedRows::new().gather(6, 1, &[Use { ids: &ids, pooling: None, grad: &[1.0], ld: 1, col: 0 }]);
+    TouchedRows::new().gather(
+        6,
+        1,
+        &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &[1.0], ld: 1, col: 0 }],
+    );
 }
 
 #[test]
@@ -149,7 +153,7 @@ fn unchecked_ids_never_reach_an_update() {
 fn rows_gathered_for_another_table_are_refused() {
     let ids = Ids::Single(vec![8]);
     let mut touched = TouchedRows::new();
-    touched.gather(9, 1, &[Use { ids: &ids, pooling: None, grad: &[1.0], ld: 1, col: 0 }]);
+    touched.gather(9, 1, &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &[1.0], ld: 1, col: 0 }]);
     table(6, 1, 0).update(&touched, &StepRule::new(&sgd(1.0), 1, 1.0), 1.0, 1);
 }
 
@@ -161,13 +165,28 @@ fn a_row_that_appears_twice_takes_one_step() {
     let rule = StepRule::new(&OptimizerConfig::default(), 1, 1.0);
     let mut touched = TouchedRows::new();
     let ids = Ids::Single(vec![4, 4]);
-    touched.gather(100, 3, &[Use { ids: &ids, pooling: None, grad: &[1.0, 2.0, 3.0, 0.5, -1.0, 1.0], ld: 3, col: 0 }]);
+    touched.gather(
+        100,
+        3,
+        &[Use {
+            ids: &ids,
+            pooling: None,
+            of: GradientOf::BatchRows,
+            grad: &[1.0, 2.0, 3.0, 0.5, -1.0, 1.0],
+            ld: 3,
+            col: 0,
+        }],
+    );
     assert_eq!(touched.rows(), [4]);
     assert_eq!(touched.grads(), [1.5, 1.0, 4.0]);
     assert_eq!(touched.square_sum(), 1.5 * 1.5 + 1.0 + 16.0);
     twice.update(&touched, &rule, 1.0, 1);
     let ids = Ids::Single(vec![4]);
-    touched.gather(100, 3, &[Use { ids: &ids, pooling: None, grad: &[1.5, 1.0, 4.0], ld: 3, col: 0 }]);
+    touched.gather(
+        100,
+        3,
+        &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &[1.5, 1.0, 4.0], ld: 3, col: 0 }],
+    );
     once.update(&touched, &rule, 1.0, 1);
     assert_eq!(twice.weights(), once.weights());
 }
@@ -179,8 +198,8 @@ fn features_that_share_a_table_share_its_gradient() {
     let grad = [1.0, 2.0, 3.0, 4.0];
     let mut touched = TouchedRows::new();
     let uses = [
-        Use { ids: &first, pooling: None, grad: &grad, ld: 2, col: 0 },
-        Use { ids: &second, pooling: Some(Pooling::Mean), grad: &grad, ld: 2, col: 1 },
+        Use { ids: &first, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: 2, col: 0 },
+        Use { ids: &second, pooling: Some(Pooling::Mean), of: GradientOf::BatchRows, grad: &grad, ld: 2, col: 1 },
     ];
     touched.gather(50, 1, &uses);
     assert_eq!(touched.rows(), [1, 2, 3]);
@@ -193,7 +212,11 @@ fn a_batch_without_ids_touches_nothing() {
     let mut table = table(5, 2, 2);
     let before = table.weights();
     let mut touched = TouchedRows::new();
-    touched.gather(5, 2, &[Use { ids: &ids, pooling: Some(Pooling::Mean), grad: &[1.0; 4], ld: 2, col: 0 }]);
+    touched.gather(
+        5,
+        2,
+        &[Use { ids: &ids, pooling: Some(Pooling::Mean), of: GradientOf::BatchRows, grad: &[1.0; 4], ld: 2, col: 0 }],
+    );
     assert!(touched.rows().is_empty());
     table.update(&touched, &StepRule::new(&OptimizerConfig::default(), 1, 1.0), 1.0, 1);
     assert_eq!(table.weights(), before);
@@ -213,7 +236,7 @@ fn touched_rows_move_as_a_dense_parameter_and_others_stay() {
         let ids = Ids::Single((0..batch as u64).map(|i| i * i % 1009).collect());
         for step in 1..6 {
             let grad = noise(batch * dim, step);
-            let uses = [Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }];
+            let uses = [Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: dim, col: 0 }];
             touched.gather(rows, dim, &uses);
             let rule = StepRule::new(&config, step, 0.5);
             table.update(&touched, &rule, 0.7, step);
@@ -250,7 +273,11 @@ fn a_row_that_returns_goes_on_from_its_state() {
     let mut touched = TouchedRows::new();
     for (step, id) in [(1, 1), (2, 7), (3, 8), (4, 1)] {
         let ids = Ids::Single(vec![id]);
-        touched.gather(40, 2, &[Use { ids: &ids, pooling: None, grad: &[0.5, -2.0], ld: 2, col: 0 }]);
+        touched.gather(
+            40,
+            2,
+            &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &[0.5, -2.0], ld: 2, col: 0 }],
+        );
         let rule = StepRule::new(&config, step, 1.0);
         table.update(&touched, &rule, 1.0, 1);
         if id == 1 {
@@ -273,7 +300,11 @@ fn threads_change_no_bit() {
             let mut table = table(rows, dim, 2);
             let mut touched = TouchedRows::new();
             for step in 1..4 {
-                touched.gather(rows, dim, &[Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }]);
+                touched.gather(
+                    rows,
+                    dim,
+                    &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: dim, col: 0 }],
+                );
                 table.update(&touched, &StepRule::new(&OptimizerConfig::default(), step, 1.0), 1.0, step);
             }
             (table.weights(), table.state(0), table.state(1))
@@ -289,7 +320,7 @@ fn threads_change_no_bit() {
 fn large_and_small_tables_gather_alike() {
     let ids = Ids::Single((0..500u64).map(|i| (i % 37) * 4096).collect());
     let grad = noise(500 * 3, 5);
-    let uses = [Use { ids: &ids, pooling: None, grad: &grad, ld: 3, col: 0 }];
+    let uses = [Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: 3, col: 0 }];
     let mut touched = TouchedRows::new();
     touched.gather(usize::MAX, 3, &uses);
     let (rows, grads) = (touched.rows().to_vec(), touched.grads().to_vec());
@@ -346,8 +377,8 @@ proptest! {
 
         let grad = noise(batch * ld, seed);
         let uses = [
-            Use { ids: &single, pooling: None, grad: &grad, ld, col: 0 },
-            Use { ids: &multiple, pooling, grad: &grad, ld, col: dim + pad },
+            Use { ids: &single, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld, col: 0 },
+            Use { ids: &multiple, pooling, of: GradientOf::BatchRows, grad: &grad, ld, col: dim + pad },
         ];
         let mut touched = TouchedRows::new();
         touched.gather(rows, dim, &uses);

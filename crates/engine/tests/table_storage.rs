@@ -3,7 +3,7 @@
 
 use pleiad_data::Ids;
 use pleiad_engine::optim::{AdagradConfig, AdamConfig, OptimizerConfig, SgdConfig, StepRule};
-use pleiad_engine::sparse::{Table, TableOptions, TablePrecision, TouchedRows, Use};
+use pleiad_engine::sparse::{GradientOf, Table, TableOptions, TablePrecision, TouchedRows, Use};
 use pleiad_model::graph::TableSpec;
 use pleiad_model::init::Init;
 
@@ -43,7 +43,11 @@ fn train(table: &mut Table, config: &OptimizerConfig, from: u64, to: u64) {
     let mut touched = TouchedRows::new();
     for step in from..to {
         let (ids, grad) = (ids(rows, batch, step), noise(batch * dim, step));
-        touched.gather(rows, dim, &[Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }]);
+        touched.gather(
+            rows,
+            dim,
+            &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: dim, col: 0 }],
+        );
         table.update(&touched, &StepRule::new(config, step, 1.0), 0.7, step);
     }
 }
@@ -134,7 +138,11 @@ fn seed_and_step_decide_how_bf16_rounds() {
         table.init(5, 0.0);
         let (ids, grad) = (Ids::Single((0..1000).collect()), noise(8000, 3));
         let mut touched = TouchedRows::new();
-        touched.gather(1000, 8, &[Use { ids: &ids, pooling: None, grad: &grad, ld: 8, col: 0 }]);
+        touched.gather(
+            1000,
+            8,
+            &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: 8, col: 0 }],
+        );
         table.update(&touched, &StepRule::new(&sgd(1e-4), 1, 1.0), 1.0, step);
         table.weights()
     };
@@ -154,7 +162,11 @@ fn bf16_steps_are_right_on_average() {
     let grad = vec![-1.0; rows * dim];
     let mut touched = TouchedRows::new();
     for step in 1..=steps {
-        touched.gather(rows, dim, &[Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }]);
+        touched.gather(
+            rows,
+            dim,
+            &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: dim, col: 0 }],
+        );
         table.update(&touched, &StepRule::new(&sgd(distance / 100.0), 1, 1.0), 1.0, step);
     }
     let n = (rows * dim) as f64;
@@ -185,7 +197,11 @@ fn bf16_learns_what_f32_learns() {
                 .map(|i| found[i] - truth[ids.table_rows()[i / dim] as usize * dim + i % dim] - 0.1 * targets[i])
                 .map(|g| g / batch as f32)
                 .collect();
-            touched.gather(rows, dim, &[Use { ids: &ids, pooling: None, grad: &grad, ld: dim, col: 0 }]);
+            touched.gather(
+                rows,
+                dim,
+                &[Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: dim, col: 0 }],
+            );
             table.update(&touched, &StepRule::new(&config, step, 1.0), 1.0, step);
         }
         for (w, t) in table.weights().iter().zip(&truth) {

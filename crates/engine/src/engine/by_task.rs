@@ -13,10 +13,10 @@ use pleiad_model::{Graph, Weights};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::passes::{Cut, uses};
+use super::passes::{Cut, TableGradients, uses};
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward, seed_gradients};
+use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward, seed_gradients, unfold};
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, Purpose};
@@ -40,6 +40,8 @@ pub(super) struct ByTask {
     dense: Vec<Vec<f32>>,
     /// Per task, the gradients of the input representation for all rows of the batch.
     batch_wide: Vec<Vec<Storage<f32>>>,
+    /// Per task, what [`Engine::folded_rows`] is.
+    folded_rows: Vec<Vec<Vec<Vec<f32>>>>,
     /// Per table and task, the gradients of the rows that the batch touches.
     rows: Vec<Vec<Vec<f32>>>,
 }
@@ -128,13 +130,13 @@ impl Engine {
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
     fn run_by_task(&self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
-        let ByTask { plan, layers, lanes, workspaces, dense, batch_wide, .. } = by_task;
+        let ByTask { plan, layers, lanes, workspaces, dense, batch_wide, folded_rows, .. } = by_task;
         let workspaces = &*workspaces;
         let plan = &*plan;
         let tasks = self.graph.outputs.len();
         let cut = Cut::of(batch.rows);
         lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
-            gradients: vec![vec![0.0; plan.params.len]; tasks],
+            gradients: vec![vec![0.0; plan.gradient_len()]; tasks],
             sums: vec![0.0; Targets::sums(&self.graph)],
             again: vec![0.0; Targets::sums(&self.graph)],
         });
@@ -144,7 +146,9 @@ impl Engine {
             let of_task = cut.pieces(arrays, &plan.batch_widths);
             pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
         }
-        layers.prepare(plan, &self.parameters.dense, self.parameters.dense.revision());
+        let (params, revision) = (&self.parameters.dense, self.parameters.dense.revision());
+        layers.prepare(plan, params, revision);
+        layers.fold(plan, params, &self.parameters.tables, revision);
         let shared = Shared {
             plan,
             params: &self.parameters.dense,
@@ -170,7 +174,12 @@ impl Engine {
                 }
             });
         });
-        let used = &lanes[..cut.lanes.len()];
+        let used = &mut lanes[..cut.lanes.len()];
+        for (k, rows) in folded_rows.iter_mut().enumerate() {
+            let mut of_task: Vec<&mut [f32]> = used.iter_mut().map(|lane| &mut *lane.gradients[k]).collect();
+            unfold(plan, layers, params, &mut of_task, rows);
+        }
+        let used = &*used;
         for (k, sum) in dense.iter_mut().enumerate() {
             let parts: Vec<&[f32]> = used.iter().map(|lane| lane.gradients[k].as_slice()).collect();
             sum_into(sum, &parts);
@@ -180,12 +189,13 @@ impl Engine {
 
     /// Finds the rows that the batch touches in each table, and sums each task's gradients of them.
     fn gather_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
-        let ByTask { plan, batch_wide, rows, .. } = by_task;
-        let (plan, batch_wide) = (&*plan, &*batch_wide);
+        let ByTask { plan, batch_wide, folded_rows, rows, .. } = by_task;
+        let (plan, batch_wide, folded_rows) = (&*plan, &*batch_wide, &*folded_rows);
         let tables = self.touched.par_iter_mut().zip(&self.parameters.tables).zip(rows).enumerate();
         tables.for_each(|(t, ((touched, table), rows)): (usize, ((&mut TouchedRows, &Table), _))| {
             for (k, grads) in rows.iter_mut().enumerate() {
-                let uses = uses(plan, t, batch, &batch_wide[k]);
+                let gradients = TableGradients { batch_wide: &batch_wide[k], folded: &folded_rows[k] };
+                let uses = uses(plan, t, batch, gradients);
                 if k == 0 {
                     touched.gather(table.rows(), table.dim(), &uses);
                     grads.clear();
@@ -210,6 +220,7 @@ impl ByTask {
             workspaces: Workspaces::default(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
             batch_wide: (0..tasks).map(|_| plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect()).collect(),
+            folded_rows: vec![Vec::new(); tasks],
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
             plan,
             reach,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
-use self::passes::{Lane, uses};
+use self::passes::{Lane, TableGradients, uses};
 use crate::check::check_batch;
 use crate::error::{Error, Result};
 use crate::exec::{Layers, Workspaces};
@@ -76,6 +76,8 @@ pub struct Engine {
     gradient: Storage<f32>,
     /// Gradients of the input representation for all rows of the batch.
     batch_wide: Vec<Storage<f32>>,
+    /// Per fold and field, the gradients of the table's rows.
+    folded_rows: Vec<Vec<Vec<f32>>>,
     touched: Vec<TouchedRows>,
     lanes: Vec<Lane>,
     workspaces: Workspaces,
@@ -119,6 +121,7 @@ impl Engine {
             state: [dense(0), dense(1)],
             gradient: Storage::zeros(plan.params.len),
             batch_wide: plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect(),
+            folded_rows: Vec::new(),
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
             workspaces: Workspaces::default(),
@@ -259,6 +262,7 @@ impl Engine {
             lanes,
             touched,
             batch_wide,
+            folded_rows,
             ..
         } = self;
         // Those of the steps that are taken.
@@ -296,17 +300,19 @@ impl Engine {
             layers.prepare(step_plan, weights, revision);
         };
         let rule = StepRule::new(&options.embedding_optimizer, self.steps, learning_rate_factor);
+        let gradients = TableGradients { batch_wide, folded: folded_rows };
         let tables = parameters.tables.par_iter_mut().zip(touched).enumerate();
         let update_tables = || {
             tables.for_each(|(t, (table, touched))| {
                 if let Some(batch) = batch {
-                    table.gather(touched, &uses(plan, t, batch, batch_wide));
+                    table.gather(touched, &uses(plan, t, batch, gradients));
                 }
                 table.update(touched, &rule, scale, self.steps);
             });
         };
         // Side by side: one waits for memory, the other less, and there is one end to wait for.
         rayon::join(update_dense, update_tables);
+        layers.fold(step_plan, weights, &parameters.tables, revision);
         self.unsummed = 0;
     }
 }

@@ -8,11 +8,11 @@ use rayon::prelude::*;
 use super::{Engine, StepStats};
 use crate::check::check_batch;
 use crate::error::{Error, Result};
-use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients};
+use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
 use crate::kernels::reduce::sum_into;
-use crate::plan::Plan;
+use crate::plan::{Plan, TableGradient};
 use crate::runner::{lanes, shards};
-use crate::sparse::{Storage, Use};
+use crate::sparse::{GradientOf, Storage, Use};
 
 /// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
 /// threads that a step can use and the memory that private gradients take; it does not depend on the threads there
@@ -79,11 +79,13 @@ impl Engine {
         let plan = &self.plan;
         let cut = Cut::of(batch.rows);
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
-            gradient: Storage::zeros(plan.params.len),
+            gradient: Storage::zeros(plan.gradient_len()),
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
         let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_widths);
-        self.layers.prepare(plan, &self.parameters.dense, self.parameters.dense.revision());
+        let (dense, revision) = (&self.parameters.dense, self.parameters.dense.revision());
+        self.layers.prepare(plan, dense, revision);
+        self.layers.fold(plan, dense, &self.parameters.tables, revision);
         let shared = Shared {
             plan,
             params: &self.parameters.dense,
@@ -110,28 +112,43 @@ impl Engine {
         // Behind the lanes that another thread takes over: whoever is through first does it, while the other is not.
         let behind = || rayon::join(|| rest.into_par_iter().for_each(run), beside);
         rayon::join(|| first.into_par_iter().for_each(run), behind);
+        let mut used: Vec<&mut [f32]> = self.lanes[..cut.lanes.len()].iter_mut().map(|l| &mut *l.gradient).collect();
+        unfold(plan, &self.layers, &self.parameters.dense, &mut used, &mut self.folded_rows);
         cut.lanes.len()
     }
 
     /// Finds the rows that the batch touches in each table, and sums their gradients.
     pub(super) fn gather_tables(&mut self, batch: &Batch) {
-        let (plan, batch_wide) = (&self.plan, &self.batch_wide);
+        let (plan, gradients) =
+            (&self.plan, TableGradients { batch_wide: &self.batch_wide, folded: &self.folded_rows });
         self.touched.par_iter_mut().zip(&self.parameters.tables).enumerate().for_each(|(t, (touched, table))| {
-            table.gather(touched, &uses(plan, t, batch, batch_wide));
+            table.gather(touched, &uses(plan, t, batch, gradients));
         });
     }
 }
 
+/// Where the gradients of what tables gave are: per batch-wide array, and per fold and field.
+#[derive(Clone, Copy)]
+pub(super) struct TableGradients<'a> {
+    pub(super) batch_wide: &'a [Storage<f32>],
+    pub(super) folded: &'a [Vec<Vec<f32>>],
+}
+
 /// Where a batch looks up rows of table `t`, with the gradients of what it read.
-pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, batch_wide: &'a [Storage<f32>]) -> Vec<Use<'a>> {
+pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, gradients: TableGradients<'a>) -> Vec<Use<'a>> {
     let of_table = plan.table_uses.iter().filter(|u| u.table == t);
     of_table
-        .map(|u| Use {
-            ids: &batch.categorical[u.slot],
-            pooling: u.pooling,
-            grad: &batch_wide[u.batch],
-            ld: u.at.ld,
-            col: u.at.col,
+        .map(|u| {
+            let (of, grad, ld, col) = match u.from {
+                TableGradient::Batch { batch, at } => {
+                    (GradientOf::BatchRows, &*gradients.batch_wide[batch], at.ld, at.col)
+                }
+                TableGradient::Fold { fold, feature } => {
+                    let dim = plan.folds[fold].features[feature].dim;
+                    (GradientOf::TableRows, &*gradients.folded[fold][feature], dim, 0)
+                }
+            };
+            Use { ids: &batch.categorical[u.slot], pooling: u.pooling, of, grad, ld, col }
         })
         .collect()
 }

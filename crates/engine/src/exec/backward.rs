@@ -6,14 +6,14 @@ use crate::kernels::dropout::Mask;
 use crate::kernels::linear::Target;
 use crate::kernels::mixture::Share;
 use crate::kernels::product::Matrix;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
+use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
 
 /// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
 const FAR: usize = 1 << 20;
 
-/// Runs the plan backward over the shard. Gradients of dense parameters are written to `gradient` (the plan's layout),
-/// or added to it where the lane has had a shard before.
+/// Runs the plan backward over the shard. Gradients of dense parameters, and behind them what folds sum, are written to
+/// `gradient` (the plan's layout), or added to it where the lane has had a shard before.
 pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut [f32], accumulate: bool) {
     let plan = shared.plan;
     let (values, gradients, rows) = (&plan.values, &plan.gradients, shard.rows.len());
@@ -28,7 +28,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
-            Step::Product { x, y, weight, bias: biases, segments } => {
+            Step::Product { x, y, weight, bias: biases, segments, fold } => {
                 let accumulate = accumulate || back.again;
                 shard.write(gradients, *y, |shard, d| {
                     let (out, out_at) = shard.read(values, *y);
@@ -45,6 +45,14 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                         bias::backward(out, out_at, d, at, rows, segment.activation, bias_gradient);
                     }
                 });
+                if let Some(fold) = *fold {
+                    let of = &plan.folds[fold];
+                    let mut looked = std::mem::take(&mut shard.looked[fold]);
+                    looked.sort();
+                    let d = shard.read(gradients, *y);
+                    folded::backward(&mut gradient[of.sums.range()], of.ld(), d, &mut looked, accumulate);
+                    shard.looked[fold] = looked;
+                }
                 let layer = shared.layers.of(back.step);
                 let w = weights(shared.params, *weight);
                 let target = match accumulate {

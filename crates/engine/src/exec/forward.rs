@@ -1,11 +1,12 @@
 //! Forward steps.
 
+use pleiad_data::Ids;
 use pleiad_model::graph::Activation;
 
 use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture};
+use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
 use crate::plan::{Step, View};
 
 /// Runs every step of the plan over the shard.
@@ -30,12 +31,20 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 });
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
-            Step::Product { x, y, weight, bias: biases, segments } => {
+            Step::Product { x, y, weight, bias: biases, segments, fold } => {
                 let layer = shared.layers.of(at);
                 let biases = &shared.params[biases.range()];
+                if let Some(fold) = *fold {
+                    look_up(shared, shard, fold);
+                }
                 shard.multiply(values, *y, |shard, memory, scratch| {
                     let x = shard.read(values, *x);
-                    layer.forward((memory, y.at), x, weights(shared.params, *weight), rows, scratch);
+                    if let Some(fold) = *fold {
+                        let (products, ld) = shared.layers.products(shared.plan, fold);
+                        folded::forward((memory, y.at), products, ld, &shard.looked[fold]);
+                    }
+                    let onto = fold.is_some();
+                    layer.forward((memory, y.at), x, weights(shared.params, *weight), rows, onto, scratch);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
                         match (layer.finishes(), segment.activation) {
@@ -85,6 +94,16 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             }),
         }
     }
+}
+
+/// Takes the rows of a fold's tables that the shard reads. The way back needs them, too.
+fn look_up(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize) {
+    let of = &shared.plan.folds[fold];
+    let fields = of.features.iter().map(|field| match &shared.batch.categorical[field.slot] {
+        Ids::Single(ids) => (&ids[shard.rows.clone()], field.first),
+        Ids::Multiple { .. } => unreachable!("no field that is pooled is folded, and the batch was checked"),
+    });
+    shard.looked[fold].take(of.rows, shard.rows.len(), fields);
 }
 
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, gate: View, experts: &[View], y: View) {

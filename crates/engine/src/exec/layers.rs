@@ -5,9 +5,11 @@ use std::ops::Range;
 use pleiad_model::graph::Activation;
 use rayon::prelude::*;
 
+use super::folds;
 use crate::kernels::linear::{Arithmetic, Layer};
 use crate::kernels::product::Matrix;
 use crate::plan::{Block, Plan, Step, Write};
+use crate::sparse::Table;
 
 /// Per step of a plan, its weights as products want them; nothing for steps that are no products.
 ///
@@ -15,8 +17,9 @@ use crate::plan::{Block, Plan, Step, Write};
 #[derive(Debug)]
 pub(crate) struct Layers {
     steps: Vec<Option<Prepared>>,
-    /// Revision of the parameters that they were prepared for.
-    revision: Option<u64>,
+    folds: Vec<folds::Prepared>,
+    /// Revision of the parameters that they were prepared for: layers, and those that are folds.
+    revision: [Option<u64>; 2],
 }
 
 #[derive(Debug)]
@@ -48,12 +51,13 @@ impl Layers {
                 prepared.wanted = Some(skipped..skipped + part.at.width);
             }
         }
-        Self { steps, revision: None }
+        let folds = plan.folds.iter().map(|fold| folds::Prepared::new(fold, arithmetic)).collect();
+        Self { steps, folds, revision: [None; 2] }
     }
 
     /// Prepares every layer for the weights in `params`, if that was not done for this revision of theirs.
     pub(crate) fn prepare(&mut self, plan: &Plan, params: &[f32], revision: u64) {
-        if self.revision.replace(revision) == Some(revision) {
+        if self.revision[0].replace(revision) == Some(revision) {
             return;
         }
         plan.steps.par_iter().zip(&mut self.steps).for_each(|(step, prepared)| {
@@ -61,6 +65,27 @@ impl Layers {
                 prepared.layer.prepare(weights(params, *weight), &params[bias.range()], prepared.wanted.clone());
             }
         });
+    }
+
+    /// Prepares every fold for `params` and `tables`, if that was not done for this revision of theirs: tables change with
+    /// the dense parameters.
+    pub(crate) fn fold(&mut self, plan: &Plan, params: &[f32], tables: &[Table], revision: u64) {
+        if self.revision[1].replace(revision) == Some(revision) {
+            return;
+        }
+        for (fold, prepared) in plan.folds.iter().zip(&mut self.folds) {
+            prepared.prepare(fold, params, tables);
+        }
+    }
+
+    /// Folds, in the plan's order.
+    pub(super) fn folds(&self) -> &[folds::Prepared] {
+        &self.folds
+    }
+
+    /// What a fold's layer makes of every row of its tables, and the row stride.
+    pub(super) fn products(&self, plan: &Plan, fold: usize) -> (&[f32], usize) {
+        (&self.folds[fold].products, plan.folds[fold].ld())
     }
 
     /// The layer of a step that is a product.

@@ -4,6 +4,7 @@
 //! whoever calls decides which shards there are. Arithmetic is in [`crate::kernels`].
 
 mod backward;
+mod folds;
 mod forward;
 mod layers;
 mod loss;
@@ -12,6 +13,7 @@ mod workspace;
 use std::ops::Range;
 
 pub(crate) use backward::backward;
+pub(crate) use folds::unfold;
 pub(crate) use forward::forward;
 pub(crate) use layers::Layers;
 pub(crate) use loss::{Targets, seed_gradients};
@@ -19,6 +21,7 @@ use pleiad_data::Batch;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::Columns;
+use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
 use crate::plan::{Buffer, Place, Plan, View};
 use crate::sparse::Table;
@@ -44,15 +47,16 @@ pub(crate) struct Shard<'m> {
     memory: Vec<&'m mut [f32]>,
     slots: usize,
     scratch: &'m mut Scratch,
+    looked: &'m mut [Looked],
 }
 
 impl<'m> Shard<'m> {
     /// A shard over `rows` with a workspace and its rows of the batch-wide gradient arrays.
     pub(crate) fn new(rows: Range<usize>, workspace: &'m mut Workspace, batch_wide: Vec<&'m mut [f32]>) -> Self {
-        let Workspace { slots, scratch } = workspace;
+        let Workspace { slots, scratch, looked } = workspace;
         let count = slots.len();
         let memory = slots.iter_mut().map(|slot| &mut **slot).chain(batch_wide).collect();
-        Self { rows, memory, slots: count, scratch }
+        Self { rows, memory, slots: count, scratch, looked }
     }
 
     fn index(&self, place: Place) -> usize {

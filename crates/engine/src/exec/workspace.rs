@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
 use crate::plan::Plan;
 use crate::sparse::Storage;
@@ -11,12 +12,18 @@ use crate::sparse::Storage;
 pub(crate) struct Workspace {
     pub(super) slots: Vec<Storage<f32>>,
     pub(super) scratch: Scratch,
+    /// Of each fold, what the shard looks up.
+    pub(super) looked: Vec<Looked>,
 }
 
 impl Workspace {
     /// Room for the buffers of a plan.
     pub(crate) fn new(plan: &Plan) -> Self {
-        Self { slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(), scratch: Scratch::default() }
+        Self {
+            slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(),
+            scratch: Scratch::default(),
+            looked: plan.folds.iter().map(|_| Looked::default()).collect(),
+        }
     }
 }
 

@@ -45,6 +45,14 @@ impl Arithmetic {
         }
     }
 
+    /// Products of f32, as near to this as there are.
+    pub(crate) fn of_f32(self) -> Self {
+        match self {
+            Self::Tiles | Self::PairTiles | Self::Amx if f32::available() => Self::Tiles,
+            _ => Self::Plain,
+        }
+    }
+
     /// For people.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -158,28 +166,29 @@ impl Layer {
         matches!(self, Self::Tiles(_) | Self::PairTiles(_) | Self::Amx(_))
     }
 
-    /// `y = x W^T`, and more if [`Layer::finishes`].
+    /// `y = x W^T`, or `y += x W^T` where `onto`, and more if [`Layer::finishes`].
     pub(crate) fn forward(
         &self,
         y: (&mut [f32], Columns),
         x: Part<'_>,
         weights: Matrix<&[f32]>,
         rows: usize,
+        onto: bool,
         scratch: &mut Scratch,
     ) {
         let (y, at) = (&mut y.0[y.1.col..], y.1);
         match self {
             Self::Plain => {
                 let y = Matrix::new(y, rows, at.width, at.ld);
-                product(y, matrix(x, rows), weights.transposed(), false);
+                product(y, matrix(x, rows), weights.transposed(), onto);
             }
-            Self::Tiles(p) => p.forward(y, at.ld, x, rows, &mut scratch.left),
-            Self::PairTiles(p) => p.forward(y, at.ld, x, rows, &mut scratch.left),
-            Self::Amx(p) => p.forward(y, at.ld, x, rows, &mut scratch.left),
+            Self::Tiles(p) => p.forward(y, at.ld, x, rows, onto, &mut scratch.left),
+            Self::PairTiles(p) => p.forward(y, at.ld, x, rows, onto, &mut scratch.left),
+            Self::Amx(p) => p.forward(y, at.ld, x, rows, onto, &mut scratch.left),
             Self::Rounded(w) => {
                 let x = rounded(&mut scratch.rounded[0], x, rows);
                 let w = Matrix { data: &w[..], ..weights };
-                product(Matrix::new(y, rows, at.width, at.ld), matrix(x, rows), w.transposed(), false);
+                product(Matrix::new(y, rows, at.width, at.ld), matrix(x, rows), w.transposed(), onto);
             }
         }
     }
@@ -285,7 +294,7 @@ mod tests {
         layer.prepare(weights, &[], Some(2..inputs));
         let mut scratch = Scratch::default();
         let mut y = vec![0.5; rows * 64];
-        layer.forward((&mut y, y_at), (&x, x_at), weights, rows, &mut scratch);
+        layer.forward((&mut y, y_at), (&x, x_at), weights, rows, false, &mut scratch);
         let mut w_gradient = vec![0.5; outputs * 12];
         let mut x_gradient = vec![0.5; rows * 16];
         let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
@@ -354,7 +363,7 @@ mod tests {
             let at = Columns { ld: 4, col: 0, width: 4 };
             let mut y = [9.0; 4];
             let x = (&[1.0f32][..], Columns { ld: 1, col: 0, width: 1 });
-            layer.forward((&mut y, at), x, weights, 1, &mut Scratch::default());
+            layer.forward((&mut y, at), x, weights, 1, false, &mut Scratch::default());
             let expected = if layer.finishes() { [1.25, 0.0, 2.25, -2.0] } else { [1.0, -1.0, 2.0, -2.0] };
             assert_eq!(y, expected, "{arithmetic:?}");
         }

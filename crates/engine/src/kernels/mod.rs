@@ -11,6 +11,7 @@ pub(crate) mod combine;
 pub(crate) mod conjunction;
 pub(crate) mod dropout;
 pub(crate) mod exp;
+pub(crate) mod folded;
 pub(crate) mod inner;
 pub(crate) mod linear;
 pub(crate) mod mixture;

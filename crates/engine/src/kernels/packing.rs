@@ -44,9 +44,17 @@ impl<K: Operand> Packing<K> {
     }
 
     /// [`super::linear::Layer::forward`], with `ld` the stride of `y`.
-    pub(super) fn forward(&self, y: &mut [f32], ld: usize, (x, at): Part<'_>, rows: usize, left: &mut Rounded) {
+    pub(super) fn forward(
+        &self,
+        y: &mut [f32],
+        ld: usize,
+        (x, at): Part<'_>,
+        rows: usize,
+        onto: bool,
+        left: &mut Rounded,
+    ) {
         let x = K::along_rows(left, &x[at.col..], at.ld, rows, at.width);
-        self.forward.multiply(y, ld, rows, x, Finish::Shift { bias: &self.bias, floor: &self.floor });
+        self.forward.multiply(y, ld, rows, x, Finish::Shift { bias: &self.bias, floor: &self.floor, onto });
     }
 
     /// [`super::linear::Layer::input_gradient`], with `ld` the stride of `out`.

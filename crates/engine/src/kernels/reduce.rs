@@ -43,6 +43,14 @@ pub(crate) fn sum_range(sum: &mut [f32], parts: &[&[f32]], start: usize) {
     );
 }
 
+/// `sum[i] += part[i]`.
+pub(crate) fn add_to(sum: &mut [f32], part: &[f32]) {
+    dispatch(
+        #[inline(always)]
+        || sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part),
+    );
+}
+
 /// Sum of squares, in f64; each chunk is summed alone and chunks in order.
 pub(crate) fn square_sum(values: &[f32]) -> f64 {
     let chunks: Vec<f64> = values.par_chunks(CHUNK).map(crate::optim::square_sum).collect();

@@ -10,10 +10,11 @@ use std::ops::Range;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
-use super::{BackStep, Buffer, Place, Plan, Step, TableUse, View, Write};
+use super::fold::Folds;
+use super::{BackStep, Buffer, Place, Plan, Step, TableGradient, TableUse, View, Write};
 
 /// Writes the plan's backward steps, gradient buffers and table uses.
-pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
+pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], folds: &Folds) {
     let needs = needs_gradient(graph);
     let mut wanted: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
     for (at, view) in views.iter().enumerate() {
@@ -21,13 +22,11 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
         let node = &graph.nodes[at];
         if node.op == Op::Concat {
             // Part by part: what a concatenation copies in has its place elsewhere, but its gradient passes here.
-            let mut col = view.at.col;
-            for &input in &node.inputs {
-                let width = graph.node(input).width;
+            for (input, col) in folds.kept(graph, Node(at)) {
+                let col = view.at.col + col;
                 if needs[input.0] {
-                    wanted[view.buffer].add(col..col + width);
+                    wanted[view.buffer].add(col..col + graph.node(input).width);
                 }
-                col += width;
             }
         } else if needs[at] {
             wanted[view.buffer].add(view.range());
@@ -92,7 +91,16 @@ fn place_gradients(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
                 plan.batch_widths.len() - 1
             }
         };
-        plan.table_uses.push(TableUse { table: table.0, slot: *slot, pooling: *pooling, batch, at: view.at });
+        let from = TableGradient::Batch { batch, at: view.at };
+        plan.table_uses.push(TableUse { table: table.0, slot: *slot, pooling: *pooling, from });
+    }
+    for (fold, features) in plan.folds.iter().map(|f| &f.features).enumerate() {
+        plan.table_uses.extend(features.iter().enumerate().map(|(feature, f)| TableUse {
+            table: f.table,
+            slot: f.slot,
+            pooling: None,
+            from: TableGradient::Fold { fold, feature },
+        }));
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
+use super::fold::Folds;
 use super::fuse::{Group, Readers, groups};
 use super::{Block, Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, Weights, allocate, backward};
 use crate::error::{Error, Result};
@@ -51,6 +52,7 @@ impl Plan {
                 slots: Vec::new(),
                 batch_widths: Vec::new(),
                 table_uses: Vec::new(),
+                folds: Vec::new(),
                 outputs: Vec::new(),
                 gates: Vec::new(),
                 experts: Vec::new(),
@@ -58,13 +60,17 @@ impl Plan {
             },
             views: vec![None; graph.nodes.len()],
             group_of: HashMap::new(),
+            folds: Folds::default(),
+            fold_of: HashMap::new(),
         };
+        compiler.choose_folds();
         compiler.place_concatenations();
         compiler.place_groups()?;
         compiler.place_parameters()?;
+        compiler.place_folds();
         compiler.place_rest();
         compiler.steps(purpose);
-        let Compiler { mut plan, views, readers, .. } = compiler;
+        let Compiler { mut plan, views, readers, folds, .. } = compiler;
         let view = |node: Node| views[node.0].ok_or(Error::Unplaced { node: node.0 });
         plan.outputs = graph.outputs.iter().map(|o| view(o.node)).collect::<Result<_>>()?;
         if purpose != Purpose::Predict {
@@ -76,7 +82,7 @@ impl Plan {
             plan.experts = live.map(|(_, node)| Ok((node, view(node)?))).collect::<Result<_>>()?;
         }
         if purpose.trains() {
-            backward::derive(graph, &mut plan, &views);
+            backward::derive(graph, &mut plan, &views, &folds);
         } else {
             plan.gradients = vec![Buffer { width: 0, ld: 0, place: Place::Nowhere }; plan.values.len()];
         }
@@ -94,6 +100,9 @@ pub(super) struct Compiler<'g> {
     pub(super) views: Vec<Option<View>>,
     /// Group of a linear node.
     pub(super) group_of: HashMap<Node, usize>,
+    pub(super) folds: Folds,
+    /// Of a group, its fold in the plan.
+    pub(super) fold_of: HashMap<usize, usize>,
 }
 
 impl Compiler<'_> {
@@ -106,7 +115,8 @@ impl Compiler<'_> {
 
     fn steps(&mut self, purpose: Purpose) {
         let mut done = vec![false; self.groups.len()];
-        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
+        let wanted = |at: &usize| self.readers.live[*at] && !self.folds.holds(Node(*at));
+        for at in (0..self.graph.nodes.len()).filter(wanted).collect::<Vec<_>>() {
             let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
             let input = |i: usize| self.view(node.inputs[i]);
             let inputs = || node.inputs.iter().map(|&x| self.view(x)).collect();
@@ -116,14 +126,12 @@ impl Compiler<'_> {
                     Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
                 }
                 Op::Concat => {
-                    let mut col = 0;
-                    for &part in &node.inputs {
+                    for (part, col) in self.folds.kept(self.graph, Node(at)) {
                         let (x, width) = (self.view(part), self.graph.node(part).width);
                         let y = y.part(col..col + width);
                         if x != y {
                             self.plan.steps.push(Step::Copy { x, y });
                         }
-                        col += width;
                     }
                     continue;
                 }
@@ -186,13 +194,15 @@ impl Compiler<'_> {
         if let Some(bias) = bias {
             bias_offset = self.plan.params.blocks[bias.0].offset;
         }
-        let weight = Block { rows: width, ..self.plan.params.blocks[weight.0] };
+        let x = self.view(group.input);
+        let weight = Block { rows: width, cols: x.at.width, ..self.plan.params.blocks[weight.0] };
         Step::Product {
-            x: self.view(group.input),
+            x,
             y: View { at: Columns { width, ..start.at }, ..start },
             weight,
             bias: Region { offset: bias_offset, len: biased },
             segments,
+            fold: self.fold_of.get(&g).copied(),
         }
     }
 }
@@ -200,7 +210,7 @@ impl Compiler<'_> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
+    use pleiad_data::{Input, InputLayout, Pooling, TaskKind, TaskSpec};
     use pleiad_model::ModelConfig;
     use serde_json::{Value, json};
 
@@ -209,18 +219,17 @@ mod tests {
 
     /// Two levels, two tasks, two own and two shared experts, over three numbers and an embedding of four.
     fn ple(purpose: Purpose) -> Plan {
+        let (name, table) = ("c".into(), "c".into());
+        over(vec![Input::Categorical { name, slot: 0, table, rows: 9000, dim: 4, pooling: None }], purpose)
+    }
+
+    /// The same over three numbers and these inputs.
+    fn over(more: Vec<Input>, purpose: Purpose) -> Plan {
         let level = json!({ "task_experts": 2, "shared_experts": 2, "widths": [8] });
         let Value::Object(table) = json!({ "kind": "ple", "levels": [level, level], "tower": [4] }) else { panic!() };
         let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
         let mut inputs: Vec<Input> = (0..3).map(numeric).collect();
-        inputs.push(Input::Categorical {
-            name: "c".into(),
-            slot: 0,
-            table: "c".into(),
-            rows: 9,
-            dim: 4,
-            pooling: None,
-        });
+        inputs.extend(more);
         let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
         let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
         Plan::compile(&graph, purpose).unwrap()
@@ -259,6 +268,58 @@ mod tests {
         assert!(matches!(plan.steps[last.step], Step::Product { .. }));
         let (x, write) = last.writes[0];
         assert_eq!((x.at.col, x.at.width, write), (3, 4, Write::Overwrite));
+    }
+
+    #[test]
+    fn small_tables_are_folded_and_the_rest_is_multiplied() {
+        let embedding = |slot, rows, dim, pooling| {
+            let name = format!("c{slot}");
+            Input::Categorical { name: name.clone(), slot, table: name, rows, dim, pooling }
+        };
+        let inputs = vec![
+            embedding(0, 20, 8, None),
+            embedding(1, 20, 8, Some(Pooling::Mean)),
+            embedding(2, 20, 3, None),
+            embedding(3, 100_000, 8, None),
+            embedding(4, 128, 4, None),
+        ];
+        for purpose in [Purpose::Train, Purpose::Predict] {
+            let plan = over(inputs.clone(), purpose);
+            let [fold] = &plan.folds[..] else { panic!("{:?}", plan.folds) };
+            let fields: Vec<_> = fold.features.iter().map(|f| (f.slot, f.rows, f.dim, f.first, f.col)).collect();
+            assert_eq!(fields, [(0, 20, 8, 0, 0), (4, 128, 4, 20, 8)]);
+            // Three numbers, then fields 1, 2 and 3.
+            let kept = 3 + 8 + 3 + 8;
+            let Step::Product { x, weight, fold: Some(0), .. } = products(&plan)[0] else { panic!() };
+            assert_eq!((x.at.width, weight.cols, weight.rows), (kept, kept, fold.weight.rows));
+            assert_eq!((fold.weight.offset - weight.offset, fold.weight.cols), (32, 12));
+            assert_eq!(plan.steps.iter().filter(|s| matches!(s, Step::Lookup { .. })).count(), 3);
+            assert!(products(&plan)[1..].iter().all(|s| matches!(s, Step::Product { fold: None, .. })));
+            assert_eq!(plan.gradient_len() - plan.params.len, 148 * fold.ld());
+        }
+    }
+
+    #[test]
+    fn a_product_keeps_an_input() {
+        let numeric = Input::Numeric { name: "n".into(), column: 0 };
+        let small = |slot, rows| {
+            let name = format!("c{slot}");
+            Input::Categorical { name: name.clone(), slot, table: name, rows, dim: 8, pooling: None }
+        };
+        let build = |inputs| {
+            let Value::Object(table) = json!({ "kind": "hard-sharing", "bottom": [8], "tower": [] }) else { panic!() };
+            let tasks = [TaskSpec { name: "a".into(), kind: TaskKind::Binary }];
+            let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
+            Plan::compile(&graph, Purpose::Train).unwrap()
+        };
+        let slots = |plan: &Plan| plan.folds.iter().flat_map(|f| &f.features).map(|f| f.slot).collect::<Vec<_>>();
+        // The largest table is what is left, where all are small.
+        assert_eq!(slots(&build(vec![small(0, 9), small(1, 30), small(2, 20)])), [0, 2]);
+        assert_eq!(slots(&build(vec![small(0, 9), numeric])), [0]);
+        assert!(slots(&build(vec![small(0, 9)])).is_empty());
+        // More rows than a core's cache has room for: the smallest tables.
+        let many: Vec<_> = (0..12).map(|slot| small(slot, 128 - slot as u64)).collect();
+        assert_eq!(slots(&build(many)), [4, 5, 6, 7, 8, 9, 10, 11]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! and which of them overwrites or adds to a gradient; executors read it ([`crate::exec`] on the CPU). It knows no
 //! structure by name.
 //!
+//! * [`fold`]: small tables are multiplied by the layer above them once a step, not once a row of the batch.
 //! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
 //! * [`place`]: every value gets its columns, and every dense parameter its place.
 //! * [`compile`]: nodes become steps and views, in graph order.
@@ -14,6 +15,7 @@
 mod allocate;
 mod backward;
 mod compile;
+mod fold;
 mod fuse;
 mod params;
 mod place;
@@ -21,6 +23,7 @@ mod place;
 use std::ops::Range;
 
 pub(crate) use compile::Purpose;
+pub(crate) use fold::{Fold, Folded};
 pub(crate) use params::{Block, ParamLayout, Region};
 use pleiad_data::Pooling;
 use pleiad_model::graph::{Activation, Node};
@@ -89,8 +92,9 @@ pub(crate) enum Step {
     Lookup { table: usize, slot: usize, pooling: Option<Pooling>, y: View },
     /// A value moved to its place in a concatenation.
     Copy { x: View, y: View },
-    /// `y = f(x W^T + b)` for all linear layers that read x. The first `bias.len` columns have a bias.
-    Product { x: View, y: View, weight: Block, bias: Region, segments: Vec<Segment> },
+    /// `y = f(x W^T + b)` for all linear layers that read x. The first `bias.len` columns have a bias. With a fold, the one
+    /// of that number in [`Plan::folds`], x and `weight` are what is left beside it.
+    Product { x: View, y: View, weight: Block, bias: Region, segments: Vec<Segment>, fold: Option<usize> },
     /// `y = f(x)` where f's derivative needs x, or x has other readers.
     Activate { function: Activation, x: View, y: View },
     /// Dropout of the node of that number.
@@ -194,9 +198,16 @@ pub(crate) struct TableUse {
     pub(crate) table: usize,
     pub(crate) slot: usize,
     pub(crate) pooling: Option<Pooling>,
-    /// Batch-wide gradient array.
-    pub(crate) batch: usize,
-    pub(crate) at: Columns,
+    pub(crate) from: TableGradient,
+}
+
+/// Where the gradient of what a table gave is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TableGradient {
+    /// By rows of the batch: in columns of a batch-wide array.
+    Batch { batch: usize, at: Columns },
+    /// By rows of the table: feature of a fold.
+    Fold { fold: usize, feature: usize },
 }
 
 /// A compiled graph.
@@ -216,6 +227,8 @@ pub(crate) struct Plan {
     pub(crate) batch_widths: Vec<usize>,
     /// How the tables' gradients are gathered.
     pub(crate) table_uses: Vec<TableUse>,
+    /// Tables that are multiplied as a whole, in the order of their layers' weights.
+    pub(crate) folds: Vec<Fold>,
     /// Per task, the column of its number.
     pub(crate) outputs: Vec<View>,
     /// Per gate, the columns of its weights.
@@ -224,6 +237,13 @@ pub(crate) struct Plan {
     pub(crate) experts: Vec<(Node, View)>,
     /// Where dense parameters lie.
     pub(crate) params: ParamLayout,
+}
+
+impl Plan {
+    /// Elements of one lane's gradient: dense parameters in their layout, behind them what folds sum.
+    pub(crate) fn gradient_len(&self) -> usize {
+        self.folds.last().map_or(self.params.len, |fold| fold.sums.range().end)
+    }
 }
 
 /// Row stride for `width` columns: whole cache lines, and never a multiple of 4 KiB, which would send every row of a

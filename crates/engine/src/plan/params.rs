@@ -4,6 +4,7 @@
 //! name; gradients and optimizer state have the same layout. Padding between rows is zero and stays zero under every
 //! optimizer, since its gradient is.
 
+use std::collections::HashMap;
 use std::ops::Range;
 
 use pleiad_model::Graph;
@@ -45,13 +46,15 @@ pub(crate) struct ParamLayout {
     pub(crate) len: usize,
     /// Per parameter of the graph, the matrix (a bias: of one row) that holds it.
     pub(crate) blocks: Vec<Block>,
+    /// Per parameter whose columns do not lie in order, where in a row each of them does.
+    columns: HashMap<usize, Vec<usize>>,
 }
 
 impl ParamLayout {
     /// An empty layout for the parameters of `graph`.
     pub(super) fn new(graph: &Graph) -> Self {
         let nowhere = Block { offset: 0, rows: 0, cols: 0, ld: 0 };
-        Self { len: 0, blocks: vec![nowhere; graph.params.len()] }
+        Self { len: 0, blocks: vec![nowhere; graph.params.len()], columns: HashMap::new() }
     }
 
     /// Room for a matrix.
@@ -59,6 +62,11 @@ impl ParamLayout {
         let block = Block { offset: self.len, rows, cols, ld: stride(cols) };
         self.len += rows * block.ld;
         block
+    }
+
+    /// Says where in a row of its matrix each column of `param` lies.
+    pub(super) fn reorder(&mut self, param: usize, columns: Vec<usize>) {
+        self.columns.insert(param, columns);
     }
 
     /// Room for a run of elements.
@@ -71,22 +79,26 @@ impl ParamLayout {
     /// Copies parameter `param` out of `array`, without padding.
     pub(crate) fn gather(&self, param: usize, array: &[f32]) -> Vec<f32> {
         let block = self.blocks[param];
-        (0..block.rows).flat_map(|r| &array[block.offset + r * block.ld..][..block.cols]).copied().collect()
+        let rows = (0..block.rows).map(|r| &array[block.offset + r * block.ld..][..block.ld]);
+        match self.columns.get(&param) {
+            None => rows.flat_map(|row| &row[..block.cols]).copied().collect(),
+            Some(columns) => rows.flat_map(|row| columns.iter().map(|&c| row[c])).collect(),
+        }
     }
 
     /// Copies `values` into parameter `param` of `array`.
     pub(crate) fn scatter(&self, param: usize, values: &[f32], array: &mut [f32]) {
-        let block = self.blocks[param];
-        for (r, row) in values.chunks_exact(block.cols).enumerate() {
-            array[block.offset + r * block.ld..][..block.cols].copy_from_slice(row);
-        }
+        self.scatter_from(param, 0, values, array);
     }
 
     /// Copies `values` into parameter `param` of `array` from its element `at` on.
     pub(crate) fn scatter_from(&self, param: usize, at: usize, values: &[f32], array: &mut [f32]) {
         let block = self.blocks[param];
+        let columns = self.columns.get(&param);
         for (element, &value) in (at..).zip(values) {
-            array[block.offset + element / block.cols * block.ld + element % block.cols] = value;
+            let (row, column) = (element / block.cols, element % block.cols);
+            let column = columns.map_or(column, |columns| columns[column]);
+            array[block.offset + row * block.ld + column] = value;
         }
     }
 }

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use pleiad_model::graph::{Node, Op, ParamId};
 
 use super::compile::Compiler;
+use super::fold::Folds;
 use super::fuse::Group;
-use super::{Block, Buffer, Place, Region, View, stride};
+use super::{Block, Buffer, Fold, Folded, Place, Region, View, stride};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
+use crate::kernels::tiles::LANES;
 
 impl Compiler<'_> {
     /// Gives each concatenation a buffer and lets its inputs be computed right there, outer concatenations first.
@@ -21,16 +23,14 @@ impl Compiler<'_> {
             }
             let whole = match self.views[at] {
                 Some(view) => view,
-                None => self.buffer(node.width),
+                None => self.buffer(self.folds.width(self.graph, Node(at))),
             };
             self.views[at] = Some(whole);
-            let mut col = 0;
-            for &input in &node.inputs {
+            for (input, col) in self.folds.kept(self.graph, Node(at)) {
                 let width = self.graph.node(input).width;
                 if self.views[input.0].is_none() && self.writes_anywhere(input) && self.apart(input, whole.buffer) {
                     self.views[input.0] = Some(whole.part(col..col + width));
                 }
-                col += width;
             }
         }
     }
@@ -78,7 +78,7 @@ impl Compiler<'_> {
             let buffer = self.buffer(width);
             let again = *first_of.entry(self.parameters_of(&group)).or_insert(g) != g;
             if !again {
-                self.lay_out(&group, width)?;
+                self.lay_out(g, &group, width)?;
             }
             let mut col = 0;
             for member in &group.members {
@@ -100,8 +100,15 @@ impl Compiler<'_> {
     }
 
     /// Gives the parameters of a group their places: one matrix below one another, one run of biases.
-    fn lay_out(&mut self, group: &Group, width: usize) -> Result<()> {
-        let block = self.plan.params.matrix(width, self.graph.node(group.input).width);
+    fn lay_out(&mut self, g: usize, group: &Group, width: usize) -> Result<()> {
+        let inputs = self.graph.node(group.input).width;
+        let folded = self.folds.of_group(g).map(|features| {
+            // Folded columns come behind the others, at a cache line of their own.
+            let first = self.folds.width(self.graph, group.input).next_multiple_of(LANES);
+            (first, self.folds.columns(self.graph, group.input, first), features.clone())
+        });
+        let cols = folded.as_ref().map_or(inputs, |(first, _, features)| first + end(features));
+        let block = Block { cols: inputs, ..self.plan.params.matrix(width, cols) };
         let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
         let biases = self.plan.params.run(biased);
         let mut row = 0;
@@ -109,13 +116,41 @@ impl Compiler<'_> {
             let node = self.graph.node(member.linear);
             let Op::Linear { weight, bias } = &node.op else { continue };
             self.take(*weight, Block { offset: block.offset + row * block.ld, rows: node.width, ..block })?;
+            if let Some((_, columns, _)) = &folded {
+                self.plan.params.reorder(weight.0, columns.clone());
+            }
             if let Some(bias) = bias {
                 let run = Block { offset: biases.offset + row, rows: 1, cols: node.width, ld: node.width };
                 self.take(*bias, run)?;
             }
             row += node.width;
         }
+        if let Some((first, _, features)) = folded {
+            self.fold_of.insert(g, self.plan.folds.len());
+            let weight = Block { offset: block.offset + first, cols: end(&features), ..block };
+            let rows = features.iter().map(|f| f.rows).sum();
+            self.plan.folds.push(Fold { features, rows, weight, sums: Region { offset: 0, len: 0 } });
+        }
         Ok(())
+    }
+
+    /// Says which tables are folded. Layers that are applied again are left out: they read several inputs.
+    pub(super) fn choose_folds(&mut self) {
+        let mut uses: HashMap<ParamId, usize> = HashMap::new();
+        for param in self.groups.iter().flat_map(|group| self.parameters_of(group)) {
+            *uses.entry(param).or_default() += 1;
+        }
+        let alone = |g: usize| self.parameters_of(&self.groups[g]).iter().all(|param| uses[param] == 1);
+        self.folds = Folds::choose(self.graph, &self.readers, &self.groups, alone);
+    }
+
+    /// Room for the sums of folds, behind the parameters in a lane's gradient.
+    pub(super) fn place_folds(&mut self) {
+        let mut offset = self.plan.params.len;
+        for fold in &mut self.plan.folds {
+            fold.sums = Region { offset, len: fold.rows * fold.ld() };
+            offset = fold.sums.range().end;
+        }
     }
 
     /// Gives a parameter its place, which it must not have yet.
@@ -149,7 +184,7 @@ impl Compiler<'_> {
     /// Whatever has no place yet gets its own, but for softmaxes that happen where their logits lie.
     pub(super) fn place_rest(&mut self) {
         for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
-            if self.views[at].is_some() {
+            if self.views[at].is_some() || self.folds.holds(Node(at)) {
                 continue;
             }
             let node = &self.graph.nodes[at];
@@ -170,4 +205,9 @@ impl Compiler<'_> {
     fn live(&self, at: usize) -> bool {
         self.readers.live[at]
     }
+}
+
+/// Columns of the weights that these fields have together.
+fn end(features: &[Folded]) -> usize {
+    features.last().map_or(0, |f| f.col + f.dim)
 }

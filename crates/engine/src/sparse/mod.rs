@@ -30,5 +30,5 @@ pub(crate) use memory::check_memory;
 pub use options::{TableOptions, TablePrecision};
 pub(crate) use storage::Storage;
 pub use table::Table;
-pub use touched::{TouchedRows, Use};
+pub use touched::{GradientOf, TouchedRows, Use};
 pub(crate) use vector::prefetch;

@@ -13,12 +13,23 @@ pub struct Use<'a> {
     pub ids: &'a Ids,
     /// How several ids became one vector.
     pub pooling: Option<Pooling>,
-    /// Row-major gradient; that of batch row i's vector stands at `grad[i * ld + col ..][.. dim]`.
+    /// Whose gradients `grad` has.
+    pub of: GradientOf,
+    /// Row-major gradient; that of row i stands at `grad[i * ld + col ..][.. dim]`.
     pub grad: &'a [f32],
     /// Leading dimension of `grad`.
     pub ld: usize,
     /// Column of the vector's first element.
     pub col: usize,
+}
+
+/// What the rows of a [`Use`]'s gradient belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GradientOf {
+    /// The vectors that the rows of the batch read.
+    BatchRows,
+    /// The rows of the table, each the sum over all ids that name it, with zeros for those that none names.
+    TableRows,
 }
 
 /// The distinct rows of one table that a batch touches, in order of their first appearance, and their gradients.
@@ -86,7 +97,7 @@ impl TouchedRows {
                 }
                 self.grads.clear();
                 self.grads.resize(self.rows.len() * dim, 0.0);
-                sum(&self.at, dim, uses, &mut self.grads);
+                sum(&self.at, &self.rows, dim, uses, &mut self.grads);
             },
         );
     }
@@ -98,7 +109,7 @@ impl TouchedRows {
         grads.resize(self.rows.len() * self.dim, 0.0);
         Arch::new().dispatch(
             #[inline(always)]
-            || sum(&self.at, self.dim, uses, grads),
+            || sum(&self.at, &self.rows, self.dim, uses, grads),
         );
     }
 
@@ -158,12 +169,18 @@ impl TouchedRows {
     }
 }
 
-/// Adds the gradient of every id to that of its row, which stands at `at` in `grads`.
+/// Adds the gradient of every id to that of its row, which is the one in `rows` that `at` says, and in `grads`.
 #[inline(always)]
-fn sum(mut at: &[u32], dim: usize, uses: &[Use<'_>], grads: &mut [f32]) {
+fn sum(mut at: &[u32], rows: &[usize], dim: usize, uses: &[Use<'_>], grads: &mut [f32]) {
     for u in uses {
         let (own, rest) = at.split_at(u.ids.table_rows().len());
         at = rest;
+        if u.of == GradientOf::TableRows {
+            for (&row, sum) in rows.iter().zip(grads.chunks_exact_mut(dim)) {
+                vector::add(sum, &u.grad[row * u.ld + u.col..][..dim]);
+            }
+            continue;
+        }
         match u.ids {
             Ids::Single(_) => {
                 for (i, &at) in own.iter().enumerate() {

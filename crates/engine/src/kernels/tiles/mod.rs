@@ -129,8 +129,8 @@ pub(crate) enum Finish<'a> {
     /// `C += A B`.
     Add,
     /// `C = max(A B + bias, floor)`, column by column; a lower bound of minus infinity leaves it as it is, and NaN stays
-    /// NaN.
-    Shift { bias: &'a [f32], floor: &'a [f32] },
+    /// NaN. Where `onto`, A B is added to C first.
+    Shift { bias: &'a [f32], floor: &'a [f32], onto: bool },
 }
 
 impl<K: Kernel> Panels<K> {
@@ -147,7 +147,7 @@ impl<K: Kernel> Panels<K> {
         assert!(K::available(), "a product that this processor does not have");
         assert!(cols <= ldc && (rows - 1) * ldc + cols <= c.len(), "C leaves its slice");
         assert!(a.holds::<K>(rows, depth), "the left operand leaves its slice, or lies as this kernel cannot read it");
-        if let Finish::Shift { bias, floor } = finish {
+        if let Finish::Shift { bias, floor, .. } = finish {
             assert!(bias.len() >= cols && floor.len() >= cols, "a bias or a bound for every column");
         }
         let whole = c.as_ptr().addr().is_multiple_of(LINE) && ldc.is_multiple_of(LANES);
@@ -166,7 +166,7 @@ impl<K: Kernel> Panels<K> {
             for (first, p) in (0..rows).step_by(near).flat_map(|first| panels.clone().map(move |p| (first, p))) {
                 let start = p * PANEL;
                 let (bias, floor) = match finish {
-                    Finish::Shift { bias, floor } if last => (bias[start..].as_ptr(), floor[start..].as_ptr()),
+                    Finish::Shift { bias, floor, .. } if last => (bias[start..].as_ptr(), floor[start..].as_ptr()),
                     _ => (std::ptr::null(), std::ptr::null()),
                 };
                 let strip = Strip {
@@ -179,7 +179,7 @@ impl<K: Kernel> Panels<K> {
                     b: self.panel(p, from..from + units).as_ptr(),
                     c: c[first * ldc + start..].as_mut_ptr(),
                     ldc,
-                    add: from > 0 || matches!(finish, Finish::Add),
+                    add: from > 0 || matches!(finish, Finish::Add | Finish::Shift { onto: true, .. }),
                     past,
                     bias,
                     floor,

@@ -55,7 +55,8 @@ fn check<K: Operand>(rows: usize, cols: usize, terms: usize, turned: [bool; 2], 
     panels.pack(w, seed.is_multiple_of(2));
     let (ldc, old) = (cols + 2, 0.25);
     let (bias, floor) = (values(cols, 5), [0.0, f32::NEG_INFINITY].repeat(cols));
-    for finish in [Finish::Set, Finish::SetAside, Finish::Add, Finish::Shift { bias: &bias, floor: &floor }] {
+    let shift = |onto| Finish::Shift { bias: &bias, floor: &floor, onto };
+    for finish in [Finish::Set, Finish::SetAside, Finish::Add, shift(false), shift(true)] {
         let mut c = vec![old; rows * ldc];
         panels.multiply(&mut c, ldc, rows, left::<K>(&mut memory, x), finish);
         for i in 0..rows {
@@ -69,7 +70,10 @@ fn check<K: Operand>(rows: usize, cols: usize, terms: usize, turned: [bool; 2], 
                 let expected = match finish {
                     Finish::Set | Finish::SetAside => sum,
                     Finish::Add => sum + f64::from(old),
-                    Finish::Shift { .. } => (sum + f64::from(bias[j])).max(f64::from(floor[j])),
+                    Finish::Shift { onto, .. } => {
+                        let sum = if onto { sum + f64::from(old) } else { sum };
+                        (sum + f64::from(bias[j])).max(f64::from(floor[j]))
+                    }
                 };
                 assert!((found - expected).abs() < 2e-5, "({i}, {j}): {found}, not {expected}");
             }
@@ -168,7 +172,7 @@ fn nan_passes_the_rectifier_of<K: Operand>() {
     }
     let w = [f32::NAN, f32::NEG_INFINITY, -1.0];
     let mut c = [9.0; 3];
-    let finish = Finish::Shift { bias: &[0.0; 3], floor: &[0.0; 3] };
+    let finish = Finish::Shift { bias: &[0.0; 3], floor: &[0.0; 3], onto: false };
     product::<K>(&[1.0], Source { data: &w, terms: 1, cols: 3, row: 3, col: 1 }, 1, 3, finish, &mut c);
     assert!(c[0].is_nan());
     assert_eq!(c[1..], [0.0, 0.0]);
@@ -188,7 +192,7 @@ fn a_sum_of_nothing_is_the_bias() {
             return;
         }
         let mut c = [9.0; 6];
-        let finish = Finish::Shift { bias: &[-1.0, 2.0], floor: &[0.0; 2] };
+        let finish = Finish::Shift { bias: &[-1.0, 2.0], floor: &[0.0; 2], onto: false };
         product::<K>(&[], Source { data: &[], terms: 0, cols: 2, row: 2, col: 1 }, 2, 3, finish, &mut c);
         assert_eq!(c, [0.0, 2.0, 9.0, 0.0, 2.0, 9.0]);
     }

@@ -1,0 +1,294 @@
+//! What is left to do for a row of the batch where the layer was applied to the tables: additions.
+//!
+//! With `P [V, N]` what the layer makes of each row of the tables, and `places [B, F]` the rows that fields look up:
+//! forward `y_i = sum_f P[places_if]`, and back `g_v = sum of d_i over all (i, f) with places_if = v`. Sums run in the order
+//! of the fields, and of the rows of the batch. They are the same bits whatever adds them.
+
+#[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
+#[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
+mod processor;
+
+use super::linear::Part;
+use super::tiles::LANES;
+use super::{Columns, dispatch};
+
+/// Columns of P that are added up before the next ones, in registers: what all rows have of them stays in cache.
+const FORTH: usize = 3;
+
+/// Registers of d that are added up before the next ones: 256 rows of them take 32 KiB.
+const BACK: usize = 2;
+
+/// The rows that a shard looks up, and memory for what is made of them.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    fields: usize,
+    /// Rows of the tables, all below `table_rows`, of which `[B, fields]`.
+    places: Vec<u32>,
+    table_rows: usize,
+    /// Rows of the batch that read row v of the tables: `readers[starts[v] .. starts[v + 1]]`.
+    starts: Vec<u32>,
+    readers: Vec<u16>,
+    /// Some columns of d, from `start` on.
+    panel: Vec<f32>,
+}
+
+/// A matrix `[rows, width]` of which each row starts `ld` after the one before.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    rows: usize,
+    width: usize,
+    ld: usize,
+}
+
+impl Looked {
+    /// Takes the rows of tables that have `table_rows` together: of each field its ids, one per row of the batch, and the
+    /// first row of its table.
+    ///
+    /// # Panics
+    /// If an id is not below `table_rows`, or there are more than 65,536 rows: checks and plan are wrong then.
+    pub(crate) fn take<'i>(
+        &mut self,
+        table_rows: usize,
+        rows: usize,
+        fields: impl ExactSizeIterator<Item = (&'i [u64], usize)>,
+    ) {
+        assert!(rows <= 1 << 16, "a shard of {rows} rows");
+        self.fields = fields.len();
+        self.table_rows = table_rows;
+        self.places.resize(rows * self.fields, 0);
+        let mut highest = 0;
+        for (f, (ids, first)) in fields.enumerate() {
+            assert_eq!(ids.len(), rows, "an id for every row");
+            let places = self.places.get_mut(f..).unwrap_or_default();
+            for (&id, place) in ids.iter().zip(places.iter_mut().step_by(self.fields)) {
+                let at = id + first as u64;
+                highest = highest.max(at);
+                *place = at as u32;
+            }
+        }
+        assert!(highest < table_rows.max(1) as u64 && table_rows < u32::MAX as usize, "row {highest} of {table_rows}");
+    }
+
+    /// Says of each row of the tables by whom it is read, rows of the batch in order.
+    pub(crate) fn sort(&mut self) {
+        let Self { fields, places, table_rows, starts, readers, .. } = self;
+        // Counted two further on, and summed, the entry behind a row tells where its next reader goes; at the end it has
+        // become the start of the row after it.
+        starts.clear();
+        starts.resize(*table_rows + 2, 0);
+        places.iter().for_each(|&v| starts[v as usize + 2] += 1);
+        for v in 2..starts.len() {
+            starts[v] += starts[v - 1];
+        }
+        readers.resize(places.len(), 0);
+        for (i, places) in places.chunks_exact((*fields).max(1)).enumerate() {
+            for &v in places {
+                let next = &mut starts[v as usize + 1];
+                readers[*next as usize] = i as u16;
+                *next += 1;
+            }
+        }
+    }
+}
+
+/// `y_i = sum_f P[places_if]`, for as many rows as were taken; `ld` is the stride of P.
+///
+/// # Panics
+/// If a matrix is too short.
+pub(crate) fn forward(y: (&mut [f32], Columns), products: &[f32], ld: usize, looked: &Looked) {
+    let (y, at) = (&mut y.0[y.1.col..], y.1);
+    let rows = looked.places.len() / looked.fields.max(1);
+    let (y_shape, p_shape) =
+        (Shape { rows, width: at.width, ld: at.ld }, Shape { rows: looked.table_rows, width: at.width, ld });
+    if !(y_shape.within(y) && p_shape.within(products)) {
+        return;
+    }
+    if processor::available() {
+        // SAFETY: the processor was asked; both matrices were just shown to lie in their slices, and all places to be
+        // rows of P by `Looked::take`.
+        unsafe { processor::forward::<FORTH>(y, y_shape, products, p_shape, &looked.places, looked.fields) };
+    } else {
+        dispatch(
+            #[inline(always)]
+            || plain::forward(y, y_shape, products, p_shape, &looked.places, looked.fields),
+        );
+    }
+}
+
+/// `g_v = sum of d_i over those that read v`, or `g_v += ...` where `add`, after [`Looked::sort`]; `ld` is the stride of g.
+///
+/// # Panics
+/// If a matrix is too short.
+pub(crate) fn backward(sums: &mut [f32], ld: usize, (d, at): Part<'_>, looked: &mut Looked, add: bool) {
+    let d = &d[at.col..];
+    let rows = looked.places.len() / looked.fields.max(1);
+    let (d_shape, s_shape) =
+        (Shape { rows, width: at.width, ld: at.ld }, Shape { rows: looked.table_rows, width: at.width, ld });
+    if !(d_shape.within(d) && s_shape.within(sums)) {
+        return;
+    }
+    let Looked { starts, readers, panel, .. } = looked;
+    assert!(starts.len() > s_shape.rows && readers.len() == looked.places.len(), "readers that were not sorted");
+    if processor::available() {
+        panel.resize(panel.len().max((rows * BACK + 1) * LANES), 0.0);
+        let start = panel.as_ptr().align_offset(64).min(LANES);
+        // SAFETY: the processor was asked; both matrices were just shown to lie in their slices. `starts` ascends to the
+        // number of readers, all of whom are rows of the shard (`Looked::sort`), and the panel has room for them all.
+        unsafe { processor::backward::<BACK>(sums, s_shape, d, d_shape, (starts, readers), &mut panel[start..], add) };
+    } else {
+        dispatch(
+            #[inline(always)]
+            || plain::backward(sums, s_shape, d, d_shape, (starts, readers), add),
+        );
+    }
+}
+
+impl Shape {
+    /// Whether there is anything; the slice must hold it then.
+    fn within(self, slice: &[f32]) -> bool {
+        if self.rows == 0 || self.width == 0 {
+            return false;
+        }
+        let fits = self.width <= self.ld && (self.rows - 1) * self.ld + self.width <= slice.len();
+        assert!(fits, "{self:?} in {} numbers", slice.len());
+        true
+    }
+
+    /// Blocks of `width` columns.
+    fn blocks(self, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
+        (0..self.width).step_by(width).map(move |start| start..self.width.min(start + width))
+    }
+}
+
+/// For any processor, sixteen columns at a time.
+mod plain {
+    use super::{LANES, Shape};
+
+    /// See [`super::forward`].
+    #[inline(always)]
+    pub(super) fn forward(y: &mut [f32], y_at: Shape, p: &[f32], p_at: Shape, places: &[u32], fields: usize) {
+        for block in y_at.blocks(LANES) {
+            for (y, places) in y.chunks_mut(y_at.ld).zip(places.chunks_exact(fields)) {
+                let mut sum = [0.0; LANES];
+                places.iter().for_each(|&v| add(&mut sum, &p[v as usize * p_at.ld..][block.clone()]));
+                y[block.clone()].copy_from_slice(&sum[..block.len()]);
+            }
+        }
+    }
+
+    /// See [`super::backward`].
+    #[inline(always)]
+    pub(super) fn backward(
+        sums: &mut [f32],
+        s_at: Shape,
+        d: &[f32],
+        d_at: Shape,
+        (starts, readers): (&[u32], &[u16]),
+        accumulate: bool,
+    ) {
+        for block in s_at.blocks(LANES) {
+            for (sums, range) in sums.chunks_mut(s_at.ld).zip(starts.windows(2)).take(s_at.rows) {
+                let sums = &mut sums[block.clone()];
+                let mut sum = [0.0; LANES];
+                if accumulate {
+                    sum[..block.len()].copy_from_slice(sums);
+                }
+                let readers = &readers[range[0] as usize..range[1] as usize];
+                readers.iter().for_each(|&i| add(&mut sum, &d[usize::from(i) * d_at.ld..][block.clone()]));
+                sums.copy_from_slice(&sum[..block.len()]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn add(sum: &mut [f32; LANES], x: &[f32]) {
+        match x.first_chunk::<LANES>() {
+            Some(x) => sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x),
+            None => sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn value(i: usize) -> f32 {
+        ((i as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65536.0 - 0.5
+    }
+
+    proptest! {
+        /// The definition, number by number; and the bits of the plain path, whatever this processor has.
+        #[test]
+        fn additions_are_those_of_the_definition(
+            rows in 1usize..40, tables in prop::collection::vec(1usize..9, 1..6), width in 1usize..120, pad in 0usize..20,
+            seed: u32, add: bool,
+        ) {
+            let total: usize = tables.iter().sum();
+            let ids: Vec<Vec<u64>> = tables
+                .iter()
+                .enumerate()
+                .map(|(f, &n)| {
+                    let draw = |i: usize| (i + 31 * f) as u32 ^ seed;
+                    (0..rows).map(|i| u64::from(draw(i).wrapping_mul(2_654_435_761) >> 8) % n as u64).collect()
+                })
+                .collect();
+            let firsts: Vec<usize> = tables.iter().scan(0, |first, n| { *first += n; Some(*first - n) }).collect();
+            let mut looked = Looked::default();
+            looked.take(total, rows, ids.iter().map(Vec::as_slice).zip(firsts.iter().copied()));
+            looked.sort();
+            let (ld, col) = (width + pad, pad / 2);
+            let at = Columns { ld, col, width };
+            let products: Vec<f32> = (0..total * ld).map(value).collect();
+            let mut y = vec![9.0; rows * ld];
+            forward((&mut y, at), &products, ld, &looked);
+            let d: Vec<f32> = (0..rows * ld).map(|i| value(i + 5)).collect();
+            let mut sums = vec![0.25; total * ld];
+            backward(&mut sums, ld, (&d, at), &mut looked, add);
+
+            let mut wanted_y = vec![9.0; rows * ld];
+            let mut wanted_sums = vec![0.25; total * ld];
+            for j in 0..width {
+                for i in 0..rows {
+                    let of = |f: usize| products[(firsts[f] + ids[f][i] as usize) * ld + j];
+                    wanted_y[i * ld + col + j] = (0..tables.len()).map(of).fold(0.0, |sum, x| sum + x);
+                }
+                for f in 0..tables.len() {
+                    for v in 0..tables[f] {
+                        let sum = &mut wanted_sums[(firsts[f] + v) * ld + j];
+                        let readers = (0..rows).filter(|&i| ids[f][i] == v as u64);
+                        *sum = readers.fold(if add { *sum } else { 0.0 }, |sum, i| sum + d[i * ld + col + j]);
+                    }
+                }
+            }
+            prop_assert_eq!(&y, &wanted_y);
+            prop_assert_eq!(&sums, &wanted_sums);
+
+            let shape = |rows| Shape { rows, width, ld };
+            let mut again = vec![9.0; rows * ld];
+            plain::forward(&mut again[col..], shape(rows), &products, shape(total), &looked.places, tables.len());
+            prop_assert_eq!(&again, &y);
+            let mut again = vec![0.25; total * ld];
+            let sorted = (&looked.starts[..], &looked.readers[..]);
+            plain::backward(&mut again, shape(total), &d[col..], shape(rows), sorted, add);
+            prop_assert_eq!(&again, &sums);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "row 3 of 3")]
+    fn a_row_beyond_the_tables_is_refused() {
+        Looked::default().take(3, 2, [(&[0u64, 1][..], 2)].into_iter());
+    }
+
+    #[test]
+    #[should_panic(expected = "numbers")]
+    fn a_matrix_that_is_too_short_is_refused() {
+        let mut looked = Looked::default();
+        looked.take(3, 2, [(&[0u64, 1][..], 0)].into_iter());
+        let at = Columns { ld: 4, col: 0, width: 4 };
+        forward((&mut [0.0; 8], at), &[0.0; 11], 4, &looked);
+    }
+}

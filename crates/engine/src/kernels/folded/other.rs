@@ -1,0 +1,29 @@
+//! Other processors have none of this; the plain path serves.
+
+use super::Shape;
+
+/// No processor here can.
+pub(super) fn available() -> bool {
+    false
+}
+
+/// Never called.
+///
+/// # Safety
+/// None is needed.
+pub(super) unsafe fn forward<const WIDE: usize>(_: &mut [f32], _: Shape, _: &[f32], _: Shape, _: &[u32], _: usize) {}
+
+/// Never called.
+///
+/// # Safety
+/// None is needed.
+pub(super) unsafe fn backward<const WIDE: usize>(
+    _: &mut [f32],
+    _: Shape,
+    _: &[f32],
+    _: Shape,
+    _: (&[u32], &[u16]),
+    _: &mut [f32],
+    _: bool,
+) {
+}
