@@ -294,9 +294,8 @@ impl ByTask {
 
 /// Stretches of the dense parameters that more than one task reaches, in order, neighbours joined.
 fn shared_ranges(plan: &Plan, reach: &Reach) -> Vec<Range<usize>> {
-    let blocks = plan.params.blocks.iter().enumerate();
-    let mut ranges: Vec<Range<usize>> =
-        blocks.filter(|(param, _)| reach.shares_param(ParamId(*param))).map(|(_, block)| block.range()).collect();
+    let params = (0..plan.params.blocks.len()).filter(|&param| reach.shares_param(ParamId(param)));
+    let mut ranges: Vec<Range<usize>> = params.flat_map(|param| plan.params.ranges(param)).collect();
     ranges.sort_by_key(|range| range.start);
     ranges.dedup_by(|next, before| {
         let joins = next.start <= before.end;

@@ -33,7 +33,7 @@ impl<S> Matrix<S> {
     }
 
     /// Position behind the last element.
-    fn end(&self) -> usize {
+    pub(super) fn end(&self) -> usize {
         if self.rows == 0 || self.cols == 0 {
             0
         } else {

@@ -286,13 +286,13 @@ mod tests {
         for purpose in [Purpose::Train, Purpose::Predict] {
             let plan = over(inputs.clone(), purpose);
             let [fold] = &plan.folds[..] else { panic!("{:?}", plan.folds) };
-            let fields: Vec<_> = fold.features.iter().map(|f| (f.slot, f.rows, f.dim, f.first, f.col)).collect();
-            assert_eq!(fields, [(0, 20, 8, 0, 0), (4, 128, 4, 20, 8)]);
+            let fields: Vec<_> =
+                fold.features.iter().map(|f| (f.slot, f.rows, f.dim, f.first, f.weight.cols)).collect();
+            assert_eq!(fields, [(0, 20, 8, 0, 8), (4, 128, 4, 20, 4)]);
             // Three numbers, then fields 1, 2 and 3.
             let kept = 3 + 8 + 3 + 8;
             let Step::Product { x, weight, fold: Some(0), .. } = products(&plan)[0] else { panic!() };
-            assert_eq!((x.at.width, weight.cols, weight.rows), (kept, kept, fold.weight.rows));
-            assert_eq!((fold.weight.offset - weight.offset, fold.weight.cols), (32, 12));
+            assert_eq!((x.at.width, weight.cols, weight.rows), (kept, kept, fold.outputs));
             assert_eq!(plan.steps.iter().filter(|s| matches!(s, Step::Lookup { .. })).count(), 3);
             assert!(products(&plan)[1..].iter().all(|s| matches!(s, Step::Product { fold: None, .. })));
             assert_eq!(plan.gradient_len() - plan.params.len, 148 * fold.ld());

@@ -37,8 +37,8 @@ pub(crate) struct Fold {
     pub(crate) features: Vec<Folded>,
     /// Rows of all tables.
     pub(crate) rows: usize,
-    /// Weights of the wide product: all of its rows, and of its columns those of the folded inputs.
-    pub(crate) weight: Block,
+    /// Outputs of the wide product.
+    pub(crate) outputs: usize,
     /// Where in a lane's gradient the sums g are, `[rows, outputs]`, by [`Fold::ld`].
     pub(crate) sums: Region,
 }
@@ -47,7 +47,7 @@ impl Fold {
     /// Row stride of the sums, and of what the tables give: an odd number of cache lines, so that columns of neighbouring
     /// rows lie in different cache sets.
     pub(crate) fn ld(&self) -> usize {
-        LANES * (self.weight.rows.div_ceil(LANES) | 1)
+        LANES * (self.outputs.div_ceil(LANES) | 1)
     }
 }
 
@@ -61,8 +61,9 @@ pub(crate) struct Folded {
     pub(crate) dim: usize,
     /// Its table's first row among those of the fold.
     pub(crate) first: usize,
-    /// First of its columns of the weights, relative to the folded ones.
-    pub(crate) col: usize,
+    /// Its columns of the product's weights, `[outputs, dim]`: apart from the others, since each field is multiplied by
+    /// itself. Those of fields that come later lie behind them.
+    pub(crate) weight: Block,
 }
 
 /// Which inputs of which concatenations are folded.
@@ -96,22 +97,10 @@ impl Folds {
         placed.collect()
     }
 
-    /// Columns of a concatenation that are left.
-    pub(super) fn width(&self, graph: &Graph, concat: Node) -> usize {
-        self.kept(graph, concat).iter().map(|(input, _)| graph.node(*input).width).sum()
-    }
-
-    /// Where in a row of weights, of which `kept` come first and folded ones from `first` on, those of each column of the
-    /// concatenation are.
-    pub(super) fn columns(&self, graph: &Graph, concat: Node, first: usize) -> Vec<usize> {
-        let (mut kept, mut folded) = (0, first);
-        let mut columns = Vec::new();
-        for &input in &graph.node(concat).inputs {
-            let next = if self.holds(input) { &mut folded } else { &mut kept };
-            columns.extend(*next..*next + graph.node(input).width);
-            *next += graph.node(input).width;
-        }
-        columns
+    /// Columns of a node of this width that are left, if it is a concatenation.
+    pub(super) fn width(&self, graph: &Graph, node: Node, width: usize) -> usize {
+        let inputs = graph.node(node).inputs.iter();
+        width - inputs.filter(|input| self.holds(**input)).map(|input| graph.node(*input).width).sum::<usize>()
     }
 
     /// Chooses. `alone`: whether nobody else has a parameter of the group.
@@ -144,14 +133,14 @@ impl Folds {
                 continue;
             }
             folds.nodes.extend(&fields);
-            let (mut first, mut col) = (0, 0);
+            let mut first = 0;
+            let nowhere = Block { offset: 0, rows: 0, cols: 0, ld: 0 };
             let in_order = concat.inputs.iter().filter(|n| folds.nodes.contains(n));
             let features = in_order.filter_map(|&n| {
                 let Op::Embedding { table, slot, .. } = graph.node(n).op else { return None };
                 let (rows, dim) = (table_rows(graph, n), graph.node(n).width);
-                let folded = Folded { table: table.0, slot, rows, dim, first, col };
-                (first, col) = (first + rows, col + dim);
-                Some(folded)
+                first += rows;
+                Some(Folded { table: table.0, slot, rows, dim, first: first - rows, weight: nowhere })
             });
             folds.by_group.insert(g, features.collect());
         }

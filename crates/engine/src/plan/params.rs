@@ -46,15 +46,15 @@ pub(crate) struct ParamLayout {
     pub(crate) len: usize,
     /// Per parameter of the graph, the matrix (a bias: of one row) that holds it.
     pub(crate) blocks: Vec<Block>,
-    /// Per parameter whose columns do not lie in order, where in a row each of them does.
-    columns: HashMap<usize, Vec<usize>>,
+    /// Per parameter whose columns lie in several matrices, of each the first of these columns and where they are.
+    parts: HashMap<usize, Vec<(usize, Block)>>,
 }
 
 impl ParamLayout {
     /// An empty layout for the parameters of `graph`.
     pub(super) fn new(graph: &Graph) -> Self {
         let nowhere = Block { offset: 0, rows: 0, cols: 0, ld: 0 };
-        Self { len: 0, blocks: vec![nowhere; graph.params.len()], columns: HashMap::new() }
+        Self { len: 0, blocks: vec![nowhere; graph.params.len()], parts: HashMap::new() }
     }
 
     /// Room for a matrix.
@@ -64,9 +64,14 @@ impl ParamLayout {
         block
     }
 
-    /// Says where in a row of its matrix each column of `param` lies.
-    pub(super) fn reorder(&mut self, param: usize, columns: Vec<usize>) {
-        self.columns.insert(param, columns);
+    /// Room for a matrix whose rows follow one another.
+    pub(super) fn narrow(&mut self, rows: usize, cols: usize) -> Block {
+        Block { offset: self.run(rows * cols).offset, rows, cols, ld: cols }
+    }
+
+    /// Says where the columns of `param` lie: each part from a column on, in order, the first from 0 on.
+    pub(super) fn split(&mut self, param: usize, parts: Vec<(usize, Block)>) {
+        self.parts.insert(param, parts);
     }
 
     /// Room for a run of elements.
@@ -76,14 +81,27 @@ impl ParamLayout {
         region
     }
 
+    /// Stretches of the array that hold `param`, and nothing but it and padding.
+    pub(crate) fn ranges(&self, param: usize) -> Vec<Range<usize>> {
+        let whole = self.blocks[param].range();
+        let parts = self.parts.get(&param).into_iter().flatten().map(|(_, block)| block.range());
+        let apart: Vec<_> = parts.filter(|part| !whole.contains(&part.start)).collect();
+        std::iter::once(whole).chain(apart).collect()
+    }
+
     /// Copies parameter `param` out of `array`, without padding.
     pub(crate) fn gather(&self, param: usize, array: &[f32]) -> Vec<f32> {
-        let block = self.blocks[param];
-        let rows = (0..block.rows).map(|r| &array[block.offset + r * block.ld..][..block.ld]);
-        match self.columns.get(&param) {
-            None => rows.flat_map(|row| &row[..block.cols]).copied().collect(),
-            Some(columns) => rows.flat_map(|row| columns.iter().map(|&c| row[c])).collect(),
+        let whole = self.blocks[param];
+        let parts = self.parts.get(&param);
+        let mut values = Vec::with_capacity(whole.rows * whole.cols);
+        for r in 0..whole.rows {
+            let mut row = |block: &Block| values.extend_from_slice(&array[block.offset + r * block.ld..][..block.cols]);
+            match parts {
+                None => row(&whole),
+                Some(parts) => parts.iter().for_each(|(_, block)| row(block)),
+            }
         }
+        values
     }
 
     /// Copies `values` into parameter `param` of `array`.
@@ -93,12 +111,12 @@ impl ParamLayout {
 
     /// Copies `values` into parameter `param` of `array` from its element `at` on.
     pub(crate) fn scatter_from(&self, param: usize, at: usize, values: &[f32], array: &mut [f32]) {
-        let block = self.blocks[param];
-        let columns = self.columns.get(&param);
+        let whole = self.blocks[param];
+        let parts = self.parts.get(&param);
         for (element, &value) in (at..).zip(values) {
-            let (row, column) = (element / block.cols, element % block.cols);
-            let column = columns.map_or(column, |columns| columns[column]);
-            array[block.offset + row * block.ld + column] = value;
+            let (row, column) = (element / whole.cols, element % whole.cols);
+            let (first, block) = parts.map_or((0, whole), |p| p[p.partition_point(|(first, _)| *first <= column) - 1]);
+            array[block.offset + row * block.ld + column - first] = value;
         }
     }
 }

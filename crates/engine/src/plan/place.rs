@@ -10,7 +10,6 @@ use super::fuse::Group;
 use super::{Block, Buffer, Fold, Folded, Place, Region, View, stride};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
-use crate::kernels::tiles::LANES;
 
 impl Compiler<'_> {
     /// Gives each concatenation a buffer and lets its inputs be computed right there, outer concatenations first.
@@ -23,7 +22,7 @@ impl Compiler<'_> {
             }
             let whole = match self.views[at] {
                 Some(view) => view,
-                None => self.buffer(self.folds.width(self.graph, Node(at))),
+                None => self.buffer(self.folds.width(self.graph, Node(at), node.width)),
             };
             self.views[at] = Some(whole);
             for (input, col) in self.folds.kept(self.graph, Node(at)) {
@@ -102,13 +101,13 @@ impl Compiler<'_> {
     /// Gives the parameters of a group their places: one matrix below one another, one run of biases.
     fn lay_out(&mut self, g: usize, group: &Group, width: usize) -> Result<()> {
         let inputs = self.graph.node(group.input).width;
-        let folded = self.folds.of_group(g).map(|features| {
-            // Folded columns come behind the others, at a cache line of their own.
-            let first = self.folds.width(self.graph, group.input).next_multiple_of(LANES);
-            (first, self.folds.columns(self.graph, group.input, first), features.clone())
-        });
-        let cols = folded.as_ref().map_or(inputs, |(first, _, features)| first + end(features));
-        let block = Block { cols: inputs, ..self.plan.params.matrix(width, cols) };
+        let mut features = self.folds.of_group(g).cloned().unwrap_or_default();
+        let block = self.plan.params.matrix(width, self.folds.width(self.graph, group.input, inputs));
+        for field in &mut features {
+            field.weight = self.plan.params.narrow(width, field.dim);
+        }
+        let parts = self.parts(group.input, block, &features);
+        let block = Block { cols: inputs, ..block };
         let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
         let biases = self.plan.params.run(biased);
         let mut row = 0;
@@ -116,8 +115,11 @@ impl Compiler<'_> {
             let node = self.graph.node(member.linear);
             let Op::Linear { weight, bias } = &node.op else { continue };
             self.take(*weight, Block { offset: block.offset + row * block.ld, rows: node.width, ..block })?;
-            if let Some((_, columns, _)) = &folded {
-                self.plan.params.reorder(weight.0, columns.clone());
+            if !features.is_empty() {
+                let own = |(first, of): &(usize, Block)| {
+                    (*first, Block { offset: of.offset + row * of.ld, rows: node.width, ..*of })
+                };
+                self.plan.params.split(weight.0, parts.iter().map(own).collect());
             }
             if let Some(bias) = bias {
                 let run = Block { offset: biases.offset + row, rows: 1, cols: node.width, ld: node.width };
@@ -125,13 +127,35 @@ impl Compiler<'_> {
             }
             row += node.width;
         }
-        if let Some((first, _, features)) = folded {
+        if !features.is_empty() {
             self.fold_of.insert(g, self.plan.folds.len());
-            let weight = Block { offset: block.offset + first, cols: end(&features), ..block };
             let rows = features.iter().map(|f| f.rows).sum();
-            self.plan.folds.push(Fold { features, rows, weight, sums: Region { offset: 0, len: 0 } });
+            self.plan.folds.push(Fold { features, rows, outputs: width, sums: Region { offset: 0, len: 0 } });
         }
         Ok(())
+    }
+
+    /// Where the columns of a group's weights lie: what is left of the concatenation in `kept`, folded ones in matrices of
+    /// their own.
+    fn parts(&self, concat: Node, kept: Block, folded: &[Folded]) -> Vec<(usize, Block)> {
+        let (mut column, mut kept_column, mut folded) = (0, 0, folded.iter());
+        let mut parts = Vec::new();
+        for &input in &self.graph.node(concat).inputs {
+            let width = self.graph.node(input).width;
+            let block = match folded.as_slice() {
+                [next, ..] if self.folds.holds(input) => {
+                    folded.next();
+                    next.weight
+                }
+                _ => {
+                    kept_column += width;
+                    Block { offset: kept.offset + kept_column - width, cols: width, ..kept }
+                }
+            };
+            parts.push((column, block));
+            column += width;
+        }
+        parts
     }
 
     /// Says which tables are folded. Layers that are applied again are left out: they read several inputs.
@@ -205,9 +229,4 @@ impl Compiler<'_> {
     fn live(&self, at: usize) -> bool {
         self.readers.live[at]
     }
-}
-
-/// Columns of the weights that these fields have together.
-fn end(features: &[Folded]) -> usize {
-    features.last().map_or(0, |f| f.col + f.dim)
 }

@@ -9,6 +9,7 @@
 mod processor;
 
 use super::linear::Part;
+use super::product::Matrix;
 use super::tiles::LANES;
 use super::{Columns, dispatch};
 
@@ -143,6 +144,26 @@ pub(crate) fn backward(sums: &mut [f32], ld: usize, (d, at): Part<'_>, looked: &
     }
 }
 
+/// `out = a b` by this processor, for a `b` of few columns that is not worth packing; `out` and `b` have unit column
+/// strides. False, and nothing done, where the processor cannot.
+///
+/// # Panics
+/// If shapes disagree or a matrix reaches beyond its slice: the plan is wrong then, never the data.
+pub(crate) fn narrow(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>) -> bool {
+    if !processor::available() {
+        return false;
+    }
+    assert!(out.rows == a.rows && out.cols == b.cols && a.cols == b.rows, "shapes of a product disagree");
+    assert!(out.col_stride == 1 && b.col_stride == 1, "columns that are no neighbours");
+    assert!(
+        out.end() <= out.data.len() && a.end() <= a.data.len() && b.end() <= b.data.len(),
+        "a matrix leaves its slice"
+    );
+    // SAFETY: the processor was asked, and all three matrices were just shown to lie within their slices.
+    unsafe { processor::narrow(out, a, b) };
+    true
+}
+
 impl Shape {
     /// Whether there is anything; the slice must hold it then.
     fn within(self, slice: &[f32]) -> bool {
@@ -274,6 +295,26 @@ mod tests {
             let sorted = (&looked.starts[..], &looked.readers[..]);
             plain::backward(&mut again, shape(total), &d[col..], shape(rows), sorted, add);
             prop_assert_eq!(&again, &sums);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn narrow_products_are_those_of_the_definition(
+            rows in 1usize..30, terms in 1usize..70, cols in 1usize..20, pad in 0usize..5, turn: bool,
+        ) {
+            let a: Vec<f32> = (0..(rows + pad) * (terms + pad)).map(value).collect();
+            let b: Vec<f32> = (0..terms * (cols + pad)).map(|i| value(i + 1000)).collect();
+            let a = match turn {
+                true => Matrix::new(&a[..], terms, rows, rows + pad).transposed(),
+                false => Matrix::new(&a[..], rows, terms, terms + pad),
+            };
+            let b = Matrix::new(&b[..], terms, cols, cols + pad);
+            let (mut found, mut wanted) = (vec![0.25; rows * (cols + pad)], vec![0.25; rows * (cols + pad)]);
+            crate::kernels::product::product(Matrix::new(&mut wanted[..], rows, cols, cols + pad), a, b, false);
+            if narrow(Matrix::new(&mut found[..], rows, cols, cols + pad), a, b) {
+                prop_assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {wanted:?}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! Other processors have none of this; the plain path serves.
 
 use super::Shape;
+use crate::kernels::product::Matrix;
 
 /// No processor here can.
 pub(super) fn available() -> bool {
@@ -27,3 +28,9 @@ pub(super) unsafe fn backward<const WIDE: usize>(
     _: bool,
 ) {
 }
+
+/// Never called.
+///
+/// # Safety
+/// None is needed.
+pub(super) unsafe fn narrow(_: Matrix<&mut [f32]>, _: Matrix<&[f32]>, _: Matrix<&[f32]>) {}
