@@ -28,8 +28,9 @@ stays on disk; w6 growth of the cost with batch, tasks, experts, vocabulary and 
 --config also an epoch from files to weights, and again from encoded rows.
 Without a name: w1, w2 and w3, or with --config that epoch alone.
 ms/step is the median over repeats, with the lowest and highest beside it. GFLOP/s are those
-of the matrix products (both passes) over all of a step's time; peak is what matrix products
-alone reach on the same threads.")]
+of the matrix products (both passes) over all of a step's time, as if every row of a batch were
+multiplied: small tables are once a step, so it may be above the peak, which is what matrix
+products alone reach on the same threads.")]
 pub(crate) struct Bench {
     /// What to measure, by name
     #[arg(value_name = "WORKLOAD")]

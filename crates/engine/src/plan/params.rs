@@ -44,7 +44,8 @@ impl Region {
 pub(crate) struct ParamLayout {
     /// Elements, padding included.
     pub(crate) len: usize,
-    /// Per parameter of the graph, the matrix (a bias: of one row) that holds it.
+    /// Per parameter of the graph, the matrix (a bias: of one row) that holds it. It has all of its columns, those that lie
+    /// apart (`parts`) among them.
     pub(crate) blocks: Vec<Block>,
     /// Per parameter whose columns lie in several matrices, of each the first of these columns and where they are.
     parts: HashMap<usize, Vec<(usize, Block)>>,

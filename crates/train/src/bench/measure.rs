@@ -85,12 +85,14 @@ pub struct StepFigures {
     pub ms_per_step: Spread,
     /// Rows a second at the median.
     pub rows_per_second: f64,
-    /// Floating-point operations of a step's matrix products over all of its time, in 1e9 a second.
+    /// Floating-point operations of a step's matrix products over all of its time, in 1e9 a second. What the graph asks for
+    /// is counted ([`ProductFlops`]); the engine may do with fewer, where it applies a layer to a small table and not to each
+    /// row of the batch.
     pub product_gflops: f64,
     /// The most that matrix products reached on these threads right before and after, in 1e9 a second
     /// ([`product_peak`]).
     pub peak_gflops: f64,
-    /// `product_gflops / peak_gflops`.
+    /// `product_gflops / peak_gflops`; above 1 if operations were saved.
     pub peak_share: f64,
     /// Memory after the last step, the model still there.
     pub memory: Memory,

@@ -29,7 +29,7 @@ pub(crate) struct Looked {
     /// Rows of the batch that read row v of the tables: `readers[starts[v] .. starts[v + 1]]`.
     starts: Vec<u32>,
     readers: Vec<u16>,
-    /// Some columns of d, from `start` on.
+    /// Some columns of d, side by side.
     panel: Vec<f32>,
 }
 
@@ -54,8 +54,10 @@ impl Looked {
         fields: impl ExactSizeIterator<Item = (&'i [u64], usize)>,
     ) {
         assert!(rows <= 1 << 16, "a shard of {rows} rows");
+        // Nothing is there until all of it has been looked at, and readers are those of other rows.
+        self.table_rows = 0;
+        self.starts.clear();
         self.fields = fields.len();
-        self.table_rows = table_rows;
         self.places.resize(rows * self.fields, 0);
         let mut highest = 0;
         for (f, (ids, first)) in fields.enumerate() {
@@ -68,6 +70,7 @@ impl Looked {
             }
         }
         assert!(highest < table_rows.max(1) as u64 && table_rows < u32::MAX as usize, "row {highest} of {table_rows}");
+        self.table_rows = table_rows;
     }
 
     /// Says of each row of the tables by whom it is read, rows of the batch in order.
@@ -322,6 +325,17 @@ mod tests {
     #[should_panic(expected = "row 3 of 3")]
     fn a_row_beyond_the_tables_is_refused() {
         Looked::default().take(3, 2, [(&[0u64, 1][..], 2)].into_iter());
+    }
+
+    #[test]
+    #[should_panic(expected = "not sorted")]
+    fn readers_of_other_rows_are_refused() {
+        let mut looked = Looked::default();
+        looked.take(3, 4, [(&[0u64, 1, 1, 0][..], 0)].into_iter());
+        looked.sort();
+        looked.take(3, 2, [(&[0u64, 1][..], 0), (&[0, 1], 1)].into_iter());
+        let at = Columns { ld: 4, col: 0, width: 4 };
+        backward(&mut [0.0; 12], 4, (&[0.0; 8], at), &mut looked, false);
     }
 
     #[test]
