@@ -3,9 +3,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod distance;
 #[allow(dead_code, reason = "inputs are other ones here")]
 mod fixture;
 
+use distance::distance;
 use fixture::{adam, batch, configurations, options, tasks};
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
@@ -46,20 +48,6 @@ fn padded(weights: &Weights, graph: &Graph) -> Weights {
         padded.insert(name.clone(), shape, data);
     }
     padded
-}
-
-/// Distance over the length of the first, of what both have.
-fn distance(a: &Weights, b: &Weights) -> f64 {
-    let (mut apart, mut length) = (0.0, 0.0);
-    for ((name, a), (other, b)) in a.tensors.iter().zip(&b.tensors) {
-        assert_eq!(name, other);
-        assert!(b.data[a.data.len()..].iter().all(|&b| b == 0.0), "{name}: rows that nobody reads");
-        for (&a, &b) in a.data.iter().zip(&b.data) {
-            apart += f64::from(a - b).powi(2);
-            length += f64::from(a).powi(2);
-        }
-    }
-    (apart / length).sqrt()
 }
 
 /// Both ways of the same model: folded, and not.

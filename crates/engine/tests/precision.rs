@@ -3,11 +3,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod distance;
 mod fixture;
 
+use distance::distance;
 use fixture::{adam, batch, configurations, graph, options};
 use pleiad_engine::{Engine, Kernels, Precision};
-use pleiad_model::{Graph, Weights};
+use pleiad_model::Graph;
 use serde_json::{Value, json};
 
 fn engine(graph: &Graph, precision: Precision, kernels: Kernels) -> Engine {
@@ -47,19 +49,6 @@ fn threads_do_not_change_a_bit() {
             }
         }
     }
-}
-
-/// Distance of two gradients over the length of the first.
-fn distance(a: &Weights, b: &Weights) -> f64 {
-    let (mut apart, mut length) = (0.0, 0.0);
-    for ((name, a), (other, b)) in a.tensors.iter().zip(&b.tensors) {
-        assert_eq!(name, other);
-        for (&a, &b) in a.data.iter().zip(&b.data) {
-            apart += f64::from(a - b).powi(2);
-            length += f64::from(a).powi(2);
-        }
-    }
-    (apart / length).sqrt()
 }
 
 #[test]

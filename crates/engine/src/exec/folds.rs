@@ -48,12 +48,10 @@ impl Prepared {
     /// Prepares one fold for these parameters and tables.
     pub(super) fn prepare(&mut self, fold: &Fold, params: &[f32], tables: &[Table]) {
         let (outputs, ld) = (fold.outputs, fold.ld());
-        let mut rest = &mut *self.products;
+        let mut products = Pieces { rest: &mut self.products, at: 0 };
         let mut jobs = Vec::with_capacity(self.fields.len());
         for (field, of) in self.fields.iter_mut().zip(&fold.features) {
-            let (own, behind) = std::mem::take(&mut rest).split_at_mut(of.rows * ld);
-            rest = behind;
-            jobs.push((field, of, own));
+            jobs.push((field, of, products.take(of.first * ld..(of.first + of.rows) * ld)));
         }
         jobs.into_par_iter().for_each(|(field, of, products)| {
             let w = weights(params, of.weight);
