@@ -1,16 +1,10 @@
 //! Backward steps.
 
-use super::layers::weights;
-use super::{Shard, Shared, copy};
+use super::{Shard, Shared, copy, products};
 use crate::kernels::dropout::Mask;
-use crate::kernels::linear::Target;
 use crate::kernels::mixture::Share;
-use crate::kernels::product::Matrix;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
+use crate::kernels::{activation, combine, conjunction, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
-
-/// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
-const FAR: usize = 1 << 20;
 
 /// Runs the plan backward over the shard. Gradients of dense parameters, and behind them what folds sum, are written to
 /// `gradient` (the plan's layout), or added to it where the lane has had a shard before.
@@ -28,52 +22,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
-            Step::Product { x, y, weight, bias: biases, segments, fold } => {
-                let accumulate = accumulate || back.again;
-                shard.write(gradients, *y, |shard, d| {
-                    let (out, out_at) = shard.read(values, *y);
-                    for segment in segments {
-                        let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
-                        let out_at = Columns { col: at.col, width: at.width, ..out_at };
-                        let bias_gradient = match segment.biased {
-                            true => &mut gradient[biases.offset..][segment.cols.clone()],
-                            false => &mut [],
-                        };
-                        if !accumulate {
-                            bias_gradient.fill(0.0);
-                        }
-                        bias::backward(out, out_at, d, at, rows, segment.activation, bias_gradient);
-                    }
-                });
-                if let Some(fold) = *fold {
-                    let of = &plan.folds[fold];
-                    let mut looked = std::mem::take(&mut shard.looked[fold]);
-                    looked.sort();
-                    let d = shard.read(gradients, *y);
-                    folded::backward(&mut gradient[of.sums.range()], of.ld(), d, &mut looked, accumulate);
-                    shard.looked[fold] = looked;
-                }
-                let layer = shared.layers.of(back.step);
-                let w = weights(shared.params, *weight);
-                let target = match accumulate {
-                    true => Target::Sum,
-                    false if gradient.len() >= FAR => Target::Far,
-                    false => Target::New,
-                };
-                let w_gradient = Matrix::new(&mut gradient[weight.range()], w.rows, w.cols, w.row_stride);
-                let mut scratch = std::mem::take(shard.scratch);
-                let (d, input) = (shard.read(gradients, *y), shard.read(values, *x));
-                layer.weight_gradient(w_gradient, d, input, rows, target, &mut scratch);
-                *shard.scratch = scratch;
-                if let Some((x_part, accumulate)) = contribution(back, 0) {
-                    let skipped = x_part.at.col - x.at.col;
-                    let w = Matrix { data: &w.data[skipped..], cols: x_part.at.width, ..w };
-                    shard.multiply(gradients, x_part, |shard, memory, scratch| {
-                        let d = shard.read(gradients, *y);
-                        layer.input_gradient((memory, x_part.at), d, (w, skipped), rows, accumulate, scratch);
-                    });
-                }
-            }
+            Step::Product { .. } => products::backward(shared, shard, back, gradient, accumulate),
             Step::Activate { function, x, y } => {
                 let kept = if function.invertible() { *y } else { *x };
                 shard.write(gradients, *y, |shard, d| {
@@ -148,7 +97,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
 }
 
 /// Where the step's input `i` wants its gradient, and whether it is added; `None` if nobody does.
-fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
+pub(super) fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
     let (view, write) = back.writes[i];
     (write != Write::Skip).then_some((view, write == Write::Accumulate))
 }
@@ -157,7 +106,7 @@ fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, experts: &[View], y: View, fused: bool) {
     let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
     let mut scratch = std::mem::take(shard.scratch);
-    let weights = scratch.room(rows * gate.at.width);
+    let weights = scratch.numbers.room(rows * gate.at.width);
     // Experts of one product have their outputs in one buffer: one pass for all of them.
     let mut done = vec![false; experts.len()];
     for first in 0..experts.len() {

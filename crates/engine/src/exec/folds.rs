@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::layers::{Layers, weights};
 use crate::kernels::Columns;
 use crate::kernels::folded::narrow;
-use crate::kernels::linear::{Arithmetic, Layer, Scratch};
+use crate::kernels::linear::{Arithmetic, Layer, Output, Scratch};
 use crate::kernels::product::{Matrix, product};
 use crate::kernels::reduce::add_to;
 use crate::plan::{Fold, Plan};
@@ -60,7 +60,7 @@ impl Prepared {
             field.layer.prepare(w, &[], None);
             let y_at = Columns { ld, col: 0, width: outputs };
             let x = (&field.vectors[..], whole(of.dim));
-            field.layer.forward((products, y_at), x, w, of.rows, false, &mut field.scratch);
+            field.layer.forward(Output::new(products, y_at), x, w, of.rows, &mut field.scratch);
         });
     }
 }

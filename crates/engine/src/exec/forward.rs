@@ -6,6 +6,7 @@ use pleiad_model::graph::Activation;
 use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
+use crate::kernels::linear::Output;
 use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
 use crate::plan::{Step, View};
 
@@ -37,14 +38,16 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 if let Some(fold) = *fold {
                     look_up(shared, shard, fold);
                 }
+                let mut signs = shard.signs[at].take();
                 shard.multiply(values, *y, |shard, memory, scratch| {
                     let x = shard.read(values, *x);
                     if let Some(fold) = *fold {
                         let (products, ld) = shared.layers.products(shared.plan, fold);
                         folded::forward((memory, y.at), products, ld, &shard.looked[fold]);
                     }
-                    let onto = fold.is_some();
-                    layer.forward((memory, y.at), x, weights(shared.params, *weight), rows, onto, scratch);
+                    let weights = weights(shared.params, *weight);
+                    let out = Output { y: memory, at: y.at, onto: fold.is_some(), signs: signs.as_mut() };
+                    layer.forward(out, x, weights, rows, scratch);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
                         match (layer.finishes(), segment.activation) {
@@ -57,6 +60,7 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                         }
                     }
                 });
+                shard.signs[at] = signs;
             }
             Step::Activate { function, x, y } => {
                 copy(shard, values, *x, *y, false);

@@ -2,9 +2,12 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use pleiad_model::graph::Activation;
+
+use crate::kernels::delta::{Delta, Signs};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::sparse::Storage;
 
 /// The memory of a shard, used by one after the other. What it holds between two of them means nothing.
@@ -14,15 +17,33 @@ pub(crate) struct Workspace {
     pub(super) scratch: Scratch,
     /// Of each fold, what the shard looks up.
     pub(super) looked: Vec<Looked>,
+    /// Of each step, the gradient of its sums, if several steps put it together.
+    pub(super) deltas: Vec<Option<Delta>>,
+    /// Of each step, which of its outputs are above zero, if the way back asks.
+    pub(super) signs: Vec<Option<Signs>>,
 }
 
 impl Workspace {
     /// Room for the buffers of a plan.
     pub(crate) fn new(plan: &Plan) -> Self {
+        let mut deltas: Vec<Option<Delta>> = plan.steps.iter().map(|_| None).collect();
+        for onward in plan.backward.iter().filter_map(|back| back.onward.as_ref()) {
+            deltas[onward.step] = Some(Delta::default());
+        }
+        let mut signs: Vec<Option<Signs>> = plan.steps.iter().map(|_| None).collect();
+        for step in plan.backward.iter().map(|back| back.step) {
+            if let Step::Product { segments, .. } = &plan.steps[step]
+                && segments.iter().any(|segment| segment.activation == Activation::Relu)
+            {
+                signs[step] = Some(Signs::default());
+            }
+        }
         Self {
             slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(),
             scratch: Scratch::default(),
             looked: plan.folds.iter().map(|_| Looked::default()).collect(),
+            deltas,
+            signs,
         }
     }
 }

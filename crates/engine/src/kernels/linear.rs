@@ -6,10 +6,11 @@
 
 use std::ops::Range;
 
+use super::delta::{Delta, Sums};
 use super::packing::{Packing, weight_gradient};
 use super::product::{Matrix, product};
 use super::tiles::amx::has_amx;
-use super::tiles::{Amx, Kernel, Pair, Panels, Rounded, round_to_bf16};
+use super::tiles::{Amx, Kernel, Operand, Pair, Panels, Piece, Rounded, Shape, Signs, Stripe, round_to_bf16};
 use super::{Columns, dispatch};
 use crate::precision::{Kernels, Precision};
 
@@ -90,6 +91,24 @@ pub(crate) enum Target {
     Sum,
 }
 
+/// What a layer writes its outputs to.
+#[derive(Debug)]
+pub(crate) struct Output<'a> {
+    pub(crate) y: &'a mut [f32],
+    pub(crate) at: Columns,
+    /// Whether they are added to what is there.
+    pub(crate) onto: bool,
+    /// Where a layer that [tells](Layer::tells) which of them are above zero does so, if that is asked.
+    pub(crate) signs: Option<&'a mut Signs>,
+}
+
+impl<'a> Output<'a> {
+    /// Columns of which nothing else is asked.
+    pub(crate) fn new(y: &'a mut [f32], at: Columns) -> Self {
+        Self { y, at, onto: false, signs: None }
+    }
+}
+
 /// Columns of a row-major matrix.
 pub(crate) type Part<'a> = (&'a [f32], Columns);
 
@@ -116,14 +135,25 @@ pub(crate) struct Scratch {
     amx_panels: Panels<Amx>,
     left: Rounded,
     rounded: [Vec<f32>; 2],
-    numbers: Vec<f32>,
+    /// Numbers on the way from one pass to the next.
+    pub(crate) numbers: Numbers,
+    /// Of a layer whose `d` is put together and used right away.
+    pub(crate) delta: Delta,
 }
 
-impl Scratch {
-    /// `len` numbers, of any value.
+/// Numbers of a cache line.
+const LINE: usize = 16;
+
+/// Memory for some numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers(Vec<f32>);
+
+impl Numbers {
+    /// `len` of them, of any value, from the start of a cache line on.
     pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
-        self.numbers.resize(self.numbers.len().max(len), 0.0);
-        &mut self.numbers[..len]
+        self.0.resize(self.0.len().max(len + LINE), 0.0);
+        let start = self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        &mut self.0[start..][..len]
     }
 }
 
@@ -166,30 +196,69 @@ impl Layer {
         matches!(self, Self::Tiles(_) | Self::PairTiles(_) | Self::Amx(_))
     }
 
-    /// `y = x W^T`, or `y += x W^T` where `onto`, and more if [`Layer::finishes`].
+    /// `y = x W^T`, or `y += x W^T`, and more if [`Layer::finishes`].
     pub(crate) fn forward(
         &self,
-        y: (&mut [f32], Columns),
+        out: Output<'_>,
         x: Part<'_>,
         weights: Matrix<&[f32]>,
         rows: usize,
-        onto: bool,
         scratch: &mut Scratch,
     ) {
-        let (y, at) = (&mut y.0[y.1.col..], y.1);
+        let (at, onto) = (out.at, out.onto);
         match self {
             Self::Plain => {
-                let y = Matrix::new(y, rows, at.width, at.ld);
+                let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
                 product(y, matrix(x, rows), weights.transposed(), onto);
             }
-            Self::Tiles(p) => p.forward(y, at.ld, x, rows, onto, &mut scratch.left),
-            Self::PairTiles(p) => p.forward(y, at.ld, x, rows, onto, &mut scratch.left),
-            Self::Amx(p) => p.forward(y, at.ld, x, rows, onto, &mut scratch.left),
+            Self::Tiles(p) => p.forward(out, x, rows, &mut scratch.left),
+            Self::PairTiles(p) => p.forward(out, x, rows, &mut scratch.left),
+            Self::Amx(p) => p.forward(out, x, rows, &mut scratch.left),
             Self::Rounded(w) => {
                 let x = rounded(&mut scratch.rounded[0], x, rows);
                 let w = Matrix { data: &w[..], ..weights };
-                product(Matrix::new(y, rows, at.width, at.ld), matrix(x, rows), w.transposed(), onto);
+                let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
+                product(y, matrix(x, rows), w.transposed(), onto);
             }
+        }
+    }
+
+    /// Whether products round their operands on the way to them, so that `d` may be put together ([`Layer::put`]).
+    pub(crate) fn rounds(&self) -> bool {
+        matches!(self, Self::PairTiles(_) | Self::Amx(_))
+    }
+
+    /// Whether it tells which outputs are above zero, if it is asked.
+    pub(crate) fn tells(&self) -> bool {
+        match self {
+            Self::PairTiles(_) => Pair::TELLS,
+            Self::Amx(_) => Amx::TELLS,
+            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => false,
+        }
+    }
+
+    /// Puts a piece of the gradient of this layer's sums into `delta`; for [`Layer::input_gradient`], too, where `wanted`.
+    ///
+    /// # Panics
+    /// Unless the layer [rounds](Layer::rounds).
+    pub(crate) fn put(&self, delta: &mut Delta, whole: Shape, piece: Piece<'_>, wanted: bool) {
+        match self {
+            Self::PairTiles(_) => delta.put::<Pair>(whole, piece, wanted),
+            Self::Amx(_) => delta.put::<Amx>(whole, piece, wanted),
+            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => unreachable!("the layer was asked whether it rounds"),
+        }
+    }
+
+    /// Goes over a stripe of the gradient of the outputs and puts what it becomes into `delta`, as [`Layer::put`], if the
+    /// processor can do all of it at once; else nothing is done.
+    ///
+    /// # Panics
+    /// As [`Layer::put`].
+    pub(crate) fn pass(&self, delta: &mut Delta, whole: Shape, stripe: Stripe<'_>, wanted: bool) -> bool {
+        match self {
+            Self::PairTiles(_) => delta.pass::<Pair>(whole, stripe, wanted),
+            Self::Amx(_) => delta.pass::<Amx>(whole, stripe, wanted),
+            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => unreachable!("the layer was asked whether it rounds"),
         }
     }
 
@@ -197,7 +266,7 @@ impl Layer {
     pub(crate) fn weight_gradient(
         &self,
         out: Matrix<&mut [f32]>,
-        d: Part<'_>,
+        d: Sums<'_>,
         x: Part<'_>,
         rows: usize,
         target: Target,
@@ -205,15 +274,25 @@ impl Layer {
     ) {
         let add = target == Target::Sum;
         let Scratch { panels, pair_panels, amx_panels, left, .. } = scratch;
-        match self {
-            Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
-            Self::Tiles(_) => weight_gradient(out, d, x, rows, target, panels, left),
-            Self::PairTiles(_) => weight_gradient(out, d, x, rows, target, pair_panels, left),
-            Self::Amx(_) => weight_gradient(out, d, x, rows, target, amx_panels, left),
-            Self::Rounded(_) => {
+        match (self, d) {
+            (Self::PairTiles(_), d) => {
+                weight_gradient(out, d.along_columns::<Pair>(rows, left), x, rows, target, pair_panels);
+            }
+            (Self::Amx(_), d) => {
+                weight_gradient(out, d.along_columns::<Amx>(rows, left), x, rows, target, amx_panels);
+            }
+            (Self::Plain, Sums::Exact(d)) => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
+            (Self::Tiles(_), Sums::Exact((d, at))) => {
+                let d = f32::along_columns(left, &d[at.col..], at.ld, rows, at.width);
+                weight_gradient(out, d, x, rows, target, panels);
+            }
+            (Self::Rounded(_), Sums::Exact(d)) => {
                 let [x_memory, d_memory] = &mut scratch.rounded;
                 let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
                 product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
+            }
+            (Self::Plain | Self::Tiles(_) | Self::Rounded(_), Sums::Rounded(_)) => {
+                unreachable!("only a layer that rounds puts a gradient together")
             }
         }
     }
@@ -223,22 +302,31 @@ impl Layer {
     pub(crate) fn input_gradient(
         &self,
         out: (&mut [f32], Columns),
-        d: Part<'_>,
+        d: Sums<'_>,
         (weights, skipped): (Matrix<&[f32]>, usize),
         rows: usize,
         add: bool,
         scratch: &mut Scratch,
     ) {
         let (out, at) = (&mut out.0[out.1.col..], out.1);
-        match self {
-            Self::Plain => product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add),
-            Self::Tiles(p) => p.input_gradient(out, at.ld, d, rows, add, &mut scratch.left),
-            Self::PairTiles(p) => p.input_gradient(out, at.ld, d, rows, add, &mut scratch.left),
-            Self::Amx(p) => p.input_gradient(out, at.ld, d, rows, add, &mut scratch.left),
-            Self::Rounded(w) => {
+        let left = &mut scratch.left;
+        match (self, d) {
+            (Self::PairTiles(p), d) => p.input_gradient(out, at.ld, d.along_rows::<Pair>(rows, left), rows, add),
+            (Self::Amx(p), d) => p.input_gradient(out, at.ld, d.along_rows::<Amx>(rows, left), rows, add),
+            (Self::Plain, Sums::Exact(d)) => {
+                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add);
+            }
+            (Self::Tiles(p), Sums::Exact((d, d_at))) => {
+                let d = f32::along_rows(left, &d[d_at.col..], d_at.ld, rows, d_at.width);
+                p.input_gradient(out, at.ld, d, rows, add);
+            }
+            (Self::Rounded(w), Sums::Exact(d)) => {
                 let d = rounded(&mut scratch.rounded[1], d, rows);
                 let w = Matrix { data: &w[skipped..], ..weights };
                 product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
+            }
+            (Self::Plain | Self::Tiles(_) | Self::Rounded(_), Sums::Rounded(_)) => {
+                unreachable!("only a layer that rounds puts a gradient together")
             }
         }
     }
@@ -294,15 +382,15 @@ mod tests {
         layer.prepare(weights, &[], Some(2..inputs));
         let mut scratch = Scratch::default();
         let mut y = vec![0.5; rows * 64];
-        layer.forward((&mut y, y_at), (&x, x_at), weights, rows, false, &mut scratch);
+        layer.forward(Output::new(&mut y, y_at), (&x, x_at), weights, rows, &mut scratch);
         let mut w_gradient = vec![0.5; outputs * 12];
         let mut x_gradient = vec![0.5; rows * 16];
         let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
         for (add, target) in [(false, Target::Far), (true, Target::Sum)].into_iter().take(1 + usize::from(twice)) {
             let out = Matrix::new(&mut w_gradient[..], outputs, inputs, 12);
-            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, target, &mut scratch);
+            layer.weight_gradient(out, Sums::Exact((&d, y_at)), (&x, x_at), rows, target, &mut scratch);
             let part = Matrix { data: &w[2..], cols: inputs - 2, ..weights };
-            layer.input_gradient((&mut x_gradient, dx_at), (&d, y_at), (part, 2), rows, add, &mut scratch);
+            layer.input_gradient((&mut x_gradient, dx_at), Sums::Exact((&d, y_at)), (part, 2), rows, add, &mut scratch);
         }
         [y, w_gradient, x_gradient]
     }
@@ -363,7 +451,7 @@ mod tests {
             let at = Columns { ld: 4, col: 0, width: 4 };
             let mut y = [9.0; 4];
             let x = (&[1.0f32][..], Columns { ld: 1, col: 0, width: 1 });
-            layer.forward((&mut y, at), x, weights, 1, false, &mut Scratch::default());
+            layer.forward(Output::new(&mut y, at), x, weights, 1, &mut Scratch::default());
             let expected = if layer.finishes() { [1.25, 0.0, 2.25, -2.0] } else { [1.0, -1.0, 2.0, -2.0] };
             assert_eq!(y, expected, "{arithmetic:?}");
         }

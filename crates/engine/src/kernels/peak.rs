@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::Columns;
-use super::linear::{Arithmetic, Layer, Scratch};
+use super::linear::{Arithmetic, Layer, Output, Scratch};
 use super::product::Matrix;
 use crate::precision::{Kernels, Precision};
 
@@ -31,7 +31,7 @@ pub fn product_peak(precision: Precision, kernels: Kernels) -> f64 {
         for rate in &mut rates {
             let start = Instant::now();
             for _ in 0..PRODUCTS {
-                layer.forward((&mut y, at), (&x, at), weights, SIDE, false, &mut scratch);
+                layer.forward(Output::new(&mut y, at), (&x, at), weights, SIDE, &mut scratch);
                 std::hint::black_box(&mut y);
             }
             *rate = 2e-9 * (PRODUCTS * SIDE.pow(3)) as f64 / start.elapsed().as_secs_f64();

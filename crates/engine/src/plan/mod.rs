@@ -8,6 +8,7 @@
 //! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
 //! * [`place`]: every value gets its columns, and every dense parameter its place.
 //! * [`compile`]: nodes become steps and views, in graph order.
+//! * [`onward`]: gradients that one product gives and one takes, which need not lie anywhere in between.
 //! * [`backward`]: the same steps in reverse, with the first writer of a gradient told from later ones.
 //! * [`allocate`]: buffers share memory where their lifetimes allow it.
 //! * [`params`]: where each dense parameter lies in the one array of them all.
@@ -17,6 +18,7 @@ mod backward;
 mod compile;
 mod fold;
 mod fuse;
+mod onward;
 mod params;
 mod place;
 
@@ -47,7 +49,7 @@ impl View {
     }
 
     /// Columns `part` of this view.
-    fn part(&self, part: Range<usize>) -> Self {
+    pub(crate) fn part(&self, part: Range<usize>) -> Self {
         Self { at: Columns { col: self.at.col + part.start, width: part.len(), ..self.at }, ..*self }
     }
 }
@@ -190,6 +192,20 @@ pub(crate) struct BackStep {
     pub(crate) writes: Vec<(View, Write)>,
     /// Whether a step before this one has written the gradient of the step's own parameters: a layer is applied again.
     pub(crate) again: bool,
+    /// Of a product, where the gradient of its input can go on to at once.
+    pub(crate) onward: Option<Onward>,
+    /// Of a product, the output columns whose gradients come by no step's [`BackStep::onward`].
+    pub(crate) left: Vec<Range<usize>>,
+}
+
+/// Output columns of an earlier product whose gradient is complete as soon as the one product that reads them has gone
+/// back: nobody else contributes to it, and nobody else reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Onward {
+    /// The step of the product whose outputs they are.
+    pub(crate) step: usize,
+    /// Relative to its output.
+    pub(crate) cols: Range<usize>,
 }
 
 /// How a table's gradient is gathered after all shards.

@@ -107,7 +107,7 @@ kernels!(
 
 /// The same bits as bf16.
 #[inline(always)]
-fn bits(lanes: __m512) -> __m512bh {
+pub(super) fn bits(lanes: __m512) -> __m512bh {
     // SAFETY: both are 512 bits of plain data.
     unsafe { std::mem::transmute(lanes) }
 }
@@ -204,7 +204,7 @@ unsafe fn turn(square: *mut f32) {
 /// Lane j of register i in lane i of register j.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn turned(mut rows: [__m512; LANES]) -> [__m512; LANES] {
+pub(super) fn turned(mut rows: [__m512; LANES]) -> [__m512; LANES] {
     // Neighbours at distance 1, 2, 4, 8 change places; the first two within lanes of 128 bits, the others by lane.
     let mut next = rows;
     for i in (0..LANES).step_by(2) {
@@ -281,7 +281,7 @@ unsafe fn runs(run: &[f32], out: &mut [Pair], stride: usize) -> usize {
 }
 
 /// The halves of 16 pairs, the earlier ones from the lower half of a register and the later ones from the upper.
-const TURNS: [u16; 2 * LANES] = {
+pub(super) const TURNS: [u16; 2 * LANES] = {
     let mut turns = [0; 2 * LANES];
     let mut i = 0;
     while i < LANES {
@@ -343,7 +343,7 @@ unsafe fn store(out: &mut [Pair; LANES], pairs: __m512bh) {
 }
 
 #[inline(always)]
-fn from_bits(pairs: __m512bh) -> __m512i {
+pub(super) fn from_bits(pairs: __m512bh) -> __m512i {
     // SAFETY: both are 512 bits of plain data.
     unsafe { std::mem::transmute(pairs) }
 }

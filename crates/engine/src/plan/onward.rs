@@ -1,0 +1,107 @@
+//! Gradients that go on at once: what one product gives back to another that alone made its input.
+//!
+//! Where products round their operands, the gradient of an expert's hidden layer is masked, summed into the bias' gradient
+//! and rounded as soon as it is there, and never lies in the wide gradient of all experts' hidden layers.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::{Onward, Plan, Step, View, Write};
+use crate::kernels::delta::STRIPE;
+
+/// Finds them in a plan whose backward steps are written.
+pub(super) fn find(plan: &mut Plan) {
+    let steps = Steps::of(plan);
+    // Per product, columns whose gradients come by themselves.
+    let mut come: HashMap<usize, Vec<Range<usize>>> = HashMap::new();
+    for back in &mut plan.backward {
+        let (Step::Product { x, .. }, [(view, Write::Overwrite)]) = (&plan.steps[back.step], &back.writes[..]) else {
+            continue;
+        };
+        back.onward = steps.onward(&plan.steps, *x).filter(|_| x == view);
+        if let Some(onward) = &back.onward {
+            come.entry(onward.step).or_default().push(onward.cols.clone());
+        }
+    }
+    for back in &mut plan.backward {
+        if let Step::Product { y, .. } = &plan.steps[back.step] {
+            let mut come = come.remove(&back.step).unwrap_or_default();
+            come.sort_by_key(|cols| cols.start);
+            back.left = between(&come, y.at.width);
+        }
+    }
+}
+
+/// What is asked of a plan's steps.
+struct Steps {
+    /// Per buffer, the product that writes it.
+    products: HashMap<usize, usize>,
+    /// Per buffer, columns that a step reads or writes, other than the outputs of its product; predictions among them.
+    touched: HashMap<usize, Vec<Range<usize>>>,
+    /// Steps that have the weights at that place.
+    applied: HashMap<usize, usize>,
+}
+
+impl Steps {
+    fn of(plan: &Plan) -> Self {
+        let (mut products, mut applied) = (HashMap::new(), HashMap::new());
+        let mut touched: HashMap<usize, Vec<Range<usize>>> = HashMap::new();
+        let mut touch = |view: &View| touched.entry(view.buffer).or_default().push(view.range());
+        for (at, step) in plan.steps.iter().enumerate() {
+            step.inputs().iter().for_each(&mut touch);
+            if let Step::Product { y, weight, .. } = step {
+                products.insert(y.buffer, at);
+                *applied.entry(weight.offset).or_default() += 1;
+            } else {
+                touch(&step.output());
+            }
+        }
+        plan.outputs.iter().for_each(&mut touch);
+        Self { products, touched, applied }
+    }
+
+    /// Where the gradient of `x`, read by a product, may go on to.
+    fn onward(&self, steps: &[Step], x: View) -> Option<Onward> {
+        let step = *self.products.get(&x.buffer)?;
+        // What a fold sums are the numbers themselves.
+        let Step::Product { y, segments, weight, fold: None, .. } = &steps[step] else { return None };
+        let cols = x.at.col - y.at.col..x.range().end - y.at.col;
+        let alike = segments.iter().any(|s| s.cols.start <= cols.start && cols.end <= s.cols.end);
+        let even = cols.start.is_multiple_of(STRIPE) && cols.len().is_multiple_of(STRIPE);
+        // Gradients of a layer that is applied again are sums, which another step begins.
+        let once = self.applied.get(&weight.offset) == Some(&1);
+        let alone = self.touched.get(&x.buffer)?.iter().filter(|cols| meet(cols, &x.range())).count() == 1;
+        (alike && even && once && alone).then_some(Onward { step, cols })
+    }
+}
+
+fn meet(a: &Range<usize>, b: &Range<usize>) -> bool {
+    a.start < b.end && b.start < a.end
+}
+
+/// What of `0..width` lies between `parts`, which are in order.
+fn between(parts: &[Range<usize>], width: usize) -> Vec<Range<usize>> {
+    let mut from = 0;
+    let mut left = Vec::new();
+    for part in parts.iter().chain(std::iter::once(&(width..width))) {
+        if from < part.start {
+            left.push(from..part.start);
+        }
+        from = part.end;
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_between_is_left() {
+        let ends = |parts: &[Range<usize>]| between(parts, 9).iter().map(|r| (r.start, r.end)).collect::<Vec<_>>();
+        assert_eq!(ends(&[]), [(0, 9)]);
+        assert_eq!(ends(&[0..3, 3..5]), [(5, 9)]);
+        assert_eq!(ends(&[2..4, 5..9]), [(0, 2), (4, 5)]);
+        assert!(ends(&[0..4, 4..9]).is_empty());
+    }
+}
