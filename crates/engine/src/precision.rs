@@ -64,15 +64,19 @@ mod tests {
     use super::*;
     use crate::kernels::linear::with_fastest_bf16;
     use crate::kernels::tiles::amx::emulator;
+    use crate::kernels::tiles::{Kernel, Pair};
     use crate::sparse::TableOptions;
     use crate::{Engine, EngineOptions};
 
     const NUMBERS: usize = 21;
 
+    /// Widths of hidden layers: what goes back through the second one goes on at once (`plan::onward`).
+    const HIDDEN: [usize; 2] = [35, 64];
+
     /// PLE of two levels, whose layers are wider and narrower than a panel.
-    fn ple() -> Graph {
+    fn ple(hidden: usize) -> Graph {
         let levels = json!([
-            { "task_experts": 2, "shared_experts": 1, "widths": [35, 20] },
+            { "task_experts": 2, "shared_experts": 1, "widths": [hidden, 20] },
             { "task_experts": 1, "shared_experts": 2, "widths": [9] },
         ]);
         let Value::Object(table) = json!({ "kind": "ple", "levels": levels, "tower": [7] }) else { panic!() };
@@ -101,7 +105,7 @@ mod tests {
         }
     }
 
-    fn engine(precision: Precision, kernels: Kernels) -> Engine {
+    fn engine(hidden: usize, precision: Precision, kernels: Kernels) -> Engine {
         let optimizer = serde_json::from_value(json!({ "kind": "adam", "learning_rate": 1e-2 })).unwrap();
         let tables = TableOptions::default();
         let options = EngineOptions {
@@ -113,7 +117,7 @@ mod tests {
             tables,
             seed: 11,
         };
-        let mut engine = Engine::new(&ple(), &options).unwrap();
+        let mut engine = Engine::new(&ple(hidden), &options).unwrap();
         engine.init(5);
         engine
     }
@@ -130,22 +134,42 @@ mod tests {
         (apart / length).sqrt()
     }
 
-    #[test]
-    fn a_step_by_amx_is_one_in_bf16() {
-        if !emulator::ready() {
-            return;
-        }
-        let gradient = |precision, kernels| engine(precision, kernels).gradients(&batch(600), &[1.0, 0.5]).unwrap().1;
+    /// Whether steps by `arithmetic` have the gradients that bf16 has where it is emulated.
+    fn check(arithmetic: Arithmetic, hidden: usize) {
+        let gradient = |precision, kernels| {
+            let gradients = engine(hidden, precision, kernels).gradients(&batch(600), &[1.0, 0.5]);
+            gradients.unwrap().1
+        };
         let exact = gradient(Precision::F32, Kernels::Plain);
         let rounded = gradient(Precision::Bf16, Kernels::Plain);
-        let amx = with_fastest_bf16(Arithmetic::Amx, || {
-            assert_eq!(Precision::Bf16.kernels(Kernels::Fastest), "bf16 (AMX)");
+        let found = with_fastest_bf16(arithmetic, || {
+            assert_eq!(Precision::Bf16.kernels(Kernels::Fastest), arithmetic.name());
             gradient(Precision::Bf16, Kernels::Fastest)
         });
-        let (far, near) = (distance(&exact, &rounded), distance(&rounded, &amx));
-        assert!((1e-4..3e-2).contains(&far), "{far}");
+        let (far, near) = (distance(&exact, &rounded), distance(&rounded, &found));
+        assert!((1e-4..3e-2).contains(&far), "{arithmetic:?}, {hidden}: {far}");
         // Where an activation is rounded down here and up there, one operand is off by 2^-8. Not the same sums, though.
-        assert!(near < 3e-3 && near > 0.0, "{near}");
+        assert!(near < 3e-3 && near > 0.0, "{arithmetic:?}, {hidden}: {near}");
+        for ((name, rounded), (_, found)) in rounded.tensors.iter().zip(&found.tensors) {
+            let largest = |data: &mut dyn Iterator<Item = f32>| data.map(f32::abs).fold(0.0, f32::max);
+            let apart = largest(&mut rounded.data.iter().zip(&found.data).map(|(a, b)| a - b));
+            let of = largest(&mut rounded.data.iter().copied());
+            assert!(apart <= 0.03 * of, "{arithmetic:?}, {hidden}: {name} is {apart} of {of} apart");
+        }
+    }
+
+    #[test]
+    fn a_step_by_amx_is_one_in_bf16() {
+        if emulator::ready() {
+            HIDDEN.into_iter().for_each(|hidden| check(Arithmetic::Amx, hidden));
+        }
+    }
+
+    #[test]
+    fn a_step_by_pairs_is_one_in_bf16() {
+        if Pair::available() {
+            HIDDEN.into_iter().for_each(|hidden| check(Arithmetic::PairTiles, hidden));
+        }
     }
 
     #[test]
@@ -153,9 +177,9 @@ mod tests {
         if !emulator::ready() {
             return;
         }
-        let train = |threads: usize| {
+        let train = |threads: usize, hidden: usize| {
             let train = || {
-                let mut engine = engine(Precision::Bf16, Kernels::Fastest);
+                let mut engine = engine(hidden, Precision::Bf16, Kernels::Fastest);
                 for rows in [600, 300] {
                     engine.step(&batch(rows), &[1.0, 0.5], 1.0).unwrap();
                 }
@@ -164,9 +188,11 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| with_fastest_bf16(Arithmetic::Amx, train))
         };
-        let one = train(1);
-        for threads in [2, 4] {
-            assert!(one == train(threads), "{threads} threads");
+        for hidden in HIDDEN {
+            let one = train(1, hidden);
+            for threads in [2, 4] {
+                assert!(one == train(threads, hidden), "{hidden} on {threads} threads");
+            }
         }
     }
 }

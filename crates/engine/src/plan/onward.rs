@@ -94,7 +94,62 @@ fn between(parts: &[Range<usize>], width: usize) -> Vec<Range<usize>> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::Purpose;
     use super::*;
+    use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
+    use pleiad_model::ModelConfig;
+    use serde_json::{Value, json};
+
+    /// Two tasks over three numbers.
+    fn plan(model: Value) -> Plan {
+        let Value::Object(table) = model else { panic!() };
+        let inputs = (0..3).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
+        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
+        Plan::compile(&graph, Purpose::Train).unwrap()
+    }
+
+    /// Columns of each product's output that gradients come to by themselves, and what is left.
+    fn found(plan: &Plan) -> Vec<(usize, usize)> {
+        let come = |step| plan.backward.iter().filter_map(|b| b.onward.as_ref()).filter(move |o| o.step == step);
+        let products = plan.backward.iter().filter(|b| matches!(plan.steps[b.step], Step::Product { .. }));
+        products
+            .rev()
+            .map(|b| (come(b.step).map(|o| o.cols.len()).sum(), b.left.iter().map(Range::len).sum()))
+            .collect()
+    }
+
+    #[test]
+    fn gradients_of_hidden_layers_go_on() {
+        let level = json!({ "task_experts": 1, "shared_experts": 1, "widths": [64, 32] });
+        let plan = plan(json!({ "kind": "ple", "levels": [level], "tower": [32] }));
+        // The wide first layer: three experts, and two gates over two experts. Its experts' second layers are mixed, and
+        // their gradients left; each tower's hidden layer is read by its output alone.
+        let mut expected = vec![(3 * 64, 2 * 2), (0, 32), (0, 32), (0, 32)];
+        expected.extend([(32, 0), (0, 1)].repeat(2));
+        let mut found = found(&plan);
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_read_twice_or_ends_within_a_square_does_not() {
+        // The bottom is read by two towers, as one product; its own hidden layer by one, but of 40 columns.
+        let found = |bottom: [usize; 2]| {
+            found(&plan(json!({ "kind": "hard-sharing", "bottom": bottom, "tower": [] })))
+                .iter()
+                .map(|f| f.0)
+                .sum::<usize>()
+        };
+        assert_eq!(found([40, 32]), 32, "two outputs are one product, which alone reads the bottom");
+        assert_eq!(found([64, 32]), 64 + 32);
+        // The upper bottoms are stitched, which reads them twice.
+        let stitched = plan(json!({ "kind": "cross-stitch", "bottom": [32, 32], "tower": [] }));
+        assert!(stitched.backward.iter().all(|back| back.onward.is_none()));
+    }
 
     #[test]
     fn what_lies_between_is_left() {
