@@ -69,11 +69,8 @@ impl<'p> Product<'p> {
         let bias = |of: &Segment, part: &Range<usize>| if of.biased { part.clone() } else { 0..0 };
         let at_once = layer.rounds()
             && parts.clone().all(|(segment, part)| {
-                let known = match segment.activation {
-                    Activation::Relu => signs.is_some(),
-                    function => function == Activation::Identity,
-                };
-                known && part.start.is_multiple_of(STRIPE)
+                let simple = matches!(segment.activation, Activation::Relu | Activation::Identity);
+                simple && part.start.is_multiple_of(STRIPE)
             });
         let stripe = if layer.rounds() { STRIPE } else { rows.max(1) };
         for row in (0..rows).step_by(stripe) {
