@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use pleiad_model::graph::Activation;
+
 use super::backward::contribution;
 use super::layers::weights;
 use super::{Shard, Shared};
-use pleiad_model::graph::Activation;
-
 use crate::kernels::delta::{Delta, Piece, STRIPE, Shape, Signs, Stripe, Sums, Through};
 use crate::kernels::linear::{Layer, Part, Target};
 use crate::kernels::product::Matrix;
