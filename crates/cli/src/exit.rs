@@ -3,6 +3,9 @@
 use std::process::ExitCode;
 
 use pleiad_train::ErrorKind;
+use serde_json::{Map, Value};
+
+use crate::{details, stderr};
 
 /// Failed while running.
 const RUN: u8 = 1;
@@ -17,42 +20,55 @@ const SIGNAL: u8 = 128;
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
+    /// Whose mistake it is, in a word for programs.
+    kind: &'static str,
     message: String,
+    /// What the error knows of where it arose.
+    details: Map<String, Value>,
 }
 
 impl Failure {
+    fn new(code: u8, kind: &'static str, message: String) -> Self {
+        Self { code, kind, message, details: Map::new() }
+    }
+
     /// Something failed while it ran.
     pub(crate) fn run(message: impl Into<String>) -> Self {
-        Self { code: RUN, message: message.into() }
+        Self::new(RUN, "run", message.into())
     }
 
     /// Asked for something that cannot be meant.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: USAGE, message: message.into() }
+        Self::new(USAGE, "usage", message.into())
     }
 
     /// Ended by a signal, in order.
     pub(crate) fn interrupted(signal: usize, message: impl Into<String>) -> Self {
-        Self { code: SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0)), message: message.into() }
+        let code = SIGNAL.saturating_add(u8::try_from(signal).unwrap_or(0));
+        Self::new(code, "interrupted", message.into())
     }
 
-    /// Prints the message and gives the exit code.
+    /// The same with details.
+    pub(crate) fn with(self, details: Map<String, Value>) -> Self {
+        Self { details, ..self }
+    }
+
+    /// Writes the message and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
-        let word = if self.code >= SIGNAL { "interrupted" } else { "error" };
-        eprintln!("{word}: {}", self.message);
+        stderr::failure(self.kind, self.code, &self.message, &self.details);
         ExitCode::from(self.code)
     }
 }
 
 impl From<pleiad_train::Error> for Failure {
     fn from(error: pleiad_train::Error) -> Self {
-        let code = match error.kind() {
-            ErrorKind::Config => USAGE,
-            ErrorKind::Data => DATA,
-            ErrorKind::Run => RUN,
+        let (code, kind) = match error.kind() {
+            ErrorKind::Config => (USAGE, "configuration"),
+            ErrorKind::Data => (DATA, "data"),
+            ErrorKind::Run => (RUN, "run"),
             ErrorKind::Interrupted(signal) => return Self::interrupted(signal, error.to_string()),
         };
-        Self { code, message: error.to_string() }
+        Self::new(code, kind, error.to_string()).with(details::of(&error))
     }
 }
 

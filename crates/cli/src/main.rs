@@ -1,7 +1,7 @@
 //! `pleiad`: trains, measures and uses multi-task ranking models from the shell.
 //!
 //! One file per command under [`commands`]; what a command does is in the libraries, what it prints is here. Results go
-//! to standard output, progress and everything else to standard error.
+//! to standard output, progress and everything else to standard error, which [`stderr`] alone writes to.
 
 #![allow(
     rustdoc::broken_intra_doc_links,
@@ -10,10 +10,14 @@
 )]
 
 mod commands;
+mod details;
 mod exit;
 mod output;
+mod paint;
 mod progress;
 mod signals;
+mod stderr;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -22,6 +26,7 @@ use clap::Parser;
 use crate::commands::Command;
 use crate::exit::Failure;
 use crate::output::Format;
+use crate::stderr::Manner;
 
 /// Multi-task ranking: train, measure and use PLE and its relatives.
 #[derive(Debug, Parser)]
@@ -46,9 +51,12 @@ struct Cli {
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
-    /// Form of the results on standard output
+    /// Form of the results on standard output, and of messages on standard error
     #[arg(long, global = true, value_enum, default_value_t, help_heading = "Global options")]
     pub(crate) format: Format,
+    /// No progress and no notes on standard error; warnings and errors stay
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
     /// Threads to compute with; changes no result [default: all processors]
     #[arg(long, global = true, value_name = "N", value_parser = threads, help_heading = "Global options")]
     pub(crate) threads: Option<usize>,
@@ -62,7 +70,11 @@ fn threads(text: &str) -> Result<usize, String> {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::report(&error),
+    };
+    stderr::set(Manner { quiet: cli.global.quiet, json: cli.global.format == Format::Json });
     match run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),

@@ -99,6 +99,16 @@ pub(crate) fn count(n: u64) -> String {
     text
 }
 
+/// A length of time as people say it: `12 s`, `3 min 20 s`, `1 h 20 min`.
+pub(crate) fn duration(seconds: f64) -> String {
+    let whole = seconds.max(0.0).round() as u64;
+    match whole {
+        0..=59 => format!("{whole} s"),
+        60..=3599 => format!("{} min {} s", whole / 60, whole % 60),
+        _ => format!("{} h {} min", whole / 3600, whole / 60 % 60),
+    }
+}
+
 /// A metric with as many digits as comparisons need, or a dash where it is not defined.
 pub(crate) fn metric(value: Option<f64>) -> String {
     value.map_or_else(
@@ -149,6 +159,12 @@ a long name      9
             (gain(Some(0.000_012)), gain(Some(-4e34)), gain(None)),
             ("+0.00001".into(), "-4.0000e34".into(), "-".into())
         );
+    }
+
+    #[test]
+    fn time_is_told_in_two_units_at_most() {
+        assert_eq!((duration(0.4), duration(59.4), duration(-1.0)), ("0 s".into(), "59 s".into(), "0 s".into()));
+        assert_eq!((duration(200.0), duration(4800.0)), ("3 min 20 s".to_owned(), "1 h 20 min".to_owned()));
     }
 
     #[test]

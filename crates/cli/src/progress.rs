@@ -1,14 +1,34 @@
 //! How far the work is, on standard error: a bar on a terminal, a line per epoch in a pipe.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use pleiad_data::{CacheUse, Phase};
 use pleiad_train::{EpochRecord, Evaluation, Event, Observer, named_metrics};
 use pleiad_train::{RowCount, SplitRows};
 
-use crate::output::count;
+use crate::output::{count, duration};
+use crate::paint::is_dumb;
+use crate::stderr;
+
+/// Runs of a comparison: those that were trained, and those that wait. What is left is told from them.
+#[derive(Debug, Default)]
+pub(crate) struct Outlook {
+    trained: u32,
+    seconds: f64,
+    waiting: usize,
+}
+
+impl Outlook {
+    /// Seconds until the last run ends, when the one at hand has `left` of its `passed + left`: those that wait take as
+    /// long as the mean of those before them, or as this one.
+    fn left(&self, passed: f64, left: f64) -> f64 {
+        let run = if self.trained > 0 { self.seconds / f64::from(self.trained) } else { passed + left };
+        left + run * self.waiting as f64
+    }
+}
 
 /// Shows a training.
 pub(crate) struct TrainProgress {
@@ -17,19 +37,49 @@ pub(crate) struct TrainProgress {
     label: String,
     epochs: u64,
     rows: u64,
+    begun: Instant,
+    outlook: Arc<Mutex<Outlook>>,
+    /// Whether this training says how long others may take.
+    counts: bool,
 }
 
 impl TrainProgress {
     /// Progress of one model.
     pub(crate) fn new(label: &str) -> Self {
         let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
-        Self { bar: None, label, epochs: 0, rows: 0 }
+        let outlook = Arc::default();
+        Self { bar: None, label, epochs: 0, rows: 0, begun: Instant::now(), outlook, counts: false }
     }
 
-    fn line(&self, text: &str) {
+    /// Progress of a model after which `waiting` others are to be trained.
+    pub(crate) fn among(label: &str, outlook: &Arc<Mutex<Outlook>>, waiting: usize) -> Self {
+        outlook.lock().unwrap_or_else(PoisonError::into_inner).waiting = waiting;
+        let mut progress = Self::new(label);
+        progress.outlook = Arc::clone(outlook);
+        progress
+    }
+
+    fn note(&self, text: &str) {
+        self.aside(|| stderr::note(&format!("{}{text}", self.label)));
+    }
+
+    fn warning(&self, text: &str) {
+        self.aside(|| stderr::warning(&format!("{}{text}", self.label)));
+    }
+
+    /// Pieces that go on in a new line where the terminal ends.
+    fn pieces(&self, mut pieces: Vec<Piece>) {
+        if let Some(first) = pieces.first_mut() {
+            first.text.insert_str(0, &self.label);
+        }
+        self.aside(|| stderr::note(&wrapped(&pieces, stderr::width())));
+    }
+
+    /// Writes while the bar is away.
+    fn aside(&self, write: impl FnOnce()) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| eprintln!("{}{text}", self.label)),
-            None => eprintln!("{}{text}", self.label),
+            Some(bar) => bar.suspend(write),
+            None => write(),
         }
     }
 
@@ -64,14 +114,16 @@ impl Observer for TrainProgress {
             }
             Event::Cache(cache) => {
                 self.clear();
-                let warning = if matches!(cache, CacheUse::NotKept { .. }) { "warning: " } else { "" };
-                self.line(&format!("{warning}{cache}"));
+                match cache {
+                    CacheUse::NotKept { .. } => self.warning(&cache.to_string()),
+                    _ => self.note(&cache.to_string()),
+                }
             }
             Event::Loaded(rows) => {
                 self.clear();
-                self.line(&rows_line(rows));
+                self.pieces(rows_line(rows));
             }
-            Event::Built { summary } => self.line(&format!(
+            Event::Built { summary } => self.note(&format!(
                 "model of {} parameters ({} in tables), {} operations a row",
                 count(summary.parameters()),
                 count(summary.table_parameters),
@@ -79,7 +131,8 @@ impl Observer for TrainProgress {
             )),
             Event::Start { epochs, rows, done } => {
                 (self.epochs, self.rows) = (epochs, rows);
-                self.bar = bar(epochs * rows, done);
+                self.counts = true;
+                self.bar = epochs_bar(epochs.saturating_mul(rows), done, Arc::clone(&self.outlook));
             }
             Event::Step { epoch, rows } => {
                 if let Some(bar) = &self.bar {
@@ -87,8 +140,8 @@ impl Observer for TrainProgress {
                     bar.set_position((epoch - 1) * self.rows + rows);
                 }
             }
-            Event::Epoch { record, best } => self.line(&epoch_line(record, self.epochs, best)),
-            Event::Warning(text) => self.line(&format!("warning: {text}")),
+            Event::Epoch { record, best } => self.pieces(epoch_line(record, self.epochs, best)),
+            Event::Warning(text) => self.warning(text),
             _ => {}
         }
     }
@@ -97,6 +150,11 @@ impl Observer for TrainProgress {
 impl Drop for TrainProgress {
     fn drop(&mut self) {
         self.clear();
+        if self.counts {
+            let mut outlook = self.outlook.lock().unwrap_or_else(PoisonError::into_inner);
+            outlook.trained += 1;
+            outlook.seconds += self.begun.elapsed().as_secs_f64();
+        }
     }
 }
 
@@ -106,7 +164,7 @@ pub(crate) struct RowProgress(Option<ProgressBar>);
 impl RowProgress {
     /// Progress of `what`, over `rows` where their number is known.
     pub(crate) fn new(what: &str, rows: Option<u64>) -> Self {
-        let bar = rows.map_or_else(spinner, |rows| bar(rows, 0));
+        let bar = rows.map_or_else(spinner, bar);
         if let Some(bar) = &bar {
             bar.set_message(what.to_owned());
         }
@@ -129,27 +187,48 @@ impl Drop for RowProgress {
     }
 }
 
-/// A bar of `rows`, of which `done` were so before.
-fn bar(rows: u64, done: u64) -> Option<ProgressBar> {
-    on_terminal(Some(rows), done, "{msg} [{bar:30}] {percent:>3}%  {human_pos} rows, {per_sec}, {eta} left")
+/// What stands beside a bar; the bar takes what room is left, so that time left is not cut off.
+const BAR: &str = "{msg} {percent:>3}% [{wide_bar}] {left} left, {speed}";
+
+/// A bar of `rows`.
+fn bar(rows: u64) -> Option<ProgressBar> {
+    on_terminal(Some(rows), 0, BAR, |state: &ProgressState| state.eta().as_secs_f64())
+}
+
+/// A bar of the rows of all epochs, of which `done` were read before, that tells when the last run will end.
+fn epochs_bar(rows: u64, done: u64, outlook: Arc<Mutex<Outlook>>) -> Option<ProgressBar> {
+    on_terminal(Some(rows), done, BAR, move |state: &ProgressState| {
+        let outlook = outlook.lock().unwrap_or_else(PoisonError::into_inner);
+        outlook.left(state.elapsed().as_secs_f64(), state.eta().as_secs_f64())
+    })
 }
 
 fn spinner() -> Option<ProgressBar> {
-    on_terminal(None, 0, "{msg}: {human_pos} rows, {per_sec}")
+    on_terminal(None, 0, "{msg}: {human_pos} rows, {speed}", |_: &ProgressState| 0.0)
 }
 
-/// A bar on a terminal, nothing in a pipe.
-fn on_terminal(rows: Option<u64>, done: u64, template: &str) -> Option<ProgressBar> {
-    if !std::io::stderr().is_terminal() {
+/// A bar on a terminal, nothing in a pipe and where nobody wants to see it.
+fn on_terminal(
+    rows: Option<u64>,
+    done: u64,
+    template: &str,
+    left: impl Fn(&ProgressState) -> f64 + Clone + Send + Sync + 'static,
+) -> Option<ProgressBar> {
+    if stderr::is_quiet() || is_dumb() || !std::io::stderr().is_terminal() {
         return None;
     }
     let bar = ProgressBar::with_draw_target(rows, ProgressDrawTarget::stderr_with_hz(8));
     if let Ok(style) = ProgressStyle::with_template(template) {
-        let per_sec = |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
-            // A line that cannot be drawn is not worth an error.
+        // A line that cannot be drawn is not worth an error.
+        let speed = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
             let _ = write!(out, "{} rows/s", count(state.per_sec() as u64));
         };
-        bar.set_style(style.progress_chars("=> ").with_key("per_sec", per_sec));
+        let left = move |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+            // No speed yet, no time.
+            let left = if state.per_sec() > 0.0 { duration(left(state)) } else { "?".to_owned() };
+            let _ = out.write_str(&left);
+        };
+        bar.set_style(style.progress_chars("=> ").with_key("speed", speed).with_key("left", left));
     }
     // Rows done before a resume are no measure of speed: they are drawn once, then the clock starts.
     bar.set_position(done);
@@ -159,37 +238,110 @@ fn on_terminal(rows: Option<u64>, done: u64, template: &str) -> Option<ProgressB
     Some(bar)
 }
 
-/// `159,618 training rows (income 159,618, marital 159,618), 39,905 validation rows, 99,762 test rows`
-fn rows_line(rows: &SplitRows) -> String {
-    let by_task = |rows: &RowCount| {
-        rows.tasks.iter().map(|(task, n)| format!("{task} {}", count(*n))).collect::<Vec<_>>().join(", ")
+/// A part of a line that is not broken, and what stands before it where it does not begin a line.
+#[derive(Debug)]
+struct Piece {
+    before: &'static str,
+    text: String,
+}
+
+impl Piece {
+    fn new(before: &'static str, text: impl Into<String>) -> Self {
+        Self { before, text: text.into() }
+    }
+}
+
+/// Columns that lines after the first are moved to the right by.
+const INDENT: usize = 4;
+
+/// The pieces in a line, or in as many as the width asks for. A piece that is wider alone loses its middle.
+fn wrapped(pieces: &[Piece], width: Option<usize>) -> String {
+    let Some(width) = width else {
+        return pieces.iter().map(|piece| format!("{}{}", piece.before, piece.text)).collect();
     };
-    let mut text = format!("{} training rows ({})", count(rows.train.rows), by_task(&rows.train));
-    for (name, split) in [("validation", &rows.valid), ("test", &rows.test)] {
-        if let Some(split) = split {
-            text.push_str(&format!(", {} {name} rows", count(split.rows)));
+    // The last column stays free: some terminals begin a new line behind it.
+    let width = width.saturating_sub(1).max(INDENT + 8);
+    let (mut text, mut used) = (String::new(), 0);
+    for piece in pieces {
+        let (before, own) = (piece.before.chars().count(), piece.text.chars().count());
+        if used > 0 && used + before + own > width {
+            text.push('\n');
+            text.push_str(&" ".repeat(INDENT));
+            used = INDENT;
+        } else if used > 0 {
+            text.push_str(piece.before);
+            used += before;
         }
+        let short = clipped_within(&piece.text, width - used);
+        used += short.chars().count();
+        text.push_str(&short);
     }
     text
 }
 
-/// `epoch 3/10  loss 0.2134  valid income auc 0.9450, marital auc 0.9941  41,000 rows/s, 0.4 % waiting for rows  best`
-fn epoch_line(record: &EpochRecord, epochs: u64, best: bool) -> String {
-    let width = epochs.to_string().len();
-    let mut text = format!("epoch {:>width$}/{epochs}  loss {:.4}", record.epoch, record.loss);
-    match &record.valid {
-        Some(valid) => text.push_str(&format!("  valid {}", main_metrics(valid))),
-        None => {
-            let losses = record.task_losses.iter().map(|(task, loss)| format!("{task} {}", short(*loss)));
-            text.push_str(&format!("  {}", losses.collect::<Vec<_>>().join(", ")));
+/// At most `most` characters, the middle left out: names differ in their ends.
+fn clipped_within(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    let head = most.saturating_sub(1).div_ceil(2);
+    let tail = most.saturating_sub(1) - head;
+    text.chars().take(head).chain(['…']).chain(text.chars().skip(count - tail)).collect()
+}
+
+/// Adds a piece behind a comma, which belongs to the piece before it.
+fn after_comma(pieces: &mut Vec<Piece>, text: impl Into<String>) {
+    if let Some(last) = pieces.last_mut() {
+        last.text.push(',');
+    }
+    pieces.push(Piece::new(" ", text));
+}
+
+/// `159,618 training rows (income 159,618, marital 159,618), 39,905 validation rows, 99,762 test rows`
+fn rows_line(rows: &SplitRows) -> Vec<Piece> {
+    let mut pieces = vec![Piece::new("", format!("{} training rows", count(rows.train.rows)))];
+    for (i, (task, n)) in rows.train.tasks.iter().enumerate() {
+        match i {
+            0 => pieces.push(Piece::new(" ", format!("({task} {}", count(*n)))),
+            _ => after_comma(&mut pieces, format!("{task} {}", count(*n))),
         }
     }
-    let waiting = 100.0 * record.input_wait;
-    text.push_str(&format!("  {} rows/s, {waiting:.1} % waiting for rows", count(record.rows_per_second as u64)));
-    if best {
-        text.push_str("  best");
+    if let Some(last) = pieces.last_mut() {
+        last.text.push(')');
     }
-    text
+    for (name, split) in [("validation", &rows.valid), ("test", &rows.test)] {
+        if let Some(split) = split {
+            after_comma(&mut pieces, format!("{} {name} rows", count(split.rows)));
+        }
+    }
+    pieces
+}
+
+/// `epoch 3/10  loss 0.2134  valid income auc 0.9450, marital auc 0.9941  41,000 rows/s, 0.4 % waiting for rows  best`
+fn epoch_line(record: &EpochRecord, epochs: u64, best: bool) -> Vec<Piece> {
+    let width = epochs.to_string().len();
+    let mut pieces = vec![
+        Piece::new("", format!("epoch {:>width$}/{epochs}", record.epoch)),
+        Piece::new("  ", format!("loss {:.4}", record.loss)),
+    ];
+    let by_task: Vec<String> = match &record.valid {
+        Some(valid) => main_metrics(valid),
+        None => record.task_losses.iter().map(|(task, loss)| format!("{task} {}", short(*loss))).collect(),
+    };
+    let valid = if record.valid.is_some() { "valid " } else { "" };
+    for (i, text) in by_task.into_iter().enumerate() {
+        match i {
+            0 => pieces.push(Piece::new("  ", format!("{valid}{text}"))),
+            _ => after_comma(&mut pieces, text),
+        }
+    }
+    pieces.push(Piece::new("  ", format!("{} rows/s", count(record.rows_per_second as u64))));
+    after_comma(&mut pieces, format!("{:.1} % waiting for rows", 100.0 * record.input_wait));
+    if best {
+        pieces.push(Piece::new("  ", "best"));
+    }
+    pieces
 }
 
 fn short(value: Option<f64>) -> String {
@@ -197,10 +349,66 @@ fn short(value: Option<f64>) -> String {
 }
 
 /// Every task's main metric.
-fn main_metrics(evaluation: &Evaluation) -> String {
+fn main_metrics(evaluation: &Evaluation) -> Vec<String> {
     let of = |(task, metrics)| {
         let (kind, value) = named_metrics(metrics).first().copied()?;
         Some(format!("{task} {} {}", kind.name(), short(value)))
     };
-    evaluation.tasks.iter().filter_map(of).collect::<Vec<_>>().join(", ")
+    evaluation.tasks.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(tasks: &[&str]) -> EpochRecord {
+        let binary = |_: &&str| {
+            serde_json::json!({
+                "rows": 100, "positives": 10, "auc": 0.745_61, "log_loss": 0.3, "calibration": 1.0,
+            })
+        };
+        let metrics: serde_json::Map<_, _> = tasks.iter().map(|task| ((*task).to_owned(), binary(task))).collect();
+        let record = serde_json::json!({
+            "epoch": 3, "loss": 0.213_41, "task_losses": {}, "valid": { "rows": 100, "tasks": metrics },
+            "score": 0.7, "learning_rate": 1e-3, "rows_per_second": 41_000.0, "input_wait": 0.004,
+        });
+        serde_json::from_value(record).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn an_epoch_of_five_tasks_fits_the_terminal() {
+        let tasks = ["click", "valid_view", "completion", "share", "comment"];
+        let whole = "epoch  3/10  loss 0.2134  valid click auc 0.7456, valid_view auc 0.7456, completion auc 0.7456, share \
+                     auc 0.7456, comment auc 0.7456  41,000 rows/s, 0.4 % waiting for rows  best";
+        let pieces = epoch_line(&record(&tasks), 10, true);
+        assert_eq!(wrapped(&pieces, None), whole);
+        assert_eq!(wrapped(&pieces, Some(200)), whole);
+        assert_eq!(
+            wrapped(&pieces, Some(80)),
+            "epoch  3/10  loss 0.2134  valid click auc 0.7456, valid_view auc 0.7456,\n    \
+             completion auc 0.7456, share auc 0.7456, comment auc 0.7456  41,000 rows/s,\n    \
+             0.4 % waiting for rows  best"
+        );
+        for width in 1..200 {
+            let lines = wrapped(&pieces, Some(width));
+            assert!(lines.lines().all(|line| line.chars().count() < width.max(INDENT + 9)), "{width}: {lines}");
+        }
+    }
+
+    #[test]
+    fn a_name_wider_than_the_terminal_loses_its_middle() {
+        let name = "x".repeat(90) + "_of_video";
+        let pieces = epoch_line(&record(&[&name]), 3, false);
+        let lines = wrapped(&pieces, Some(80));
+        assert!(lines.lines().all(|line| line.chars().count() < 80) && lines.contains("_of_video auc 0.7456"), "{lines}");
+    }
+
+    #[test]
+    fn time_left_is_that_of_all_runs() {
+        let first = Outlook { trained: 0, seconds: 0.0, waiting: 3 };
+        assert_eq!(first.left(4.0, 6.0), 6.0 + 3.0 * 10.0);
+        let later = Outlook { trained: 2, seconds: 16.0, waiting: 1 };
+        assert_eq!(later.left(4.0, 6.0), 6.0 + 8.0);
+        assert_eq!(Outlook::default().left(4.0, 6.0), 6.0);
+    }
 }

@@ -174,6 +174,8 @@ pub struct ConfigError {
     pub file: PathBuf,
     /// Where in it.
     pub place: Place,
+    /// The key that is wrong or missing, with dots (`train.optimizer.learning_rate`), where it is one key.
+    pub key: Option<String>,
     /// What is wrong and what would be right.
     pub message: String,
 }

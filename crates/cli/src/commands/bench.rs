@@ -12,7 +12,7 @@ use pleiad_train::bench::{
 use crate::exit::Failure;
 use crate::output::{Format, Table, count, print, print_json};
 use crate::progress::TrainProgress;
-use crate::{Global, signals};
+use crate::{Global, signals, stderr};
 
 /// Steps of a point of a growth series: there are some thirty of them.
 const GROWTH: Effort = Effort { warm_up: 5, repeats: 3, steps: 20 };
@@ -104,7 +104,7 @@ impl Bench {
         };
         let mut report = BenchReport { threads: rayon::current_num_threads(), ..BenchReport::default() };
         for workload in workloads {
-            eprintln!("{} ({})", workload.name(), workload.title());
+            stderr::note(&format!("{} ({})", workload.name(), workload.title()));
             match workload.case() {
                 Some(case) => report.steps.push(steps(&case, arithmetic, effort(Effort::FULL), &interrupt)?),
                 None if workload == Workload::Stream => {
@@ -112,7 +112,7 @@ impl Bench {
                     report.stream = Some(stream(self.rows, self.folder.as_deref(), &interrupt, &mut progress)?);
                 }
                 None => {
-                    let mut tell = |size: &str, value| eprintln!("  {size} {}", count(value as u64));
+                    let mut tell = |size: &str, value| stderr::note(&format!("  {size} {}", count(value as u64)));
                     report.growth = growth(arithmetic, effort(GROWTH), self.quick, &interrupt, &mut tell)?;
                 }
             }

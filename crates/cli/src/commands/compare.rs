@@ -1,6 +1,7 @@
 //! `pleiad compare`: several models on the same rows, over several seeds.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
 use pleiad_train::compare::{CompareOptions, ComparedModel, Comparison, Interval, SeedRun, Spread, Stage, compare};
 use pleiad_train::metrics::MetricKind;
@@ -8,8 +9,8 @@ use pleiad_train::{ConfigFile, Observer};
 
 use crate::exit::Failure;
 use crate::output::{Format, Table, count, gain, metric, print, print_json};
-use crate::progress::TrainProgress;
-use crate::{Global, signals};
+use crate::progress::{Outlook, TrainProgress};
+use crate::{Global, signals, stderr};
 
 /// Compare several models over several seeds: does sharing help every task, and who pays?
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,9 @@ impl Compare {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = ConfigFile::load(&self.config, &self.set)?;
         let interrupt = signals::interrupt()?;
-        let comparison = compare(CompareOptions { config: &config, out: &self.out }, &interrupt, &mut progress)?;
+        let options = CompareOptions { config: &config, out: &self.out };
+        let mut progress = Progress::default();
+        let comparison = compare(options, &interrupt, &mut |stage| progress.of(stage))?;
         if comparison.models.iter().all(|model| model.runs.iter().all(|run| run.evaluation().is_none())) {
             return Err(Failure::run("every model failed with every seed; see the warnings above".to_owned()));
         }
@@ -51,16 +54,26 @@ impl Compare {
     }
 }
 
-/// Tells of a stage, and shows its progress.
-pub(super) fn progress(stage: Stage<'_>) -> Box<dyn Observer> {
-    let label = match stage {
-        Stage::Load => "reading rows".to_owned(),
-        Stage::Run { model, seed, number, of, .. } => format!("{number}/{of} {model}, seed {seed}"),
-    };
-    if matches!(stage, Stage::Run { known: true, .. }) {
-        eprintln!("{label}: done before");
+/// Shows the progress of each stage, with the time that all of them take.
+#[derive(Default)]
+pub(super) struct Progress {
+    outlook: Arc<Mutex<Outlook>>,
+}
+
+impl Progress {
+    /// Says what stage begins, and shows its progress.
+    pub(super) fn of(&mut self, stage: Stage<'_>) -> Box<dyn Observer> {
+        match stage {
+            Stage::Load => Box::new(TrainProgress::new("reading rows")),
+            Stage::Run { model, seed, number, of, known } => {
+                let label = format!("{number}/{of} {model}, seed {seed}");
+                if known {
+                    stderr::note(&format!("{label}: done before"));
+                }
+                Box::new(TrainProgress::among(&label, &self.outlook, of.saturating_sub(number)))
+            }
+        }
     }
-    Box::new(TrainProgress::new(&label))
 }
 
 /// Tables of metrics and gains, verdicts, notes.

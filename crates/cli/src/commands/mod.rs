@@ -16,9 +16,9 @@ use pleiad_data::Skipped;
 use pleiad_train::metrics::{MetricKind, TaskMetrics};
 use pleiad_train::named_metrics;
 
-use crate::Global;
 use crate::exit::Failure;
 use crate::output::{Table, count, metric};
+use crate::{Global, stderr};
 
 /// What the shell asks for.
 #[derive(Debug, Subcommand)]
@@ -57,8 +57,8 @@ impl Command {
 /// Tells of rows that were left out as bad.
 fn warn_skipped(skipped: &Skipped) {
     if skipped.rows > 0 {
-        eprintln!("warning: {} bad rows were skipped, among them:", count(skipped.rows));
-        skipped.examples.iter().for_each(|bad| eprintln!("  {bad}"));
+        let examples: String = skipped.examples.iter().map(|bad| format!("\n  {bad}")).collect();
+        stderr::warning(&format!("{} bad rows were skipped, among them:{examples}", count(skipped.rows)));
     }
 }
 

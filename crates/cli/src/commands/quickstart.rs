@@ -9,7 +9,7 @@ use super::compare;
 use crate::exit::Failure;
 use crate::output::{Format, count, print, print_json};
 use crate::progress::TrainProgress;
-use crate::{Global, signals};
+use crate::{Global, signals, stderr};
 
 /// Generate a video log, compare four models on it over three seeds, and save PLE
 #[derive(Debug, clap::Args)]
@@ -28,13 +28,14 @@ pub(crate) struct Quickstart {
 impl Quickstart {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let interrupt = signals::interrupt()?;
+        let mut progress = compare::Progress::default();
         let mut stage = |stage: Stage<'_>| -> Box<dyn Observer> {
             match stage {
                 Stage::Generate { rows } => {
-                    eprintln!("Generating a video log of {} impressions ...", count(rows));
+                    stderr::note(&format!("Generating a video log of {} impressions ...", count(rows)));
                     Box::new(TrainProgress::new(""))
                 }
-                Stage::Compare(next) => compare::progress(next),
+                Stage::Compare(next) => progress.of(next),
             }
         };
         let options = QuickstartOptions { out: &self.out, rows: self.rows };

@@ -7,7 +7,7 @@ use pleiad_train::{ConfigFile, RunReport, StopReason, TrainOptions, TrainOutcome
 use crate::exit::Failure;
 use crate::output::{Format, Table, count, print, print_json};
 use crate::progress::TrainProgress;
-use crate::{Global, signals};
+use crate::{Global, signals, stderr};
 
 /// Train a model
 #[derive(Debug, clap::Args)]
@@ -56,7 +56,7 @@ impl Train {
         let report = match outcome {
             TrainOutcome::Finished(report) => report,
             TrainOutcome::AlreadyDone(report) => {
-                eprintln!("{} is complete; there is nothing to resume", self.out.display());
+                stderr::note(&format!("{} is complete; there is nothing to resume", self.out.display()));
                 report
             }
         };

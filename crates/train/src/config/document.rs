@@ -83,7 +83,13 @@ impl<'s> Document<'s> {
     /// An error at a path (`["train", "epochs"]`), told with the path's name.
     pub(crate) fn error(&self, path: &[Step], message: impl std::fmt::Display) -> ConfigError {
         let name = if path.is_empty() { String::new() } else { format!("{}: ", dotted(path)) };
-        self.source.error(self.span(path), format!("{name}{message}"))
+        let key = (!path.is_empty()).then(|| dotted(path));
+        ConfigError { key, ..self.source.error(self.span(path), format!("{name}{message}")) }
+    }
+
+    /// An error about the key at a path, which stands at `span`.
+    fn error_at(&self, path: &[Step], span: Range<usize>, message: String) -> ConfigError {
+        ConfigError { key: Some(dotted(path)), ..self.source.error(Some(span), message) }
     }
 
     /// Where a string stands that equals `value`, the first in the order of the text.
@@ -136,10 +142,10 @@ impl<'s> Document<'s> {
                 let table = &path[..path.len().saturating_sub(1)];
                 let place = if table.is_empty() { String::new() } else { format!(" in {}", dotted(table)) };
                 let suggestion = explain::suggest(key, &known);
-                self.source.error(Some(span), format!("unknown key `{key}`{place}{suggestion}"))
+                self.error_at(&path, span, format!("unknown key `{key}`{place}{suggestion}"))
             }
             Complaint::MissingKey { key } if under.is_empty() => {
-                self.source.error(None, format!("there is no [{key}]"))
+                ConfigError { key: Some(key.to_owned()), ..self.source.error(None, format!("there is no [{key}]")) }
             }
             Complaint::MissingKey { key } => {
                 // Given the key with a value of a type that no key takes, the table at fault complains of that.
@@ -150,7 +156,8 @@ impl<'s> Document<'s> {
                     String::new()
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
-                self.source.error(Some(span), format!("missing key `{key}` in {}", dotted(&path)))
+                let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
+                self.error_at(&missing, span, format!("missing key `{key}` in {}", dotted(&path)))
             }
             Complaint::UnknownWord { word, known } => {
                 let candidates = self.candidates(&under, &|_, node| node.as_str() == Some(word));
@@ -161,7 +168,7 @@ impl<'s> Document<'s> {
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let suggestion = explain::suggest(word, &known);
-                self.source.error(Some(span), format!("{}: unknown value `{word}`{suggestion}", dotted(&path)))
+                self.error_at(&path, span, format!("{}: unknown value `{word}`{suggestion}", dotted(&path)))
             }
             Complaint::WrongValue { found, expected } => {
                 let candidates = self.candidates(&under, &|_, node| explain::is_found(node, found));
@@ -174,10 +181,10 @@ impl<'s> Document<'s> {
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let (found, expected) = (explain::plain(found), explain::plain(expected));
-                self.source.error(Some(span), format!("{}: expected {expected}, found {found}", dotted(&path)))
+                self.error_at(&path, span, format!("{}: expected {expected}, found {found}", dotted(&path)))
             }
             Complaint::Other(message) if under.is_empty() => self.source.error(None, message),
-            Complaint::Other(message) => self.source.error(Some(span), format!("{}: {message}", dotted(&under))),
+            Complaint::Other(message) => self.error_at(&under, span, format!("{}: {message}", dotted(&under))),
         }
     }
 

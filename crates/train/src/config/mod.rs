@@ -123,7 +123,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::Config`].
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
-        let fail = |message: String| ConfigError { file: path.to_path_buf(), place: Place::File, message };
+        let fail = |message: String| ConfigError { file: path.to_path_buf(), place: Place::File, key: None, message };
         let bytes = std::fs::read(path).map_err(|e| fail(format!("cannot read the configuration: {e}")))?;
         let text = String::from_utf8(bytes).map_err(|e| {
             fail(format!("a configuration is UTF-8 text; byte {} is not", e.utf8_error().valid_up_to()))
@@ -305,7 +305,7 @@ impl ConfigFile {
     pub fn error_about(&self, text: &str, message: String) -> Error {
         let place = Document::parse(&self.source).ok().and_then(|document| document.find_string(text));
         let file = self.source.file.clone();
-        Error::Config(ConfigError { file, place: place.unwrap_or(Place::File), message })
+        Error::Config(ConfigError { file, place: place.unwrap_or(Place::File), key: None, message })
     }
 
     fn error_at(&self, path: &[Step], message: String) -> Error {

@@ -60,6 +60,6 @@ impl Source {
     /// An error at an offset range, or one about the file as a whole.
     pub(crate) fn error(&self, span: Option<Range<usize>>, message: impl Into<String>) -> ConfigError {
         let place = span.map_or(Place::File, |span| self.place(&span));
-        ConfigError { file: self.file.clone(), place, message: message.into() }
+        ConfigError { file: self.file.clone(), place, key: None, message: message.into() }
     }
 }
