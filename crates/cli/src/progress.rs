@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use pleiad_data::{CacheUse, Phase};
-use pleiad_train::{EpochRecord, Evaluation, Event, Observer, named_metrics};
-use pleiad_train::{RowCount, SplitRows};
+use pleiad_train::{EpochRecord, Evaluation, Event, Observer, SplitRows, named_metrics};
 
 use crate::output::{count, duration};
 use crate::paint::is_dumb;
@@ -400,7 +399,10 @@ mod tests {
         let name = "x".repeat(90) + "_of_video";
         let pieces = epoch_line(&record(&[&name]), 3, false);
         let lines = wrapped(&pieces, Some(80));
-        assert!(lines.lines().all(|line| line.chars().count() < 80) && lines.contains("_of_video auc 0.7456"), "{lines}");
+        assert!(
+            lines.lines().all(|line| line.chars().count() < 80) && lines.contains("_of_video auc 0.7456"),
+            "{lines}"
+        );
     }
 
     #[test]

@@ -130,7 +130,10 @@ fn programs_read_errors_as_they_read_results() {
     assert!(found["file"].as_str().unwrap().ends_with("train.csv"), "{found}");
     // Bad usage, which is found before anyone has read `--format`.
     let found = error(&run(&["train", "config.toml", "--outt", "x"]));
-    assert_eq!((&found["kind"], &found["argument"], &found["nearest"]), (&json!("usage"), &json!("--outt"), &json!("--out")));
+    assert_eq!(
+        (&found["kind"], &found["argument"], &found["nearest"]),
+        (&json!("usage"), &json!("--outt"), &json!("--out"))
+    );
     let found = error(&folder.run(&["--format=json", "trian"]));
     assert_eq!((&found["command"], &found["nearest"]), (&json!("trian"), &json!("train")));
     error(&folder.run(&["--format=json"]));
