@@ -7,10 +7,14 @@ use anstream::{AutoStream, ColorChoice};
 /// What a piece of text says, beside its words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tone {
+    /// It went well.
+    Good,
     /// Look here.
     Warning,
     /// It did not go well.
     Bad,
+    /// The answer.
+    Strong,
 }
 
 /// Whether a stream takes colour.
@@ -30,8 +34,10 @@ pub(crate) fn paint(text: &str, tone: Tone, paints: bool) -> String {
         return text.to_owned();
     }
     let code = match tone {
+        Tone::Good => "1;32",
         Tone::Warning => "1;33",
         Tone::Bad => "1;31",
+        Tone::Strong => "1",
     };
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }

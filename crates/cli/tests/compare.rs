@@ -102,6 +102,35 @@ fn means_spreads_and_gains_follow_from_the_runs() {
             assert!((gain["bounds"][1].as_f64().unwrap() - (mean + half)).abs() < 1e-9, "{gain}");
         }
     }
+    // p values of Student's t with two degrees of freedom, 1 - t / sqrt(2 + t^2), and Holm's correction of all four:
+    // the k-th smallest times the number of those that are not smaller, none below the one before.
+    let of = |key: &str| -> Vec<f64> {
+        let tasks = models[1..].iter().flat_map(|model| ["buy", "spend"].map(|task| &model["tasks"][task]));
+        tasks.map(|task| task[key].as_f64().unwrap()).collect()
+    };
+    let t = models[1..].iter().flat_map(|model| ["buy", "spend"].map(|task| &model["tasks"][task]["gain"]));
+    let t = t.map(|gain| gain["mean"].as_f64().unwrap() / (gain["sd"].as_f64().unwrap() / 3f64.sqrt()));
+    let p_values: Vec<f64> = t.map(|t: f64| 1.0 - t.abs() / (2.0 + t * t).sqrt()).collect();
+    assert!(of("p_value").iter().zip(&p_values).all(|(p, exact)| (p - exact).abs() < 1e-12), "{p_values:?}");
+    assert_eq!(comparison["questions"], 4);
+    let mut sorted = p_values.clone();
+    sorted.sort_by(f64::total_cmp);
+    let corrected = |p: &f64| -> f64 {
+        let upto = sorted.iter().position(|other| other == p).unwrap();
+        let raised = sorted[..=upto].iter().enumerate().map(|(k, p)| (4 - k) as f64 * p);
+        raised.fold(0.0, f64::max).min(1.0)
+    };
+    let near_p = |(found, p): (&f64, &f64)| (found - corrected(p)).abs() < 1e-12;
+    assert!(of("p_holm").iter().zip(&p_values).all(near_p), "{:?} {p_values:?}", of("p_holm"));
+    // The answer comes first, on the terminal as on the page.
+    let answer = comparison["answer"]["text"].as_str().unwrap();
+    assert!(ran.stdout.starts_with(answer), "{answer}: {}", ran.stdout);
+    let page = folder.text("compared/report.html");
+    assert!(page.find(answer).unwrap() < page.find("<table").unwrap(), "{answer}");
+    // And the same digits in both.
+    let gain = models[2]["tasks"]["spend"]["gain"]["mean"].as_f64().unwrap();
+    let (digits, minus) = (format!("{gain:+.5}"), format!("{gain:+.5}").replace('-', "\u{2212}"));
+    assert!(ran.stdout.contains(&digits) && page.contains(&minus), "{digits}: {}", ran.stdout);
     // Every run is one that `train` would have made.
     folder.ok(&["train", "config.toml", "--model", "PLE", "--set", "train.seed=2", "--out", "run"]);
     let run = "compared/runs/ple/seed-2/model/weights.safetensors";
@@ -186,7 +215,9 @@ fn one_seed_gives_gains_without_a_verdict() {
     let folder = folder();
     let one = folder.ok(&with(&["--set", "compare.seeds=[5]", "--format", "json"])).json();
     let ple = &one["models"][2];
-    assert_eq!(ple["verdict"]["kind"], "unknown");
+    assert_eq!((&ple["verdict"]["kind"], &one["answer"]["ship"]), (&json!("unknown"), &json!(null)));
+    assert_eq!(ple["verdict"]["text"], "cannot be told: one seed has no spread");
+    assert!(one["answer"]["text"].as_str().unwrap().starts_with("One seed cannot tell"), "{}", one["answer"]);
     assert!(ple["tasks"]["buy"]["gain"]["mean"].is_number() && ple["tasks"]["buy"]["gain"]["bounds"].is_null());
 }
 
@@ -213,9 +244,46 @@ fn a_task_of_one_class_and_one_of_few_rows_are_told_and_the_rest_goes_on() {
     assert!(ran.stdout.contains(&format!("spend: {n} test rows in its sample space")), "{}", ran.stdout);
     let comparison = folder.json("compared/compare.json");
     let ple = &comparison["models"][2];
-    assert_eq!(ple["tasks"]["buy"], json!({ "metric": null, "gain": null }));
+    assert_eq!((&ple["tasks"]["buy"]["metric"], &ple["tasks"]["buy"]["gain"]), (&json!(null), &json!(null)));
+    assert_eq!(ple["tasks"]["buy"]["missing"]["what"], "metric");
+    assert!(ran.stdout.contains("Nothing is known of buy: no metric on these rows"), "{}", ran.stdout);
     assert!(ple["tasks"]["spend"]["gain"]["mean"].is_number());
     assert!(ple["verdict"]["text"].as_str().unwrap().contains("not defined on buy"), "{}", ple["verdict"]);
+}
+
+#[test]
+fn a_verdict_has_the_reason_that_arose() {
+    let folder = folder();
+    // All runs finish; no metric is defined on the test rows, since nobody buys.
+    let test: Vec<String> = folder.text("test.csv").lines().map(str::to_owned).collect();
+    let others: Vec<&String> = test[1..].iter().filter(|line| line.split(',').nth(3) == Some("0")).collect();
+    let n = others.len();
+    let text = std::iter::once(&test[0]).chain(others).map(|line| format!("{line}\n"));
+    folder.write("test.csv", text.collect::<String>());
+    let ran = folder.ok(&with(&["--set", "compare.seeds=[1, 2]"]));
+    let comparison = folder.json("compared/compare.json");
+    let verdict = comparison["models"][2]["verdict"]["text"].as_str().unwrap();
+    assert_eq!(
+        verdict,
+        format!(
+            "cannot be told: no task has a metric on these rows (buy: its label is 0 in all {n} test rows of its sample \
+             space; spend: none of the test rows is in its sample space)"
+        )
+    );
+    assert_eq!(comparison["answer"]["text"], "Nothing can be told: no task has a metric on these rows");
+    assert!(ran.stdout.contains(verdict), "{}", ran.stdout);
+    // One seed of two is another reason.
+    let folder = self::folder();
+    folder.ok(&with(&["--set", "compare.seeds=[1, 2]"]));
+    let report = folder.json("compared/runs/ple/seed-1/metrics.json");
+    let failure = json!({
+        "config_hash": report["config_hash"], "data_fingerprint": report["data_fingerprint"], "reason": "made up",
+    });
+    std::fs::remove_file(folder.join("compared/runs/ple/seed-1/metrics.json")).unwrap();
+    folder.write("compared/runs/ple/seed-1/failed.json", failure.to_string());
+    folder.ok(&with(&["--set", "compare.seeds=[1, 2]"]));
+    let verdict = folder.json("compared/compare.json")["models"][2]["verdict"]["text"].clone();
+    assert_eq!(verdict, "cannot be told: only one of 2 seeds (2) was measured for both models");
 }
 
 #[test]

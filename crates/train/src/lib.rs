@@ -13,6 +13,7 @@ mod counts;
 mod error;
 mod evaluate;
 pub mod explain;
+pub mod figures;
 pub mod fit;
 pub mod metrics;
 pub mod model;

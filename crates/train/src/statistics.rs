@@ -1,4 +1,5 @@
 //! Mean, spread, and the confidence interval of a mean from few values: seeds of a comparison, shuffles of a feature.
+//! [`holm`] is the price of many questions.
 
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,18 @@ impl Interval {
         Some(Self { seeds, mean, sd, bounds })
     }
 
+    /// The p value of Student's test that the mean is 0, two-sided: below 0.05 where the interval leaves zero out.
+    /// `None` for one seed.
+    #[must_use]
+    pub fn p_value(&self) -> Option<f64> {
+        let sd = self.sd?;
+        Some(match (self.mean == 0.0, sd == 0.0) {
+            (true, _) => 1.0,
+            (false, true) => 0.0,
+            (false, false) => t_tails(self.mean / (sd / (self.seeds as f64).sqrt()), self.seeds - 1),
+        })
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn side(&self) -> Side {
@@ -132,10 +145,107 @@ fn t_quantile_975(df: usize) -> f64 {
     }
 }
 
+/// `P(|T| > |t|)` of Student's t with `df` degrees of freedom, by the finite sums for whole `df` (Abramowitz and Stegun
+/// 26.7.3 and 26.7.4). Right to some 1e-15 absolutely.
+fn t_tails(t: f64, df: usize) -> f64 {
+    if df == 0 || t.is_nan() {
+        return 1.0;
+    }
+    let angle = (t.abs() / (df as f64).sqrt()).atan();
+    let (sin, cos) = angle.sin_cos();
+    let odd = df % 2 == 1;
+    // The terms' exponents of the cosine go 1, 3, ... for odd df and 0, 2, ... for even, up to df - 2.
+    let (mut term, mut sum) = (if odd { cos } else { 1.0 }, 0.0);
+    let mut power = usize::from(odd);
+    while power + 2 <= df {
+        sum += term;
+        term *= cos * cos * (power + 1) as f64 / (power + 2) as f64;
+        power += 2;
+    }
+    let within = if odd { (angle + sin * sum) * std::f64::consts::FRAC_2_PI } else { sin * sum };
+    (1.0 - within).clamp(0.0, 1.0)
+}
+
+/// Holm's correction: p values of several questions, each raised so that one wrong "yes" among all has the probability
+/// that one alone had.
+///
+/// Sorted, the smallest of m is multiplied by m, the next by m - 1, and so on; none becomes smaller than the one before.
+pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..p_values.len()).collect();
+    order.sort_by(|a, b| p_values[*a].total_cmp(&p_values[*b]));
+    let mut adjusted = vec![1.0; p_values.len()];
+    let mut least: f64 = 0.0;
+    for (rank, at) in order.into_iter().enumerate() {
+        least = least.max((p_values.len() - rank) as f64 * p_values[at]).min(1.0);
+        adjusted[at] = least;
+    }
+    adjusted
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+
+    /// A part of what `tools/golden/gains.py` made.
+    fn golden(part: &str) -> Vec<serde_json::Value> {
+        let text = include_str!("../tests/golden/gains.json");
+        let all: serde_json::Value = serde_json::from_str(text).unwrap();
+        all[part].as_array().unwrap().clone()
+    }
+
+    fn numbers(value: &serde_json::Value) -> Vec<f64> {
+        value.as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect()
+    }
+
+    #[test]
+    fn tails_are_those_of_scipy() {
+        let cases = golden("tails");
+        assert!(cases.len() > 80);
+        for case in cases {
+            let (t, df) = (case["t"].as_f64().unwrap(), case["df"].as_u64().unwrap() as usize);
+            let (found, exact) = (t_tails(t, df), case["p"].as_f64().unwrap());
+            assert!((found - exact).abs() < 1e-14, "{case}: {found}");
+            assert_eq!(t_tails(-t, df), found);
+        }
+    }
+
+    #[test]
+    fn gains_paired_by_seed_have_the_interval_and_the_p_value_of_scipy() {
+        for case in golden("pairs") {
+            let gains: Vec<f64> =
+                numbers(&case["model"]).iter().zip(numbers(&case["single"])).map(|(m, s)| m - s).collect();
+            let interval = Interval::of(&gains).unwrap();
+            let (low, high) = interval.bounds.unwrap();
+            let near = |found: f64, key: &str| (found - case[key].as_f64().unwrap()).abs() < 1e-8;
+            assert!(near(low, "low") && near(high, "high"), "{case}: {interval:?}");
+            let p = interval.p_value().unwrap();
+            assert!(near(p, "p"), "{case}: {p}");
+            // The interval leaves zero out exactly where the test says no.
+            assert_eq!(matches!(interval.side(), Side::Above | Side::Below), p < 0.05, "{case}");
+        }
+        for df in 1..200 {
+            assert!((t_tails(t_quantile_975(df), df) - 0.05).abs() < 1e-7, "{df}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_spread_has_a_p_value_where_it_can() {
+        assert_eq!(Interval::of(&[0.5]).unwrap().p_value(), None);
+        assert_eq!(Interval::of(&[0.5, 0.5]).unwrap().p_value(), Some(0.0));
+        assert_eq!(Interval::of(&[0.0, 0.0]).unwrap().p_value(), Some(1.0));
+    }
+
+    #[test]
+    fn holm_is_that_of_statsmodels() {
+        for case in golden("holm") {
+            let (found, exact) = (holm(&numbers(&case["p"])), numbers(&case["adjusted"]));
+            assert!(found.iter().zip(&exact).all(|(f, e)| (f - e).abs() < 1e-14), "{case}: {found:?}");
+        }
+        assert!(holm(&[]).is_empty());
+        // By hand: 4 * 0.005, 3 * 0.01, 2 * 0.03, and 0.04 not below the one before.
+        assert_eq!(holm(&[0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02]);
+    }
 
     #[test]
     fn quantiles_meet_where_the_table_ends() {

@@ -3,12 +3,15 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use pleiad_train::compare::{CompareOptions, ComparedModel, Comparison, Interval, SeedRun, Spread, Stage, compare};
+use pleiad_train::compare::{
+    CompareOptions, ComparedModel, Comparison, Interval, SeedRun, Spread, Stage, TaskComparison, VerdictKind, compare,
+};
 use pleiad_train::metrics::MetricKind;
-use pleiad_train::{ConfigFile, Observer};
+use pleiad_train::{ConfigFile, Observer, figures};
 
 use crate::exit::Failure;
-use crate::output::{Format, Table, count, gain, metric, print, print_json};
+use crate::output::{Format, Table, count, print, print_json};
+use crate::paint::{Tone, paint, paints};
 use crate::progress::{Outlook, TrainProgress};
 use crate::{Global, signals, stderr};
 
@@ -83,11 +86,6 @@ pub(super) fn text(comparison: &Comparison) -> String {
         None => comparison.rows.valid.as_ref().map_or(0, |valid| valid.rows),
     };
     let seeds = comparison.seeds.len();
-    let mut verdicts = Table::new(["model", "verdict"]).left();
-    for model in &comparison.models {
-        let Some(verdict) = &model.verdict else { continue };
-        verdicts.row([model.name.clone(), format!("{}{}", verdict.text, failures(model))]);
-    }
     let measured = format!(
         "Metrics on {} {} rows, mean over {seeds} seed{} ± standard deviation ({})",
         count(rows),
@@ -98,24 +96,48 @@ pub(super) fn text(comparison: &Comparison) -> String {
     let gained = format!(
         "MTL gain over {} (positive is better), paired by seed{}",
         comparison.baseline,
-        if seeds > 1 { ", with its 95 % confidence interval" } else { "" },
+        if seeds > 1 { ", with its 95 % confidence interval; * also after Holm's correction" } else { "" },
     );
     let (metrics, gains) = (metrics_by_model(comparison), gains_by_model(comparison));
     let alone = comparison.models.len() == 1;
+    let answer = paint(&comparison.answer.text, Tone::Strong, paints(&std::io::stdout()));
     let mut text = match [&metrics, &gains].iter().all(|table| width(table) <= WIDEST) {
-        true if alone => format!("{measured}\n\n{metrics}"),
-        true => format!("{measured}\n\n{metrics}\n{gained}\n\n{gains}"),
+        true if alone => format!("{answer}\n\n{measured}\n\n{metrics}"),
+        true => format!("{answer}\n\n{measured}\n\n{metrics}\n{gained}\n\n{gains}"),
         // Tasks below one another where they have no room side by side.
-        false => format!("{measured}\n{gained}\n\n{}\n{}", sizes(comparison).render(), by_task(comparison)),
+        false => format!("{answer}\n\n{measured}\n{gained}\n\n{}\n{}", sizes(comparison).render(), by_task(comparison)),
     };
     if !alone {
-        text.push_str(&format!("\n{}", verdicts.render()));
+        text.push_str(&format!("\n{}", verdicts(comparison)));
     }
     if !comparison.notes.is_empty() {
         text.push_str("\nTo be known:\n");
         comparison.notes.iter().for_each(|note| text.push_str(&format!("  - {note}\n")));
     }
     text
+}
+
+/// The verdicts, each in its tone.
+fn verdicts(comparison: &Comparison) -> String {
+    let judged = || comparison.models.iter().filter_map(|model| Some((model, model.verdict.as_ref()?)));
+    let mut table = Table::new(["model", "verdict"]).left();
+    for (model, verdict) in judged() {
+        table.row([model.name.clone(), format!("{}{}", verdict.text, failures(model))]);
+    }
+    let tones = judged().map(|(_, verdict)| match verdict.kind {
+        VerdictKind::HelpsAll | VerdictKind::HelpsSome => Some(Tone::Good),
+        VerdictKind::Seesaw => Some(Tone::Warning),
+        VerdictKind::Hurts => Some(Tone::Bad),
+        VerdictKind::NoDifference | VerdictKind::Unknown => None,
+    });
+    // Header and rule come first.
+    let tones = [None, None].into_iter().chain(tones);
+    let paints = paints(&std::io::stdout());
+    let line = |(line, tone): (&str, Option<Tone>)| match tone {
+        Some(tone) => format!("{}\n", paint(line, tone, paints)),
+        None => format!("{line}\n"),
+    };
+    table.render().lines().zip(tones).map(line).collect()
 }
 
 /// Characters that a line may have before tasks are told below one another.
@@ -156,9 +178,10 @@ fn metrics_by_model(comparison: &Comparison) -> String {
 }
 
 fn gains_by_model(comparison: &Comparison) -> String {
-    let mut table = Table::new(std::iter::once("model".to_owned()).chain(tasks(comparison)));
+    let changes = comparison.metrics.iter().map(|(task, metric)| format!("{task}: {}", figures::direction(*metric)));
+    let mut table = Table::new(std::iter::once("model".to_owned()).chain(changes));
     for model in comparison.models.iter().filter(|model| model.verdict.is_some()) {
-        let gains = model.tasks.iter().map(|(_, task)| interval(task.gain));
+        let gains = model.tasks.iter().map(|(_, task)| interval(task));
         table.row(std::iter::once(model.name.clone()).chain(gains));
     }
     table.render()
@@ -167,10 +190,11 @@ fn gains_by_model(comparison: &Comparison) -> String {
 /// A table per task, a row per model.
 fn by_task(comparison: &Comparison) -> String {
     let table_of = |(name, heading): ((&str, &MetricKind), String)| {
-        let mut table = Table::new([heading.as_str(), "mean", "gain"]);
+        let gain = figures::direction(*name.1);
+        let mut table = Table::new([heading.as_str(), "mean", &gain]);
         for model in &comparison.models {
             let Some(task) = model.tasks.get(name.0) else { continue };
-            let gain = if model.verdict.is_some() { interval(task.gain) } else { String::new() };
+            let gain = if model.verdict.is_some() { interval(task) } else { String::new() };
             table.row([model.name.clone(), spread(task.metric), gain]);
         }
         table.render()
@@ -187,20 +211,22 @@ fn direction(comparison: &Comparison) -> String {
 
 fn spread(spread: Option<Spread>) -> String {
     match spread {
-        // As many digits as the mean has: a spread of fewer units than that is none.
-        Some(Spread { mean, sd: Some(sd), .. }) if mean.abs() < 1e6 => format!("{} ± {sd:.5}", metric(Some(mean))),
-        Some(Spread { mean, sd: Some(sd), .. }) => format!("{} ± {}", metric(Some(mean)), metric(Some(sd))),
-        Some(Spread { mean, .. }) => metric(Some(mean)),
+        Some(Spread { mean, sd: Some(sd), .. }) => {
+            format!("{} ± {}", figures::metric(Some(mean)), figures::deviation(sd, mean))
+        }
+        Some(Spread { mean, .. }) => figures::metric(Some(mean)),
         None => "-".to_owned(),
     }
 }
 
-fn interval(interval: Option<Interval>) -> String {
-    match interval {
-        Some(Interval { mean, bounds: Some((low, high)), .. }) => {
-            format!("{} [{}, {}]", gain(Some(mean)), gain(Some(low)), gain(Some(high)))
+/// The gain with its interval; a star where it holds after the correction.
+fn interval(task: &TaskComparison) -> String {
+    let star = if task.holds() { "*" } else { " " };
+    match task.gain {
+        Some(Interval { mean, bounds: Some(bounds), .. }) => {
+            format!("{} {}{star}", figures::gain(mean), figures::bounds(bounds))
         }
-        Some(Interval { mean, .. }) => gain(Some(mean)),
+        Some(Interval { mean, .. }) => figures::gain(mean),
         None => "-".to_owned(),
     }
 }

@@ -42,5 +42,5 @@ impl Evaluate {
 
 fn text(evaluation: &Evaluation) -> String {
     let table = super::metrics_table(&["task"], evaluation.tasks.iter().map(|(task, e)| (vec![task.to_owned()], e)));
-    format!("{}\n{} rows read", table.render(), count(evaluation.rows))
+    format!("{table}\n{} rows read", count(evaluation.rows))
 }

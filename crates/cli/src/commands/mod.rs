@@ -14,10 +14,10 @@ mod train;
 use clap::Subcommand;
 use pleiad_data::Skipped;
 use pleiad_train::metrics::{MetricKind, TaskMetrics};
-use pleiad_train::named_metrics;
+use pleiad_train::{figures, named_metrics};
 
 use crate::exit::Failure;
-use crate::output::{Table, count, metric};
+use crate::output::{Table, count};
 use crate::{Global, stderr};
 
 /// What the shell asks for.
@@ -62,8 +62,9 @@ fn warn_skipped(skipped: &Skipped) {
     }
 }
 
-/// A row per evaluated task, a column per metric that any of them has; `first` names the columns before them.
-fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'e TaskMetrics)>) -> Table {
+/// A row per evaluated task, a column per metric that any of them has, and below it what needs a word; `first` names the
+/// columns before them.
+fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'e TaskMetrics)>) -> String {
     let rows: Vec<_> = rows.map(|(cells, metrics)| (cells, metrics.rows(), named_metrics(metrics))).collect();
     let has = |kind: &MetricKind| rows.iter().any(|(_, _, metrics)| metrics.iter().any(|(k, _)| k == kind));
     let kinds: Vec<MetricKind> = MetricKind::ALL.iter().copied().filter(has).collect();
@@ -74,9 +75,10 @@ fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'
         for kind in &kinds {
             let value = metrics.iter().find(|(k, _)| k == kind);
             // A metric of another kind of task leaves its cell empty; one that is undefined shows a dash.
-            cells.push(value.map_or_else(String::new, |(_, value)| metric(*value)));
+            cells.push(value.map_or_else(String::new, |(_, value)| figures::metric(*value)));
         }
         table.row(cells);
     }
-    table
+    let defined = if kinds.contains(&MetricKind::Calibration) { figures::CALIBRATION } else { "" };
+    format!("{}{defined}\n", table.render())
 }

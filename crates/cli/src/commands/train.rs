@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use pleiad_train::{ConfigFile, RunReport, StopReason, TrainOptions, TrainOutcome, train};
 
 use crate::exit::Failure;
-use crate::output::{Format, Table, count, print, print_json};
+use crate::output::{Format, count, print, print_json};
 use crate::progress::TrainProgress;
 use crate::{Global, signals, stderr};
 
@@ -70,7 +70,7 @@ impl Train {
     fn text(&self, report: &RunReport) -> String {
         let mut text = String::new();
         if report.valid.is_some() || report.test.is_some() {
-            text = report_table(report).render() + "\n";
+            text = report_table(report) + "\n";
         }
         let why = match report.stop {
             StopReason::Epochs => "all epochs done",
@@ -93,7 +93,7 @@ impl Train {
 }
 
 /// A row per task and split, a column per metric.
-fn report_table(report: &RunReport) -> Table {
+fn report_table(report: &RunReport) -> String {
     let splits = [("valid", &report.valid), ("test", &report.test)];
     let rows = report.rows.train.tasks.iter().flat_map(|(task, _)| {
         splits.iter().filter_map(move |(split, evaluation)| {

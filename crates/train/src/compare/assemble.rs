@@ -2,7 +2,8 @@
 
 use pleiad_data::TaskSpec;
 
-use super::result::{ComparedModel, Comparison, MeasuredOn, SeedRun, TaskComparison};
+use super::answer::Answer;
+use super::result::{ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
 use super::runs::{Ran, folder_of};
 use super::sizes::SizedModel;
 use super::verdict::Verdict;
@@ -13,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::Evaluation;
 use crate::metrics::{MetricKind, TaskMetrics, gain};
 use crate::run::RunReport;
-use crate::statistics::{Interval, Spread};
+use crate::statistics::{Interval, Spread, holm};
 
 /// Rows of a task's sample space, or of the rarer class of a binary task, below which a metric is decided by chance.
 const FEW: u64 = 100;
@@ -39,22 +40,34 @@ impl Parts<'_> {
     pub(super) fn assemble(self) -> Result<Comparison> {
         let baseline = self.config.models.iter().position(|m| m.name == self.config.baseline).unwrap_or(0);
         let runs: Vec<Vec<SeedRun>> = (0..self.models.len()).map(|m| self.seed_runs(m)).collect();
-        let models = (0..self.models.len())
-            .map(|m| self.model(m, &runs[m], (m != baseline).then(|| runs[baseline].as_slice())))
+        let tasks: Vec<ByTask<TaskComparison>> = (0..self.models.len())
+            .map(|m| self.tasks_of(&runs[m], (m != baseline).then(|| runs[baseline].as_slice())))
+            .collect();
+        let (tasks, questions) = corrected(tasks);
+        let metrics = self.tasks.iter().map(|task| (task.name.as_str(), main_metric(task))).collect();
+        let models = tasks
+            .into_iter()
+            .enumerate()
+            .map(|(m, tasks)| {
+                let verdict = (m != baseline).then(|| Verdict::of(&tasks, &metrics, questions));
+                self.model(m, &runs[m], tasks, verdict)
+            })
             .collect::<Result<Vec<_>>>()?;
         let mut notes = self.notes.clone();
         notes.extend(self.about_rows(&models));
         notes.extend(self.about_sizes(&models, baseline));
         notes.extend(about_failures(&models));
         Ok(Comparison {
-            version: 1,
+            version: 2,
+            answer: Answer::of(&models, &self.config.baseline, questions),
             tasks: self.tasks.iter().map(|task| (task.name.as_str(), task.kind)).collect(),
-            metrics: self.tasks.iter().map(|task| (task.name.as_str(), main_metric(task))).collect(),
+            metrics,
             measured_on: self.measured_on,
             rows: self.rows.clone(),
             seeds: self.config.seeds.clone(),
             baseline: self.config.baseline.clone(),
             match_parameters: self.config.match_parameters,
+            questions,
             models,
             notes,
         })
@@ -84,21 +97,44 @@ impl Parts<'_> {
         self.runs[model].iter().zip(&self.config.seeds).map(of).collect()
     }
 
-    fn model(&self, at: usize, runs: &[SeedRun], baseline: Option<&[SeedRun]>) -> Result<ComparedModel> {
-        let SizedModel { model, graph, factor } = &self.models[at];
-        let value = |run: &SeedRun, task: &TaskSpec| run.evaluation()?.tasks.get(&task.name)?.get(main_metric(task));
+    /// A model's metrics and its gains over the baseline, which has none itself.
+    fn tasks_of(&self, runs: &[SeedRun], baseline: Option<&[SeedRun]>) -> ByTask<TaskComparison> {
         let comparison = |task: &TaskSpec| {
-            let values: Vec<f64> = runs.iter().filter_map(|run| value(run, task)).collect();
-            let gains: Vec<f64> = baseline
-                .unwrap_or_default()
-                .iter()
-                .zip(runs)
-                .filter_map(|(single, run)| Some(gain(main_metric(task), value(run, task)?, value(single, task)?)))
-                .collect();
-            TaskComparison { metric: Spread::of(&values), gain: Interval::of(&gains) }
+            let measured: Vec<Measured> = runs.iter().map(|run| Measured::of(run, task, self.measured_on)).collect();
+            let values: Vec<f64> = measured.iter().filter_map(Measured::value).collect();
+            let metric = Spread::of(&values);
+            let Some(baseline) = baseline else {
+                let missing = if metric.is_some() { None } else { why_nothing(&measured) };
+                return TaskComparison { metric, missing, ..TaskComparison::default() };
+            };
+            let singles = baseline.iter().map(|run| Measured::of(run, task, self.measured_on));
+            let pairs: Vec<Measured> =
+                measured.into_iter().zip(singles).map(|(own, single)| own.gain(single, main_metric(task))).collect();
+            let gains: Vec<f64> = pairs.iter().filter_map(Measured::value).collect();
+            let gain = Interval::of(&gains);
+            let missing = match gains.len() {
+                0 => why_nothing(&pairs),
+                1 => {
+                    let at = pairs.iter().position(|pair| pair.value().is_some());
+                    let seed = at.and_then(|at| self.config.seeds.get(at).copied()).unwrap_or_default();
+                    Some(Missing::Spread { seed, of: self.config.seeds.len() })
+                }
+                _ => None,
+            };
+            let p_value = gain.and_then(|gain| gain.p_value());
+            TaskComparison { metric, gain, p_value, p_holm: None, missing }
         };
-        let tasks: ByTask<TaskComparison> =
-            self.tasks.iter().map(|task| (task.name.as_str(), comparison(task))).collect();
+        self.tasks.iter().map(|task| (task.name.as_str(), comparison(task))).collect()
+    }
+
+    fn model(
+        &self,
+        at: usize,
+        runs: &[SeedRun],
+        tasks: ByTask<TaskComparison>,
+        verdict: Option<Verdict>,
+    ) -> Result<ComparedModel> {
+        let SizedModel { model, graph, factor } = &self.models[at];
         let summary = graph.summary();
         let speed = |ran: &Ran| match ran {
             Ran::Finished(report) => {
@@ -117,8 +153,8 @@ impl Parts<'_> {
             flops_per_row: summary.flops_per_row,
             rows_per_second: Spread::of(&speeds),
             runs: runs.to_vec(),
-            verdict: baseline.map(|_| Verdict::of(&tasks.iter().map(|(task, c)| (task, c.gain)).collect())),
             tasks,
+            verdict,
         })
     }
 
@@ -183,6 +219,76 @@ impl Parts<'_> {
             others.join(", ")
         )]
     }
+}
+
+/// What one seed says of a task, and if nothing, why.
+enum Measured {
+    Value(f64),
+    Undefined(String),
+    Failed,
+}
+
+impl Measured {
+    fn of(run: &SeedRun, task: &TaskSpec, on: MeasuredOn) -> Self {
+        let Some(metrics) = run.evaluation().and_then(|evaluation| evaluation.tasks.get(&task.name)) else {
+            return Self::Failed;
+        };
+        match metrics.get(main_metric(task)) {
+            Some(value) => Self::Value(value),
+            None => Self::Undefined(why_undefined(metrics, on)),
+        }
+    }
+
+    fn value(&self) -> Option<f64> {
+        match self {
+            Self::Value(value) => Some(*value),
+            _ => None,
+        }
+    }
+
+    /// The gain over the same seed of the baseline.
+    fn gain(self, single: Self, metric: MetricKind) -> Self {
+        match (self, single) {
+            (Self::Failed, _) | (_, Self::Failed) => Self::Failed,
+            (Self::Undefined(reason), _) | (_, Self::Undefined(reason)) => Self::Undefined(reason),
+            (Self::Value(model), Self::Value(single)) => Self::Value(gain(metric, model, single)),
+        }
+    }
+}
+
+/// Why no seed has a value: a metric that is not defined says more than a run that failed.
+fn why_nothing(measured: &[Measured]) -> Option<Missing> {
+    let undefined = measured.iter().find_map(|measured| match measured {
+        Measured::Undefined(reason) => Some(reason.clone()),
+        _ => None,
+    });
+    Some(undefined.map_or(Missing::Pair, |reason| Missing::Metric { reason }))
+}
+
+/// Why AUC or MSE is not defined.
+fn why_undefined(metrics: &TaskMetrics, on: MeasuredOn) -> String {
+    let (rows, on) = (metrics.rows(), on.name());
+    match metrics {
+        _ if rows == 0 => format!("none of the {on} rows is in its sample space"),
+        TaskMetrics::Binary(m) if m.positives == 0 || m.positives == rows => {
+            format!("its label is {} in all {rows} {on} rows of its sample space", u8::from(m.positives > 0))
+        }
+        TaskMetrics::Binary(_) => format!("a prediction or a label of its {rows} {on} rows is not finite"),
+        TaskMetrics::Regression(_) => format!("errors of its {rows} {on} rows are too large to be squared and added"),
+    }
+}
+
+/// Corrects the p values of all gains for one another (Holm); gives their number, too.
+pub(crate) fn corrected(models: Vec<ByTask<TaskComparison>>) -> (Vec<ByTask<TaskComparison>>, usize) {
+    let all = models.iter().flat_map(|tasks| tasks.iter().filter_map(|(_, task)| task.p_value));
+    let all: Vec<f64> = all.collect();
+    let mut adjusted = holm(&all).into_iter();
+    let mut correct = |(name, task): (&str, &TaskComparison)| {
+        let p_holm = task.p_value.and_then(|_| adjusted.next());
+        (name.to_owned(), TaskComparison { p_holm, ..task.clone() })
+    };
+    let models = models.iter().map(|tasks| tasks.iter().map(&mut correct).collect()).collect();
+    (models, all.len())
 }
 
 fn about_failures(models: &[ComparedModel]) -> Vec<String> {

@@ -2,8 +2,9 @@
 //!
 //! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; whatever is
 //! in the folder already is not done again. `sizes` makes models equally large, `runs` brings one run to its end,
-//! `assemble` puts all of it together into what stands in `result`, with the words of `verdict`, and `page` draws it.
+//! `assemble` puts all of it together into what stands in `result`, with the words of `verdict` and `answer`, and `page` draws it.
 
+mod answer;
 mod assemble;
 mod page;
 mod result;
@@ -15,7 +16,10 @@ use std::path::Path;
 
 use pleiad_model::{Graph, ModelConfig};
 
-pub use result::{ComparedModel, Comparison, MeasuredOn, SeedRun, TaskComparison};
+pub use answer::Answer;
+#[cfg(test)]
+pub(crate) use assemble::corrected;
+pub use result::{ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
 pub use verdict::{Verdict, VerdictKind};
 
 use self::runs::Ran;

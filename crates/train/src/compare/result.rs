@@ -1,9 +1,12 @@
 //! [`Comparison`]: what `compare.json` says, and what table and report are made of.
 
+use std::fmt;
+
 use pleiad_data::TaskKind;
 use serde::{Deserialize, Serialize};
 
-use super::verdict::Verdict;
+use super::answer::Answer;
+use super::verdict::{LEVEL, Verdict};
 use crate::by_task::ByTask;
 use crate::counts::{ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
@@ -14,8 +17,10 @@ use crate::statistics::{Interval, Spread};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Comparison {
-    /// Version of this form, 1.
+    /// Version of this form, 2.
     pub version: u32,
+    /// What it says, in a sentence.
+    pub answer: Answer,
     /// Tasks and their kinds.
     pub tasks: ByTask<TaskKind>,
     /// By which metric each task is compared: AUC of a binary task, MSE of a regression.
@@ -30,6 +35,8 @@ pub struct Comparison {
     pub baseline: String,
     /// Whether widths were scaled to the baseline's number of dense parameters.
     pub match_parameters: bool,
+    /// Gains that were tested: what Holm's correction counts.
+    pub questions: usize,
     /// The models in the order of the configuration.
     pub models: Vec<ComparedModel>,
     /// What a reader must know before the numbers are believed.
@@ -129,7 +136,7 @@ impl SeedRun {
 }
 
 /// A model on one task.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskComparison {
     /// The task's metric over the seeds in which it is defined; `None` if there is none.
@@ -137,4 +144,49 @@ pub struct TaskComparison {
     /// MTL gain (equation 11) over the baseline, paired by seed; `None` for the baseline itself, and where no seed has
     /// both. Positive is better, whatever the metric.
     pub gain: Option<Interval>,
+    /// The p value of a paired t test that the gain is 0; `None` where it has no interval.
+    pub p_value: Option<f64>,
+    /// The same after Holm's correction for all gains of the comparison ([`Comparison::questions`]).
+    pub p_holm: Option<f64>,
+    /// Why there is no metric, no gain, or no interval of it.
+    pub missing: Option<Missing>,
+}
+
+impl TaskComparison {
+    /// Whether the gain, or the cost, is more than chance after Holm's correction.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.p_holm.is_some_and(|p| p < LEVEL)
+    }
+}
+
+/// Why something cannot be told of a model on a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Missing {
+    /// The metric is not defined on the rows.
+    Metric {
+        /// Why it is not.
+        reason: String,
+    },
+    /// No seed was trained to its end by the model, or by the baseline beside it.
+    Pair,
+    /// There is one gain, which has no spread.
+    Spread {
+        /// The seed that has it.
+        seed: u64,
+        /// Seeds of the comparison.
+        of: usize,
+    },
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metric { reason } => f.write_str(reason),
+            Self::Pair => f.write_str("no seed was trained to its end by both models"),
+            Self::Spread { of: 1, .. } => f.write_str("one seed has no spread"),
+            Self::Spread { seed, of } => write!(f, "only one of {of} seeds ({seed}) was measured for both models"),
+        }
+    }
 }

@@ -2,10 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::charts::{gains, graph, learning, seesaw, weights};
-use super::page::{Cell, Section, configuration, document, facts, made, rows, table};
+use super::charts::{gains, graph, heat, learning, seesaw, weights};
+use super::page::{Cell, Section, configuration, document, facts, made, rows, stacked, table};
 use super::{ComparisonPage, ModelPage, explained, format};
-use crate::compare::{ComparedModel, Comparison, SeedRun, Side, VerdictKind};
+use crate::compare::{ComparedModel, Comparison, SeedRun, Spread, VerdictKind};
+use crate::figures;
+use crate::metrics::MetricKind;
 use crate::run::RunReport;
 
 /// The whole page.
@@ -34,58 +36,23 @@ fn headline(comparison: &Comparison) -> Markup {
     let tasks: Vec<&str> = comparison.tasks.iter().map(|(task, _)| task).collect();
     html! {
         p.eyebrow { "Comparison report: " (tasks.join(", ")) }
-        h1 { (answer(comparison)) }
-        p {
-            "Gain of each model over " b { (comparison.baseline) } ", mean of "
-            (format::plural(comparison.seeds.len() as u64, "seed")) ", on " (comparison.measured_on.name())
-            " rows. A task gains or pays where the whole 95 % interval of its gain lies on one side of zero."
+        h1 { (comparison.answer.text) }
+        @if comparison.models.len() > 1 {
+            p {
+                "Gain of each model over " b { (comparison.baseline) } ", mean of "
+                (format::plural(comparison.seeds.len() as u64, "seed")) ", on " (comparison.measured_on.name())
+                " rows. A task gains or pays where the whole 95 % interval of its gain lies on one side of zero."
+                @if comparison.questions > 1 {
+                    " Among " (comparison.questions)
+                    " gains some may do so by chance; Holm's correction takes that into account."
+                }
+            }
+            (heat::heat(comparison))
         }
         ul.cards.verdicts {
             @for model in &comparison.models { @if model.name != comparison.baseline { (card(model)) } }
         }
     }
-}
-
-/// The short of it: who helps every task, and who makes one pay.
-fn answer(comparison: &Comparison) -> String {
-    let of = |wanted: &[VerdictKind]| -> Vec<&str> {
-        let judged = |model: &&ComparedModel| model.verdict.as_ref().is_some_and(|v| wanted.contains(&v.kind));
-        comparison.models.iter().filter(judged).map(|model| model.name.as_str()).collect()
-    };
-    let verb = |names: &[&str], one: &str, many: &str| {
-        let verb = if names.len() == 1 { one } else { many };
-        format!("{} {verb}", format::and(names))
-    };
-    let (all, some) = (of(&[VerdictKind::HelpsAll]), of(&[VerdictKind::HelpsSome]));
-    let (seesaw, hurts) = (of(&[VerdictKind::Seesaw]), of(&[VerdictKind::Hurts]));
-    let mut parts = Vec::new();
-    if !all.is_empty() {
-        parts.push(verb(&all, "helps every task", "help every task"));
-    }
-    if !some.is_empty() {
-        parts.push(verb(&some, "helps some and hurts none", "help some and hurt none"));
-    }
-    if !seesaw.is_empty() {
-        parts.push(verb(&seesaw, "makes one task pay for another", "make one task pay for another"));
-    }
-    if !hurts.is_empty() {
-        parts.push(verb(&hurts, "only hurts", "only hurt"));
-    }
-    if !parts.is_empty() {
-        return parts.join("; ");
-    }
-    if comparison.models.len() == 1 {
-        return format!("{} stands alone", comparison.baseline);
-    }
-    match of(&[VerdictKind::NoDifference]).is_empty() {
-        false => format!("No model differs from {} by more than chance", comparison.baseline),
-        true => "Who helps whom cannot be told".to_owned(),
-    }
-}
-
-/// A verdict's words with a minus as wide as a plus.
-fn words(text: &str) -> String {
-    text.replace("(-", "(\u{2212}")
 }
 
 fn card(model: &ComparedModel) -> Markup {
@@ -98,16 +65,7 @@ fn card(model: &ComparedModel) -> Markup {
     html! {
         li.card.(class) {
             h3 { (model.name) }
-            p.verdict { (words(&verdict.text)) }
-            ul.chips {
-                @for (task, compared) in model.tasks.iter() {
-                    @if let Some(gain) = compared.gain {
-                        @if verdict.helps.iter().any(|t| t == task) { li.chip.good { "▲ " (task) " " (format::signed(gain.mean)) } }
-                        @else if verdict.hurts.iter().any(|t| t == task) { li.chip.bad { "▼ " (task) " " (format::signed(gain.mean)) } }
-                        @else { li.chip { "○ " (task) " " (format::signed(gain.mean)) } }
-                    }
-                }
-            }
+            p.verdict { (verdict.text) }
         }
     }
 }
@@ -120,7 +78,7 @@ fn others(comparison: &Comparison) -> Vec<(usize, &ComparedModel)> {
 fn gain_section(comparison: &Comparison) -> Section {
     let hint = format!(
         "Right of zero (and above it) a model is better than {}, whatever the metric. Lines are 95 % intervals over \
-         seeds: ▲ gains, ▼ pays, ○ cannot be told from zero.",
+         seeds; marks are those of the map above.",
         comparison.baseline
     );
     let others = others(comparison);
@@ -130,60 +88,91 @@ fn gain_section(comparison: &Comparison) -> Section {
             @for (task, metric) in comparison.metrics.iter() {
                 (gains::gains(&others, task, *metric, &comparison.baseline))
             }
-            (seesaw::seesaw(comparison))
+            @if comparison.tasks.len() <= SEESAWS { (seesaw::seesaw(comparison)) }
+        }
+        @if comparison.tasks.len() > SEESAWS {
+            details {
+                summary { "Gains of every pair of tasks against each other" }
+                div.grid { (seesaw::seesaw(comparison)) }
+            }
         }
     };
     Section::new("gains", "Gains and seesaw", hint, body)
 }
 
+/// Tasks up to which each pair has its picture at once; more pairs are a heap that the heat map says better.
+const SEESAWS: usize = 3;
+
 fn table_hint(comparison: &Comparison) -> String {
     format!(
-        "Metrics on {} rows, mean ± standard deviation over seeds; below each the gain over {} with its 95 % interval.",
+        "Metrics on {} rows, mean ± standard deviation over seeds; gain over {} with its 95 % interval, the p value of a \
+         paired t test, and that after Holm's correction for {}.",
         comparison.measured_on.name(),
-        comparison.baseline
+        comparison.baseline,
+        format::plural(comparison.questions as u64, "gain")
     )
 }
 
-/// The table that says all.
+/// A table per task, and one of sizes and speed: none grows wider with the number of tasks.
 fn numbers(comparison: &Comparison) -> Markup {
     html! {
-        div.table tabindex="0" role="group" aria-label="All numbers" {
-            table {
-                caption { "Models, metrics, gains, sizes and speed" }
-                thead {
-                    tr {
-                        th scope="col" { "model" }
-                        @for (task, metric) in comparison.metrics.iter() { th scope="col" { (task) " " (metric.label()) } }
-                        th scope="col" { "parameters" }
-                        th scope="col" { "operations a row" }
-                        th scope="col" { "training rows/s" }
-                        th scope="col" { "verdict" }
-                    }
-                }
-                tbody {
-                    @for model in &comparison.models {
-                        tr.own[model.name == comparison.baseline] {
-                            th scope="row" {
-                                (model.name)
-                                @if model.name == comparison.baseline { br; small.note { "baseline" } }
-                                @if model.width_factor != 1.0 { br; small.note { "widths × " (format!("{:.2}", model.width_factor)) } }
-                            }
-                            @for (task, _) in comparison.metrics.iter() { (score(model, task)) }
-                            td {
-                                (format::count(model.parameters.dense))
-                                @if model.parameters.tables > 0 {
-                                    br; small.note { "+ " (format::count(model.parameters.tables)) " in tables" }
-                                }
-                            }
-                            td { (format::short(model.flops_per_row as f64)) }
-                            td { (model.rows_per_second.map_or_else(|| "–".to_owned(), |speed| format::short(speed.mean))) }
-                            td { (model.verdict.as_ref().map_or("", |verdict| in_short(verdict.kind))) }
-                        }
-                    }
-                }
-            }
+        div.grid.tables {
+            @for (task, metric) in comparison.metrics.iter() { (task_table(comparison, task, *metric)) }
         }
+        (sizes(comparison))
     }
+}
+
+fn task_table(comparison: &Comparison, task: &str, metric: MetricKind) -> Markup {
+    let gain = format!("gain ({})", figures::direction(metric));
+    let header = ["model", metric.label(), gain.as_str(), "95 % interval", "p", "p, Holm"];
+    let row = |model: &ComparedModel| {
+        let compared = model.tasks.get(task);
+        let p = |value: Option<f64>| value.map_or_else(String::new, figures::p_value);
+        let gain = compared.and_then(|compared| Some((compared, compared.gain?)));
+        vec![
+            Cell::from(match model.name == comparison.baseline {
+                true => format!("{} (baseline)", model.name),
+                false => model.name.clone(),
+            }),
+            compared.and_then(|compared| compared.metric).map_or_else(|| "–".to_owned(), spread).into(),
+            gain.map_or_else(String::new, |(compared, gain)| {
+                format!("{} {}", heat::mark(compared).0, format::signed(gain.mean))
+            })
+            .into(),
+            gain.map_or_else(String::new, |(_, gain)| format::bounds(gain.bounds)).into(),
+            p(compared.and_then(|compared| compared.p_value)).into(),
+            p(compared.and_then(|compared| compared.p_holm)).into(),
+        ]
+    };
+    stacked(task, &header, comparison.models.iter().map(row))
+}
+
+/// `0.94580 ± 0.00120`
+fn spread(spread: Spread) -> String {
+    let mean = format::metric(Some(spread.mean));
+    spread.sd.map_or_else(|| mean.clone(), |sd| format!("{mean} ± {}", format::deviation(sd, spread.mean)))
+}
+
+fn sizes(comparison: &Comparison) -> Markup {
+    let row = |model: &ComparedModel| {
+        let widths = match model.width_factor {
+            1.0 => String::new(),
+            factor => format!("× {factor:.2}"),
+        };
+        vec![
+            Cell::from(model.name.clone()),
+            format::count(model.parameters.dense).into(),
+            format::count(model.parameters.tables).into(),
+            widths.into(),
+            format::short(model.flops_per_row as f64).into(),
+            model.rows_per_second.map_or_else(|| "–".to_owned(), |speed| format::short(speed.mean)).into(),
+            model.verdict.as_ref().map_or("", |verdict| in_short(verdict.kind)).into(),
+        ]
+    };
+    let header =
+        ["model", "dense parameters", "in tables", "widths", "operations a row", "training rows/s", "verdict"];
+    stacked("Sizes, speed and verdicts", &header, comparison.models.iter().map(row))
 }
 
 fn in_short(kind: VerdictKind) -> &'static str {
@@ -194,33 +183,6 @@ fn in_short(kind: VerdictKind) -> &'static str {
         VerdictKind::Hurts => "hurts",
         VerdictKind::NoDifference => "no difference",
         VerdictKind::Unknown => "cannot be told",
-    }
-}
-
-fn score(model: &ComparedModel, task: &str) -> Markup {
-    let Some(compared) = model.tasks.get(task) else { return html! { td {} } };
-    let class = match compared.gain.map(|gain| gain.side()) {
-        Some(Side::Above) => "good",
-        Some(Side::Below) => "bad",
-        _ => "",
-    };
-    html! {
-        td {
-            @match compared.metric {
-                None => "–",
-                Some(metric) => {
-                    (format::metric(Some(metric.mean)))
-                    @if let Some(sd) = metric.sd { " ± " (format::deviation(sd)) }
-                }
-            }
-            @if let Some(gain) = compared.gain {
-                br;
-                small class=(class) {
-                    @if class == "good" { "▲ " } @else if class == "bad" { "▼ " }
-                    (format::signed(gain.mean)) " " (format::bounds(gain.bounds))
-                }
-            }
-        }
     }
 }
 
@@ -244,7 +206,7 @@ fn model_part(model: &ModelPage<'_>, compared: Option<&ComparedModel>) -> Markup
         details.model {
             summary {
                 b { (model.name) }
-                @if let Some(verdict) = verdict { ": " (words(verdict)) }
+                @if let Some(verdict) = verdict { ": " (verdict) }
                 @if alarms > 0 { " · " (format::plural(alarms as u64, "alarm")) }
             }
             (graph::graph(model.graph))
@@ -255,6 +217,7 @@ fn model_part(model: &ModelPage<'_>, compared: Option<&ComparedModel>) -> Markup
                     h3 { "What the gates learned, " (explained::on(explanation)) }
                     (explained::experts(explanation))
                     h3 { "Calibration" }
+                    p.hint { (figures::CALIBRATION) }
                     (explained::calibrations(explanation))
                     h3 { "Feature importance" }
                     (explained::importances(explanation))

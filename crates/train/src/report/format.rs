@@ -1,4 +1,6 @@
-//! Numbers as people read them.
+//! Numbers as people read them; those of metrics and gains are [`crate::figures`], with a minus as wide as a plus.
+
+use crate::figures;
 
 /// A count with its thousands set apart: `1,234,567`.
 pub(super) fn count(n: u64) -> String {
@@ -23,44 +25,24 @@ fn typographic(text: String) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// A metric with as many digits as comparisons need, a dash where it is not defined.
+/// A metric, a dash where it is not defined.
 pub(super) fn metric(value: Option<f64>) -> String {
-    value.map_or_else(|| "–".to_owned(), |value| typographic(significant(value)))
+    value.map_or_else(|| "–".to_owned(), |value| typographic(figures::metric(Some(value))))
 }
 
-/// Four decimals, or four digits of what would be lost among them.
-fn significant(value: f64) -> String {
-    match value.abs() {
-        v if v != 0.0 && v < 1e-3 => format!("{value:.3e}"),
-        v if v >= 1e5 => format!("{value:.4e}"),
-        v if v >= 100.0 => format!("{value:.2}"),
-        _ => format!("{value:.4}"),
-    }
+/// A standard deviation beside a metric of that mean.
+pub(super) fn deviation(sd: f64, mean: f64) -> String {
+    typographic(figures::deviation(sd, mean))
 }
 
-/// A standard deviation beside a metric: as many decimals.
-pub(super) fn deviation(sd: f64) -> String {
-    typographic(match sd {
-        sd if sd != 0.0 && sd < 5e-6 => format!("{sd:.0e}"),
-        sd if sd != 0.0 && sd < 1e-4 => format!("{sd:.5}"),
-        sd if sd >= 100.0 => format!("{sd:.2}"),
-        sd => format!("{sd:.4}"),
-    })
-}
-
-/// A gain with its sign: four decimals, more where they would all be zeros.
+/// A gain with its sign.
 pub(super) fn signed(value: f64) -> String {
-    typographic(match value.abs() {
-        v if v != 0.0 && v < 5e-6 => format!("{value:+.1e}"),
-        v if v != 0.0 && v < 1e-4 => format!("{value:+.5}"),
-        v if v >= 100.0 => format!("{value:+.1}"),
-        _ => format!("{value:+.4}"),
-    })
+    typographic(figures::gain(value))
 }
 
 /// `[low, high]` of a gain, or nothing.
 pub(super) fn bounds(bounds: Option<(f64, f64)>) -> String {
-    bounds.map_or_else(String::new, |(low, high)| format!("[{}, {}]", signed(low), signed(high)))
+    bounds.map_or_else(String::new, |bounds| typographic(figures::bounds(bounds)))
 }
 
 /// A share in percent.
@@ -104,15 +86,6 @@ pub(super) fn short(n: f64) -> String {
     }
 }
 
-/// `a`, `a and b`, `a, b and c`.
-pub(super) fn and(names: &[&str]) -> String {
-    match names {
-        [] => String::new(),
-        [only] => (*only).to_owned(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-    }
-}
-
 /// At most `most` characters, the last of them an ellipsis where some are missing.
 pub(super) fn clipped(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
@@ -140,14 +113,9 @@ mod tests {
     fn numbers_are_readable() {
         assert_eq!(count(1_234_567), "1,234,567");
         assert_eq!((plural(1, "row"), plural(2000, "row")), ("1 row".to_owned(), "2,000 rows".to_owned()));
-        assert_eq!(metric(Some(0.912_345)), "0.9123");
-        assert_eq!(metric(Some(0.000_123_45)), "1.234e\u{2212}4");
-        assert_eq!(metric(Some(12345.678)), "12345.68");
-        assert_eq!(metric(None), "–");
-        assert_eq!((deviation(0.000_56), deviation(0.000_01)), ("0.0006".into(), "0.00001".into()));
-        assert_eq!(signed(-0.0123), "\u{2212}0.0123");
-        assert_eq!((signed(0.000_012), signed(-1.2e-6)), ("+0.00001".into(), "\u{2212}1.2e\u{2212}6".into()));
-        assert_eq!(bounds(Some((-0.1, 0.2))), "[\u{2212}0.1000, +0.2000]");
+        assert_eq!((metric(Some(-0.000_012)), metric(None)), ("\u{2212}1.2000e\u{2212}5".into(), "–".into()));
+        assert_eq!((signed(-0.0123), deviation(0.000_56, 0.9)), ("\u{2212}0.01230".into(), "0.00056".into()));
+        assert_eq!(bounds(Some((-0.1, 0.2))), "[\u{2212}0.10000, +0.20000]");
         assert_eq!((percent(0.25), percent(0.001), percent(0.0)), ("25.0 %".into(), "0.10 %".into(), "0.0 %".into()));
         assert_eq!(
             (tick(0.25, 0.05), tick(0.0, 0.1), tick(-3.0, 1.0)),

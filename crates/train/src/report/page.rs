@@ -76,9 +76,18 @@ impl<S: Into<String>> From<S> for Cell {
 
 /// A table; the first cell of each row is its heading.
 pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Markup {
-    let cell = |cell: &Cell| match cell {
-        Cell::Figure(text) => html! { td { (text) } },
-        Cell::Text(text) => html! { td.text { (text) } },
+    table_of("", caption, header, rows)
+}
+
+/// A table whose cells stand below their row's name, each with its heading, where the screen is too narrow.
+pub(super) fn stacked(caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Markup {
+    table_of("stack-small", caption, header, rows)
+}
+
+fn table_of(class: &str, caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Markup {
+    let cell = |cell: &Cell, heading: &str| match cell {
+        Cell::Figure(text) => html! { td data-label=(heading) { (text) } },
+        Cell::Text(text) => html! { td.text data-label=(heading) { (text) } },
     };
     let heading = |cell: &Cell| match cell {
         Cell::Figure(text) | Cell::Text(text) => html! { th scope="row" { (text) } },
@@ -88,14 +97,14 @@ pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item
     let words = |column: usize| rows.first().is_some_and(|row| matches!(row.get(column), Some(Cell::Text(_))));
     html! {
         div.table tabindex="0" role="group" aria-label=(caption) {
-            table {
+            table class=(class) {
                 caption { (caption) }
                 thead { tr { @for (i, name) in header.iter().enumerate() { th.text[words(i)] scope="col" { (name) } } } }
                 tbody {
                     @for row in &rows {
                         tr {
                             @if let Some(first) = row.first() { (heading(first)) }
-                            @for other in row.iter().skip(1) { (cell(other)) }
+                            @for (other, name) in row.iter().zip(header).skip(1) { (cell(other, name)) }
                         }
                     }
                 }

@@ -7,6 +7,7 @@ use super::charts::{graph, learning, weights};
 use super::page::{Section, configuration, document, facts, made, rows};
 use super::{RunPage, explained, format};
 use crate::evaluate::{Evaluation, named_metrics};
+use crate::figures;
 use crate::fit::StopReason;
 use crate::metrics::MetricKind;
 use crate::run::RunReport;
@@ -14,7 +15,7 @@ use crate::run::RunReport;
 /// The whole page.
 pub(super) fn document_of(page: &RunPage<'_>) -> String {
     let report = page.report;
-    let title = format!("{} for {}", report.kind, format::and(&tasks(page)));
+    let title = format!("{} for {}", report.kind, figures::list(&tasks(page)));
     let mut sections = vec![learning_curves(page)];
     if let Some(explanation) = page.explanation {
         let on = explained::on(explanation);
@@ -22,7 +23,7 @@ pub(super) fn document_of(page: &RunPage<'_>) -> String {
             let hint = format!("How each gate weighs its experts {on}: means as bars, standard deviations as lines.");
             sections.push(Section::new("experts", "What the gates learned", hint, explained::experts(explanation)));
         }
-        let hint = format!("Predictions against what happened, {on} of each task's own sample space.");
+        let hint = format!("Predictions against what happened, {on} of each task's own sample space. {}", figures::CALIBRATION);
         sections.push(Section::new("calibration", "Calibration", hint, explained::calibrations(explanation)));
         let hint = "How much worse a task's metric gets when one feature's values are shuffled among the rows. Features \
                     that tell much the same share their importance.";
@@ -76,7 +77,7 @@ fn headline(page: &RunPage<'_>) -> Markup {
     };
     html! {
         p.eyebrow { "Training report" }
-        h1 { (report.kind) " for " (format::and(&tasks)) }
+        h1 { (report.kind) " for " (figures::list(&tasks)) }
         p {
             "Epoch " (report.best_epoch) " of " (report.history.len()) " is kept, " (kept) "; " (stop) ". "
             (format::count(report.parameters.total)) " parameters, " (format::short(report.flops_per_row as f64))
@@ -105,6 +106,9 @@ fn headline(page: &RunPage<'_>) -> Markup {
                         }
                     }
                 }
+            }
+            @if evaluation.tasks.iter().any(|(_, metrics)| metrics.get(MetricKind::Calibration).is_some()) {
+                p.note { (figures::CALIBRATION) }
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::heat::mark;
 use super::plot::{Area, Look, Scale, WIDTH, px, svg, x_axis};
 use crate::compare::{ComparedModel, Interval, Side};
+use crate::figures;
 use crate::metrics::MetricKind;
 use crate::report::format;
 use crate::report::page::{Cell, figure, table};
@@ -29,30 +31,45 @@ pub(in crate::report) fn gains(
         ]
     });
     let numbers = table(&title, &["model", "gain", "95 % interval", "seeds"], rows);
-    let known: Vec<(Look, &str, Option<Interval>)> =
-        models.iter().map(|(at, model)| (Look(*at), model.name.as_str(), of(model))).collect();
-    figure(task, &format!("gain in {} over {baseline}", metric.label()), &picture(&title, &known), &numbers)
+    let known: Vec<Bar<'_>> = models
+        .iter()
+        .map(|(at, model)| Bar {
+            look: Look(*at),
+            name: &model.name,
+            gain: of(model),
+            mark: model.tasks.get(task).map_or("", |compared| mark(compared).0),
+        })
+        .collect();
+    figure(task, &format!("{} than {baseline}", figures::direction(metric).replace(" by", "")), &picture(&title, &known), &numbers)
 }
 
-fn picture(title: &str, gains: &[(Look, &str, Option<Interval>)]) -> Markup {
+/// A model's gain on the task.
+struct Bar<'a> {
+    look: Look,
+    name: &'a str,
+    gain: Option<Interval>,
+    /// How sure it is.
+    mark: &'static str,
+}
+
+fn picture(title: &str, gains: &[Bar<'_>]) -> Markup {
     let area = Area { left: 20.0, right: 320.0, top: 4.0, bottom: 6.0 + ROW * gains.len() as f64 };
     let ends = |gain: Interval| {
         let (low, high) = gain.bounds.unwrap_or((gain.mean, gain.mean));
         [low, high, gain.mean, 0.0]
     };
-    let x = Scale::linear(gains.iter().filter_map(|(_, _, gain)| *gain).flat_map(ends), area.left, area.right);
+    let x = Scale::linear(gains.iter().filter_map(|bar| bar.gain).flat_map(ends), area.left, area.right);
     let zero = x.at(0.0);
     let body = html! {
         (x_axis(area, &x, 4, true))
-        @for (i, (look, name, gain)) in gains.iter().enumerate() {
+        @for (i, Bar { look, name, gain, mark }) in gains.iter().enumerate() {
             @let y = area.top + ROW * i as f64;
             text.halo x="0" y=(px(y + 13.0)) { (format::clipped(name, 30)) }
             @match gain {
                 None => text.m.end x=(px(WIDTH)) y=(px(y + 13.0)) { "not defined" }
                 Some(gain) => {
                     text.end.b.halo x=(px(WIDTH)) y=(px(y + 13.0)) {
-                        (match gain.side() { Side::Above => "▲ ", Side::Below => "▼ ", Side::Across | Side::Unknown => "○ " })
-                        (format::signed(gain.mean))
+                        (mark) " " (format::signed(gain.mean))
                     }
                     @let (from, to) = (zero.min(x.at(gain.mean)), zero.max(x.at(gain.mean)));
                     g class=(look.class()) {

@@ -3,6 +3,7 @@
 pub(super) mod calibration;
 pub(super) mod gains;
 pub(super) mod graph;
+pub(super) mod heat;
 pub(super) mod importance;
 pub(super) mod learning;
 pub(super) mod plot;

@@ -11,7 +11,7 @@ use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use crate::ByTask;
-use crate::compare::{ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict};
+use crate::compare::{Answer, ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict, corrected};
 use crate::config::ConfigFile;
 use crate::counts::{ParameterCount, RowCount, SplitRows};
 use crate::evaluate::Evaluation;
@@ -256,21 +256,23 @@ pub(super) fn made_comparison(names: &[&str]) -> Made {
     let value = |run: &RunReport, task: &TaskSpec| {
         run.test.as_ref().unwrap().tasks.get(&task.name).unwrap().get(metric(task)).unwrap()
     };
-    let compared: Vec<ComparedModel> = (0..models.len())
-        .map(|m| {
-            let by_task: ByTask<TaskComparison> = tasks
-                .iter()
-                .map(|task| {
-                    let values: Vec<f64> = runs[m].iter().map(|run| value(run, task)).collect();
-                    let gains: Vec<f64> = values
-                        .iter()
-                        .zip(&runs[0])
-                        .map(|(v, single)| gain(metric(task), *v, value(single, task)))
-                        .collect();
-                    let gain = (m > 0).then(|| Interval::of(&gains)).flatten();
-                    (task.name.as_str(), TaskComparison { metric: Spread::of(&values), gain })
-                })
-                .collect();
+    let by_task = |m: usize| -> ByTask<TaskComparison> {
+        let compared = |task: &TaskSpec| {
+            let values: Vec<f64> = runs[m].iter().map(|run| value(run, task)).collect();
+            let singles = runs[0].iter().map(|single| value(single, task));
+            let gains: Vec<f64> = values.iter().zip(singles).map(|(v, s)| gain(metric(task), *v, s)).collect();
+            let gain = (m > 0).then(|| Interval::of(&gains)).flatten();
+            let p_value = gain.and_then(|gain| gain.p_value());
+            TaskComparison { metric: Spread::of(&values), gain, p_value, ..TaskComparison::default() }
+        };
+        tasks.iter().map(|task| (task.name.as_str(), compared(task))).collect()
+    };
+    let metrics: ByTask<MetricKind> = tasks.iter().map(|task| (task.name.as_str(), metric(task))).collect();
+    let (by_task, questions) = corrected((0..models.len()).map(by_task).collect());
+    let compared: Vec<ComparedModel> = by_task
+        .into_iter()
+        .enumerate()
+        .map(|(m, by_task)| {
             let summary = graphs[m].summary();
             let finished = |(run, seed): (&RunReport, &u64)| SeedRun::Finished {
                 seed: *seed,
@@ -292,15 +294,17 @@ pub(super) fn made_comparison(names: &[&str]) -> Made {
                 flops_per_row: summary.flops_per_row,
                 rows_per_second: Some(Spread { seeds: 5, mean: 190_000.0 / (m + 1) as f64, sd: Some(1000.0) }),
                 runs: seed_runs,
-                verdict: (m > 0).then(|| Verdict::of(&by_task.iter().map(|(task, c)| (task, c.gain)).collect())),
+                verdict: (m > 0).then(|| Verdict::of(&by_task, &metrics, questions)),
                 tasks: by_task,
             }
         })
         .collect();
     let comparison = Comparison {
-        version: 1,
+        version: 2,
+        answer: Answer::of(&compared, "single-task", questions),
+        questions,
         tasks: tasks.iter().map(|task| (task.name.as_str(), task.kind)).collect(),
-        metrics: tasks.iter().map(|task| (task.name.as_str(), metric(task))).collect(),
+        metrics,
         measured_on: MeasuredOn::Test,
         rows: split_rows(&tasks),
         seeds,

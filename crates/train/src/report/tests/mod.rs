@@ -9,7 +9,7 @@ mod made;
 use std::path::Path;
 
 use self::made::{made_comparison, made_run};
-use crate::compare::{SeedRun, TaskComparison, Verdict};
+use crate::compare::{Answer, Missing, SeedRun, TaskComparison, Verdict};
 
 /// Names that would break a page that does not escape.
 const HOSTILE: [&str; 4] = ["<b>click</b>", "a&b \"quoted\"", "Покупка", "'); alert(1); ('"];
@@ -91,9 +91,10 @@ fn a_comparison_says_who_pays_before_anything_else() {
     show("comparison.html", &page);
     assert_sound(&page);
     let first = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text}"));
-    assert!(first("PLE helps every task") < first("<figure"));
-    assert!(first("seesaw: income (\u{2212}") < first("<figure"));
-    assert!(first("helps every task") < first("<figure"));
+    // The answer, then the map of models by tasks, then verdicts, then everything else.
+    assert!(first("PLE helps every task: ship PLE") < first("<table class=\"heat"));
+    assert!(first("<table class=\"heat") < first("seesaw: income (AUC lower by 0.00"));
+    assert!(first("seesaw: income (AUC lower by") < first("<figure"));
     assert!(page.contains("&lt;b&gt;&quot; is NaN at step 12") && page.contains("MMoE &lt;8&gt;"));
 }
 
@@ -103,6 +104,9 @@ fn many_tasks_have_a_picture_per_pair() {
     show("comparison4.html", &page);
     assert_sound(&page);
     assert_eq!(page.matches("upper right: both gain").count(), 6);
+    // Folded away, and an error that falls is said to fall.
+    assert!(page.find("Gains of every pair").unwrap() < page.find("upper right: both gain").unwrap());
+    assert!(page.contains("MSE, lower by") && page.contains("watch time (MSE lower by 0.00"), "{page}");
     show("run5.html", &made_run(&["click", "finish", "watch", "share", "buy"]));
 }
 
@@ -113,22 +117,27 @@ fn what_is_missing_is_said_and_breaks_nothing() {
     let ple = 3;
     made.runs[ple].clear();
     made.explanations[ple] = None;
-    let all = |value: Option<&TaskComparison>| value.copied().unwrap_or(TaskComparison { metric: None, gain: None });
+    let missing = |missing: Missing| TaskComparison { missing: Some(missing), ..TaskComparison::default() };
+    let one_class = || missing(Missing::Metric { reason: "its label is 0 in all 40000 test rows".to_owned() });
     for (m, model) in made.comparison.models.iter_mut().enumerate() {
         if m == ple {
             let failed = |seed: &u64| SeedRun::Failed { seed: *seed, reason: "no".into() };
             model.runs = made.comparison.seeds.iter().map(failed).collect();
         }
-        let income = if m == ple { all(None) } else { all(model.tasks.get("income")) };
-        model.tasks = [("income", income), ("marital", all(None))].into_iter().collect();
-        model.verdict = (m > 0).then(|| Verdict::of(&model.tasks.iter().map(|(task, c)| (task, c.gain)).collect()));
+        let income = if m == ple { missing(Missing::Pair) } else { model.tasks.get("income").unwrap().clone() };
+        let marital = if m == ple { missing(Missing::Pair) } else { one_class() };
+        model.tasks = [("income", income), ("marital", marital)].into_iter().collect();
+        model.verdict = (m > 0).then(|| Verdict::of(&model.tasks, &made.comparison.metrics, 3));
     }
+    made.comparison.answer = Answer::of(&made.comparison.models, "single-task", 3);
     let page = made.page();
     assert_sound(&page);
     assert!(page.contains("No run of it was finished.") && page.contains("not defined"));
-    assert!(page.contains("cannot be told: no seed has both models"));
+    assert!(page.contains("cannot be told: no seed was trained to its end by both models"));
+    assert!(page.contains("PLE failed with every seed") && page.contains("Nothing is known of marital"), "{page}");
 
     made.comparison.models.truncate(1);
+    made.comparison.answer = Answer::of(&made.comparison.models, "single-task", 0);
     let page = made.page();
     assert_sound(&page);
     assert!(page.contains("single-task stands alone") && !page.contains("id=\"gains\""));
