@@ -10,7 +10,7 @@ pub const CALIBRATION: &str =
 /// column or be lost among decimals; a dash where it is not defined.
 #[must_use]
 pub fn metric(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".to_owned(), |value| size(value))
+    value.map_or_else(|| "-".to_owned(), size)
 }
 
 fn size(value: f64) -> String {
@@ -96,7 +96,10 @@ mod tests {
         assert_eq!((metric(Some(12_345.678)), metric(None)), ("12345.68".to_owned(), "-".to_owned()));
         assert_eq!((deviation(0.000_56, 0.9), deviation(1.234, 200.0)), ("0.00056".to_owned(), "1.23".to_owned()));
         assert_eq!((deviation(3e-7, 0.9), deviation(0.0, 0.9)), ("3e-7".to_owned(), "0.00000".to_owned()));
-        assert_eq!((gain(0.000_012), gain(-4e34), gain(-1.2e-6)), ("+0.00001".into(), "-4.0000e34".into(), "-1.2e-6".into()));
+        assert_eq!(
+            (gain(0.000_012), gain(-4e34), gain(-1.2e-6)),
+            ("+0.00001".into(), "-4.0000e34".into(), "-1.2e-6".into())
+        );
         assert_eq!(bounds((-0.1, 0.2)), "[-0.10000, +0.20000]");
         assert_eq!((p_value(0.012_3), p_value(1e-9), p_value(1.0)), ("0.012".into(), "<0.001".into(), "1.000".into()));
     }
@@ -111,6 +114,9 @@ mod tests {
 
     #[test]
     fn names_are_listed_as_people_do() {
-        assert_eq!((list::<&str>(&[]), list(&["a"]), list(&["a", "b", "c"])), ("".into(), "a".into(), "a, b and c".into()));
+        assert_eq!(
+            (list::<&str>(&[]), list(&["a"]), list(&["a", "b", "c"])),
+            ("".into(), "a".into(), "a, b and c".into())
+        );
     }
 }

@@ -155,7 +155,8 @@ fn nothing_told(models: &[ComparedModel], baseline: &str) -> String {
         return "Nothing can be told: no task has a metric on these rows".to_owned();
     }
     if missing.iter().any(|missing| matches!(missing, Missing::Spread { of: 1, .. })) {
-        return "One seed cannot tell a gain from chance: add seeds (five in all, say) before you ship anything".to_owned();
+        return "One seed cannot tell a gain from chance: add seeds (five in all, say) before you ship anything"
+            .to_owned();
     }
     let others: Vec<&str> = models.iter().filter(|m| m.verdict.is_some()).map(|m| m.name.as_str()).collect();
     if others.iter().all(|other| failed.contains(other)) {
@@ -210,9 +211,12 @@ mod tests {
         (answer.text, answer.ship)
     }
 
+    /// Models with their gains, the answer, and what to ship.
+    type Case = (&'static [(&'static str, &'static Gains)], &'static str, Option<&'static str>);
+
     #[test]
     fn the_first_sentence_says_what_to_ship() {
-        let cases: [(&[(&str, &Gains)], &str, Option<&str>); 10] = [
+        let cases: [Case; 10] = [
             (&[("PLE", &[("a", UP), ("b", UP)])], "PLE helps every task: ship PLE", Some("PLE")),
             (
                 &[("MMoE", &[("a", UP), ("b", EITHER)]), ("PLE", &[("a", UP), ("b", UP)])],

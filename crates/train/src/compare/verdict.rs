@@ -56,7 +56,8 @@ impl Verdict {
         };
         let lies = |side: Side| named(&|task| task.gain.is_some_and(|gain| gain.side() == side));
         let (helps, hurts, across) = (lies(Side::Above), lies(Side::Below), lies(Side::Across));
-        let open: Vec<String> = named(&|_| true).into_iter().filter(|t| !helps.contains(t) && !hurts.contains(t)).collect();
+        let open: Vec<String> =
+            named(&|_| true).into_iter().filter(|t| !helps.contains(t) && !hurts.contains(t)).collect();
         let holds: Vec<String> = named(&TaskComparison::holds)
             .into_iter()
             .filter(|task| helps.contains(task) || hurts.contains(task))
@@ -116,7 +117,8 @@ fn after_correction(holds: &[String], significant: usize, questions: usize) -> S
 
 /// Why no task has an interval, each reason once.
 fn reasons(tasks: &ByTask<TaskComparison>) -> String {
-    let missing: Vec<(&str, &Missing)> = tasks.iter().filter_map(|(name, task)| Some((name, task.missing.as_ref()?))).collect();
+    let missing: Vec<(&str, &Missing)> =
+        tasks.iter().filter_map(|(name, task)| Some((name, task.missing.as_ref()?))).collect();
     let undefined: Vec<String> = missing
         .iter()
         .filter_map(|(name, missing)| match missing {
@@ -272,7 +274,10 @@ pub(super) mod tests {
     fn a_reason_is_the_one_that_arose() {
         let of = |tasks: &[(&str, Option<Missing>)]| {
             let tasks = tasks.iter().map(|(name, missing)| {
-                (*name, TaskComparison { metric: None, gain: None, p_value: None, p_holm: None, missing: missing.clone() })
+                (
+                    *name,
+                    TaskComparison { metric: None, gain: None, p_value: None, p_holm: None, missing: missing.clone() },
+                )
             });
             let metrics = ByTask::from_iter([("a", MetricKind::Auc), ("b", MetricKind::Auc)]);
             let verdict = Verdict::of(&tasks.collect(), &metrics, 0);

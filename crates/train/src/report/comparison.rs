@@ -170,8 +170,7 @@ fn sizes(comparison: &Comparison) -> Markup {
             model.verdict.as_ref().map_or("", |verdict| in_short(verdict.kind)).into(),
         ]
     };
-    let header =
-        ["model", "dense parameters", "in tables", "widths", "operations a row", "training rows/s", "verdict"];
+    let header = ["model", "dense parameters", "in tables", "widths", "operations a row", "training rows/s", "verdict"];
     stacked("Sizes, speed and verdicts", &header, comparison.models.iter().map(row))
 }
 

@@ -23,7 +23,10 @@ pub(super) fn document_of(page: &RunPage<'_>) -> String {
             let hint = format!("How each gate weighs its experts {on}: means as bars, standard deviations as lines.");
             sections.push(Section::new("experts", "What the gates learned", hint, explained::experts(explanation)));
         }
-        let hint = format!("Predictions against what happened, {on} of each task's own sample space. {}", figures::CALIBRATION);
+        let hint = format!(
+            "Predictions against what happened, {on} of each task's own sample space. {}",
+            figures::CALIBRATION
+        );
         sections.push(Section::new("calibration", "Calibration", hint, explained::calibrations(explanation)));
         let hint = "How much worse a task's metric gets when one feature's values are shuffled among the rows. Features \
                     that tell much the same share their importance.";

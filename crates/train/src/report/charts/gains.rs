@@ -40,7 +40,12 @@ pub(in crate::report) fn gains(
             mark: model.tasks.get(task).map_or("", |compared| mark(compared).0),
         })
         .collect();
-    figure(task, &format!("{} than {baseline}", figures::direction(metric).replace(" by", "")), &picture(&title, &known), &numbers)
+    figure(
+        task,
+        &format!("{} than {baseline}", figures::direction(metric).replace(" by", "")),
+        &picture(&title, &known),
+        &numbers,
+    )
 }
 
 /// A model's gain on the task.

@@ -11,7 +11,9 @@ use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use crate::ByTask;
-use crate::compare::{Answer, ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict, corrected};
+use crate::compare::{
+    Answer, ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict, corrected,
+};
 use crate::config::ConfigFile;
 use crate::counts::{ParameterCount, RowCount, SplitRows};
 use crate::evaluate::Evaluation;
