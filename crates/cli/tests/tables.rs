@@ -35,11 +35,34 @@ fn a_table_folder_changes_no_result_and_is_left_empty() {
 }
 
 #[test]
-fn a_table_folder_that_is_not_there_is_told() {
+fn a_table_folder_that_is_not_there_is_made() {
     let folder = Folder::with_log();
-    let ran = folder.run(&["train", "config.toml", "--out", "run", "--set", "train.table_folder=nowhere"]);
-    assert_ne!(ran.code, Some(0));
-    assert!(ran.stderr.contains("nowhere") && ran.stderr.contains("table"), "{}", ran.stderr);
+    train(&folder, "memory", &[]);
+    train(&folder, "file", &["--set", "train.table_folder=new/tables"]);
+    assert!(weights(&folder, "memory") == weights(&folder, "file"));
+    assert_eq!(std::fs::read_dir(folder.join("new/tables")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_table_folder_that_cannot_be_is_told_before_rows_are_read() {
+    let folder = Folder::with_log();
+    folder.replace("config.toml", "seed = 7", "seed = 7\ntable_folder = \"test.csv/tables\"");
+    // A row that cannot be read is not reached.
+    folder.write("train.csv", "age,visits,city,buy,spend\nx\n");
+    for command in ["train", "compare"] {
+        let before = folder.listing();
+        if command == "compare" {
+            let compare = "\n[compare]\nbaseline = \"a\"\n[[compare.model]]\nname = \"a\"\nkind = \"single-task\"\nbottom = [4]\n";
+            let text = folder.text("config.toml");
+            folder.write("config.toml", text + compare);
+        }
+        let ran = folder.run(&[command, "config.toml", "--out", "run"]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        for says in ["config.toml:", "table_folder", "test.csv/tables", "^"] {
+            assert!(ran.stderr.contains(says), "{says}: {}", ran.stderr);
+        }
+        assert_eq!(folder.listing(), before, "nothing is left behind");
+    }
 }
 
 #[test]

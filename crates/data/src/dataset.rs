@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::batch::{Batch, Ids};
 use crate::cache::{Cache, CacheUse};
+use crate::disk::FolderIdentity;
 use crate::encode::Encoder;
 use crate::error::{BadRow, Error, Result};
 use crate::load::{Fit, LoadOptions, Request};
@@ -127,13 +128,32 @@ impl Splits {
                 return Ok(Self { cache, ..Self::read(&mut request)? });
             }
         };
-        let why = match cache.open(&request).and_then(|stored| stored.into_memory(&request)) {
-            Ok(splits) => return Ok(Self { cache: Some(CacheUse::Used { folder: cache.folder() }), ..splits }),
+        let open = |request: &Request<'_>| {
+            let splits = cache.open(request).and_then(|stored| stored.into_memory(request))?;
+            Ok::<_, String>(Self { cache: Some(CacheUse::Used { folder: cache.folder() }), ..splits })
+        };
+        let before = FolderIdentity::of(&cache.folder());
+        let why = match open(&request) {
+            Ok(splits) => return Ok(splits),
             Err(why) => why,
         };
         request.go_on()?;
+        let writing = match cache.lock() {
+            Err(error @ Error::Held { .. }) => return Err(error),
+            lock => lock,
+        };
+        // Whoever had the lock may have written them meanwhile.
+        if FolderIdentity::of(&cache.folder()) != before
+            && let Ok(splits) = open(&request)
+        {
+            return Ok(splits);
+        }
         let mut splits = Self::read(&mut request)?;
-        splits.cache = Some(match cache.keep(&request, &splits) {
+        let kept = match &writing {
+            Ok(_) => cache.keep(&request, &splits),
+            Err(error) => Err(error.to_string()),
+        };
+        splits.cache = Some(match kept {
             Ok(()) => CacheUse::Built { folder: cache.folder(), why },
             Err(why) => CacheUse::NotKept { folder: cache.folder(), why },
         });

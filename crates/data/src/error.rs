@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk::Holder;
 use crate::schema::{Place, Problem};
 
 /// Result of this crate.
@@ -33,6 +34,16 @@ pub enum Error {
         folder: PathBuf,
         /// What the system said.
         reason: String,
+    },
+
+    /// Another process is writing what was to be written.
+    #[error("{}: {holder} is writing these encoded rows; wait until it ends, then they are read from there, or give this \
+             run another `cache`", .path.display())]
+    Held {
+        /// Where the rows are kept.
+        path: PathBuf,
+        /// Who writes.
+        holder: Holder,
     },
 
     /// The configuration asks for something that cannot be.
@@ -236,7 +247,8 @@ impl Error {
             | Self::Interrupted { .. }
             | Self::Encoded { .. }
             | Self::Stopped { .. } => ErrorKind::Runtime,
-            Self::Schema { .. }
+            Self::Held { .. }
+            | Self::Schema { .. }
             | Self::Pattern { .. }
             | Self::UnknownFormat { .. }
             | Self::SynthOption { .. }

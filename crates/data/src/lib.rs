@@ -1,14 +1,15 @@
 //! Rows in, batches out.
 //!
 //! Here live the description of a log ([`schema`]), its readers ([`read`]), the encoders that are fitted once and used
-//! alike in training and serving ([`encode`]), encoded rows on disk ([`StoredRows`]), and the generators of synthetic logs
-//! ([`synth`]). Models, gradients and metrics do not.
+//! alike in training and serving ([`encode`]), encoded rows on disk ([`StoredRows`]), the generators of synthetic logs
+//! ([`synth`]), and what files need that several processes write ([`disk`]). Models, gradients and metrics do not.
 
 mod ahead;
 mod batch;
 mod cache;
 mod counts;
 mod dataset;
+pub mod disk;
 pub mod encode;
 mod error;
 mod interner;

@@ -371,23 +371,43 @@ fn errors_of_the_files_leave_no_cache() {
 
 #[cfg(unix)]
 #[test]
-fn what_a_killed_program_left_goes_after_a_day() {
+fn what_a_killed_program_left_goes_and_what_a_living_one_writes_stays() {
     let folder = folder();
-    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 24 * 3600);
-    for (name, file_is_old) in [("old", true), ("busy", false)] {
-        let left = folder.path().join(format!("c/.pleiad-{name}.tmp"));
-        std::fs::create_dir_all(&left).unwrap();
-        let file = std::fs::File::create(left.join("train.arrow")).unwrap();
-        if file_is_old {
-            file.set_modified(old).unwrap();
-        }
-        std::fs::File::open(&left).unwrap().set_modified(old).unwrap();
-    }
+    let cache = folder.path().join("c");
+    std::fs::create_dir_all(cache.join(".pleiad-dead.tmp")).unwrap();
+    std::fs::write(cache.join(".pleiad-dead.tmp/train.arrow"), "rows").unwrap();
+    std::fs::write(cache.join("0123456789abcdef.lock"), "").unwrap();
+    std::fs::write(cache.join("notes.lock"), "not ours").unwrap();
+    let living = pleiad_data::disk::TemporaryFolder::private(&cache).unwrap();
     folder.load(&config("cache = 'c'")).unwrap();
-    let names = std::fs::read_dir(folder.path().join("c")).unwrap().map(|e| e.unwrap().file_name());
-    let mut hidden: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with('.')).collect();
-    hidden.sort();
-    assert_eq!(hidden, [".pleiad-busy.tmp"]);
+    let names = std::fs::read_dir(&cache).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut left: Vec<String> = names.filter(|name| name.len() != 16).collect();
+    left.sort();
+    let living = living.path().file_name().unwrap().to_str().unwrap();
+    assert_eq!(left, [living, "notes.lock"]);
+}
+
+/// Two that would write the same rows: the second is told of the first; once they are there, both read.
+#[test]
+fn encoded_rows_have_one_writer() {
+    let folder = folder();
+    let entry_of = |folder: &Folder| entry(&folder.path().join("c"));
+    folder.load(&config("cache = 'c'")).unwrap();
+    let name = entry_of(&folder).file_name().unwrap().to_str().unwrap().to_owned();
+    std::fs::remove_dir_all(entry_of(&folder)).unwrap();
+    let lock = pleiad_data::disk::Lock::take(&folder.path().join(format!("c/{name}.lock")), "pleiad train").unwrap();
+    for error in [folder.load(&config("cache = 'c'")).unwrap_err(), stored(&folder, "cache = 'c'").unwrap_err()] {
+        assert!(matches!(error, Error::Held { .. }), "{error}");
+        assert_eq!(error.kind(), pleiad_data::ErrorKind::Configuration);
+        let text = error.to_string();
+        assert!(text.contains(&name) && text.contains("`pleiad train` (process ") && text.contains("cache"), "{text}");
+    }
+    drop(lock);
+    folder.load(&config("cache = 'c'")).unwrap();
+    // Rows that are there are read whoever has the lock.
+    let _lock = pleiad_data::disk::Lock::take(&folder.path().join(format!("c/{name}.lock")), "pleiad train").unwrap();
+    folder.load(&config("cache = 'c'")).unwrap();
+    stored(&folder, "cache = 'c'").unwrap();
 }
 
 /// Rows that are damaged while they are trained on.

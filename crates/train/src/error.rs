@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use pleiad_data::disk::Holder;
+
 /// Everything that can go wrong between a configuration and a trained model.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -79,6 +81,16 @@ pub enum Error {
         /// What to do.
         advice: &'static str,
     },
+    /// Another process writes there.
+    #[error(
+        "{} is being written by {holder}; wait until it ends, or end it, or name another folder with --out", .path.display()
+    )]
+    Held {
+        /// The folder that it writes.
+        path: PathBuf,
+        /// Who it is.
+        holder: Holder,
+    },
     /// A folder that cannot be made, or not be written to.
     #[error("{}: cannot write to the folder {}: {reason}; name another", .path.display(), .folder.display())]
     Unwritable {
@@ -149,7 +161,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Config(_) | Self::Exists { .. } | Self::Differs { .. } => ErrorKind::Config,
+            Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,

@@ -66,6 +66,11 @@ impl Key {
         let json = serde_json::to_vec(self).unwrap_or_default();
         format!("{:016x}", xxh64(&json, 0))
     }
+
+    /// Whether a name may be that of a folder.
+    pub(super) fn is_name(name: &str) -> bool {
+        name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+    }
 }
 
 /// The schema without what changes no encoded row.

@@ -7,7 +7,9 @@
 //!
 //! Rows are used only if the manifest is whole, the [`Key`] (everything in a configuration that decides how a row is
 //! encoded) is today's, every source file is the one that was read ([`Stamp`]), and each block has its hash. Anything else
-//! is a reason to read the files again, never an error. A folder appears under its name when it is complete.
+//! is a reason to read the files again, never an error. A folder appears under its name when it is complete, and is
+//! replaced in one step. One process at a time writes a folder; those that read it need no lock, since they hold its files
+//! open and look whether all of them are of one folder.
 
 mod columns;
 mod key;
@@ -19,9 +21,6 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
-
-use tempfile::TempDir;
 
 use self::columns::Columns;
 use self::key::{Key, Stamp};
@@ -29,6 +28,7 @@ use self::manifest::Manifest;
 pub use self::stored::StoredRows;
 use self::writer::Writer;
 use crate::dataset::{Dataset, Skipped, Splits};
+use crate::disk::{self, FolderIdentity, Lock, Refusal, TemporaryFolder, Unlockable};
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::load::{Fit, LoadOptions, Request};
@@ -45,12 +45,11 @@ const PART_ROWS: usize = 16 * BLOCK_ROWS;
 /// a log that would not have needed to be streamed.
 const KEEP_BYTES: usize = 1 << 25;
 
-/// Names of folders that are not complete.
-const PREFIX: &str = ".pleiad-";
-const SUFFIX: &str = ".tmp";
+/// Ends the name of the file beside a folder that whoever writes the folder has locked.
+const LOCK_ENDING: &str = ".lock";
 
-/// After so long without a change such a folder is nobody's any more.
-const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
+/// A folder that is replaced while it is opened is opened again, at most so often.
+const REOPENED: usize = 8;
 
 /// What became of the cache of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,10 +117,9 @@ impl StoredSplits {
     pub fn load(data: &DataConfig, base: &Path, schema: &Schema, options: LoadOptions<'_>) -> Result<Self> {
         let mut request = Request::new(data, base, schema, options)?;
         let Some(root) = data.cache.as_ref().map(|folder| base.join(folder)) else {
-            let folder = tempfile::Builder::new()
-                .prefix("pleiad-")
-                .tempdir()
-                .map_err(|source| Error::Io { path: std::env::temp_dir(), source })?;
+            let place = std::env::temp_dir();
+            disk::sweep(&place, Unlockable::RemoveOld);
+            let folder = TemporaryFolder::private(&place).map_err(|source| Error::Io { path: place, source })?;
             let writer = Writer::new(folder.path(), request.asked_for())?;
             let (encoder, manifests) = fill(&mut request, writer)?;
             let cache = CacheUse::Temporary { folder: folder.path().to_path_buf() };
@@ -133,11 +131,20 @@ impl StoredSplits {
         };
         let unusable = |reason: String| Error::Folder { path: root.join("manifest"), folder: root.clone(), reason };
         let cache = Cache::new(&root, &request).map_err(unusable)?;
-        let why = match cache.open(&request).and_then(|stored| stored.verify().map(|()| stored)) {
+        let open = || cache.open(&request).and_then(|stored| stored.verify().map(|()| stored));
+        let before = FolderIdentity::of(&cache.folder());
+        let why = match open() {
             Ok(stored) => return Ok(stored),
             Err(why) => why,
         };
         request.go_on()?;
+        let _writing = cache.lock()?;
+        // Whoever had the lock may have written them meanwhile.
+        if FolderIdentity::of(&cache.folder()) != before
+            && let Ok(stored) = open()
+        {
+            return Ok(stored);
+        }
         let folder = cache.temporary()?;
         let writer = Writer::new(folder.path(), request.asked_for())?;
         let (encoder, manifests) = fill(&mut request, writer)?;
@@ -162,7 +169,7 @@ impl StoredSplits {
 
     fn assemble(
         folder: &Path,
-        temporary: Option<&Arc<TempDir>>,
+        temporary: Option<&Arc<TemporaryFolder>>,
         encoder: Encoder,
         splits: [Option<manifest::SplitManifest>; 3],
         skipped: Skipped,
@@ -238,7 +245,21 @@ impl Cache {
     /// rows are kept in ..".
     pub(crate) fn open(&self, request: &Request<'_>) -> Result<StoredSplits, String> {
         let folder = self.folder();
-        let manifest = Manifest::read(&folder)?;
+        // Its files are opened one by one, and must all be of the same folder.
+        let mut before = FolderIdentity::of(&folder);
+        for _ in 1..REOPENED {
+            let opened = self.open_once(&folder, request);
+            let after = FolderIdentity::of(&folder);
+            if before == after {
+                return opened;
+            }
+            before = after;
+        }
+        self.open_once(&folder, request)
+    }
+
+    fn open_once(&self, folder: &Path, request: &Request<'_>) -> Result<StoredSplits, String> {
+        let manifest = Manifest::read(folder)?;
         if manifest.key != self.key {
             return Err("those that were there are of another configuration".to_owned());
         }
@@ -248,8 +269,8 @@ impl Cache {
         if (0..3).any(|split: usize| asked_for[split] != manifest.splits[split].is_some()) {
             return Err("those that were there lack a split".to_owned());
         }
-        let cache = CacheUse::Used { folder: folder.clone() };
-        StoredSplits::assemble(&folder, None, encoder, manifest.splits, manifest.skipped, cache)
+        let cache = CacheUse::Used { folder: folder.to_path_buf() };
+        StoredSplits::assemble(folder, None, encoder, manifest.splits, manifest.skipped, cache)
     }
 
     /// Keeps rows that are in memory.
@@ -275,32 +296,39 @@ impl Cache {
         keep().map_err(|error| error.to_string())
     }
 
-    /// A folder to write in, beside those that are complete.
-    fn temporary(&self) -> Result<TempDir> {
-        let folder = |source: std::io::Error| Error::Folder {
-            path: self.folder(),
-            folder: self.root.clone(),
-            // The system's own words come with a temporary name.
-            reason: source.kind().to_string(),
-        };
-        fs::create_dir_all(&self.root).map_err(folder)?;
+    /// Keeps other processes from writing the same rows, until the lock is dropped. (Where the file system has no locks
+    /// several may; the last of them wins.)
+    ///
+    /// # Errors
+    /// [`Error::Held`] if another process is writing them; [`Error::Folder`] if nothing can be written there.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        fs::create_dir_all(&self.root).map_err(|error| self.unwritable(&error))?;
         self.sweep();
-        tempfile::Builder::new().prefix(PREFIX).suffix(SUFFIX).tempdir_in(&self.root).map_err(folder)
+        let path = self.root.join(format!("{}{LOCK_ENDING}", self.key.name()));
+        Lock::take(&path, "pleiad").map_err(|refusal| match refusal {
+            Refusal::Held { holder, .. } => Error::Held { path: self.folder(), holder },
+            Refusal::Io(error) => self.unwritable(&error),
+        })
     }
 
-    /// Removes what a program left that was killed while it wrote. Nothing in it has changed for a day, which cannot be
-    /// said of what is still being written.
+    /// A folder to write in, beside those that are complete.
+    fn temporary(&self) -> Result<TemporaryFolder> {
+        TemporaryFolder::private(&self.root).map_err(|error| self.unwritable(&error))
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Error {
+        // The system's own words come with a temporary name.
+        Error::Folder { path: self.folder(), folder: self.root.clone(), reason: error.kind().to_string() }
+    }
+
+    /// Removes what programs left that were killed while they wrote.
     fn sweep(&self) {
-        let is_old = |path: &Path| {
-            let age = path.metadata().and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
-            age.is_some_and(|age| age > FORGOTTEN)
-        };
-        let paths = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-        for path in paths(&self.root) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && is_old(&path) && paths(&path).all(|p| is_old(&p)) {
-                // Whoever cannot remove it has no use for its absence either.
-                let _ = fs::remove_dir_all(&path);
+        disk::sweep(&self.root, Unlockable::RemoveOld);
+        for entry in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let of = name.to_str().and_then(|name| name.strip_suffix(LOCK_ENDING));
+            if of.is_some_and(Key::is_name) {
+                Lock::sweep(&entry.path());
             }
         }
     }
@@ -322,7 +350,7 @@ impl Cache {
     }
 
     /// Completes a folder and gives it its name; what was there goes.
-    fn publish(&self, new: TempDir, manifest: &Manifest) -> Result<()> {
+    fn publish(&self, new: TemporaryFolder, manifest: &Manifest) -> Result<()> {
         let to = self.folder();
         let io = |source| Error::Io { path: to.clone(), source };
         manifest.write(new.path())?;
@@ -334,13 +362,16 @@ impl Cache {
             fs::set_permissions(new.path(), fs::Permissions::from_mode(mode)).map_err(io)?;
         }
         if to.exists() {
+            if disk::exchange(new.path(), &to).map_err(io)? {
+                // What was there has the temporary name now, and goes with it.
+                return Ok(());
+            }
             let old = self.temporary()?;
             fs::rename(&to, old.path().join("old")).map_err(io)?;
         }
         // Not brought to disk first: should a crash of the machine lose blocks, their hashes tell.
         fs::rename(new.path(), &to).map_err(io)?;
-        // Its name is gone, so there is nothing left to remove.
-        let _ = new.keep();
+        new.was_renamed();
         Ok(())
     }
 }

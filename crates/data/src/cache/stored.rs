@@ -8,7 +8,6 @@ use arrow::buffer::{Buffer, MutableBuffer};
 use arrow::ipc::reader::FileDecoder;
 use arrow::ipc::{Block as Message, MetadataVersion};
 use rayon::prelude::*;
-use tempfile::TempDir;
 use xxhash_rust::xxh64::{Xxh64, xxh64};
 
 use super::BLOCK_ROWS;
@@ -17,6 +16,7 @@ use super::manifest::{Block, SplitManifest};
 use crate::ahead::Ahead;
 use crate::batch::Batch;
 use crate::counts::LabelCount;
+use crate::disk::TemporaryFolder;
 use crate::error::{Error, Result};
 use crate::load::Request;
 use crate::read::guarded;
@@ -40,7 +40,7 @@ struct Stored {
     columns: Arc<Columns>,
     manifest: SplitManifest,
     /// Removed with the last of its rows.
-    _temporary: Option<Arc<TempDir>>,
+    _temporary: Option<Arc<TemporaryFolder>>,
 }
 
 impl StoredRows {
@@ -52,7 +52,7 @@ impl StoredRows {
         path: PathBuf,
         columns: Arc<Columns>,
         manifest: SplitManifest,
-        temporary: Option<Arc<TempDir>>,
+        temporary: Option<Arc<TemporaryFolder>>,
     ) -> Result<Self, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = File::open(&path).map_err(|error| format!("{name} that was there cannot be read: {error}"))?;

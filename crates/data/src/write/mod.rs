@@ -1,7 +1,7 @@
 //! Writing rows: one [`RecordWriter`] for every format, chosen by the ending of the path.
 //!
 //! A file is whole or not there: rows go to a temporary file in the same folder, which [`RecordWriter::finish`] renames.
-//! Dropping the writer before that removes it. Memory does not depend on the number of rows. Nothing here knows what
+//! Dropping the writer before that removes it; what a killed process left there goes when the next file is written. Memory does not depend on the number of rows. Nothing here knows what
 //! the columns mean.
 
 mod csv;
@@ -20,6 +20,7 @@ use tempfile::NamedTempFile;
 
 pub use format::{Compression, FileFormat};
 
+use crate::disk::{self, Unlockable};
 use crate::{Error, Result};
 
 /// Writes record batches into one file.
@@ -68,7 +69,8 @@ impl RecordWriter {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let temporary = temporary_in(folder).map_err(|source| Error::Folder {
+        disk::sweep(folder, Unlockable::RemoveOld);
+        let temporary = disk::temporary_file(folder).map_err(|source| Error::Folder {
             path: path.to_path_buf(),
             folder: folder.to_path_buf(),
             // The system's own words come with the temporary name, which is nobody's business.
@@ -135,15 +137,6 @@ impl std::fmt::Debug for RecordWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RecordWriter").field("path", &self.path).field("rows", &self.rows).finish_non_exhaustive()
     }
-}
-
-fn temporary_in(folder: &Path) -> std::io::Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".pleiad-").suffix(".tmp");
-    // Temporary files are private by default, but this one becomes an ordinary file: leave it to the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.tempfile_in(folder)
 }
 
 fn write_error(path: &Path, reason: impl ToString) -> Error {

@@ -25,6 +25,7 @@ use std::path::Path;
 pub use document::{FORMAT_VERSION, Provenance};
 pub use golden::{GOLDEN_TOLERANCE, Golden};
 use pleiad_data::Encoder;
+use pleiad_data::disk::FolderIdentity;
 use serde_json::Value;
 pub use weights::{
     check_tensors, check_weights, read_safetensors, read_safetensors_into, read_weights, write_safetensors,
@@ -39,6 +40,9 @@ const MODEL: &str = "model.json";
 const WEIGHTS: &str = "weights.safetensors";
 const GOLDEN: &str = "golden.safetensors";
 const FILES: [&str; 3] = [MODEL, WEIGHTS, GOLDEN];
+
+/// A model that is replaced while it is opened is opened again, at most so often.
+const REOPENED: usize = 16;
 
 /// A trained model with everything that is needed to use it on raw rows.
 #[derive(Debug, Clone)]
@@ -67,9 +71,10 @@ impl Artifact {
 
     /// Writes the artifact to `dir`, whole: into a temporary directory beside it, flushed to the disk, then renamed.
     ///
-    /// An artifact that stands there is replaced, as is an empty directory. What systems offer in common cannot
-    /// exchange two directories in one step: between two renames `dir` does not exist, and a crash just then leaves
-    /// the former artifact beside it as `.NAME.former`.
+    /// An artifact that stands there is replaced, as is an empty directory, by an exchange in one step: whoever opens it
+    /// finds the former one or this one. Where the system or the file system has no exchange (it has on Linux and macOS,
+    /// on their usual file systems), `dir` is not there between two renames, and a crash just then leaves the former
+    /// artifact beside it as `.NAME.former`.
     ///
     /// # Errors
     /// [`Error::Occupied`] if something else stands at `dir`, [`Error::Io`] if a file cannot be written; the errors of
@@ -80,12 +85,31 @@ impl Artifact {
         Unsaved { model, graph, encoder, provenance, weights, golden }.save(dir)
     }
 
-    /// Reads the artifact at `dir`.
+    /// Reads the artifact at `dir`. If it is replaced meanwhile, it is read again: its files are always those of one.
     ///
     /// # Errors
     /// [`Error::NotAnArtifact`], [`Error::Version`], [`Error::Damaged`], [`Error::Inconsistent`], those of
     /// [`read_weights`] and of [`Graph::validate`]; each names the file.
     pub fn open(dir: &Path) -> Result<Self> {
+        let mut before = FolderIdentity::of(dir);
+        for _ in 1..REOPENED {
+            let opened = Self::open_once(dir);
+            let after = FolderIdentity::of(dir);
+            if before == after {
+                return opened;
+            }
+            before = after;
+        }
+        Self::open_once(dir)
+    }
+
+    /// Removes what killed processes of earlier versions left beside the artifact at `dir` (what this one leaves goes with
+    /// the next save). Nobody else may be writing there.
+    pub fn sweep_beside(dir: &Path) {
+        directory::sweep_beside(dir);
+    }
+
+    fn open_once(dir: &Path) -> Result<Self> {
         let not_ours = |reason: String| Err(Error::NotAnArtifact { path: dir.to_owned(), reason });
         match look_at(dir)? {
             None => return not_ours("there is nothing at this path".to_owned()),

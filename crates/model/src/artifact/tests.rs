@@ -166,6 +166,75 @@ fn a_link_keeps_its_target() {
     assert_eq!(Artifact::open(&path).unwrap().provenance.seed, Some(8));
 }
 
+/// Whoever opens a model while others are put in its place finds the one or the other, never nothing, never parts of both.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_reader_finds_a_whole_model_while_it_is_replaced() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let (dir, path) = saved();
+    let models = [1, 2].map(|seed: u64| {
+        let mut model = artifact();
+        model.provenance.seed = Some(seed);
+        for tensor in model.weights.tensors.values_mut() {
+            tensor.data.fill(seed as f32);
+        }
+        model.golden.predictions[1][0] = seed as f32;
+        model
+    });
+    models[0].save(&path).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    assert!(path.join(MODEL).exists(), "never nothing");
+                    let found = Artifact::open(&path).unwrap();
+                    let wanted = &models[found.provenance.seed.unwrap() as usize - 1];
+                    assert_eq!(found.weights, wanted.weights);
+                    assert_eq!(found.golden, wanted.golden);
+                }
+            });
+        }
+        for i in 0..60 {
+            models[i % 2].save(&path).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(entries(dir.path()), ["model"]);
+}
+
+/// Two that save to one place: the whole of one or of the other.
+#[test]
+fn savers_of_one_place_do_not_mix() {
+    let (dir, path) = saved();
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| (0..10).for_each(|_| artifact().save(&path).unwrap()));
+        }
+        scope.spawn(|| (0..10).for_each(|i| artifact().save(&dir.path().join(format!("new-{i}"))).unwrap()));
+    });
+    Artifact::open(&path).unwrap();
+    assert!(!entries(dir.path()).iter().any(|name| name.starts_with('.')));
+}
+
+#[test]
+fn what_a_killed_process_left_is_swept() {
+    let (dir, path) = saved();
+    fs::create_dir(dir.path().join(".pleiad-dead.tmp")).unwrap();
+    fs::write(dir.path().join(".pleiad-dead.tmp").join(WEIGHTS), "half").unwrap();
+    artifact().save(&path).unwrap();
+    assert_eq!(entries(dir.path()), ["model"]);
+    // Of versions before this one.
+    for (name, file) in
+        [(".model.former", MODEL), (".model.aB3dEf", WEIGHTS), (".model.backup", "mine"), (".model.a", GOLDEN)]
+    {
+        fs::create_dir(dir.path().join(name)).unwrap();
+        fs::write(dir.path().join(name).join(file), "").unwrap();
+    }
+    Artifact::sweep_beside(&path);
+    assert_eq!(entries(dir.path()), [".model.a", ".model.backup", "model"]);
+}
+
 #[test]
 fn what_is_no_artifact_is_never_replaced() {
     let dir = TempDir::new().unwrap();

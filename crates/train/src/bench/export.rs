@@ -15,6 +15,7 @@ use std::fs;
 use std::path::Path;
 
 use pleiad_data::Batch;
+use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
 use pleiad_model::Weights;
 use pleiad_model::artifact::write_safetensors;
 use serde_json::json;
@@ -39,8 +40,8 @@ pub fn export(case: &Case, dir: &Path) -> Result<()> {
     }
     let parent = dir.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-    let folder = tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(parent);
-    let folder = folder.map_err(|e| Error::io(parent, e))?;
+    disk::sweep(parent, Unlockable::RemoveOld);
+    let folder = TemporaryFolder::private(parent).map_err(|e| Error::io(parent, e))?;
 
     let graph = case.graph()?;
     let mut engine = case.engine(&graph, Arithmetic::default())?;
@@ -65,6 +66,7 @@ pub fn export(case: &Case, dir: &Path) -> Result<()> {
         fs::remove_dir(dir).map_err(|e| Error::io(dir, e))?;
     }
     fs::rename(folder.path(), dir).map_err(|e| Error::io(dir, e))?;
+    folder.was_renamed();
     Ok(())
 }
 

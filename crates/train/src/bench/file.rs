@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
+use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
 use serde::Serialize;
 
 use super::memory::Memory;
@@ -80,7 +81,8 @@ pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Obser
 /// Those of loading and training, and of writing a temporary folder.
 pub fn cached_file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<FileFigures> {
     let place = std::env::temp_dir();
-    let folder = tempfile::Builder::new().prefix("pleiad-").tempdir().map_err(|error| Error::io(&place, error))?;
+    disk::sweep(&place, Unlockable::RemoveOld);
+    let folder = TemporaryFolder::private(&place).map_err(|error| Error::io(&place, error))?;
     let mut config = config.clone();
     config.config.data.cache = Some(folder.path().display().to_string());
     RunData::load(&config, None, interrupt, observer)?;

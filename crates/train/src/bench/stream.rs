@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
+use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
 use pleiad_data::synth::{VideoLog, VideoOptions, write_log};
 use serde::Serialize;
 
@@ -64,8 +65,8 @@ pub fn stream(
     observer: &mut dyn Observer,
 ) -> Result<StreamFigures> {
     let place = folder.map_or_else(std::env::temp_dir, Path::to_path_buf);
-    let folder = tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(&place);
-    let folder = folder.map_err(|error| Error::io(&place, error))?;
+    disk::sweep(&place, Unlockable::RemoveOld);
+    let folder = TemporaryFolder::private(&place).map_err(|error| Error::io(&place, error))?;
     let log = VideoLog::new(VideoOptions { rows, users: USERS, videos: VIDEOS, ..VideoOptions::default() })?;
     let begin = Instant::now();
     generate(&log, &folder.path().join(LOG), interrupt, observer)?;

@@ -12,10 +12,12 @@
 
 mod identity;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(crate) use identity::Identity;
+use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
 use pleiad_engine::Engine;
 use pleiad_model::artifact::{read_safetensors_into, write_safetensors};
 
@@ -69,6 +71,24 @@ struct Header {
     state: State,
 }
 
+impl Header {
+    /// Of the checkpoint in a folder.
+    fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("state.json");
+        let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let damaged = |reason: String| Error::Damaged {
+            path: path.clone(),
+            reason: format!("{reason}; remove {} to go on from an earlier checkpoint", folder.display()),
+        };
+        let version = serde_json::from_slice::<serde_json::Value>(&bytes)
+            .map_err(|error| damaged(format!("not the state of a training: {error}")))?;
+        if version.get("version").and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
+            return Err(damaged(format!("not of version {VERSION}, which this program reads")));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| damaged(format!("not the state of a training: {error}")))
+    }
+}
+
 /// The checkpoints of a run.
 #[derive(Debug)]
 pub(crate) struct CheckpointStore {
@@ -76,6 +96,8 @@ pub(crate) struct CheckpointStore {
     identity: Option<Identity>,
     data: String,
     best: Option<String>,
+    /// Checkpoints that this process wrote or went on from.
+    known: BTreeSet<String>,
 }
 
 /// A checkpoint whose tensors are not read yet.
@@ -87,37 +109,23 @@ pub(crate) struct Checkpoint {
 
 impl CheckpointStore {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, identity: None, data: String::new(), best: None }
+        Self { folder, identity: None, data: String::new(), best: None, known: BTreeSet::new() }
     }
 
     /// Says whose checkpoints are written from now on, and clears away what a killed run was writing.
     pub(crate) fn begin(&mut self, identity: Identity, data: String) -> Result<()> {
         (self.identity, self.data) = (Some(identity), data);
-        for name in self.entries()?.iter().filter(|name| name.starts_with(".pleiad-") && name.ends_with(".tmp")) {
-            let path = self.folder.join(name);
-            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
-        }
+        disk::sweep(&self.folder, Unlockable::Remove);
         Ok(())
     }
 
     /// The newest checkpoint, if there is any.
     pub(crate) fn latest(&mut self) -> Result<Option<Checkpoint>> {
         let Some(name) = self.names()?.pop() else { return Ok(None) };
-        let path = self.folder.join(name);
-        let file = path.join("state.json");
-        let bytes = fs::read(&file).map_err(|e| Error::io(&file, e))?;
-        let damaged = |reason: String| Error::Damaged {
-            path: file.clone(),
-            reason: format!("{reason}; remove {} to go on from an earlier checkpoint", path.display()),
-        };
-        let version = serde_json::from_slice::<serde_json::Value>(&bytes)
-            .map_err(|error| damaged(format!("not the state of a training: {error}")))?;
-        if version.get("version").and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
-            return Err(damaged(format!("not of version {VERSION}, which this program reads")));
-        }
-        let header: Header =
-            serde_json::from_slice(&bytes).map_err(|error| damaged(format!("not the state of a training: {error}")))?;
+        let path = self.folder.join(&name);
+        let header = Header::read(&path)?;
         self.best.clone_from(&header.best);
+        self.known.insert(name);
         Ok(Some(Checkpoint { path, header }))
     }
 
@@ -148,11 +156,7 @@ impl CheckpointStore {
             move |error| Error::Io { path, source: error }
         };
         fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".pleiad-")
-            .suffix(".tmp")
-            .tempdir_in(&self.folder)
-            .map_err(io(&self.folder))?;
+        let temporary = TemporaryFolder::private(&self.folder).map_err(io(&self.folder))?;
         let header = Header {
             version: VERSION,
             identity: identity.clone(),
@@ -174,9 +178,15 @@ impl CheckpointStore {
             fs::set_permissions(temporary.path(), fs::Permissions::from_mode(mode)).map_err(io(temporary.path()))?;
         }
         let to = self.folder.join(name);
+        // Written by another process, so that nobody knows whether it is this state.
+        if to.exists() {
+            if disk::exchange(temporary.path(), &to).map_err(io(&to))? {
+                return Ok(());
+            }
+            fs::remove_dir_all(&to).map_err(io(&to))?;
+        }
         fs::rename(temporary.path(), &to).map_err(io(&to))?;
-        // Its name is gone, so there is nothing left to remove.
-        let _ = temporary.keep();
+        temporary.was_renamed();
         Ok(())
     }
 
@@ -209,15 +219,24 @@ impl Keeper for CheckpointStore {
             self.best = Some(name.clone());
         }
         // Two states at one step are one state: an interrupt right after the end of an epoch.
-        if !self.folder.join(&name).exists() {
+        if !self.known.contains(&name) {
             self.write(&name, state, engine, &identity).inspect_err(|_| self.remove_if_empty())?;
+            self.known.insert(name);
         }
         self.prune()
     }
 
     fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
-        let name = self.best.as_deref().unwrap_or_default();
-        Ok(read_safetensors_into(&self.folder.join(name).join(WEIGHTS), &mut engine.weights_sink())?)
+        let path = self.folder.join(self.best.as_deref().unwrap_or_default());
+        let header = Header::read(&path)?;
+        if Some(&header.identity) != self.identity.as_ref() || header.data != self.data {
+            let reason =
+                "it is not of this run, so that the weights of its best epoch are lost; start again in another \
+                          folder"
+                    .to_owned();
+            return Err(Error::Damaged { path, reason });
+        }
+        Ok(read_safetensors_into(&path.join(WEIGHTS), &mut engine.weights_sink())?)
     }
 }
 

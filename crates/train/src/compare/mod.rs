@@ -80,15 +80,24 @@ pub fn compare<'o>(
     for named in config.models.iter().filter(|named| named.joint_loss.is_some()) {
         file.check_joint_loss(Some(&named.name))?;
     }
-    require_ours(out)?;
-    RunFolder::new(out).require_writable()?;
+    let names: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
+    let slugs = runs::slugs(&names);
+    let folder = RunFolder::new(out);
+    // Before anything is looked at: what is seen then stays so until the end.
+    let lock = folder.lock("pleiad compare")?;
+    require_ours(&folder)?;
+    runs::require_free(out, &slugs, &config.seeds)?;
+    folder.sweep();
+    folder.require_writable()?;
+    file.make_table_folder()?;
     let mut observer = stage(Stage::Load);
+    if let Some(text) = lock.warning() {
+        observer.event(&crate::Event::Warning(&text));
+    }
     let data = RunData::load(file, None, interrupt, &mut *observer)?;
     drop(observer);
 
     let models = sized_models(file, config, &data)?;
-    let names: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
-    let slugs = runs::slugs(&names);
     let (losses, left_out) = joint_losses(file, config, &models);
     let mut runs: Vec<Vec<Ran>> = vec![Vec::new(); models.len()];
     let of = models.len() * config.seeds.len();
@@ -136,7 +145,7 @@ pub fn compare<'o>(
     let mut text = serde_json::to_vec_pretty(&comparison).map_err(|e| Error::Encode { reason: e.to_string() })?;
     text.push(b'\n');
     let page = page::page(file, out, &comparison, &models, &slugs, &runs)?;
-    RunFolder::new(out).write_page(&page)?;
+    folder.write_page(&page)?;
     write_atomically(&out.join("compare.json"), &text)?;
     Ok(comparison)
 }
@@ -189,9 +198,10 @@ fn measured_on(file: &ConfigFile) -> Result<MeasuredOn> {
 }
 
 /// Refuses a folder that holds something, but no comparison.
-fn require_ours(out: &Path) -> Result<()> {
+fn require_ours(folder: &RunFolder) -> Result<()> {
+    let out = folder.path();
     let begun = out.join("runs").is_dir() || out.join("compare.json").is_file();
-    if begun { Ok(()) } else { RunFolder::new(out).require_absent() }
+    if begun { Ok(()) } else { folder.require_absent() }
 }
 
 /// Every model over the inputs of the data, as wide as it is to be.

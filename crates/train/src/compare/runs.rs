@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pleiad_data::disk::FolderLock;
 use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{CheckpointStore, Identity};
@@ -36,6 +37,18 @@ pub(super) fn folder_of(slug: &str, seed: u64) -> PathBuf {
     Path::new("runs").join(slug).join(format!("seed-{seed}"))
 }
 
+/// Refuses to compare where another process writes one of the runs. Who comes later is kept out by the lock of the
+/// comparison's folder, which is held.
+pub(super) fn require_free(out: &Path, slugs: &[String], seeds: &[u64]) -> Result<()> {
+    let paths = slugs.iter().flat_map(|slug| seeds.iter().map(|&seed| out.join(folder_of(slug, seed))));
+    for path in paths {
+        if let Some(holder) = FolderLock::holder(&path) {
+            return Err(Error::Held { path, holder });
+        }
+    }
+    Ok(())
+}
+
 /// A folder's name for each model: lower-case letters and digits, told apart by a number where two would be the same.
 pub(super) fn slugs(names: &[&str]) -> Vec<String> {
     let mut slugs: Vec<String> = Vec::with_capacity(names.len());
@@ -51,7 +64,7 @@ pub(super) fn slugs(names: &[&str]) -> Vec<String> {
     slugs
 }
 
-/// What is known of a run already: its end, if it was brought to one.
+/// What is known of a run already: its end, if it was brought to one. What a killed comparison left of it goes.
 pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Result<Option<Ran>> {
     let check_data = |begun: &str| match begun == fingerprint {
         true => Ok(()),
@@ -60,9 +73,12 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
             Err(Error::Differs { path: path.to_path_buf(), differences })
         }
     };
-    if let Some(report) = RunFolder::new(path).report()? {
+    let folder = RunFolder::new(path);
+    folder.sweep();
+    if let Some(report) = folder.report()? {
         identity.check_hash(&report.config_hash, path)?;
         check_data(&report.data_fingerprint)?;
+        remove_dir(&folder.checkpoints())?;
         return Ok(Some(Ran::Finished(Box::new(report))));
     }
     let file = path.join("failed.json");
@@ -75,6 +91,7 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
         .map_err(|error| Error::Damaged { path: file, reason: format!("not the end of a run: {error}; remove it") })?;
     identity.check_hash(&failure.config_hash, path)?;
     check_data(&failure.data_fingerprint)?;
+    remove_dir(&folder.checkpoints())?;
     Ok(Some(Ran::Failed(failure.reason)))
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod document;
 mod explain;
+mod folders;
 mod joint_loss;
 mod rank;
 mod selection;

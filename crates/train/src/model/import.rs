@@ -1,5 +1,6 @@
 //! [`import`]: weights that were trained elsewhere become a model.
 
+use std::fs::File;
 use std::path::Path;
 
 use pleiad_engine::Predictor;
@@ -11,7 +12,7 @@ use crate::checkpoint::Identity;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 use crate::fit::{Interrupt, Observer};
-use crate::run::RunData;
+use crate::run::{RunData, RunFolder};
 
 /// What to import.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +42,7 @@ pub struct ImportReport {
 ///
 /// # Errors
 /// Those of loading the rows, [`Error::Model`] if a tensor is missing, unknown, or of another shape, and
-/// [`Error::Exists`].
+/// [`Error::Exists`]; [`Error::Held`] and [`Error::Unwritable`] if it cannot be written where it is to be.
 pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<ImportReport> {
     let file = options.config;
     let model = file.model(options.model)?;
@@ -52,6 +53,12 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
             advice: "name another folder",
         });
     }
+    // What can fail without the rows fails before they are read.
+    let place = RunFolder::new(options.out);
+    place.require_free_above()?;
+    place.require_writable()?;
+    let unreadable = |source| pleiad_model::Error::Io { path: options.weights.to_path_buf(), action: "read", source };
+    File::open(options.weights).map_err(unreadable)?;
     let data = RunData::load(file, None, interrupt, observer)?;
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|e| file.model_error(options.model, e))?;

@@ -6,13 +6,15 @@ use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
+use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
 use pleiad_data::synth::{SyntheticLog, VideoLog, VideoOptions, write_log};
 use serde::Serialize;
 
 use crate::compare::{self, CompareOptions, Comparison, SeedRun, compare};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::fit::{Interrupt, Observer};
+use crate::fit::{Event, Interrupt, Observer};
+use crate::run::RunFolder;
 
 /// The configuration that is written beside the log.
 const CONFIG: &str = include_str!("video.toml");
@@ -54,26 +56,29 @@ pub struct QuickstartReport {
 
 /// Writes a video log and a configuration, compares the models of that configuration on it, and saves PLE.
 ///
-/// The folder appears when all of it is done.
+/// All of it appears in the folder at once, when it is done; until then the folder has a lock in it and nothing else.
 ///
 /// # Errors
-/// [`Error::Exists`] if the folder is there and not empty; whatever generating, loading and training may give.
+/// [`Error::Held`] if another process writes the folder; [`Error::Exists`] if the folder is there and not empty; whatever generating, loading and training may give.
 pub fn quickstart<'o>(
     options: QuickstartOptions<'_>,
     interrupt: &Interrupt,
     stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
 ) -> Result<QuickstartReport> {
     let out = options.out;
-    if fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) || out.is_file() {
-        let what = if out.is_file() { "is a file" } else { "exists and is not empty" };
-        return Err(Error::Exists { path: out.to_path_buf(), what, advice: "name another folder with --out" });
-    }
-    let parent = out.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(|e| Error::io(parent, e))?;
-    let folder = tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(parent);
-    let folder = folder.map_err(|e| Error::io(parent, e))?;
+    let place = RunFolder::new(out);
+    let lock = place.lock("pleiad quickstart")?;
+    place.require_empty("name another folder with --out")?;
+    // Where the folder is, rather than a link to it: folders change places within one file system alone.
+    let target = fs::canonicalize(place.path()).map_err(|e| Error::io(out, e))?;
+    let parent = target.parent().unwrap_or(Path::new("/"));
+    disk::sweep(parent, Unlockable::RemoveOld);
+    let folder = TemporaryFolder::private(parent).map_err(|e| Error::io(parent, e))?;
 
     let mut observer = stage(Stage::Generate { rows: options.rows });
+    if let Some(text) = lock.warning() {
+        observer.event(&Event::Warning(&text));
+    }
     generate(options.rows, folder.path(), interrupt, &mut *observer)?;
     drop(observer);
     let path = folder.path().join("video.toml");
@@ -86,11 +91,9 @@ pub fn quickstart<'o>(
         .map_err(|error| interrupted(interrupt).unwrap_or(error))?;
     save_model(&comparison, &compared, &folder.path().join("model"))?;
 
-    // An empty folder of that name gives way.
-    let _ = fs::remove_dir(out);
-    fs::rename(folder.path(), out).map_err(|e| Error::io(out, e))?;
-    let _ = folder.keep();
-    set_ordinary_permissions(out, parent)?;
+    set_ordinary_permissions(folder.path(), parent)?;
+    lock.give_way(folder.path()).map_err(|e| Error::io(out, e))?;
+    folder.was_renamed();
     Ok(QuickstartReport { out: out.to_path_buf(), rows: options.rows, comparison })
 }
 
@@ -121,7 +124,7 @@ fn generate(rows: u64, folder: &Path, interrupt: &Interrupt, observer: &mut dyn 
     for (name, blocks) in [("video.parquet", 0..cut), ("later.parquet", cut..whole.blocks())] {
         let part = Part { log: &whole, blocks };
         write_log(&part, folder.join(name), &mut |rows| {
-            observer.event(&crate::Event::Generated { rows });
+            observer.event(&Event::Generated { rows });
             if interrupt.raised().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })
         .map_err(|error| interrupted(interrupt).unwrap_or_else(|| error.into()))?;

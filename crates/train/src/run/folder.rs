@@ -4,6 +4,8 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use pleiad_data::disk::{self, FolderLock, LOCK_FILE, Refusal, Unlockable};
+use pleiad_model::artifact::Artifact;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -20,6 +22,8 @@ pub(crate) struct RunFolder {
 
 impl RunFolder {
     pub(crate) fn new(path: &Path) -> Self {
+        // What is written as nothing is the working directory.
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         Self { path: path.to_path_buf() }
     }
 
@@ -43,34 +47,78 @@ impl RunFolder {
         self.path.join("metrics.json")
     }
 
+    /// Keeps every other process from writing the folder, until the lock is dropped. `command` tells them what goes on.
+    ///
+    /// # Errors
+    /// [`Error::Held`], [`Error::Unwritable`], and [`Error::Exists`] for a file.
+    pub(crate) fn lock(&self, command: &str) -> Result<FolderLock> {
+        // Looked at before the lock, whose file would need the folder: what a file has below it is nobody's mistake of
+        // permissions.
+        self.entries()?;
+        FolderLock::take(&self.path, command).map_err(|refusal| match refusal {
+            Refusal::Held { path, holder } => Error::Held { path, holder },
+            Refusal::Io(error) => self.unwritable(&error),
+        })
+    }
+
+    /// Refuses a folder that lies in one that another process writes.
+    pub(crate) fn require_free_above(&self) -> Result<()> {
+        match FolderLock::holder_above(&self.path) {
+            Some((path, holder)) => Err(Error::Held { path, holder }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what a killed run left that was not complete. The folder is to be locked.
+    pub(crate) fn sweep(&self) {
+        for folder in [&self.path, &self.checkpoints(), &self.path.join("tensorboard")] {
+            disk::sweep(folder, Unlockable::Remove);
+        }
+        Artifact::sweep_beside(&self.model());
+    }
+
     /// Refuses a folder with something in it, and a file.
     pub(crate) fn require_absent(&self) -> Result<()> {
-        let mut entries = match fs::read_dir(&self.path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        self.require_empty("name another folder, remove it, or go on with it by --resume")
+    }
+
+    /// [`RunFolder::require_absent`] with advice for whoever cannot resume.
+    pub(crate) fn require_empty(&self, advice: &'static str) -> Result<()> {
+        let mut entries = self.entries()?.into_iter().flatten();
+        match entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK_FILE)) {
+            true => Err(self.exists(advice)),
+            false => Ok(()),
+        }
+    }
+
+    /// What is in the folder; `None` where there is no folder.
+    fn entries(&self) -> Result<Option<fs::ReadDir>> {
+        match fs::read_dir(&self.path) {
+            Ok(entries) => Ok(Some(entries)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
                 let what = "is, or lies below, a file";
-                return Err(Error::Exists { path: self.path.clone(), what, advice: "name another folder" });
+                Err(Error::Exists { path: self.path.clone(), what, advice: "name another folder" })
             }
-            Err(error) => return Err(Error::io(&self.path, error)),
-        };
-        if entries.next().is_none() {
-            return Ok(());
+            Err(error) => Err(Error::io(&self.path, error)),
         }
-        Err(self.exists("name another folder, remove it, or go on with it by --resume"))
     }
 
     /// Refuses a place where nothing can be written, before hours are spent on what is to be written there.
     pub(crate) fn require_writable(&self) -> Result<()> {
+        disk::TemporaryFolder::private(self.existing()).map(drop).map_err(|error| self.unwritable(&error))
+    }
+
+    /// The folder, or the innermost one above it that is there.
+    fn existing(&self) -> &Path {
         let existing = self.path.ancestors().find(|folder| folder.is_dir());
-        let existing = existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let probe = tempfile::Builder::new().prefix(".pleiad-").suffix(".tmp").tempdir_in(existing);
-        probe.map(drop).map_err(|error| Error::Unwritable {
-            path: self.path.clone(),
-            folder: existing.to_path_buf(),
-            // The system's own words come with the temporary name.
-            reason: error.kind().to_string(),
-        })
+        existing.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn unwritable(&self, error: &std::io::Error) -> Error {
+        // The system's own words come with a temporary name.
+        let reason = error.kind().to_string();
+        Error::Unwritable { path: self.path.clone(), folder: self.existing().to_path_buf(), reason }
     }
 
     /// Refuses a folder that has a model but no sign of a run to which it belongs.
@@ -139,12 +187,7 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let io = |error| Error::io(path, error);
     fs::create_dir_all(folder).map_err(io)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".pleiad-").suffix(".tmp");
-    // Temporary files are private by default, but this one becomes an ordinary file: leave it to the umask.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).map_err(io)?;
+    let mut file = disk::temporary_file(folder).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;

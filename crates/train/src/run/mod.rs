@@ -9,8 +9,8 @@
 //! RUN/checkpoints/    where an interrupted run goes on
 //! ```
 //!
-//! Each of them is whole or not there; RUN itself appears with the first of them, so that a run that cannot start
-//! leaves nothing behind.
+//! Each of them is whole or not there. RUN is locked before anything in it is looked at (`RUN/pleiad.lock`, gone when the
+//! run ends); it goes again if none of them is written into it, so that a run that cannot start leaves nothing behind.
 
 mod data;
 mod folder;
@@ -30,7 +30,7 @@ pub(crate) use self::folder::{RunFolder, write_atomically};
 pub(crate) use self::job::{Job, Trainee};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fit::{Event, Interrupt, Observer};
 use crate::model::refit;
 
@@ -70,16 +70,29 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let config = file.for_model(file.joint_loss(options.model), file.config.train.seed);
     let identity = Identity::of(&config, model, options.init)?;
     let folder = RunFolder::new(options.out);
+    let done = |observer: &mut dyn Observer| done_before(&folder, &identity, observer);
+    // Before anything is looked at: what is seen then stays so until the end.
+    let lock = match folder.lock("pleiad train") {
+        // Nothing is to be written into a run that is complete.
+        Err(error @ Error::Unwritable { .. }) if options.resume => {
+            return done(observer)?.map_or(Err(error), |report| Ok(TrainOutcome::AlreadyDone(report)));
+        }
+        lock => lock?,
+    };
+    if let Some(text) = lock.warning() {
+        observer.event(&Event::Warning(&text));
+    }
     if !options.resume {
         folder.require_absent()?;
-    } else if let Some(report) = folder.report()? {
-        identity.check_hash(&report.config_hash, options.out)?;
-        let explanation = folder.explanation()?;
-        let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);
-        alarms.for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
-        return Ok(TrainOutcome::AlreadyDone(Box::new(report)));
+    }
+    folder.sweep();
+    if options.resume
+        && let Some(report) = done(observer)?
+    {
+        return Ok(TrainOutcome::AlreadyDone(report));
     }
     folder.require_writable()?;
+    file.make_table_folder()?;
     let mut store = CheckpointStore::new(folder.checkpoints());
     let checkpoint = if options.resume { store.latest()? } else { None };
     if let Some(checkpoint) = &checkpoint {
@@ -105,4 +118,14 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let job = Job { trainee, identity, folder: &folder, store, checkpoint, init };
     let report = job.run("go on with the same command and --resume", interrupt, observer)?;
     Ok(TrainOutcome::Finished(Box::new(report)))
+}
+
+/// The report of a run that is complete, if it is, after the alarms that it ended with.
+fn done_before(folder: &RunFolder, identity: &Identity, observer: &mut dyn Observer) -> Result<Option<Box<RunReport>>> {
+    let Some(report) = folder.report()? else { return Ok(None) };
+    identity.check_hash(&report.config_hash, folder.path())?;
+    let explanation = folder.explanation()?;
+    let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);
+    alarms.for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
+    Ok(Some(Box::new(report)))
 }
