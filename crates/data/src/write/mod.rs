@@ -6,6 +6,7 @@
 
 mod csv;
 mod format;
+mod pages;
 mod parquet;
 mod sink;
 
