@@ -207,7 +207,7 @@ fn data() {
             case("glob without a match", DATA, &["no file matches", "logs/*.csv"], |f| {
                 f.replace("config.toml", "train.csv", "logs/*.csv");
             }),
-            case("a folder", DATA, &["is a directory"], |f| {
+            case("a folder", DATA, &["holds no data file: it is empty"], |f| {
                 f.replace("config.toml", "train.csv", "sub.csv");
                 std::fs::create_dir(f.join("sub.csv")).unwrap();
             }),

@@ -65,10 +65,45 @@ pub enum Error {
     },
 
     /// A pattern matches no file.
-    #[error("no file matches \"{pattern}\"")]
+    #[error("no file matches \"{pattern}\"{}", but_for(.passed_over))]
     NoMatch {
         /// The pattern, relative paths already resolved.
         pattern: String,
+        /// What it would match but for its name.
+        passed_over: String,
+    },
+
+    /// A folder without data.
+    #[error(
+        "the folder {} holds no data file: {}",
+        .path.display(),
+        if .holds.is_empty() { "it is empty" } else { .holds }
+    )]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What it holds instead.
+        holds: String,
+    },
+
+    /// A pipe where a file is needed that can be read again.
+    #[error("{} is a pipe, and {reason}", .path.display())]
+    Pipe {
+        /// The pipe.
+        path: PathBuf,
+        /// Why it cannot be used, and what to do.
+        reason: String,
+    },
+
+    /// A file in a form that is known, but not read.
+    #[error("{} is {form}; {advice}", .path.display())]
+    OtherForm {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        form: String,
+        /// What to do about it.
+        advice: String,
     },
 
     /// A pattern is not a valid glob.
@@ -250,12 +285,15 @@ impl Error {
             Self::Held { .. }
             | Self::Schema { .. }
             | Self::Pattern { .. }
+            | Self::Pipe { .. }
             | Self::UnknownFormat { .. }
             | Self::SynthOption { .. }
             | Self::UnknownEnding { .. } => ErrorKind::Configuration,
             Self::MissingColumn(missing) if missing.by_configuration => ErrorKind::Configuration,
             Self::Read { .. }
             | Self::NoMatch { .. }
+            | Self::EmptyFolder { .. }
+            | Self::OtherForm { .. }
             | Self::Damaged { .. }
             | Self::EmptyFile { .. }
             | Self::MissingColumn(_)
@@ -286,7 +324,10 @@ impl Error {
 
 /// A column that is needed and is not in the file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} has no column \"{column}\", which {needed_by} needs{}", .path.display(), hint(.nearest, .columns))]
+#[error(
+    "{} has no column \"{column}\", which {needed_by} needs{}{}",
+    .path.display(), there(.elsewhere), hint(.nearest, .columns)
+)]
 pub struct MissingColumn {
     /// The file.
     pub path: PathBuf,
@@ -300,6 +341,8 @@ pub struct MissingColumn {
     pub columns: Vec<String>,
     /// Whether the configuration is at fault (nothing has ever been read by that name) rather than the file.
     pub by_configuration: bool,
+    /// Another file of the log that has it.
+    pub elsewhere: Option<PathBuf>,
 }
 
 /// A row that cannot be used, where it stands, and why.
@@ -384,6 +427,12 @@ pub enum Reason {
     /// A missing value in the column that decides the split.
     #[error("a value is missing, so the row can be put neither into training nor into a split")]
     MissingSplit,
+    /// A value that contradicts the folder that the file lies in.
+    #[error("is not what the folder \"{folder}\" says")]
+    OtherThanFolder {
+        /// Name of the folder.
+        folder: String,
+    },
     /// A value that cannot be compared with the bounds of a split.
     #[error("cannot be compared with {bound}, a bound of the split")]
     Incomparable {
@@ -417,6 +466,14 @@ fn hint(nearest: &Option<String>, columns: &[String]) -> String {
             if more == 0 { format!("; it has {shown}") } else { format!("; it has {shown} and {more} more") }
         }
     }
+}
+
+fn there(elsewhere: &Option<PathBuf>) -> String {
+    elsewhere.as_ref().map_or_else(String::new, |path| format!(" and {} has", path.display()))
+}
+
+fn but_for(names: &str) -> String {
+    if names.is_empty() { String::new() } else { format!("; passed over: {names}") }
 }
 
 fn detail(reason: &str) -> String {

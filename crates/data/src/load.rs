@@ -11,7 +11,7 @@ use crate::counts::LabelCount;
 use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
 use crate::error::{Error, Result};
-use crate::read::{Chunk, ReadAhead, Source, expand};
+use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file};
 use crate::schema::{DataConfig, Files, OnBadRow, Schema, SplitConfig};
 use crate::split::{Split, SplitRules};
 
@@ -40,6 +40,8 @@ pub struct LoadOptions<'a> {
     pub encoder: Option<Encoder>,
     /// Called after every few thousand rows; a break ends loading with [`Error::Stopped`].
     pub progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
+    /// Ends a wait for a pipe when it is raised; loading fails with [`Error::Stopped`].
+    pub stop: Option<StopFlag>,
 }
 
 /// What is to be loaded.
@@ -68,24 +70,43 @@ pub(crate) type Put<'p> = dyn FnMut(Split, &[Batch]) -> Result<()> + 'p;
 const TOGETHER: usize = 4;
 
 impl<'a> Request<'a> {
-    /// Finds the files, and opens all of them once before hours are spent on the first.
+    /// Finds the files, and opens all of them once before hours are spent on the first; but for pipes, which would be read
+    /// by that.
     pub(crate) fn new(data: &'a DataConfig, base: &Path, schema: &'a Schema, options: LoadOptions<'a>) -> Result<Self> {
+        let LoadOptions { encoder, progress, stop } = options;
         let source = |files: &Files| {
             let source = Source {
-                paths: expand(base, files)?,
+                files: expand(base, files, data.format)?,
                 format: data.format,
                 csv: schema.csv.clone(),
                 by_configuration: true,
+                others: Vec::new(),
+                stop: stop.clone(),
             };
-            source.paths.iter().try_for_each(|path| crate::read::open_file(path).map(drop)).map(|()| source)
+            let mut files = source.files.iter().filter(|file| !is_pipe(file));
+            files.try_for_each(|file| open_file(&file.path).map(drop)).map(|()| source)
         };
         let own = |split: &Option<SplitConfig>| match split {
             Some(SplitConfig::Files(files)) => source(files).map(Some),
             _ => Ok(None),
         };
-        let sources = [Some(source(&data.train)?), own(&data.valid)?, own(&data.test)?];
-        let LoadOptions { encoder, progress } = options;
+        let mut sources = [Some(source(&data.train)?), own(&data.valid)?, own(&data.test)?];
+        check_pipes(sources.iter().flatten().map(|source| &source.files))?;
+        let files: Vec<DataFile> = sources.iter().flatten().flat_map(|source| source.files.clone()).collect();
+        sources.iter_mut().flatten().for_each(|source| source.others.clone_from(&files));
         Ok(Self { data, schema, sources, encoder, progress, skipped: Skipped::default() })
+    }
+
+    /// Refuses pipes where files are read more than once.
+    pub(crate) fn check_read_again(&self) -> Result<()> {
+        match self.sources.iter().flatten().flat_map(|source| &source.files).find(|file| is_pipe(file)) {
+            None => Ok(()),
+            Some(pipe) => {
+                let reason =
+                    "`stream` in [data] reads files several times; write it to a file first, or train in memory";
+                Err(Error::Pipe { path: pipe.path.clone(), reason: reason.to_owned() })
+            }
+        }
     }
 
     /// Which splits the configuration asks for.
@@ -123,6 +144,8 @@ impl<'a> Request<'a> {
         }
         let plan = self.plan();
         let source = self.sources[0].as_ref().ok_or_else(|| no_rows(Split::Train, ""))?;
+        // A pipe cannot be read again.
+        let keep = if source.files.iter().any(is_pipe) { usize::MAX } else { keep };
         let mut fitter = Fitter::new(self.schema);
         let mut kept: Option<Vec<Parsed>> = None;
         while fitter.needs_pass() {
@@ -267,6 +290,20 @@ fn check_tasks(schema: &Schema, labels: &[LabelCount]) -> Result<()> {
         {
             return useless(format!("no training row has its positive label, {positive} in column \"{column}\""));
         }
+    }
+    Ok(())
+}
+
+/// Refuses a pipe that is named twice: each reader would get a part of it.
+pub(crate) fn check_pipes<'f>(sources: impl IntoIterator<Item = &'f Vec<DataFile>>) -> Result<()> {
+    let mut seen = Vec::new();
+    for pipe in sources.into_iter().flatten().filter(|file| is_pipe(file)) {
+        let identity = identity(pipe);
+        if identity.is_some() && seen.contains(&identity) {
+            let reason = "it is named twice: name it once, or write it to a file first".to_owned();
+            return Err(Error::Pipe { path: pipe.path.clone(), reason });
+        }
+        seen.push(identity);
     }
     Ok(())
 }

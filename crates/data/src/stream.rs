@@ -1,14 +1,13 @@
 //! [`EncodedStream`]: rows of any number of files, encoded a chunk at a time, for evaluation and prediction.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 
 use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Plan};
 use crate::error::Result;
-use crate::read::{ReadAhead, Source};
+use crate::read::{DataFile, ReadAhead, Source, StopFlag};
 use crate::schema::{Format, OnBadRow};
 use crate::split::SplitRules;
 
@@ -16,7 +15,7 @@ use crate::split::SplitRules;
 #[derive(Debug, Clone)]
 pub struct StreamOptions {
     /// The files, in order.
-    pub paths: Vec<PathBuf>,
+    pub files: Vec<DataFile>,
     /// Format of all of them; `None` goes by each one's ending.
     pub format: Option<Format>,
     /// Whether labels are read (evaluation), or need not even be there (prediction).
@@ -25,14 +24,16 @@ pub struct StreamOptions {
     pub extras: Vec<String>,
     /// What to do about a bad row.
     pub on_bad_row: OnBadRow,
+    /// Ends a wait for a pipe when it is raised.
+    pub stop: Option<StopFlag>,
 }
 
 impl StreamOptions {
     /// Rows of these files without labels, bad rows as the encoder's schema says.
     #[must_use]
-    pub fn new(encoder: &Encoder, paths: Vec<PathBuf>) -> Self {
+    pub fn new(encoder: &Encoder, files: Vec<DataFile>) -> Self {
         let on_bad_row = encoder.schema().on_bad_row;
-        Self { paths, format: None, with_labels: false, extras: Vec::new(), on_bad_row }
+        Self { files, format: None, with_labels: false, extras: Vec::new(), on_bad_row, stop: None }
     }
 }
 
@@ -51,16 +52,19 @@ impl<'a> EncodedStream<'a> {
     /// Starts to read.
     ///
     /// # Errors
-    /// If the system gives no thread to read with. What is wrong with a file comes with its first rows.
+    /// If the system gives no thread to read with, or a pipe is named twice. What is wrong with a file comes with its first rows.
     pub fn open(encoder: &'a Encoder, options: &StreamOptions) -> Result<Self> {
         let schema = encoder.schema();
         let plan = Plan::new(schema, SplitRules::default(), options.with_labels, &options.extras);
         let source = Source {
-            paths: options.paths.clone(),
+            files: options.files.clone(),
             format: options.format,
             csv: schema.csv.clone(),
             by_configuration: false,
+            others: Vec::new(),
+            stop: options.stop.clone(),
         };
+        crate::load::check_pipes([&source.files])?;
         let reader = Some(ReadAhead::start(source.rows(plan.wanted().to_vec()))?);
         let (on_bad_row, skipped) = (options.on_bad_row, Skipped::default());
         Ok(Self { encoder, plan, reader, ready: VecDeque::new(), on_bad_row, skipped })

@@ -58,8 +58,7 @@ fn missing_file_glob_and_directory() {
     assert!(error.is_data());
     std::fs::create_dir(folder.path().join("logs.csv")).unwrap();
     let (error, message) = folder.failure(&config("logs.csv"));
-    let hint = "it is a directory; name its files with a glob such as \"logs/*.parquet\"";
-    assert_eq!(message, format!("cannot read logs.csv: {hint}"));
+    assert_eq!(message, "the folder logs.csv holds no data file: it is empty");
     assert!(error.is_data());
 }
 
@@ -255,6 +254,9 @@ fn wrong_format() {
     let folder = Folder::new();
     for name in ["log.parquet", "log.arrow"] {
         folder.write(name, b"age,city,click\n1,a,0\n");
+        let (error, message) = folder.failure(&config(name));
+        assert!(error.is_data() && message.starts_with(&format!("{name} is a text; set format = ")), "{message}");
+        folder.write(name, b"\0\x01\x02\x03 nothing that is known");
         let (error, message) = folder.failure(&config(name));
         assert!(error.is_data() && message.starts_with(&format!("{name} is damaged: ")), "{message}");
         folder.write(name, b"");

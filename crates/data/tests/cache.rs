@@ -250,7 +250,7 @@ fn a_given_encoder_has_rows_of_its_own() {
     folder.write("b.csv", log(3000, 5));
     let parsed = Config::parse(&text);
     let load = || {
-        let options = LoadOptions { encoder: Some(own.encoder.clone()), progress: None };
+        let options = LoadOptions { encoder: Some(own.encoder.clone()), ..LoadOptions::default() };
         Splits::load(&parsed.data, folder.path(), &parsed.schema().unwrap(), options).unwrap()
     };
     assert_eq!(why(&load()), "there were none");

@@ -185,7 +185,7 @@ fn a_saved_encoder_encodes_alike() {
         let encoder: Encoder = serde_json::from_str(&saved).unwrap();
         assert_eq!(json(&encoder), saved);
         let config = Config::parse(text);
-        let options = LoadOptions { encoder: Some(encoder), progress: None };
+        let options = LoadOptions { encoder: Some(encoder), ..LoadOptions::default() };
         let again = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap();
         assert_eq!((again.train, again.valid), (splits.train, splits.valid));
     }
@@ -228,7 +228,7 @@ fn a_stream_gives_the_rows_of_the_dataset() {
     let folder = Folder::new();
     folder.write("log.csv", format!("{HEAD}{}", lines(0..20_000)));
     let splits = folder.load(CONFIG).unwrap();
-    let mut options = StreamOptions::new(&splits.encoder, vec![folder.path().join("log.csv")]);
+    let mut options = StreamOptions::new(&splits.encoder, vec![folder.path().join("log.csv").into()]);
     options.with_labels = true;
     options.extras = vec!["price".to_owned(), "click".to_owned()];
     let mut all = Batch::empty(splits.encoder.layout(), 1);
@@ -250,7 +250,7 @@ fn a_stream_gives_the_rows_of_the_dataset() {
 fn prediction_needs_no_labels_and_keeps_count_of_what_it_skips() {
     let (folder, splits) = fitted();
     let path = folder.write("new.csv", "home,city,tags,size,price\nc1,c1,a,1,1\nc1,c1,a,x,1\nc2,c9,,3,1e3\n");
-    let mut options = StreamOptions::new(&splits.encoder, vec![path.clone()]);
+    let mut options = StreamOptions::new(&splits.encoder, vec![path.clone().into()]);
     let mut stream = EncodedStream::open(&splits.encoder, &options).unwrap();
     let error = stream.next().unwrap().unwrap_err();
     assert!(error.to_string().contains("line 3 (row 2), column \"size\": \"x\" is not a number"), "{error}");
@@ -314,7 +314,7 @@ fn progress_counts_rows() {
         seen.lock().unwrap().push(progress);
         ControlFlow::Continue(())
     };
-    let options = LoadOptions { encoder: None, progress: Some(&progress) };
+    let options = LoadOptions { progress: Some(&progress), ..LoadOptions::default() };
     Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap();
     let seen = seen.into_inner().unwrap();
     assert!(seen.contains(&Progress { phase: Phase::Fit, rows: 20_000 }), "{seen:?}");
@@ -329,7 +329,7 @@ fn loading_stops_when_asked_to() {
     for phase in [Phase::Fit, Phase::Load(Split::Train)] {
         let progress = |p: Progress| if p.phase == phase { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let encoder = (phase != Phase::Fit).then(|| fitted().1.encoder);
-        let options = LoadOptions { encoder, progress: Some(&progress) };
+        let options = LoadOptions { encoder, progress: Some(&progress), stop: None };
         let error = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap_err();
         assert!(matches!(error, Error::Stopped { rows } if rows > 0 && rows <= 20_000), "{phase:?}: {error}");
     }

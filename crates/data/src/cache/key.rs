@@ -10,6 +10,7 @@ use xxhash_rust::xxh64::{Xxh64, xxh64};
 
 use crate::layout::Pooling;
 use crate::load::Request;
+use crate::read::{DataFile, FolderColumn, is_pipe};
 use crate::schema::{FeatureKind, Format, PartConfig, Schema, SplitConfig, TaskWeight};
 
 /// Version of the form of a cache and of what encoding makes of a row. Whoever changes either raises it.
@@ -36,15 +37,21 @@ pub(super) struct Key {
     files: [Option<Vec<String>>; 3],
     /// The parts of the training files that validate and test.
     parts: [Option<PartConfig>; 2],
+    /// Columns that the folders of each file give, of all splits; empty where none gives any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    folders: Vec<Vec<(String, Option<String>)>>,
     /// XXH64 of an encoder that was not fitted on these rows.
     encoder: Option<String>,
 }
 
 impl Key {
     pub(super) fn of(request: &Request<'_>) -> Result<Self, String> {
-        let files = |paths: &[PathBuf]| paths.iter().map(|path| name(path)).collect::<Result<Vec<_>, _>>();
+        let files = |files: &[DataFile]| files.iter().map(|file| name(&file.path)).collect::<Result<Vec<_>, _>>();
         let [train, valid, test] = [0, 1, 2]
-            .map(|split: usize| request.sources[split].as_ref().map(|source| files(&source.paths)).transpose());
+            .map(|split: usize| request.sources[split].as_ref().map(|source| files(&source.files)).transpose());
+        let column = |folder: &FolderColumn| (folder.column.clone(), folder.value.clone());
+        let folders = |file: &DataFile| file.folders.iter().map(column).collect::<Vec<_>>();
+        let all: Vec<_> = request.sources.iter().flatten().flat_map(|source| &source.files).map(folders).collect();
         let part = |split: &Option<SplitConfig>| match split {
             Some(SplitConfig::Part(part)) => Some(part.clone()),
             _ => None,
@@ -56,6 +63,7 @@ impl Key {
             schema: neutral(request.schema),
             file_format: request.data.format,
             files: [train?, valid?, test?],
+            folders: if all.iter().all(Vec::is_empty) { Vec::new() } else { all },
             parts: [part(&request.data.valid), part(&request.data.test)],
             encoder: request.encoder.as_ref().map(hash).transpose().map_err(|error| error.to_string())?,
         })
@@ -130,7 +138,14 @@ struct Times {
 impl Stamp {
     /// Stamps of all source files, in order.
     pub(super) fn of(request: &Request<'_>) -> Result<Vec<Self>, String> {
-        let paths: Vec<PathBuf> = request.sources.iter().flatten().flat_map(|source| source.paths.clone()).collect();
+        let files: Vec<&DataFile> = request.sources.iter().flatten().flat_map(|source| &source.files).collect();
+        if let Some(pipe) = files.iter().find(|file| is_pipe(file)) {
+            return Err(format!(
+                "{} is a pipe, whose rows nobody can compare with those of another time",
+                pipe.path.display()
+            ));
+        }
+        let paths: Vec<PathBuf> = files.into_iter().map(|file| file.path.clone()).collect();
         Self::of_paths(&paths)
     }
 

@@ -116,6 +116,7 @@ impl StoredSplits {
     /// As [`Splits::load`]; [`Error::Write`], [`Error::Folder`] and [`Error::Io`] if rows cannot be written.
     pub fn load(data: &DataConfig, base: &Path, schema: &Schema, options: LoadOptions<'_>) -> Result<Self> {
         let mut request = Request::new(data, base, schema, options)?;
+        request.check_read_again()?;
         let Some(root) = data.cache.as_ref().map(|folder| base.join(folder)) else {
             let place = std::env::temp_dir();
             disk::sweep(&place, Unlockable::RemoveOld);
@@ -234,7 +235,8 @@ impl Cache {
     /// # Errors
     /// Why there can be no cache.
     pub(crate) fn new(root: &Path, request: &Request<'_>) -> Result<Self, String> {
-        Ok(Self { root: root.to_path_buf(), key: Key::of(request)?, sources: Stamp::of(request)? })
+        let sources = Stamp::of(request)?;
+        Ok(Self { root: root.to_path_buf(), key: Key::of(request)?, sources })
     }
 
     pub(crate) fn folder(&self) -> PathBuf {

@@ -1,5 +1,7 @@
 //! [`ReadAhead`]: reading on a thread of its own, so that it runs beside decoding and encoding.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
@@ -16,6 +18,8 @@ const WAITING: usize = 8;
 pub struct ReadAhead {
     pieces: Option<Receiver<Result<Piece>>>,
     thread: Option<JoinHandle<()>>,
+    /// Ends a wait of the thread for a pipe.
+    unheard: Arc<AtomicBool>,
     numbering: Numbering,
     /// An error that came behind pieces of its group.
     failed: Option<Error>,
@@ -28,6 +32,7 @@ impl ReadAhead {
     /// If the system gives no thread.
     pub fn start(mut rows: Rows) -> Result<Self> {
         let (sender, pieces) = sync_channel(WAITING);
+        let unheard = Arc::clone(&rows.stop.unheard);
         let read = move || {
             while let Some(piece) = rows.next_piece().transpose() {
                 let failed = piece.is_err();
@@ -41,7 +46,8 @@ impl ReadAhead {
             .name("pleiad-read".to_owned())
             .spawn(read)
             .map_err(|source| Error::Io { path: "a thread to read with".into(), source })?;
-        Ok(Self { pieces: Some(pieces), thread: Some(thread), numbering: Numbering::default(), failed: None })
+        let (pieces, thread) = (Some(pieces), Some(thread));
+        Ok(Self { pieces, thread, unheard, numbering: Numbering::default(), failed: None })
     }
 }
 
@@ -117,6 +123,7 @@ impl ReadAhead {
 impl Drop for ReadAhead {
     fn drop(&mut self) {
         // The reader has to see that nobody listens before it is waited for.
+        self.unheard.store(true, Ordering::Relaxed);
         self.pieces = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

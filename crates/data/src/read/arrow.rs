@@ -11,9 +11,11 @@ use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::guard::guarded;
+use super::open::{Input, START};
 use super::parquet::Picker;
-use super::{envelope, locate};
+use super::{envelope, forms, locate};
 use crate::error::{Error, Result};
+use crate::schema::Format;
 
 const FILE_MAGIC: &[u8; 6] = b"ARROW1";
 
@@ -32,16 +34,21 @@ enum Batches {
 }
 
 impl ArrowReader {
-    pub(super) fn open(path: &Arc<Path>, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
+    pub(super) fn open(path: &Arc<Path>, input: Input, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
         let read_error = |source| Error::Read { path: path.to_path_buf(), source };
-        let mut file = BufReader::new(super::open_file(path)?);
+        // A copy of a pipe is open, so that its name can go.
+        let (file, _) = input.into_file(path)?;
+        let mut file = BufReader::new(file);
         let mut start = Vec::new();
-        file.by_ref().take(FILE_MAGIC.len() as u64).read_to_end(&mut start).map_err(read_error)?;
+        file.by_ref().take(START as u64).read_to_end(&mut start).map_err(read_error)?;
         if start.is_empty() {
             return Err(Error::EmptyFile { path: path.to_path_buf() });
         }
+        if let Some(mistaken) = forms::mistaken(path, &start, Format::Arrow) {
+            return Err(mistaken);
+        }
         file.rewind().map_err(read_error)?;
-        let is_file = start == FILE_MAGIC;
+        let is_file = start.starts_with(FILE_MAGIC);
         if let Err(wrong) = envelope::check(&mut file, is_file).map_err(read_error)? {
             let reason = format!("is damaged: it tells of {wrong}");
             return Err(Error::Damaged { path: path.to_path_buf(), reason });

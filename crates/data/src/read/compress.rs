@@ -1,48 +1,134 @@
-//! Opening a text file that may be compressed.
+//! Text that may be compressed: gzip and zstd, by content. The name only has to agree.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;
 
+use flate2::bufread::GzDecoder;
+
+use super::forms;
+use super::open::{Input, START, is_stopped};
 use crate::error::{Error, Result};
+use crate::schema::Format;
 
 const BUFFER: usize = 1 << 18;
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Opens `path` and undoes gzip (also of several members) or zstd. The first bytes decide; the name only has to agree.
+/// Largest window of a zstd frame: what `zstd -d` takes without an option, too.
+const MAX_WINDOW: u64 = 1 << 27;
+
+/// Undoes the compression of a text.
 ///
 /// # Errors
-/// If it cannot be opened, is empty, or is named `.gz` or `.zst` and is not that.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read + Send>> {
-    let read_error = |source| Error::Read { path: path.to_owned(), source };
+/// If it cannot be read, is empty, is named `.gz` or `.zst` and is not that, or is in a form that is not read.
+pub(super) fn open(path: &Path, input: Input) -> Result<Box<dyn Read + Send>> {
+    let read_error = |source| explain(path, source);
     let damaged = |reason: &str| Error::Damaged { path: path.to_owned(), reason: reason.to_owned() };
-    let mut file = BufReader::with_capacity(BUFFER, super::open_file(path)?);
-    let start = file.fill_buf().map_err(read_error)?;
+    let (start, rest): (Vec<u8>, Box<dyn Read + Send>) = match input {
+        Input::Pipe { start, rest } => (start, Box::new(rest)),
+        Input::File(mut file) => {
+            let mut start = Vec::with_capacity(START);
+            (&mut file).take(START as u64).read_to_end(&mut start).map_err(read_error)?;
+            (start, Box::new(file))
+        }
+    };
     if start.is_empty() {
         return Err(Error::EmptyFile { path: path.to_owned() });
     }
-    if start.starts_with(&GZIP) {
-        return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(file)));
+    let (is_gzip, is_zstd) = (forms::is_gzip(&start), forms::is_zstd(&start));
+    if is_zstd {
+        check_window(path, &start)?;
+    } else if !is_gzip {
+        if let Some(mistaken) = forms::mistaken(path, &start, Format::Csv) {
+            return Err(mistaken);
+        }
+        if has_ending(path, "gz") {
+            return Err(damaged("is named .gz, but is not gzip"));
+        }
+        if has_ending(path, "zst") {
+            return Err(damaged("is named .zst, but is not zstd"));
+        }
+        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+            return Err(damaged("is UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`"));
+        }
     }
-    if start.starts_with(&ZSTD) {
-        return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(file).map_err(read_error)?));
+    let bytes = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(rest));
+    if is_gzip {
+        return Ok(Box::new(Members { member: Some(GzDecoder::new(bytes)) }));
     }
-    if has_ending(path, "gz") {
-        return Err(damaged("is named .gz, but is not gzip"));
+    if is_zstd {
+        return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(read_error)?));
     }
-    if has_ending(path, "zst") {
-        return Err(damaged("is named .zst, but is not zstd"));
+    Ok(Box::new(bytes))
+}
+
+/// The members of a gzip file, one after the other, and zeros behind the last: tapes and block devices leave some.
+struct Members<R> {
+    /// The member at hand; `None` at the end.
+    member: Option<GzDecoder<R>>,
+}
+
+impl<R: BufRead> Read for Members<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        while let Some(member) = &mut self.member {
+            let read = member.read(into)?;
+            if read > 0 || into.is_empty() {
+                return Ok(read);
+            }
+            let Some(mut rest) = self.member.take().map(GzDecoder::into_inner) else { break };
+            match rest.fill_buf()?.first() {
+                None => {}
+                Some(0) => only_zeros(&mut rest)?,
+                Some(0x1f) => self.member = Some(GzDecoder::new(rest)),
+                Some(_) => return Err(not_gzip()),
+            }
+        }
+        Ok(0)
     }
-    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-        return Err(damaged("is UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`"));
+}
+
+fn only_zeros(rest: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let bytes = rest.fill_buf()?;
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        if bytes.iter().any(|&byte| byte != 0) {
+            return Err(not_gzip());
+        }
+        let count = bytes.len();
+        rest.consume(count);
     }
-    if start.starts_with(b"PAR1") {
-        return Err(damaged("is a Parquet file; set format = \"parquet\" in [data], or rename it"));
+}
+
+fn not_gzip() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "bytes that are not gzip follow its end")
+}
+
+/// Refuses a zstd frame whose window is larger than anybody should need for a log.
+fn check_window(path: &Path, start: &[u8]) -> Result<()> {
+    match window(start) {
+        Some(window) if window > MAX_WINDOW => Err(too_large(path, &format!("a window of {} MiB", window >> 20))),
+        _ => Ok(()),
     }
-    if start.starts_with(b"ARROW1") {
-        return Err(damaged("is an Arrow file; set format = \"arrow\" in [data], or rename it"));
+}
+
+fn too_large(path: &Path, what: &str) -> Error {
+    Error::OtherForm {
+        path: path.to_owned(),
+        form: format!("compressed by zstd with {what}, and Pleiad takes at most {} MiB", MAX_WINDOW >> 20),
+        advice: "compress it again without --long or --ultra, after `zstd -d --long=31`".to_owned(),
     }
-    Ok(Box::new(file))
+}
+
+/// The window that the frame at the start asks for, where it says one.
+fn window(frame: &[u8]) -> Option<u64> {
+    let descriptor = *frame.get(4).filter(|_| frame[0] == 0x28)?;
+    // A frame of a single segment has its content for a window.
+    if descriptor & 0x20 != 0 {
+        return None;
+    }
+    let byte = u64::from(*frame.get(5)?);
+    let base = 1 << (10 + (byte >> 3));
+    Some(base + base / 8 * (byte & 7))
 }
 
 /// Whether the name ends so, in any case.
@@ -50,13 +136,107 @@ pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
 }
 
-/// What an error while reading a compressed stream means.
-pub(super) fn explain(path: &Path, source: std::io::Error) -> Error {
-    use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+/// What an error while reading a stream means.
+pub(super) fn explain(path: &Path, source: io::Error) -> Error {
+    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
+    if is_stopped(&source) {
+        return Error::Stopped { rows: 0 };
+    }
+    let text = source.to_string();
+    // zstd's own words for frames that its settings refuse.
+    if text.contains("requires too much memory") {
+        return too_large(path, "a larger window");
+    }
+    if text.contains("Dictionary mismatch") {
+        let advice = "Pleiad has no dictionary to read it with: compress it again without one".to_owned();
+        return Error::OtherForm {
+            path: path.to_owned(),
+            form: "compressed by zstd with a dictionary".to_owned(),
+            advice,
+        };
+    }
     let reason = match source.kind() {
         UnexpectedEof => "ends too early: the file is cut off; copy or download it again".to_owned(),
         InvalidData | InvalidInput | Other => format!("is damaged: {source}"),
         _ => return Error::Read { path: path.to_owned(), source },
     };
     Error::Damaged { path: path.to_owned(), reason }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// What a file of these bytes holds.
+    fn read(name: &str, bytes: &[u8]) -> Result<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        let mut text = String::new();
+        let mut input = open(&path, Input::File(std::fs::File::open(&path).unwrap()))?;
+        input.read_to_string(&mut text).map_err(|error| explain(&path, error)).map(|_| text)
+    }
+
+    fn skippable(first: u8, content: &[u8]) -> Vec<u8> {
+        [&[first, 0x2a, 0x4d, 0x18][..], &(content.len() as u32).to_le_bytes(), content].concat()
+    }
+
+    #[test]
+    fn what_gzip_accepts_is_read() {
+        let (a, b) = (gzip("x,y\n"), gzip("1,2\n"));
+        assert_eq!(read("a.csv", &[&a[..], &b].concat()).unwrap(), "x,y\n1,2\n");
+        assert_eq!(read("a.csv.gz", &[&a[..], &[0; 1000]].concat()).unwrap(), "x,y\n");
+        assert_eq!(read("a.csv.gz", &[&a[..], &gzip(""), &b, &[0]].concat()).unwrap(), "x,y\n1,2\n");
+        for (rest, says) in [
+            (&b"junk"[..], "not gzip follow its end"),
+            (&b"\0\0junk"[..], "not gzip follow its end"),
+            (&b[..9], "cut off"),
+        ] {
+            let error = read("a.csv.gz", &[&a[..], rest].concat()).unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_zstd_accepts_is_read() {
+        let frame = |text: &str| zstd::encode_all(text.as_bytes(), 3).unwrap();
+        for first in [0x50, 0x5a, 0x5f] {
+            let bytes = [skippable(first, b"\0\0\0\0"), frame("x,y\n"), skippable(first, &[]), frame("1,2\n")].concat();
+            assert_eq!(read("a.csv.zst", &bytes).unwrap(), "x,y\n1,2\n");
+            assert_eq!(read("a.csv", &[bytes, skippable(first, &[7; 3000])].concat()).unwrap(), "x,y\n1,2\n");
+        }
+        let mut junk = frame("x,y\n");
+        junk.extend(b"junk");
+        assert!(read("a.csv.zst", &junk).unwrap_err().to_string().contains("damaged"));
+        assert!(read("a.csv.zst", &frame("x,y\n")[..9]).unwrap_err().to_string().contains("cut off"));
+    }
+
+    #[test]
+    fn windows_have_a_bound_that_is_named() {
+        let with_window = |log: u32| {
+            let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 1).unwrap();
+            encoder.window_log(log).unwrap();
+            encoder.long_distance_matching(true).unwrap();
+            encoder.write_all(b"x,y\n").unwrap();
+            encoder.finish().unwrap()
+        };
+        assert_eq!(read("a.csv.zst", &with_window(27)).unwrap(), "x,y\n");
+        let large = with_window(28);
+        let error = read("a.csv.zst", &large).unwrap_err();
+        assert!(matches!(error, Error::OtherForm { .. }), "{error}");
+        let error = error.to_string();
+        assert!(error.contains("256 MiB") && error.contains("--long") && !error.contains("damaged"), "{error}");
+        // Also where another frame comes first.
+        let error = read("a.csv.zst", &[skippable(0x50, &[]), large].concat()).unwrap_err().to_string();
+        assert!(error.contains("larger window") && !error.contains("damaged"), "{error}");
+    }
 }

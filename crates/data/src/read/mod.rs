@@ -12,8 +12,11 @@ mod column;
 mod compress;
 mod csv;
 mod envelope;
+mod folders;
+mod forms;
 mod guard;
 mod marks;
+mod open;
 mod parquet;
 mod paths;
 mod piece;
@@ -22,10 +25,10 @@ mod quotes;
 mod repeated;
 mod reused;
 mod text;
+mod walk;
 mod words;
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use ::arrow::array::ArrayRef;
@@ -33,12 +36,17 @@ use ::arrow::array::ArrayRef;
 pub use ahead::ReadAhead;
 pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 pub use column::{Cell, Column, List};
-pub use paths::{expand, format_of};
+pub use folders::FolderColumn;
+pub use open::StopFlag;
+pub use paths::{DataFile, expand, format_of};
 pub use repeated::Repeated;
 
 pub(crate) use column::EXACT_IN_F64;
 pub(crate) use guard::guarded;
+pub(crate) use open::{identity, is_pipe, open_file};
 
+use self::folders::Given;
+use self::open::Stop;
 use self::piece::{Part, Piece};
 use crate::error::{Error, MissingColumn, Result, nearest};
 use crate::schema::{CsvConfig, Format};
@@ -47,24 +55,31 @@ use crate::schema::{CsvConfig, Format};
 #[derive(Debug, Clone)]
 pub struct Source {
     /// The files, in order.
-    pub paths: Vec<PathBuf>,
+    pub files: Vec<DataFile>,
     /// Format of all of them; `None` goes by each one's ending.
     pub format: Option<Format>,
     /// How CSV files are written.
     pub csv: CsvConfig,
-    /// Whether a missing column is a mistake of the configuration rather than of the file (it decides the error's
+    /// Whether a column that no file has is a mistake of the configuration rather than of the file (it decides the error's
     /// kind): it is while a configuration is tried out for the first time.
     pub by_configuration: bool,
+    /// Further files that may have such a column.
+    pub others: Vec<DataFile>,
+    /// Ends a wait for a pipe when it is raised.
+    pub stop: Option<StopFlag>,
 }
 
 /// Rows of a [`Source`], read from one end to the other.
 pub struct Rows {
     source: Source,
     wanted: Vec<Wanted>,
-    next_path: usize,
+    next_file: usize,
     open: Option<FileReader>,
+    /// What the folders of the file at hand say.
+    given: Option<Arc<Given>>,
     /// Whether the file at hand has given nothing yet.
     begins: bool,
+    stop: Stop,
 }
 
 enum FileReader {
@@ -77,7 +92,40 @@ impl Source {
     /// Rows with the columns `wanted`. Files are opened one after the other, when their turn comes.
     #[must_use]
     pub fn rows(&self, wanted: Vec<Wanted>) -> Rows {
-        Rows { source: self.clone(), wanted, next_path: 0, open: None, begins: false }
+        let stop = Stop { asked: self.stop.clone(), ..Stop::default() };
+        Rows { source: self.clone(), wanted, next_file: 0, open: None, given: None, begins: false, stop }
+    }
+
+    fn open(&self, file: &DataFile, wanted: &[Wanted], stop: &Stop) -> Result<FileReader> {
+        let path: Arc<Path> = Arc::from(file.path.as_path());
+        let input = open::open(file, stop)?;
+        let Self { csv, by_configuration, .. } = self;
+        Ok(match input.format(&path, self.format)? {
+            Format::Csv => {
+                FileReader::Text(Box::new(plain::TextReader::open(&path, input, csv, wanted, *by_configuration)?))
+            }
+            Format::Parquet => {
+                FileReader::Parquet(Box::new(parquet::ParquetReader::open(&path, input, wanted, *by_configuration)?))
+            }
+            Format::Arrow => {
+                FileReader::Arrow(Box::new(arrow::ArrowReader::open(&path, input, wanted, *by_configuration)?))
+            }
+        })
+    }
+
+    /// Says whose mistake it is that a file lacks a column: that of the file, if another one has it.
+    fn blame(&self, mut missing: Box<MissingColumn>) -> Error {
+        if missing.by_configuration {
+            let wanted = [Wanted { name: missing.column.clone(), needed_by: String::new(), required: true }];
+            // Of a pipe nothing is to be seen.
+            let is_there = |file: &&DataFile| {
+                file.folders.iter().any(|folder| folder.column == missing.column)
+                    || file.path != missing.path && !is_pipe(file) && self.open(file, &wanted, &Stop::default()).is_ok()
+            };
+            missing.elsewhere = self.files.iter().chain(&self.others).find(is_there).map(|file| file.path.clone());
+            missing.by_configuration = missing.elsewhere.is_none();
+        }
+        Error::MissingColumn(missing)
     }
 }
 
@@ -97,40 +145,24 @@ impl Rows {
             };
             if let Some(part) = part {
                 let begins = std::mem::take(&mut self.begins).then_some(lines_before);
-                return Ok(Some(Piece { part, begins }));
+                return Ok(Some(Piece { part, begins, given: self.given.clone() }));
             }
-            let Some(path) = self.source.paths.get(self.next_path) else {
+            let Some(file) = self.source.files.get(self.next_file) else {
                 return Ok(None);
             };
-            self.next_path += 1;
+            self.next_file += 1;
             self.begins = true;
-            let path: Arc<Path> = Arc::from(path.as_path());
-            let Source { csv, by_configuration, format, .. } = &self.source;
-            let format = format.map_or_else(|| format_of(&path), Ok)?;
-            self.open = Some(match format {
-                Format::Csv => {
-                    FileReader::Text(Box::new(plain::TextReader::open(&path, csv, &self.wanted, *by_configuration)?))
-                }
-                Format::Parquet => {
-                    FileReader::Parquet(Box::new(parquet::ParquetReader::open(&path, &self.wanted, *by_configuration)?))
-                }
-                Format::Arrow => {
-                    FileReader::Arrow(Box::new(arrow::ArrowReader::open(&path, &self.wanted, *by_configuration)?))
-                }
-            });
+            self.given = Given::new(file, &self.wanted).map(Arc::new);
+            let opened = match &self.given {
+                None => self.source.open(file, &self.wanted, &self.stop),
+                Some(given) => self.source.open(file, &given.rest(&self.wanted), &self.stop),
+            };
+            self.open = Some(opened.map_err(|error| match error {
+                Error::MissingColumn(missing) => self.source.blame(missing),
+                error => error,
+            })?);
         }
     }
-}
-
-/// Opens a file, refusing directories, which would open and then fail in odd ways.
-pub(crate) fn open_file(path: &Path) -> Result<File> {
-    let read_error = |source| Error::Read { path: path.to_owned(), source };
-    let file = File::open(path).map_err(read_error)?;
-    if file.metadata().map_err(read_error)?.is_dir() {
-        let source = std::io::Error::other("it is a directory; name its files with a glob such as \"logs/*.parquet\"");
-        return Err(read_error(source));
-    }
-    Ok(file)
 }
 
 /// An Arrow array as a column of `path`.
@@ -164,6 +196,7 @@ fn locate(path: &Path, header: &[String], wanted: &[Wanted], by_configuration: b
             nearest: nearest(&column.name, header.iter().map(String::as_str)),
             columns: header.to_vec(),
             by_configuration,
+            elsewhere: None,
         }))),
         None => Ok(None),
     };

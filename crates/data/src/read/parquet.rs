@@ -1,5 +1,6 @@
 //! Parquet: row groups, decoded side by side where they are not too large.
 
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,13 +9,17 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
+use parquet::basic::Compression;
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::column::Column;
 use super::guard::guarded;
+use super::open::{Input, Place, START};
 use super::piece::Part;
-use super::{locate, reduce};
+use super::{forms, locate, reduce};
 use crate::error::{Error, Result};
+use crate::schema::Format;
 
 /// Row groups of up to so many bytes (before compression) are decoded whole, each on whatever thread has time.
 const GROUP_BYTES: i64 = 32 << 20;
@@ -25,11 +30,14 @@ pub(super) struct ParquetReader {
     next_row: u64,
     /// The row group at hand, where it is too large to be decoded at once.
     batches: Option<ParquetRecordBatchReader>,
+    /// Rows before that one.
+    group_begins: u64,
 }
 
 /// What every row group's decoding needs.
 struct ParquetFile {
     path: Arc<Path>,
+    place: Place,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
     picker: Picker,
@@ -43,18 +51,26 @@ pub(super) struct RowGroup {
 }
 
 impl ParquetReader {
-    pub(super) fn open(path: &Arc<Path>, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
-        let file = super::open_file(path)?;
-        if file.metadata().map_err(|source| Error::Read { path: path.to_path_buf(), source })?.len() == 0 {
+    pub(super) fn open(path: &Arc<Path>, input: Input, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
+        let read_error = |source| Error::Read { path: path.to_path_buf(), source };
+        let (mut file, place) = input.into_file(path)?;
+        let mut start = Vec::new();
+        (&mut file).take(START as u64).read_to_end(&mut start).map_err(read_error)?;
+        if start.is_empty() {
             return Err(Error::EmptyFile { path: path.to_path_buf() });
         }
+        if let Some(mistaken) = forms::mistaken(path, &start, Format::Parquet) {
+            return Err(mistaken);
+        }
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
+        check_counts(path, metadata.metadata())?;
         let header: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
         let fields = locate(path, &header, wanted, by_configuration)?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().flatten().copied());
+        check_compression(path, metadata.metadata(), &mask)?;
         let picker = Picker::new(&fields, wanted);
-        let file = Arc::new(ParquetFile { path: Arc::clone(path), metadata, mask, picker });
-        Ok(Self { file, next_group: 0, next_row: 0, batches: None })
+        let file = Arc::new(ParquetFile { path: Arc::clone(path), place, metadata, mask, picker });
+        Ok(Self { file, next_group: 0, next_row: 0, batches: None, group_begins: 0 })
     }
 
     pub(super) fn next_part(&mut self) -> Result<Option<Part>> {
@@ -67,6 +83,7 @@ impl ParquetReader {
                     return Ok(Some(Part::Rows(chunk)));
                 }
                 self.batches = None;
+                file.check_rows(self.next_group - 1, self.next_row - self.group_begins)?;
             }
             let groups = file.metadata.metadata().row_groups();
             let Some(group) = groups.get(self.next_group) else { return Ok(None) };
@@ -74,6 +91,7 @@ impl ParquetReader {
             self.next_group += 1;
             if group.total_byte_size() > GROUP_BYTES {
                 self.batches = Some(file.decoder(number)?);
+                self.group_begins = self.next_row;
                 continue;
             }
             let first_row = self.next_row;
@@ -86,7 +104,7 @@ impl ParquetReader {
 impl ParquetFile {
     fn decoder(&self, group: usize) -> Result<ParquetRecordBatchReader> {
         // A handle of its own, since copies of one share their position.
-        let file = super::open_file(&self.path)?;
+        let file = self.place.open()?;
         guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
                 .with_row_groups(vec![group])
@@ -94,6 +112,15 @@ impl ParquetFile {
                 .with_batch_size(CHUNK_ROWS)
                 .build()
         })
+    }
+
+    /// A page that is cut short gives fewer rows without a word.
+    fn check_rows(&self, group: usize, found: u64) -> Result<()> {
+        let told = self.metadata.metadata().row_groups().get(group).map_or(0, |group| group.num_rows());
+        if u64::try_from(told).is_ok_and(|told| told == found) {
+            return Ok(());
+        }
+        Err(damaged(&self.path, format!("row group {group} holds {found} rows, and its footer says {told}")))
     }
 
     fn chunk(&self, batch: &RecordBatch, first_row: u64) -> Result<Chunk> {
@@ -105,15 +132,48 @@ impl ParquetFile {
 
 impl RowGroup {
     pub(super) fn decode(self) -> Result<Vec<Chunk>> {
-        let Self { file, number, mut first_row } = self;
-        let mut batches = file.decoder(number)?;
+        let Self { file, number, first_row: begin } = self;
+        let (mut batches, mut first_row) = (file.decoder(number)?, begin);
         let mut chunks = Vec::new();
         while let Some(batch) = guarded(&file.path, || batches.next().transpose())? {
             let chunk = file.chunk(&batch, first_row)?;
             first_row += chunk.rows as u64;
             chunks.push(chunk);
         }
+        file.check_rows(number, first_row - begin)?;
         Ok(chunks)
+    }
+}
+
+fn damaged(path: &Path, reason: impl std::fmt::Display) -> Error {
+    Error::Damaged { path: path.to_owned(), reason: format!("is damaged: {reason}") }
+}
+
+/// Refuses a footer whose numbers of rows contradict each other.
+fn check_counts(path: &Path, metadata: &ParquetMetaData) -> Result<()> {
+    let groups = metadata.row_groups().iter().try_fold(0i64, |sum, group| {
+        let is_whole = |column: &ColumnChunkMetaData| column.num_values() >= 0;
+        let rows = group.num_rows();
+        (rows >= 0 && group.columns().iter().all(is_whole)).then(|| sum.checked_add(rows)).flatten()
+    });
+    let told = metadata.file_metadata().num_rows();
+    match groups {
+        Some(groups) if groups == told => Ok(()),
+        _ => Err(damaged(path, format!("its footer says {told} rows, and other numbers for its row groups"))),
+    }
+}
+
+/// Refuses a compression that is not read, by name.
+fn check_compression(path: &Path, metadata: &ParquetMetaData, mask: &ProjectionMask) -> Result<()> {
+    let columns = metadata.row_groups().iter().flat_map(|group| group.columns().iter().enumerate());
+    let is_read = |column: &ColumnChunkMetaData| column.compression() != Compression::LZO;
+    match columns.into_iter().find(|(leaf, column)| mask.leaf_included(*leaf) && !is_read(column)) {
+        None => Ok(()),
+        Some((_, column)) => Err(Error::OtherForm {
+            path: path.to_owned(),
+            form: format!("Parquet whose column \"{}\" is compressed with LZO", column.column_path().string()),
+            advice: "Pleiad does not read that: write the file again with zstd or snappy".to_owned(),
+        }),
     }
 }
 

@@ -1,41 +1,70 @@
-//! Paths and globs of a configuration into files; endings into formats.
+//! Paths, folders and globs of a configuration into files; endings into formats.
 
 use std::path::{Path, PathBuf};
 
 use super::compress::has_ending;
+use super::folders::{self, FolderColumn};
+use super::walk;
 use crate::error::{Error, Result};
 use crate::schema::{Files, Format};
 
-/// Files that `files` names, in order; a glob's in the order of their paths. Relative paths are relative to `base`.
+/// What stands for the standard input in place of a path.
+const STANDARD_INPUT: &str = "-";
+
+/// A file of rows, and what the names of its folders say about all of its rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DataFile {
+    /// Its path; a name for messages where it is the standard input.
+    pub path: PathBuf,
+    /// Whether it is the standard input.
+    pub is_standard_input: bool,
+    /// The columns of its `key=value` folders, outermost first.
+    pub folders: Vec<FolderColumn>,
+}
+
+impl From<PathBuf> for DataFile {
+    fn from(path: PathBuf) -> Self {
+        Self { path, is_standard_input: false, folders: Vec::new() }
+    }
+}
+
+impl DataFile {
+    fn standard_input() -> Self {
+        Self { path: "standard input".into(), is_standard_input: true, folders: Vec::new() }
+    }
+
+    /// A file below `base`, whose own folders say nothing.
+    fn below(base: &Path, path: PathBuf) -> Self {
+        let folders = folders::of_path(path.strip_prefix(base).unwrap_or(&path));
+        Self { path, is_standard_input: false, folders }
+    }
+}
+
+/// Files that `files` names, in order; those of a folder and of a glob in the order of their paths. Relative paths are
+/// relative to `base`; `-` is the standard input. With `format` the endings of the files in a folder decide nothing.
 ///
-/// A path that exists is itself, whatever characters it holds.
+/// A path that exists is itself, whatever characters it holds; so is the part of a glob that is an existing folder.
 ///
 /// # Errors
-/// If a glob is not valid, or matches no file. That a plain path exists is found out when it is opened.
-pub fn expand(base: &Path, files: &Files) -> Result<Vec<PathBuf>> {
-    let mut paths = Vec::new();
+/// If a glob is not valid or matches no file, or a folder holds no data file. That a plain path exists is found out when
+/// it is opened.
+pub fn expand(base: &Path, files: &Files, format: Option<Format>) -> Result<Vec<DataFile>> {
+    let mut expanded = Vec::new();
     for pattern in files.patterns() {
-        let path = base.join(pattern);
-        if !pattern.contains(['*', '?', '[']) || path.exists() {
-            paths.push(path);
+        if pattern == STANDARD_INPUT {
+            expanded.push(DataFile::standard_input());
             continue;
         }
-        let full = path.to_string_lossy();
-        let found = glob::glob(&full)
-            .map_err(|error| Error::Pattern { pattern: pattern.clone(), reason: error.msg.to_owned() })?;
-        let before = paths.len();
-        for path in found {
-            let path = path.map_err(|e| Error::Read { path: e.path().to_owned(), source: e.into() })?;
-            if path.is_file() {
-                paths.push(path);
-            }
-        }
-        paths[before..].sort();
-        if paths.len() == before {
-            return Err(Error::NoMatch { pattern: full.into_owned() });
-        }
+        let path = base.join(pattern);
+        let is_data = |path: &Path| format.is_some() || format_of(path).is_ok();
+        let paths = match path.metadata() {
+            Ok(found) if found.is_dir() => walk::folder(&path, &is_data)?,
+            Err(_) if walk::is_glob(pattern) => walk::glob(base, pattern, &is_data)?,
+            _ => vec![path],
+        };
+        expanded.extend(paths.into_iter().map(|path| DataFile::below(base, path)));
     }
-    Ok(paths)
+    Ok(expanded)
 }
 
 /// Format of a file, by its ending.
@@ -83,22 +112,137 @@ mod tests {
         }
     }
 
+    /// A folder with these files.
+    fn folder(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for name in files {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "1").unwrap();
+        }
+        dir
+    }
+
+    /// Files of `patterns`, relative to `base`.
+    fn names(base: &Path, patterns: &[&str]) -> Result<Vec<String>> {
+        let files = Files::Many(patterns.iter().map(|&f| f.to_owned()).collect());
+        let name = |file: DataFile| file.path.strip_prefix(base).unwrap().to_string_lossy().into_owned();
+        expand(base, &files, None).map(|files| files.into_iter().map(name).collect())
+    }
+
     #[test]
     fn globs_are_sorted_and_must_match() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["b.csv", "a.csv", "c.txt", "x[1].csv"] {
-            std::fs::write(dir.path().join(name), "1").unwrap();
-        }
+        let dir = folder(&["b.csv", "a.csv", "c.txt", "x[1].csv", "sub/d.csv"]);
         std::fs::create_dir(dir.path().join("d.csv")).unwrap();
-        let names = |files: &[&str]| {
-            let files = Files::Many(files.iter().map(|&f| f.to_owned()).collect());
-            expand(dir.path(), &files).map(|paths| {
-                paths.iter().map(|p| p.file_name().unwrap().to_string_lossy().into_owned()).collect::<Vec<_>>()
-            })
-        };
+        let names = |patterns: &[&str]| names(dir.path(), patterns);
         assert_eq!(names(&["c.txt", "*.csv"]).unwrap(), ["c.txt", "a.csv", "b.csv", "x[1].csv"]);
         assert_eq!(names(&["x[1].csv"]).unwrap(), ["x[1].csv"], "an existing path is itself");
+        assert_eq!(names(&["**/*.csv"]).unwrap(), ["a.csv", "b.csv", "sub/d.csv", "x[1].csv"]);
+        assert_eq!(names(&["s?b/[!x].csv", "./[ab].csv"]).unwrap(), ["sub/d.csv", "a.csv", "b.csv"]);
         assert!(matches!(names(&["*.parquet"]), Err(Error::NoMatch { .. })));
         assert!(matches!(names(&["[*.csv"]), Err(Error::Pattern { .. })));
+        assert!(matches!(names(&["none/*.csv"]), Err(Error::NoMatch { .. })));
+    }
+
+    #[test]
+    fn hidden_names_are_no_data_unless_they_are_asked_for() {
+        let dir =
+            folder(&["a.csv", ".a.csv", "._a.csv", "_a.csv", "_SUCCESS", ".tmp/b.csv", "_old/b.csv", "new/b.csv"]);
+        let names = |patterns: &[&str]| names(dir.path(), patterns);
+        assert_eq!(names(&["*"]).unwrap(), ["a.csv"]);
+        assert!(names(&["?a.csv"]).is_err(), "no sign stands for a dot");
+        assert_eq!(names(&["**/*.csv"]).unwrap(), ["a.csv", "new/b.csv"]);
+        assert_eq!(names(&["*/b.csv"]).unwrap(), ["new/b.csv"]);
+        assert_eq!(names(&["."]).unwrap(), ["a.csv", "new/b.csv"]);
+        assert_eq!(names(&[".*.csv", "_*.csv"]).unwrap(), ["._a.csv", ".a.csv", "_a.csv"]);
+        assert_eq!(names(&["_old/*", "_o*/*"]).unwrap(), ["_old/b.csv", "_old/b.csv"]);
+        let error = names(&["[._]*.csv"]).unwrap_err().to_string();
+        assert!(error.contains("begin with \".\" or \"_\""), "{error}");
+    }
+
+    #[test]
+    fn what_exists_is_no_pattern() {
+        let dir = folder(&["a [b]?/l*g/x.csv", "a [b]?/l*g/y.csv", "a b/lxg/z.csv"]);
+        let names = |patterns: &[&str]| names(dir.path(), patterns);
+        assert_eq!(names(&["a [b]?/l*g/*.csv"]).unwrap(), ["a [b]?/l*g/x.csv", "a [b]?/l*g/y.csv"]);
+        assert_eq!(names(&["a [b]?/*/x.csv"]).unwrap(), ["a [b]?/l*g/x.csv"]);
+        assert_eq!(names(&["a [b]?"]).unwrap(), ["a [b]?/l*g/x.csv", "a [b]?/l*g/y.csv"]);
+        // The configuration's own folder is literal, and so is the whole of an absolute path that exists.
+        let base = dir.path().join("a [b]?");
+        assert_eq!(self::names(&base, &["l?g/*.csv"]).unwrap(), ["l*g/x.csv", "l*g/y.csv"]);
+        let absolute = format!("{}/*/*.csv", base.display());
+        assert_eq!(self::names(&base, &[&absolute]).unwrap(), ["l*g/x.csv", "l*g/y.csv"]);
+    }
+
+    #[test]
+    fn a_folder_is_its_data_files() {
+        let dir = folder(&[
+            "log/b.csv",
+            "log/a.parquet",
+            "log/deep/er/c.csv.gz",
+            "log/notes.md",
+            "log/.x.csv",
+            "none/notes.md",
+            "day=1/a.csv",
+            "day=2/deep/b.csv",
+            "day=2/notes.md",
+            "out.parquet/part-0.parquet",
+            "out.parquet/_SUCCESS",
+        ]);
+        let names = |patterns: &[&str]| names(dir.path(), patterns);
+        assert_eq!(names(&["log"]).unwrap(), ["log/a.parquet", "log/b.csv", "log/deep/er/c.csv.gz"]);
+        assert_eq!(names(&["log/"]).unwrap(), ["log/a.parquet", "log/b.csv", "log/deep/er/c.csv.gz"]);
+        // Of folders that a glob matches, those are read that writers of data make.
+        assert_eq!(names(&["day=*"]).unwrap(), ["day=1/a.csv", "day=2/deep/b.csv"]);
+        assert_eq!(names(&["*"]).unwrap(), ["day=1/a.csv", "day=2/deep/b.csv", "out.parquet/part-0.parquet"]);
+        let error = names(&["none"]).unwrap_err();
+        assert!(matches!(error, Error::EmptyFolder { .. }) && error.to_string().contains("notes.md"), "{error}");
+        let all = expand(dir.path(), &Files::One("none".into()), Some(Format::Csv)).unwrap();
+        assert_eq!(all.len(), 1, "with a format every file is data");
+        std::fs::create_dir(dir.path().join("empty")).unwrap();
+        let error = names(&["empty"]).unwrap_err().to_string();
+        assert!(error.ends_with("empty holds no data file: it is empty"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_followed_but_not_in_circles_and_none_is_lost() {
+        let dir = folder(&["log/a.csv", "else/b.csv"]);
+        let link = |to: &str, from: &str| std::os::unix::fs::symlink(to, dir.path().join(from)).unwrap();
+        link("../else", "log/linked");
+        link("..", "log/up");
+        assert_eq!(
+            names(dir.path(), &["log"]).unwrap(),
+            ["log/a.csv", "log/linked/b.csv", "log/up/else/b.csv"],
+            "a folder is not read within itself"
+        );
+        link("gone.csv", "log/c.csv");
+        assert_eq!(
+            names(dir.path(), &["log/*.csv"]).unwrap(),
+            ["log/a.csv", "log/c.csv"],
+            "opening it says what is wrong"
+        );
+    }
+
+    #[test]
+    fn folders_give_columns() {
+        let dir = folder(&["day=1/a.csv", "x/city=K%C3%B6ln/day=2/b=c.csv"]);
+        let files = |base: &Path, pattern: &str| expand(base, &Files::One(pattern.into()), None).unwrap();
+        let columns = |file: &DataFile| {
+            file.folders
+                .iter()
+                .map(|f| format!("{}:{}", f.column, f.value.as_deref().unwrap_or("-")))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(columns(&files(dir.path(), "**/*.csv")[0]), ["day:1"]);
+        assert_eq!(columns(&files(dir.path(), "x")[0]), ["city:Köln", "day:2"]);
+        assert_eq!(columns(&files(dir.path(), "day=1/a.csv")[0]), ["day:1"]);
+        assert!(columns(&files(&dir.path().join("day=1"), "*.csv")[0]).is_empty(), "not of the configuration's folder");
+    }
+
+    #[test]
+    fn a_dash_is_the_standard_input() {
+        let files = expand(Path::new("x"), &Files::One("-".into()), None).unwrap();
+        assert!(files[0].is_standard_input);
     }
 }

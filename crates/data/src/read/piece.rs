@@ -1,6 +1,9 @@
 //! [`Piece`]: what a reader gives, and [`Numbering`]: where its rows stand, which is known when they are split.
 
+use std::sync::Arc;
+
 use super::chunk::Chunk;
+use super::folders::Given;
 use super::parquet::RowGroup;
 use super::plain::{Lines, TextPart};
 use crate::error::Result;
@@ -10,6 +13,8 @@ pub(super) struct Piece {
     pub(super) part: Part,
     /// For the first one of a file: the lines before it.
     pub(super) begins: Option<u64>,
+    /// What the file's folders say.
+    pub(super) given: Option<Arc<Given>>,
 }
 
 /// Rows, or what rows are yet to be made of.
@@ -44,7 +49,7 @@ impl Piece {
 
     /// Makes rows of it.
     pub(super) fn split(self) -> Result<Split> {
-        let (chunks, lines) = match self.part {
+        let (mut chunks, lines) = match self.part {
             Part::Rows(chunk) => (vec![chunk], None),
             Part::RowGroup(group) => (group.decode()?, None),
             Part::Lines(lines) => {
@@ -52,6 +57,9 @@ impl Piece {
                 (chunks, Some(count))
             }
         };
+        if let Some(given) = self.given {
+            chunks.iter_mut().for_each(|chunk| given.put(chunk));
+        }
         Ok(Split { chunks, begins: self.begins, lines })
     }
 }

@@ -15,6 +15,7 @@ use super::block::Block;
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::csv::{self, BOM, CsvReader, MAX_RECORD};
 use super::marks::{Marks, split_line};
+use super::open::Input;
 use super::text::{Form, MAX_COLUMN_BYTES, Place, byte, separator};
 use super::{compress, quotes};
 use crate::error::{Error, Reason, Result};
@@ -61,11 +62,12 @@ pub(super) struct PlainReader {
 impl TextReader {
     pub(super) fn open(
         path: &Arc<Path>,
+        input: Input,
         config: &CsvConfig,
         wanted: &[Wanted],
         by_configuration: bool,
     ) -> Result<Self> {
-        Self::over(path, compress::open(path)?, BLOCK, config, wanted, by_configuration)
+        Self::over(path, compress::open(path, input)?, BLOCK, config, wanted, by_configuration)
     }
 
     fn over(

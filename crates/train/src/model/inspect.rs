@@ -103,13 +103,15 @@ impl Model {
     ) -> Result<Utilisation> {
         let Self { encoder, predictor, .. } = self;
         let mut statistics = GateStatistics::new(predictor.graph());
-        let mut stream = EncodedStream::open(encoder, &StreamOptions::new(encoder, source.paths.clone()))?;
+        let mut options = StreamOptions::new(encoder, source.files.clone());
+        options.stop = Some(interrupt.flag());
+        let mut stream = EncodedStream::open(encoder, &options)?;
         let mut rows = 0;
         for encoded in stream.by_ref() {
-            let batch = encoded?.batch;
             if let Some(signal) = interrupt.raised() {
                 return Err(Error::Interrupted { signal, what: format!("stopped after {rows} rows") });
             }
+            let batch = encoded?.batch;
             predictor.observe_gates(&batch, &mut statistics)?;
             rows += batch.rows as u64;
             progress(rows);

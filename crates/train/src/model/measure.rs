@@ -21,16 +21,17 @@ impl Model {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Evaluation, Skipped)> {
         let Self { encoder, predictor, .. } = self;
-        let mut options = StreamOptions::new(encoder, source.paths.clone());
+        let mut options = StreamOptions::new(encoder, source.files.clone());
         options.with_labels = true;
+        options.stop = Some(interrupt.flag());
         let mut stream = EncodedStream::open(encoder, &options)?;
         let mut evaluator = Evaluator::new(encoder.tasks());
         let mut rows = 0;
         for encoded in stream.by_ref() {
-            let batch = encoded?.batch;
             if let Some(signal) = interrupt.raised() {
                 return Err(Error::Interrupted { signal, what: format!("stopped after {rows} rows") });
             }
+            let batch = encoded?.batch;
             evaluator.add(&predictor.predict(&batch)?, &batch)?;
             rows += batch.rows as u64;
             progress(rows);

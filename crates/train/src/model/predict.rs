@@ -32,7 +32,7 @@ impl Model {
     ) -> Result<(u64, Skipped)> {
         // Complete or not, a file of predictions is no substitute for the log.
         if let Ok(target) = std::fs::canonicalize(out)
-            && source.paths.iter().any(|path| std::fs::canonicalize(path).is_ok_and(|path| path == target))
+            && source.files.iter().any(|file| std::fs::canonicalize(&file.path).is_ok_and(|path| path == target))
         {
             return Err(Error::Exists {
                 path: out.to_path_buf(),
@@ -49,15 +49,17 @@ impl Model {
             RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| Error::Encode { reason: e.to_string() })
         };
         let mut writer = RecordWriter::create(out, Arc::clone(&schema))?;
-        let mut stream = EncodedStream::open(encoder, &StreamOptions::new(encoder, source.paths.clone()))?;
+        let mut options = StreamOptions::new(encoder, source.files.clone());
+        options.stop = Some(interrupt.flag());
+        let mut stream = EncodedStream::open(encoder, &options)?;
         let mut good = 0;
         for encoded in stream.by_ref() {
-            let encoded = encoded?;
             let written = writer.rows();
             if let Some(signal) = interrupt.raised() {
                 let what = format!("stopped after {written} rows; {} was not written", out.display());
                 return Err(Error::Interrupted { signal, what });
             }
+            let encoded = encoded?;
             let predictions = predictor.predict(&encoded.batch)?;
             check_finite(&predictions, tasks, good)?;
             good += encoded.batch.rows as u64;

@@ -79,7 +79,7 @@ impl RunData {
                     None => ControlFlow::Continue(()),
                 }
             };
-            let options = LoadOptions { encoder, progress: Some(&progress) };
+            let options = LoadOptions { encoder, progress: Some(&progress), stop: Some(interrupt.flag()) };
             let (data, folder, schema) = (&file.config.data, file.folder(), &file.schema);
             match data.stream.window() {
                 None => Splits::load(data, &folder, schema, options).map(RunSplits::from),

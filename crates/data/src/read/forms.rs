@@ -1,0 +1,171 @@
+//! Forms of files that are known by their first bytes.
+
+use std::path::Path;
+
+use crate::error::Error;
+use crate::schema::Format;
+
+/// First bytes of a form that is not read; beside them where they stand and, where a text could begin so too, that some byte
+/// has to follow which no text has.
+struct Magic {
+    bytes: &'static [u8],
+    at: usize,
+    is_a_word: bool,
+    name: &'static str,
+    advice: &'static str,
+}
+
+const fn magic(bytes: &'static [u8], name: &'static str, advice: &'static str) -> Magic {
+    Magic { bytes, at: 0, is_a_word: false, name, advice }
+}
+
+const UNPACK: &str = "Pleiad reads CSV that is plain, or compressed with gzip or zstd: unpack it first";
+const CONVERT: &str = "Pleiad reads CSV, Parquet and Arrow IPC: convert it to one of them first";
+
+const OTHERS: [Magic; 24] = [
+    magic(b"PK\x03\x04", "a zip archive", UNPACK),
+    magic(b"PK\x05\x06", "an empty zip archive", UNPACK),
+    magic(b"PK\x07\x08", "a part of a zip archive", UNPACK),
+    magic(b"\xfd7zXZ\0", "compressed with xz", UNPACK),
+    magic(b"7z\xbc\xaf\x27\x1c", "a 7z archive", UNPACK),
+    magic(b"\x04\x22\x4d\x18", "compressed with lz4", UNPACK),
+    magic(b"\x02\x21\x4c\x18", "compressed with lz4 (in its old form)", UNPACK),
+    magic(b"\xff\x06\0\0sNaPpY", "compressed with snappy", UNPACK),
+    magic(b"\x89LZO\0\r\n\x1a\n", "compressed with lzop", UNPACK),
+    magic(b"\x1f\x9d", "compressed with compress (.Z)", UNPACK),
+    magic(b"\x1f\xa0", "compressed with compress (.Z)", UNPACK),
+    magic(b"\x5d\0\0", "compressed with lzma", UNPACK),
+    magic(b"Rar!\x1a\x07", "a rar archive", UNPACK),
+    magic(b"Obj\x01", "an Avro file", CONVERT),
+    magic(b"SQLite format 3\0", "an SQLite database", CONVERT),
+    magic(b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
+    magic(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Office file", CONVERT),
+    magic(b"%PDF-", "a PDF document", CONVERT),
+    Magic { is_a_word: true, ..magic(b"LZIP", "compressed with lzip", UNPACK) },
+    Magic { is_a_word: true, ..magic(b"BZh", "compressed with bzip2", UNPACK) },
+    Magic { is_a_word: true, ..magic(b"ORC", "an ORC file", CONVERT) },
+    Magic { is_a_word: true, ..magic(b"PARE", "a Parquet file that is encrypted", "decrypt it first") },
+    Magic {
+        is_a_word: true,
+        ..magic(b"FEA1", "a Feather file of version 1", "write it again as version 2, which is Arrow IPC")
+    },
+    Magic { at: 257, ..magic(b"ustar", "a tar archive", UNPACK) },
+];
+
+/// Versions of zstd before 0.8 began their frames so, but for the first byte.
+const OLD_ZSTD: [u8; 3] = [0xb5, 0x2f, 0xfd];
+
+/// What a file is that is none of those that are read, going by its first bytes.
+pub(super) fn other(path: &Path, start: &[u8]) -> Option<Error> {
+    let other = |form: &str, advice: &str| {
+        let (path, form, advice) = (path.to_owned(), form.to_owned(), advice.to_owned());
+        Some(Error::OtherForm { path, form, advice })
+    };
+    if start.get(1..4) == Some(&OLD_ZSTD) && (0x22..=0x27).contains(&start[0]) {
+        return other("compressed with zstd of before version 0.8", "compress it again with a later one");
+    }
+    let found =
+        OTHERS.iter().find(|magic| begins(start, magic.at, magic.bytes) && (!magic.is_a_word || is_binary(start)));
+    found.and_then(|magic| other(magic.name, magic.advice))
+}
+
+fn begins(start: &[u8], at: usize, bytes: &[u8]) -> bool {
+    start.get(at..).is_some_and(|rest| rest.starts_with(bytes))
+}
+
+/// Whether there are bytes that no text has.
+fn is_binary(start: &[u8]) -> bool {
+    start.iter().any(|byte| matches!(byte, 0..=8 | 0x0e..=0x1f | 0x7f))
+}
+
+pub(super) fn is_parquet(start: &[u8]) -> bool {
+    start.starts_with(b"PAR1") && is_binary(start)
+}
+
+pub(super) fn is_arrow_file(start: &[u8]) -> bool {
+    start.starts_with(b"ARROW1") && is_binary(start)
+}
+
+pub(super) fn is_gzip(start: &[u8]) -> bool {
+    start.starts_with(&[0x1f, 0x8b])
+}
+
+/// Also where a frame comes first that holds no data, as writers of seekable files put it.
+pub(super) fn is_zstd(start: &[u8]) -> bool {
+    matches!(start, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// The format of a file without an ending.
+pub(super) fn format(start: &[u8]) -> Format {
+    if is_parquet(start) {
+        Format::Parquet
+    } else if is_arrow_file(start) || start.starts_with(&[0xff; 4]) {
+        Format::Arrow
+    } else {
+        Format::Csv
+    }
+}
+
+/// What the first bytes of a file are, where it ought to be `expected`.
+pub(super) fn mistaken(path: &Path, start: &[u8], expected: Format) -> Option<Error> {
+    if let Some(other) = other(path, start) {
+        return Some(other);
+    }
+    let error = |form: &str, advice: &str| {
+        let (path, form, advice) = (path.to_owned(), form.to_owned(), advice.to_owned());
+        Some(Error::OtherForm { path, form, advice })
+    };
+    let named = |format| format!("set format = \"{format}\" in [data], or rename it");
+    match expected {
+        Format::Csv if is_parquet(start) => error("a Parquet file", &named("parquet")),
+        Format::Csv if is_arrow_file(start) => error("an Arrow file", &named("arrow")),
+        Format::Parquet if is_arrow_file(start) => error("an Arrow file", &named("arrow")),
+        Format::Arrow if is_parquet(start) => error("a Parquet file", &named("parquet")),
+        Format::Parquet | Format::Arrow if is_gzip(start) => error("compressed with gzip", "unpack it first"),
+        Format::Parquet | Format::Arrow if is_zstd(start) => error("compressed with zstd", "unpack it first"),
+        Format::Parquet | Format::Arrow if !start.is_empty() && !start.starts_with(b"PAR1") && !is_binary(start) => {
+            error("a text", &named("csv"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forms_are_known_by_their_first_bytes() {
+        let path = Path::new("a.csv");
+        for (start, says) in [
+            (&b"PK\x03\x04\x14\0"[..], "a.csv is a zip archive; Pleiad reads CSV that is plain"),
+            (b"BZh91AY&SY\x12\x01", "compressed with bzip2"),
+            (b"\xfd7zXZ\0\0", "compressed with xz"),
+            (b"\x04\x22\x4d\x18\x64", "compressed with lz4"),
+            (b"ORC\x11\0\0", "an ORC file"),
+            (b"FEA1\0\0\0\0", "version 1"),
+            (b"\x27\xb5\x2f\xfd\x01", "before version 0.8"),
+            (&[&[b'a'; 257][..], b"ustar\0"].concat(), "a tar archive"),
+        ] {
+            let error = other(path, start).unwrap().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        // A header may begin so, too.
+        for text in ["ORC,PAR1\n1,2\n", "BZh9,y\n", "FEA1,x\n", "PAR1,ARROW1\n", "LZIP\n", "P", ""] {
+            assert!(other(path, text.as_bytes()).is_none(), "{text}");
+            assert!(mistaken(path, text.as_bytes(), Format::Csv).is_none(), "{text}");
+            assert_eq!(format(text.as_bytes()), Format::Csv);
+        }
+        let parquet = mistaken(path, b"PAR1\x15\x04\x15", Format::Csv).unwrap().to_string();
+        assert!(parquet.contains("a.csv is a Parquet file; set format = \"parquet\""), "{parquet}");
+        let text = mistaken(Path::new("a.parquet"), b"x,y\n1,2\n", Format::Parquet).unwrap().to_string();
+        assert!(text.contains("a.parquet is a text; set format = \"csv\""), "{text}");
+    }
+
+    #[test]
+    fn zstd_may_begin_with_a_frame_without_data() {
+        assert!((0x50..=0x5f).all(|first| is_zstd(&[first, 0x2a, 0x4d, 0x18])));
+        assert!(!is_zstd(&[0x60, 0x2a, 0x4d, 0x18]) && !is_zstd(&[0x28, 0xb5]));
+    }
+}
