@@ -3,6 +3,7 @@
 //! One file per command under [`commands`]; what a command does is in the libraries, what it prints is here. Results go
 //! to standard output, progress and everything else to standard error, which [`stderr`] alone writes to.
 
+#![forbid(unsafe_code)]
 #![allow(
     rustdoc::broken_intra_doc_links,
     rustdoc::invalid_html_tags,

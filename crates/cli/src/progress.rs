@@ -140,6 +140,18 @@ impl Observer for TrainProgress {
                 }
             }
             Event::Epoch { record, best } => self.pieces(epoch_line(record, self.epochs, best)),
+            Event::Explaining { rows, of } => {
+                if rows >= of {
+                    return self.clear();
+                }
+                // The bar of the epochs is full by now; this one has other rows.
+                let bar = self.bar.take().filter(|bar| bar.length() == Some(of)).or_else(|| bar(of));
+                if let Some(bar) = &bar {
+                    bar.set_message(format!("{}explaining", self.label));
+                    bar.set_position(rows);
+                }
+                self.bar = bar;
+            }
             Event::Warning(text) => self.warning(text),
             _ => {}
         }

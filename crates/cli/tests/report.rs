@@ -194,3 +194,43 @@ fn training_warns_of_what_is_wrong() {
     let page = folder.text("run/report.html");
     assert!(page.contains("gate that ignores the row") && page.contains("href=\"#experts\""));
 }
+
+#[test]
+fn explaining_can_be_switched_off_or_done_on_a_share() {
+    let folder = Folder::with_log();
+    folder.ok(&["train", "config.toml", "--out", "off", "--set", "train.explain=false"]);
+    assert!(folder.join("off/model/model.json").is_file() && !folder.join("off/explain.json").exists());
+    let page = folder.text("off/report.html");
+    assert!(page.contains("id=\"learning\"") && !page.contains("id=\"importance\""));
+    let share = "train.explain={ rows = 0.5, features = 0.5 }";
+    folder.ok(&["train", "config.toml", "--out", "share", "--set", share]);
+    let explanation = folder.json("share/explain.json");
+    assert_eq!((&explanation["rows"], &explanation["of_rows"]), (&json!(60), &json!(120)));
+    assert_eq!(explanation["importance"]["features"], json!({ "shuffled": 2, "of": 3 }));
+    assert!(folder.text("share/report.html").contains("on 60 of 120 test rows"));
+    // It is no part of what a run is.
+    let hash = |run: &str| folder.json(&format!("{run}/metrics.json"))["config_hash"].clone();
+    assert_eq!(hash("off"), hash("share"));
+    for (value, told) in [("{ rows = 0 }", "train.explain.rows"), ("{ features = 2 }", "train.explain.features")] {
+        let ran = folder.run(&["train", "config.toml", "--out", "no", "--set", &format!("train.explain={value}")]);
+        assert!(ran.code == Some(2) && ran.stderr.contains(told), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_run_that_was_stopped_while_it_was_explained_has_a_model_and_is_explained_when_it_goes_on() {
+    let folder = Folder::with_log();
+    folder.ok(&["train", "config.toml", "--out", "run"]);
+    let whole = (folder.json("run/explain.json"), folder.json("run/metrics.json")["test"].clone());
+    // What is there when a run is killed at this point: the model and the checkpoints.
+    for file in ["run/explain.json", "run/metrics.json", "run/report.html"] {
+        std::fs::remove_file(folder.join(file)).unwrap();
+    }
+    folder.ok(&["evaluate", "run/model", "--data", "test.csv"]);
+    folder.ok(&["train", "config.toml", "--out", "run", "--resume"]);
+    assert_eq!((folder.json("run/explain.json"), folder.json("run/metrics.json")["test"].clone()), whole);
+    // Whoever does not want to wait for it may say so now.
+    std::fs::remove_file(folder.join("run/metrics.json")).unwrap();
+    folder.ok(&["train", "config.toml", "--out", "run", "--resume", "--set", "train.explain=false"]);
+    assert!(!folder.join("run/explain.json").exists(), "it would be of another run");
+}

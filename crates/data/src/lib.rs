@@ -4,6 +4,8 @@
 //! alike in training and serving ([`encode`]), encoded rows on disk ([`StoredRows`]), the generators of synthetic logs
 //! ([`synth`]), and what files need that several processes write ([`disk`]). Models, gradients and metrics do not.
 
+#![forbid(unsafe_code)]
+
 mod ahead;
 mod batch;
 mod cache;

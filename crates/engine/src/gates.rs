@@ -1,9 +1,10 @@
 //! [`GateStatistics`]: how much each gate uses each expert (figure 8 of the PLE paper), and whether experts say anything.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use pleiad_model::Graph;
-use pleiad_model::graph::{Node, Op};
+use pleiad_model::graph::{Node, NodeSpec, Op};
 
 /// Weights of every gate, and outputs of every expert that a gate weighs, over the rows seen. Mergeable.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,12 +88,15 @@ pub struct ExpertOutput<'s> {
 /// Every expert that a gate of `graph` weighs, once, in the order of the graph: its name, and the node that the mixture
 /// reads.
 pub(crate) fn experts(graph: &Graph) -> Vec<(String, Node)> {
-    let mut experts: Vec<(String, Node)> = Vec::new();
+    let mut mixtures: HashMap<Node, Vec<&NodeSpec>> = HashMap::new();
+    for node in graph.nodes.iter().filter(|node| node.op == Op::Mixture) {
+        node.inputs.first().into_iter().for_each(|&gate| mixtures.entry(gate).or_default().push(node));
+    }
+    let (mut experts, mut known) = (Vec::new(), HashSet::new());
     for gate in &graph.gates {
-        let mixtures =
-            graph.nodes.iter().filter(|node| node.op == Op::Mixture && node.inputs.first() == Some(&gate.node));
+        let mixtures = mixtures.get(&gate.node).into_iter().flatten();
         for (name, &node) in mixtures.flat_map(|mixture| gate.experts.iter().zip(&mixture.inputs[1..])) {
-            if experts.iter().all(|(_, known)| *known != node) {
+            if known.insert(node) {
                 experts.push((name.clone(), node));
             }
         }

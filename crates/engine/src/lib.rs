@@ -5,11 +5,14 @@
 //! [`optim`] updates both. [`Engine`] trains, [`Predictor`] answers. Files, structures by name and the training loop
 //! do not live here.
 
+#![deny(unsafe_code)]
+
 mod check;
 mod engine;
 mod error;
 mod exec;
 mod gates;
+#[allow(unsafe_code)]
 mod kernels;
 pub mod optim;
 mod parameters;
@@ -17,6 +20,7 @@ mod plan;
 mod precision;
 mod predictor;
 mod runner;
+#[allow(unsafe_code)]
 pub mod sparse;
 
 pub use engine::{Combine, Engine, EngineOptions, StepStats};

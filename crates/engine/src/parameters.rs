@@ -1,5 +1,6 @@
 //! [`Parameters`]: the weights of a model where they are computed with.
 
+use std::collections::HashMap;
 use std::ops::{Deref, DerefMut, Range};
 
 use pleiad_model::artifact::check_weights;
@@ -132,14 +133,38 @@ impl Parameters {
 
     /// Every parameter, to be read where it is.
     pub(crate) fn view<'p>(&'p self, graph: &'p Graph) -> View<'p> {
-        View { parameters: self, graph }
+        View { parameters: self, names: TensorNames::of(graph), graph }
     }
 
     /// Every parameter, to be replaced a part at a time.
     pub(crate) fn sink<'p>(&'p mut self, graph: &'p Graph) -> Sink<'p> {
         // Even if tables alone are replaced: what was made of them holds no longer.
         self.dense.open();
-        Sink { parameters: self, graph }
+        Sink { parameters: self, names: TensorNames::of(graph), graph }
+    }
+}
+
+/// Which parameter or table of a graph has a tensor of that name: there may be thousands of each.
+pub(crate) struct TensorNames {
+    params: HashMap<String, usize>,
+    tables: HashMap<String, usize>,
+}
+
+impl TensorNames {
+    pub(crate) fn of(graph: &Graph) -> Self {
+        let params = graph.params.iter().enumerate().map(|(at, param)| (param.name.clone(), at));
+        let tables = graph.tables.iter().enumerate().map(|(at, table)| (table.tensor(), at));
+        Self { params: params.collect(), tables: tables.collect() }
+    }
+
+    /// Position of the dense parameter.
+    pub(crate) fn param(&self, name: &str) -> Option<usize> {
+        self.params.get(name).copied()
+    }
+
+    /// Position of the table.
+    pub(crate) fn table(&self, tensor: &str) -> Option<usize> {
+        self.tables.get(tensor).copied()
     }
 }
 
@@ -151,6 +176,7 @@ fn shapes(graph: &Graph) -> Shapes {
 /// See [`Parameters::view`].
 pub(crate) struct View<'p> {
     parameters: &'p Parameters,
+    names: TensorNames,
     graph: &'p Graph,
 }
 
@@ -161,9 +187,10 @@ impl TensorSource for View<'_> {
 
     fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
         let Parameters { layout, dense, tables } = self.parameters;
-        match self.graph.params.iter().position(|param| param.name == name) {
-            Some(i) => out.extend_from_slice(&layout.gather(i, dense)[range]),
-            None => read_tables(tables, name, 0, range, out),
+        if let Some(i) = self.names.param(name) {
+            layout.gather_range(i, range, dense, out);
+        } else if let Some(t) = self.names.table(name) {
+            tables[t].read_part(0, range, out);
         }
     }
 }
@@ -171,6 +198,7 @@ impl TensorSource for View<'_> {
 /// See [`Parameters::sink`].
 pub(crate) struct Sink<'p> {
     parameters: &'p mut Parameters,
+    names: TensorNames,
     graph: &'p Graph,
 }
 
@@ -181,24 +209,11 @@ impl TensorSink for Sink<'_> {
 
     fn write(&mut self, name: &str, at: usize, values: &[f32]) {
         let Parameters { layout, dense, tables } = &mut *self.parameters;
-        match self.graph.params.iter().position(|param| param.name == name) {
-            Some(i) => layout.scatter_from(i, at, values, dense),
-            None => write_tables(tables, name, 0, at, values),
+        if let Some(i) = self.names.param(name) {
+            layout.scatter_from(i, at, values, dense);
+        } else if let Some(t) = self.names.table(name) {
+            tables[t].write_part(0, at, values);
         }
-    }
-}
-
-/// Elements `range` of part `part` of the table whose weights are tensor `name`, if it is one of `tables`.
-pub(crate) fn read_tables(tables: &[Table], name: &str, part: usize, range: Range<usize>, out: &mut Vec<f32>) {
-    if let Some(table) = tables.iter().find(|table| table.tensor() == name) {
-        table.read_part(part, range, out);
-    }
-}
-
-/// Replaces elements of part `part` of the table whose weights are tensor `name`, if it is one of `tables`.
-pub(crate) fn write_tables(tables: &mut [Table], name: &str, part: usize, at: usize, values: &[f32]) {
-    if let Some(table) = tables.iter_mut().find(|table| table.tensor() == name) {
-        table.write_part(part, at, values);
     }
 }
 

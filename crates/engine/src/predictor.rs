@@ -4,7 +4,7 @@ use pleiad_data::{Batch, TaskKind};
 use pleiad_model::objective::Loss;
 use pleiad_model::{Graph, TensorSource, Weights};
 
-use crate::check::check_batch;
+use crate::check::BatchCheck;
 use crate::error::Result;
 use crate::exec::Shard;
 use crate::gates::GateStatistics;
@@ -24,6 +24,7 @@ pub struct Predictions {
 #[derive(Debug)]
 pub struct Predictor {
     graph: Graph,
+    check: BatchCheck,
     parameters: Parameters,
     runner: Runner,
     inspector: Option<Runner>,
@@ -38,7 +39,7 @@ impl Predictor {
         let runner = Runner::new(&graph, Purpose::Predict)?;
         let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.load(&graph, weights)?;
-        Ok(Self { graph, parameters, runner, inspector: None })
+        Ok(Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: None })
     }
 
     /// [`Predictor::new`] of weights that nobody needs any more: large tables are not copied.
@@ -49,13 +50,13 @@ impl Predictor {
         let runner = Runner::new(&graph, Purpose::Predict)?;
         let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.take(&graph, weights)?;
-        Ok(Self { graph, parameters, runner, inspector: None })
+        Ok(Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: None })
     }
 
     /// A model with the weights of an engine, where they are.
     pub(crate) fn with_parameters(graph: Graph, parameters: Parameters) -> Result<Self> {
         let runner = Runner::new(&graph, Purpose::Predict)?;
-        Ok(Self { graph, parameters, runner, inspector: None })
+        Ok(Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: None })
     }
 
     /// Every weight under its tensor name, to be read where it is.
@@ -75,7 +76,7 @@ impl Predictor {
     /// # Errors
     /// [`crate::Error::Batch`] or [`crate::Error::IdOutOfRange`] for a batch that the model cannot read.
     pub fn predict(&mut self, batch: &Batch) -> Result<Predictions> {
-        check_batch(&self.graph, &self.parameters.tables, batch, false)?;
+        self.check.check(&self.parameters.tables, batch, false)?;
         Ok(predict(&self.graph, &mut self.runner, &self.parameters, batch))
     }
 
@@ -84,7 +85,7 @@ impl Predictor {
     /// # Errors
     /// As [`Predictor::predict`].
     pub fn observe_gates(&mut self, batch: &Batch, statistics: &mut GateStatistics) -> Result<Predictions> {
-        check_batch(&self.graph, &self.parameters.tables, batch, false)?;
+        self.check.check(&self.parameters.tables, batch, false)?;
         let inspector = match &mut self.inspector {
             Some(inspector) => inspector,
             None => self.inspector.insert(Runner::new(&self.graph, Purpose::Inspect)?),

@@ -4,6 +4,8 @@
 //! the joint loss ([`objective`]) and the artifact that a trained model is saved as ([`artifact`]). How a graph is
 //! computed does not live here: that is the engine.
 
+#![forbid(unsafe_code)]
+
 pub mod architectures;
 pub mod artifact;
 mod error;

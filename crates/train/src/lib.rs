@@ -4,6 +4,8 @@
 //! [`run`] keep a run on disk, [`model`] opens what a run has written. Nothing here prints, and nothing here knows how
 //! a gradient is computed.
 
+#![forbid(unsafe_code)]
+
 pub mod bench;
 mod by_task;
 mod checkpoint;

@@ -97,6 +97,29 @@ impl RowSet {
         })
     }
 
+    /// At most `most` rows, from all over; all of them if there are no more.
+    ///
+    /// # Errors
+    /// Those of reading rows from disk.
+    pub fn spread(&self, most: usize) -> Result<Cow<'_, Batch>> {
+        match self {
+            Self::Memory(rows) if rows.as_batch().rows > most => {
+                let all = rows.as_batch();
+                let row = |i: usize| (i as u128 * all.rows as u128 / most.max(1) as u128) as usize;
+                let mut taken = all.slice(0..0);
+                taken.gather_from(all, &(0..most).map(row).collect::<Vec<_>>());
+                Ok(Cow::Owned(taken))
+            }
+            _ => self.at_most(most),
+        }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        Rows::from(self).count()
+    }
+
     /// Changes when a row changes. Rows in memory and on disk have different ones.
     #[must_use]
     pub fn xxh64(&self) -> u64 {

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
 use self::passes::{Lane, TableGradients, uses};
-use crate::check::check_batch;
+use crate::check::BatchCheck;
 use crate::error::{Error, Result};
 use crate::exec::{Layers, Workspaces};
 use crate::kernels::linear::Arithmetic;
@@ -66,6 +66,7 @@ pub struct StepStats {
 #[derive(Debug)]
 pub struct Engine {
     graph: Graph,
+    check: BatchCheck,
     plan: Plan,
     layers: Layers,
     runner: Runner,
@@ -117,6 +118,7 @@ impl Engine {
         };
         Ok(Self {
             graph: graph.clone(),
+            check: BatchCheck::of(graph),
             options: options.clone(),
             state: [dense(0), dense(1)],
             gradient: Storage::zeros(plan.params.len),
@@ -176,7 +178,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Batch`] or [`Error::IdOutOfRange`] for a batch that the model cannot read.
     pub fn predict(&mut self, batch: &Batch) -> Result<Predictions> {
-        check_batch(&self.graph, &self.parameters.tables, batch, false)?;
+        self.check.check(&self.parameters.tables, batch, false)?;
         Ok(predict(&self.graph, &mut self.runner, &self.parameters, batch))
     }
 

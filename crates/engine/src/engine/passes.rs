@@ -6,7 +6,6 @@ use pleiad_data::Batch;
 use rayon::prelude::*;
 
 use super::{Engine, StepStats};
-use crate::check::check_batch;
 use crate::error::{Error, Result};
 use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
 use crate::kernels::reduce::sum_into;
@@ -33,7 +32,7 @@ type Job<'l, 'm> = ((&'l mut Lane, &'l Range<usize>), Vec<Vec<&'m mut [f32]>>);
 impl Engine {
     /// Refuses a batch that the model cannot learn from, and weights of another number of tasks.
     pub(super) fn check_step(&self, batch: &Batch, task_weights: &[f32]) -> Result<()> {
-        check_batch(&self.graph, &self.parameters.tables, batch, true)?;
+        self.check.check(&self.parameters.tables, batch, true)?;
         if task_weights.len() != self.graph.outputs.len() {
             let message = format!("{} task weights for {} tasks", task_weights.len(), self.graph.outputs.len());
             return Err(Error::Batch { message });
@@ -136,8 +135,8 @@ pub(super) struct TableGradients<'a> {
 
 /// Where a batch looks up rows of table `t`, with the gradients of what it read.
 pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, gradients: TableGradients<'a>) -> Vec<Use<'a>> {
-    let of_table = plan.table_uses.iter().filter(|u| u.table == t);
-    of_table
+    plan.table_uses[t]
+        .iter()
         .map(|u| {
             let (of, grad, ld, col) = match u.from {
                 TableGradient::Batch { batch, at } => {

@@ -7,7 +7,7 @@ use pleiad_model::{Shapes, TensorSink, TensorSource, Weights};
 
 use super::Engine;
 use crate::error::Result;
-use crate::parameters::{read_tables, write_tables};
+use crate::parameters::TensorNames;
 use crate::predictor::Predictor;
 
 impl Engine {
@@ -44,7 +44,7 @@ impl Engine {
     /// What [`Engine::state`] copies, to be read where it is.
     #[must_use]
     pub fn state_view(&self) -> impl TensorSource + '_ {
-        StateView { engine: self }
+        StateView { names: TensorNames::of(&self.graph), engine: self }
     }
 
     /// What [`Engine::load`] replaces, a part at a time.
@@ -54,7 +54,7 @@ impl Engine {
 
     /// What [`Engine::load_state`] replaces, a part at a time.
     pub fn state_sink(&mut self) -> impl TensorSink + '_ {
-        StateSink { engine: self }
+        StateSink { names: TensorNames::of(&self.graph), engine: self }
     }
 
     /// The model, to be used where its weights are: nothing is copied, tables keep the room of their state.
@@ -85,6 +85,7 @@ fn slot_of<'n>(name: &'n str, states: &[&str]) -> Option<(usize, &'n str)> {
 }
 
 struct StateView<'e> {
+    names: TensorNames,
     engine: &'e Engine,
 }
 
@@ -94,19 +95,22 @@ impl TensorSource for StateView<'_> {
     }
 
     fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
-        let Engine { graph, options, plan, state, parameters, .. } = self.engine;
+        let Engine { options, plan, state, parameters, .. } = self.engine;
         if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
-            && let Some(i) = graph.params.iter().position(|p| p.name == param)
+            && let Some(i) = self.names.param(param)
         {
-            return out.extend_from_slice(&plan.params.gather(i, &state[slot])[range]);
+            return plan.params.gather_range(i, range, &state[slot], out);
         }
-        if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names()) {
-            read_tables(&parameters.tables, tensor, 1 + slot, range, out);
+        if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names())
+            && let Some(t) = self.names.table(tensor)
+        {
+            parameters.tables[t].read_part(1 + slot, range, out);
         }
     }
 }
 
 struct StateSink<'e> {
+    names: TensorNames,
     engine: &'e mut Engine,
 }
 
@@ -116,14 +120,16 @@ impl TensorSink for StateSink<'_> {
     }
 
     fn write(&mut self, name: &str, at: usize, values: &[f32]) {
-        let Engine { graph, options, plan, state, parameters, .. } = &mut *self.engine;
+        let Engine { options, plan, state, parameters, .. } = &mut *self.engine;
         if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
-            && let Some(i) = graph.params.iter().position(|p| p.name == param)
+            && let Some(i) = self.names.param(param)
         {
             return plan.params.scatter_from(i, at, values, &mut state[slot]);
         }
-        if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names()) {
-            write_tables(&mut parameters.tables, tensor, 1 + slot, at, values);
+        if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names())
+            && let Some(t) = self.names.table(tensor)
+        {
+            parameters.tables[t].write_part(1 + slot, at, values);
         }
     }
 }

@@ -94,15 +94,13 @@ fn place_gradients(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
             }
         };
         let from = TableGradient::Batch { batch, at: view.at };
-        plan.table_uses.push(TableUse { table: table.0, slot: *slot, pooling: *pooling, from });
+        plan.table_uses[table.0].push(TableUse { slot: *slot, pooling: *pooling, from });
     }
     for (fold, features) in plan.folds.iter().map(|f| &f.features).enumerate() {
-        plan.table_uses.extend(features.iter().enumerate().map(|(feature, f)| TableUse {
-            table: f.table,
-            slot: f.slot,
-            pooling: None,
-            from: TableGradient::Fold { fold, feature },
-        }));
+        for (feature, f) in features.iter().enumerate() {
+            let from = TableGradient::Fold { fold, feature };
+            plan.table_uses[f.table].push(TableUse { slot: f.slot, pooling: None, from });
+        }
     }
 }
 

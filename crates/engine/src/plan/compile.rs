@@ -51,7 +51,7 @@ impl Plan {
                 gradients: Vec::new(),
                 slots: Vec::new(),
                 batch_widths: Vec::new(),
-                table_uses: Vec::new(),
+                table_uses: vec![Vec::new(); graph.tables.len()],
                 folds: Vec::new(),
                 outputs: Vec::new(),
                 gates: Vec::new(),

@@ -208,10 +208,9 @@ pub(crate) struct Onward {
     pub(crate) cols: Range<usize>,
 }
 
-/// How a table's gradient is gathered after all shards.
+/// How a part of a table's gradient is gathered after all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableUse {
-    pub(crate) table: usize,
     pub(crate) slot: usize,
     pub(crate) pooling: Option<Pooling>,
     pub(crate) from: TableGradient,
@@ -241,8 +240,8 @@ pub(crate) struct Plan {
     pub(crate) slots: Vec<usize>,
     /// Widths of the batch-wide gradient arrays.
     pub(crate) batch_widths: Vec<usize>,
-    /// How the tables' gradients are gathered.
-    pub(crate) table_uses: Vec<TableUse>,
+    /// Per table, how its gradient is gathered.
+    pub(crate) table_uses: Vec<Vec<TableUse>>,
     /// Tables that are multiplied as a whole, in the order of their layers' weights.
     pub(crate) folds: Vec<Fold>,
     /// Per task, the column of its number.

@@ -92,17 +92,32 @@ impl ParamLayout {
 
     /// Copies parameter `param` out of `array`, without padding.
     pub(crate) fn gather(&self, param: usize, array: &[f32]) -> Vec<f32> {
-        let whole = self.blocks[param];
-        let parts = self.parts.get(&param);
-        let mut values = Vec::with_capacity(whole.rows * whole.cols);
-        for r in 0..whole.rows {
-            let mut row = |block: &Block| values.extend_from_slice(&array[block.offset + r * block.ld..][..block.cols]);
-            match parts {
-                None => row(&whole),
-                Some(parts) => parts.iter().for_each(|(_, block)| row(block)),
-            }
-        }
+        let Block { rows, cols, .. } = self.blocks[param];
+        let mut values = Vec::with_capacity(rows * cols);
+        self.gather_range(param, 0..rows * cols, array, &mut values);
         values
+    }
+
+    /// Appends elements `range` of parameter `param` of `array` to `values`, without padding.
+    pub(crate) fn gather_range(&self, param: usize, range: Range<usize>, array: &[f32], values: &mut Vec<f32>) {
+        let whole = self.blocks[param];
+        let mut at = range.start;
+        while at < range.end {
+            let (row, column) = (at / whole.cols, at % whole.cols);
+            let (first, block) = self.part(param, column);
+            let from = column - first;
+            let len = (block.cols - from).min(range.end - at);
+            values.extend_from_slice(&array[block.offset + row * block.ld + from..][..len]);
+            at += len;
+        }
+    }
+
+    /// The matrix that holds a column of `param`, and the first of its columns.
+    fn part(&self, param: usize, column: usize) -> (usize, Block) {
+        match self.parts.get(&param) {
+            None => (0, self.blocks[param]),
+            Some(parts) => parts[parts.partition_point(|(first, _)| *first <= column) - 1],
+        }
     }
 
     /// Copies `values` into parameter `param` of `array`.
@@ -113,10 +128,9 @@ impl ParamLayout {
     /// Copies `values` into parameter `param` of `array` from its element `at` on.
     pub(crate) fn scatter_from(&self, param: usize, at: usize, values: &[f32], array: &mut [f32]) {
         let whole = self.blocks[param];
-        let parts = self.parts.get(&param);
         for (element, &value) in (at..).zip(values) {
             let (row, column) = (element / whole.cols, element % whole.cols);
-            let (first, block) = parts.map_or((0, whole), |p| p[p.partition_point(|(first, _)| *first <= column) - 1]);
+            let (first, block) = self.part(param, column);
             array[block.offset + row * block.ld + column - first] = value;
         }
     }

@@ -1,10 +1,13 @@
 //! [`GraphBuilder`]: how structures are written down. Every call checks shapes and names; nothing is computed.
 
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
+use std::rc::Rc;
 
 use pleiad_data::{InputLayout, TaskSpec};
 
-use super::{Activation, Graph, Node, NodeSpec, Op, OrderPenalty, Output, Param, ParamId};
+use super::{Activation, Graph, Node, NodeSpec, Op, OrderPenalty, Output, Param, ParamId, TableId};
 use crate::error::{Error, Result};
 use crate::init::Init;
 
@@ -27,6 +30,21 @@ use crate::init::Init;
 pub struct GraphBuilder<'g> {
     pub(super) graph: &'g mut Graph,
     pub(super) scope: String,
+    pub(super) names: Rc<RefCell<Names>>,
+}
+
+/// Names that are taken, so that a new one is not held against each of thousands.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    params: HashSet<String>,
+    pub(super) tables: HashMap<String, TableId>,
+}
+
+impl Names {
+    fn of(graph: &Graph) -> Self {
+        let tables = graph.tables.iter().enumerate().map(|(at, table)| (table.name.clone(), TableId(at)));
+        Self { params: graph.params.iter().map(|param| param.name.clone()).collect(), tables: tables.collect() }
+    }
 }
 
 impl Graph {
@@ -40,13 +58,14 @@ impl Graph {
 impl<'g> GraphBuilder<'g> {
     /// A builder at the root scope of `graph`.
     pub fn new(graph: &'g mut Graph) -> Self {
-        Self { graph, scope: String::new() }
+        let names = Rc::new(RefCell::new(Names::of(graph)));
+        Self { graph, scope: String::new(), names }
     }
 
     /// A builder for the part of the model called `name` within this scope.
     pub fn scope(&mut self, name: impl Display) -> GraphBuilder<'_> {
         let scope = self.path(&name.to_string());
-        GraphBuilder { graph: self.graph, scope }
+        GraphBuilder { graph: self.graph, scope, names: Rc::clone(&self.names) }
     }
 
     /// Width W of a node's output `[B, W]`.
@@ -213,7 +232,7 @@ impl<'g> GraphBuilder<'g> {
 
     fn param(&mut self, name: &str, shape: Vec<usize>, init: Init) -> Result<ParamId> {
         let name = self.path(name);
-        if self.graph.params.iter().any(|p| p.name == name) {
+        if !self.names.borrow_mut().params.insert(name.clone()) {
             return Err(Error::DuplicateParameter { name });
         }
         self.graph.params.push(Param { name, shape, init });

@@ -18,9 +18,11 @@ impl GraphBuilder<'_> {
     ///
     /// # Errors
     /// [`Error::NoInputs`] if the layout is empty, [`Error::TableShape`] if two features name one table with different
-    /// sizes.
+    /// sizes, [`Error::DuplicateParameter`] if a table of the owner would be that of another owner.
     pub fn input(&mut self, owner: &str) -> Result<Node> {
         let inputs = self.graph.layout.inputs.clone();
+        // Those of other owners: a name that both make would join what must share nothing.
+        let others = self.graph.tables.len();
         let mut parts = Vec::new();
         let mut numeric_run: Option<(usize, usize)> = None;
         for input in &inputs {
@@ -35,6 +37,9 @@ impl GraphBuilder<'_> {
                     }
                     let table = if owner.is_empty() { table.clone() } else { format!("{owner}.{table}") };
                     let table = self.table(table, *rows, *dim)?;
+                    if !owner.is_empty() && table.0 < others {
+                        return Err(Error::DuplicateParameter { name: self.graph.table(table).tensor() });
+                    }
                     let op = Op::Embedding { table, slot: *slot, pooling: *pooling };
                     parts.push(self.push(name, op, Vec::new(), *dim));
                 }
@@ -54,16 +59,18 @@ impl GraphBuilder<'_> {
     }
 
     fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
-        if let Some(id) = self.graph.tables.iter().position(|t| t.name == name) {
-            let found = &self.graph.tables[id];
+        let known = self.names.borrow().tables.get(&name).copied();
+        if let Some(id) = known {
+            let found = self.graph.table(id);
             if (found.rows, found.dim) != (rows, dim) {
                 return Err(Error::TableShape { table: name, first: (found.rows, found.dim), second: (rows, dim) });
             }
-            return Ok(TableId(id));
+            return Ok(id);
         }
-        let init = Init::Normal { std: EMBEDDING_STD };
-        self.graph.tables.push(TableSpec { name, rows, dim, init });
-        Ok(TableId(self.graph.tables.len() - 1))
+        let id = TableId(self.graph.tables.len());
+        self.names.borrow_mut().tables.insert(name.clone(), id);
+        self.graph.tables.push(TableSpec { name, rows, dim, init: Init::Normal { std: EMBEDDING_STD } });
+        Ok(id)
     }
 }
 
@@ -117,6 +124,22 @@ mod tests {
         g.input("share").unwrap();
         let names: Vec<_> = graph.tables.iter().map(TableSpec::tensor).collect();
         assert_eq!(names, ["embeddings.click.t.weight", "embeddings.share.t.weight"]);
+    }
+
+    #[test]
+    fn owners_whose_tables_would_have_one_name_are_refused() {
+        let mut layout = layout();
+        for (input, name) in
+            layout.inputs.iter_mut().filter(|i| matches!(i, Input::Categorical { .. })).zip(["t", "b.t"])
+        {
+            let Input::Categorical { table, .. } = input else { continue };
+            *table = name.to_owned();
+        }
+        let mut graph = Graph::new(layout);
+        let mut g = GraphBuilder::new(&mut graph);
+        g.input("a").unwrap();
+        let error = g.input("a.b").unwrap_err();
+        assert!(matches!(&error, Error::DuplicateParameter { name } if name == "embeddings.a.b.t.weight"), "{error}");
     }
 
     #[test]

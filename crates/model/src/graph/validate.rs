@@ -7,19 +7,20 @@ use pleiad_data::{Input, TaskKind};
 use super::{Graph, Node, Op, Param};
 use crate::error::{Error, Result};
 
+/// What the layout holds, for the nodes that read it.
+struct Slots<'g> {
+    /// Number of numeric inputs.
+    numeric: usize,
+    categorical: Vec<&'g Input>,
+}
+
 impl Graph {
     /// Checks every handle, width and name, so that the engine may trust them.
     ///
     /// # Errors
     /// [`Error::Graph`] or [`Error::GraphPart`] with what is wrong.
     pub fn validate(&self) -> Result<()> {
-        for (at, input) in self.layout.inputs.iter().enumerate() {
-            if let Input::Categorical { name, rows, dim, .. } = input
-                && (*rows == 0 || *dim == 0)
-            {
-                return part(format!("input {at} ({name}) has an empty table"));
-            }
-        }
+        let slots = self.validate_layout()?;
         let mut names = HashSet::new();
         for table in &self.tables {
             if table.rows == 0 || table.dim == 0 || table.rows.checked_mul(table.dim as u64).is_none() {
@@ -39,7 +40,7 @@ impl Graph {
             }
         }
         for at in 0..self.nodes.len() {
-            self.validate_node(at)?;
+            self.validate_node(at, &slots)?;
         }
         if self.outputs.is_empty() {
             return Err(Error::NoTasks);
@@ -71,7 +72,31 @@ impl Graph {
         Ok(())
     }
 
-    fn validate_node(&self, at: usize) -> Result<()> {
+    /// Checks the inputs; gives the categorical ones in the order of their slots.
+    fn validate_layout(&self) -> Result<Slots<'_>> {
+        let mut slots = Slots { numeric: 0, categorical: Vec::new() };
+        for (at, input) in self.layout.inputs.iter().enumerate() {
+            let (number, expected) = match input {
+                Input::Numeric { column, .. } => {
+                    slots.numeric += 1;
+                    (*column, slots.numeric - 1)
+                }
+                Input::Categorical { name, slot, rows, dim, .. } => {
+                    if *rows == 0 || *dim == 0 {
+                        return part(format!("input {at} ({name}) has an empty table"));
+                    }
+                    slots.categorical.push(input);
+                    (*slot, slots.categorical.len() - 1)
+                }
+            };
+            if number != expected {
+                return part(format!("input {at} ({}) has number {number} of its kind, not {expected}", input.name()));
+            }
+        }
+        Ok(slots)
+    }
+
+    fn validate_node(&self, at: usize, slots: &Slots<'_>) -> Result<()> {
         let node = &self.nodes[at];
         let wrong = |message: String| Err(Error::Graph { node: at, scope: node.scope.clone(), message });
         if node.width == 0 {
@@ -83,14 +108,14 @@ impl Graph {
         let widths: Vec<usize> = node.inputs.iter().map(|&n| self.node(n).width).collect();
         let fits = match (&node.op, widths.as_slice()) {
             (Op::Numeric { first, count }, []) => {
-                *count == node.width && first.checked_add(*count).is_some_and(|n| n <= self.layout.numeric_width())
+                *count == node.width && first.checked_add(*count).is_some_and(|n| n <= slots.numeric)
             }
             (Op::Embedding { table, slot, pooling }, []) => {
                 let Some(table) = self.tables.get(table.0) else { return wrong("names no table".into()) };
                 table.dim == node.width
-                    && self.layout.inputs.iter().any(|i| {
-                        matches!(i, Input::Categorical { slot: s, rows, dim, pooling: p, .. }
-                            if s == slot && *rows == table.rows && *dim == table.dim && p == pooling)
+                    && slots.categorical.get(*slot).is_some_and(|i| {
+                        matches!(i, Input::Categorical { rows, dim, pooling: p, .. }
+                            if *rows == table.rows && *dim == table.dim && p == pooling)
                     })
             }
             (Op::Concat, [_, ..]) => {
@@ -173,7 +198,14 @@ mod tests {
         fn node(g: &mut Graph, name: &str) -> usize {
             g.nodes.iter().position(|n| n.op.name() == name).unwrap()
         }
-        let damages: [(&str, Damage); 28] = [
+        let damages: [(&str, Damage); 30] = [
+            ("a numeric input of another number", |g| {
+                g.layout.inputs[0] = Input::Numeric { name: "a".into(), column: 1 }
+            }),
+            ("a categorical input of another number", |g| {
+                let Input::Categorical { slot, .. } = &mut g.layout.inputs[1] else { panic!() };
+                *slot = 1;
+            }),
             ("a penalty of a task with itself", |g| {
                 g.penalties.push(OrderPenalty { earlier: 0, later: 0, weight: 1.0 });
             }),

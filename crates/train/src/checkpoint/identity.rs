@@ -31,8 +31,9 @@ impl Identity {
             if let Some(Value::Object(train)) = config.get_mut("train") {
                 train.remove("checkpoint");
                 train.remove("evaluation_batch_size");
-                // Not always there: the order of the others must not tell whether it was.
+                // Not always there: the order of the others must not tell whether they were.
                 train.shift_remove("table_folder");
+                train.shift_remove("explain");
             }
             if let Some(init) = init {
                 config.insert("--init".to_owned(), init.display().to_string().into());

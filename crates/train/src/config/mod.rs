@@ -8,6 +8,7 @@ mod check;
 mod compare;
 mod document;
 mod explain;
+mod explanation;
 mod folders;
 mod joint_loss;
 mod rank;
@@ -22,6 +23,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use compare::{CompareConfig, NamedModel};
+pub use explanation::{ExplainConfig, ExplainShare};
 pub use joint_loss::{
     CaGradConfig, DwaConfig, GradNormConfig, GradientMethod, JointLossConfig, JointLossRefusal, UncertaintyConfig,
     Weighting, check_joint_loss,

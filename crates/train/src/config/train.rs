@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::{Issue, above_zero, at_least_one, check_option, not_negative};
+use super::explanation::ExplainConfig;
 use super::joint_loss::JointLossConfig;
 use super::selection::Selection;
 
@@ -55,6 +56,10 @@ pub struct TrainConfig {
     /// Ends training when the validation rows show no more gain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
+    /// Whether the saved model is explained (use of experts, calibration, importance of features): `true`, `false`, or
+    /// `{ rows = 0.1, features = 0.5 }` with shares. Changes no weight.
+    #[serde(skip_serializing_if = "is_default")]
+    pub explain: ExplainConfig,
     /// When checkpoints are written.
     pub checkpoint: CheckpointConfig,
     /// Seed of the initial weights, the order of rows and dropout.
@@ -78,6 +83,7 @@ impl Default for TrainConfig {
             clip_norm: None,
             joint_loss: JointLossConfig::default(),
             early_stopping: None,
+            explain: ExplainConfig::default(),
             checkpoint: CheckpointConfig::default(),
             seed: 1,
             shuffle: true,
@@ -149,6 +155,7 @@ impl TrainConfig {
             check_option("train.embedding_optimizer", optimizer.validate())?;
         }
         self.joint_loss.check()?;
+        self.explain.check()?;
         check_option("train.schedule", self.schedule.validate())?;
         if let Some(stopping) = &self.early_stopping {
             at_least_one("train.early_stopping.patience", stopping.patience)?;

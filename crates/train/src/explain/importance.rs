@@ -3,12 +3,15 @@
 //! Where features tell much the same, shuffling one of them costs little, since the others still tell it: the numbers
 //! say what this model leans on, not what a model without the feature would lose.
 
+use std::ops::Range;
+
 use pleiad_data::{Batch, Labels, TaskKind, TaskSpec};
-use pleiad_engine::Predictor;
+use pleiad_engine::{Predictions, Predictor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::shuffle::{shuffle, shuffled, stream};
+use super::effort::{Effort, ImportanceOptions};
+use super::shuffle::{Stack, shuffled, stream};
 use crate::by_task::ByTask;
 use crate::error::{Error, Result};
 use crate::fit::Interrupt;
@@ -22,8 +25,21 @@ pub struct Importance {
     pub repeats: usize,
     /// Seed of sample and shuffles.
     pub seed: u64,
+    /// How many of the features were shuffled; `None` in files of versions that shuffled all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<FeatureShare>,
     /// By task.
     pub tasks: ByTask<TaskImportance>,
+}
+
+/// How many features were shuffled. Where not all are, they are drawn at random.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeatureShare {
+    /// Features that were shuffled.
+    pub shuffled: u64,
+    /// Features that there are.
+    pub of: u64,
 }
 
 /// What one task loses.
@@ -36,7 +52,7 @@ pub struct TaskImportance {
     pub rows: u64,
     /// The metric on the sample as it is; `None` where it is not defined, as an AUC of rows of one class.
     pub baseline: Option<f64>,
-    /// Every feature, in the order of the configuration.
+    /// Every feature that was shuffled, in the order of the configuration.
     pub features: Vec<FeatureImportance>,
 }
 
@@ -51,36 +67,6 @@ pub struct FeatureImportance {
     pub loss: Option<f64>,
     /// Sample standard deviation over the repeats; `None` for one.
     pub sd: Option<f64>,
-}
-
-/// How much of it is computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ImportanceOptions {
-    /// Rows sampled from each task's sample space, at most.
-    pub rows: usize,
-    /// Times that each feature is shuffled.
-    pub repeats: usize,
-    /// Rows predicted in all, at most; where features are many, fewer are sampled, though never below
-    /// [`ImportanceOptions::LEAST`].
-    pub predictions: usize,
-    /// Seed of sample and shuffles.
-    pub seed: u64,
-}
-
-impl ImportanceOptions {
-    /// Rows below which a sample would say nothing.
-    pub const LEAST: usize = 500;
-
-    fn rows_for(&self, shuffles: usize) -> usize {
-        (self.predictions / shuffles.max(1)).max(Self::LEAST).min(self.rows)
-    }
-}
-
-impl Default for ImportanceOptions {
-    fn default() -> Self {
-        // A second or two of two cores for 39 features and 243,000 operations a row, as in the census example.
-        Self { rows: 10_000, repeats: 3, predictions: 500_000, seed: 0 }
-    }
 }
 
 /// Tasks with one sample space, which are measured on the same rows.
@@ -105,7 +91,10 @@ fn spaces(rows: &Batch) -> Vec<Space> {
     spaces
 }
 
-/// Shuffles every feature of `rows` in turn.
+/// Is told how far an explanation is: rows predicted so far, and in all.
+pub type Progress<'p> = dyn FnMut(u64, u64) + 'p;
+
+/// Shuffles the features of `rows` in turn, or as many of them as the options allow, drawn at random.
 ///
 /// A feature is shuffled among the rows of a task's own sample space, so that its values stay those that the task meets.
 /// A list of values moves as a whole. The result depends on rows, model and options alone.
@@ -118,40 +107,59 @@ pub(crate) fn importance(
     tasks: &[TaskSpec],
     options: &ImportanceOptions,
     interrupt: &Interrupt,
+    progress: &mut Progress<'_>,
 ) -> Result<Importance> {
     let inputs = predictor.graph().layout.inputs.clone();
     let spaces = spaces(rows);
-    let count = options.rows_for(spaces.len() * inputs.len() * options.repeats);
+    let available = spaces.iter().map(|space| space.rows.len()).max().unwrap_or(0);
+    let cost = ImportanceOptions::cost(predictor.graph());
+    let Effort { rows: count, repeats, features } = options.effort(inputs.len(), spaces.len(), available, cost);
+    let all: Vec<usize> = (0..inputs.len()).collect();
+    let features = chosen(&all, features, options.seed, "features", 0);
+    let shuffles: Vec<(usize, usize)> =
+        (0..features.len()).flat_map(|at| (0..repeats).map(move |repeat| (at, repeat))).collect();
+    let of: usize = spaces.iter().map(|space| space.rows.len().min(count) * shuffles.len()).sum();
+    let mut done = 0;
     let mut found: Vec<Option<TaskImportance>> = vec![None; tasks.len()];
     for (at, space) in spaces.iter().enumerate() {
         let mut sample = Batch::empty(&predictor.graph().layout, tasks.len());
-        sample.gather_from(rows, &chosen(&space.rows, count, options.seed, at as u64));
+        sample.gather_from(rows, &chosen(&space.rows, count, options.seed, "sample", at as u64));
         let of_space: Vec<&TaskSpec> = space.tasks.iter().map(|&task| &tasks[task]).collect();
-        let baseline = metrics(predictor, &sample, &space.tasks, &of_space)?;
-        let mut losses: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); inputs.len()]; of_space.len()];
+        let predictions = predictor.predict(&sample)?;
+        let baseline = metrics(&predictions, 0..sample.rows, &sample, &space.tasks, &of_space);
+        let mut losses: Vec<Vec<Vec<f64>>> = vec![vec![Vec::new(); features.len()]; of_space.len()];
         // Where no metric is defined there is nothing to shuffle for.
-        let repeats = if baseline.iter().any(Option::is_some) { options.repeats } else { 0 };
-        for (feature, input) in inputs.iter().enumerate() {
-            for repeat in 0..repeats {
-                if let Some(signal) = interrupt.raised() {
-                    let what = format!("stopped while features were shuffled, at {:?}", input.name());
-                    return Err(Error::Interrupted { signal, what });
-                }
+        let shuffles = if baseline.iter().any(Option::is_some) { &shuffles[..] } else { &[] };
+        let mut stack = Stack::of(&sample, shuffles.len());
+        for part in shuffles.chunks(stack.copies()) {
+            if let Some(signal) = interrupt.raised() {
+                let feature = part.first().map_or("", |&(feature, _)| inputs[features[feature]].name());
+                let what = format!("stopped while features were shuffled, at {feature:?}");
+                return Err(Error::Interrupted { signal, what });
+            }
+            for (copy, &(feature, repeat)) in part.iter().enumerate() {
+                let feature = features[feature];
                 let order = shuffled(sample.rows, options.seed, feature as u64, repeat as u64);
-                let kept = shuffle(&mut sample, input, &order);
-                let shuffled = metrics(predictor, &sample, &space.tasks, &of_space)?;
-                kept.put_back(&mut sample, input);
+                stack.shuffle(copy, &inputs[feature], &order);
+            }
+            let predictions = predictor.predict(stack.batch())?;
+            for (copy, &(feature, _)) in part.iter().enumerate() {
+                stack.put_back(copy, &inputs[features[feature]]);
+                let copy = copy * sample.rows..(copy + 1) * sample.rows;
+                let shuffled = metrics(&predictions, copy, &sample, &space.tasks, &of_space);
                 for (task, losses) in losses.iter_mut().enumerate() {
                     if let (Some(before), Some(after)) = (baseline[task], shuffled[task]) {
                         losses[feature].push(gain(main_metric(of_space[task]), before, after));
                     }
                 }
             }
+            done += part.len() * sample.rows;
+            progress(done as u64, of as u64);
         }
         for (((&task, spec), baseline), losses) in space.tasks.iter().zip(&of_space).zip(baseline).zip(losses) {
-            let features = inputs.iter().zip(losses).map(|(input, losses)| {
+            let features = features.iter().zip(losses).map(|(&feature, losses)| {
                 let (loss, sd) = mean_and_sd(&losses);
-                FeatureImportance { feature: input.name().to_owned(), loss, sd }
+                FeatureImportance { feature: inputs[feature].name().to_owned(), loss, sd }
             });
             found[task] = Some(TaskImportance {
                 metric: main_metric(spec),
@@ -162,29 +170,30 @@ pub(crate) fn importance(
         }
     }
     let named = tasks.iter().zip(found).filter_map(|(task, found)| Some((task.name.as_str(), found?)));
-    Ok(Importance { repeats: options.repeats, seed: options.seed, tasks: named.collect() })
+    let features = FeatureShare { shuffled: features.len() as u64, of: inputs.len() as u64 };
+    Ok(Importance { repeats, seed: options.seed, features: Some(features), tasks: named.collect() })
 }
 
 fn main_metric(task: &TaskSpec) -> MetricKind {
     MetricKind::of(task.kind)[0]
 }
 
-/// The main metric of each task of a sample space.
+/// The main metric of each task of a sample space, of the predictions for one copy of the sample.
 fn metrics(
-    predictor: &mut Predictor,
+    predictions: &Predictions,
+    copy: Range<usize>,
     sample: &Batch,
     positions: &[usize],
     tasks: &[&TaskSpec],
-) -> Result<Vec<Option<f64>>> {
-    let predictions = predictor.predict(sample)?;
+) -> Vec<Option<f64>> {
     let metric = |(&at, task): (&usize, &&TaskSpec)| {
-        let (predictions, labels) = (&predictions.tasks[at], &sample.labels[at]);
+        let (predictions, labels) = (&predictions.tasks[at][copy.clone()], &sample.labels[at]);
         match task.kind {
             TaskKind::Binary => value::<Auc>(predictions, labels),
             TaskKind::Regression => value::<Mse>(predictions, labels),
         }
     };
-    Ok(positions.par_iter().zip(tasks).map(metric).collect())
+    positions.par_iter().zip(tasks).map(metric).collect()
 }
 
 /// A metric by itself: the others of a task would cost as much again.
@@ -196,11 +205,11 @@ fn value<M: Metric>(predictions: &[f32], labels: &Labels) -> Option<f64> {
 }
 
 /// `count` of `rows`, in order; all of them if there are no more.
-fn chosen(rows: &[usize], count: usize, seed: u64, space: u64) -> Vec<usize> {
+fn chosen(rows: &[usize], count: usize, seed: u64, purpose: &str, space: u64) -> Vec<usize> {
     if rows.len() <= count {
         return rows.to_vec();
     }
-    let mut rng = stream(seed, "sample", space, 0);
+    let mut rng = stream(seed, purpose, space, 0);
     let mut chosen = rand::seq::index::sample(&mut rng, rows.len(), count).into_vec();
     chosen.sort_unstable();
     chosen.iter().map(|&at| rows[at]).collect()
@@ -279,7 +288,7 @@ mod tests {
     }
 
     fn of(options: &ImportanceOptions) -> Importance {
-        importance(&mut predictor(), &rows(), &tasks(), options, &Interrupt::default()).unwrap()
+        importance(&mut predictor(), &rows(), &tasks(), options, &Interrupt::default(), &mut |_, _| ()).unwrap()
     }
 
     fn loss(importance: &Importance, task: &str, feature: &str) -> Option<f64> {
@@ -324,11 +333,59 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_the_features_is_drawn_and_told_and_says_the_same() {
+        let all = of(&ImportanceOptions::default());
+        assert_eq!(all.features, Some(FeatureShare { shuffled: 3, of: 3 }));
+        let some = of(&ImportanceOptions { features: 0.5, ..ImportanceOptions::default() });
+        assert_eq!(some.features, Some(FeatureShare { shuffled: 2, of: 3 }));
+        let (all, some) = (all.tasks.get("first").unwrap(), some.tasks.get("first").unwrap());
+        assert_eq!(some.features.len(), 2);
+        assert!(some.features.iter().all(|feature| all.features.contains(feature)), "{some:?}");
+    }
+
+    #[test]
+    fn few_rows_go_through_the_model_together_and_give_what_they_give_alone() {
+        let options = ImportanceOptions { rows: 50, ..ImportanceOptions::default() };
+        let together = of(&options);
+        let (mut predictor, tasks) = (predictor(), tasks());
+        let mut sample = Batch::empty(&predictor.graph().layout, tasks.len());
+        let all: Vec<usize> = (0..ROWS).collect();
+        sample.gather_from(&rows(), &chosen(&all, 50, 0, "sample", 0));
+        let auc = |batch: &Batch, predictor: &mut Predictor| {
+            value::<Auc>(&predictor.predict(batch).unwrap().tasks[0], &batch.labels[0]).unwrap()
+        };
+        let baseline = auc(&sample, &mut predictor);
+        let losses: Vec<f64> = (0..3)
+            .map(|repeat| {
+                let order = shuffled(50, 0, 1, repeat);
+                let mut moved = sample.clone();
+                for (row, &from) in order.iter().enumerate() {
+                    moved.numeric[2 * row + 1] = sample.numeric[2 * from + 1];
+                }
+                baseline - auc(&moved, &mut predictor)
+            })
+            .collect();
+        assert_eq!(together.tasks.get("first").unwrap().features[1].loss, mean_and_sd(&losses).0);
+    }
+
+    #[test]
+    fn it_tells_how_far_it_is() {
+        let mut told = Vec::new();
+        let (options, interrupt) = (ImportanceOptions::default(), Interrupt::default());
+        importance(&mut predictor(), &rows(), &tasks(), &options, &interrupt, &mut |done, of| told.push((done, of)))
+            .unwrap();
+        // Two spaces, three features, three repeats.
+        let of = 9 * (ROWS + ROWS.div_ceil(3)) as u64;
+        assert!(told.windows(2).all(|pair| pair[0].0 < pair[1].0), "{told:?}");
+        assert_eq!(told.last(), Some(&(of, of)));
+    }
+
+    #[test]
     fn it_can_be_interrupted() {
         let interrupt = Interrupt::default();
         interrupt.flag().store(2, std::sync::atomic::Ordering::Relaxed);
-        let error =
-            importance(&mut predictor(), &rows(), &tasks(), &ImportanceOptions::default(), &interrupt).unwrap_err();
+        let options = ImportanceOptions::default();
+        let error = importance(&mut predictor(), &rows(), &tasks(), &options, &interrupt, &mut |_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Interrupted { signal: 2, .. }), "{error}");
     }
 }

@@ -6,6 +6,7 @@
 
 mod alarm;
 mod calibration;
+mod effort;
 mod importance;
 mod shuffle;
 mod utilisation;
@@ -13,7 +14,8 @@ mod utilisation;
 pub(crate) use alarm::alarms;
 pub use alarm::{Alarm, AlarmKind};
 pub use calibration::{CalibrationBin, CalibrationCurve};
-pub use importance::{FeatureImportance, Importance, ImportanceOptions, TaskImportance};
+pub use effort::ImportanceOptions;
+pub use importance::{FeatureImportance, FeatureShare, Importance, Progress, TaskImportance};
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_engine::{GateStatistics, Predictions, Predictor};
 use serde::{Deserialize, Serialize};
@@ -35,6 +37,9 @@ pub struct Explanation {
     pub on: ExplainedOn,
     /// Number of rows.
     pub rows: u64,
+    /// Rows that there are, of which `rows` were drawn; `None` where all were taken, or a version before did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub of_rows: Option<u64>,
     /// Use of experts by every gate; empty for a structure without gates.
     pub gates: Vec<GateUtilisation>,
     /// What every expert gives its gates.
@@ -72,7 +77,7 @@ impl ExplainedOn {
 }
 
 /// How a model is explained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExplainOptions {
     /// Rows of one pass through the model. It decides memory, and no result.
     pub batch_size: usize,
@@ -97,6 +102,7 @@ pub fn explain(
     tasks: &[TaskSpec],
     options: &ExplainOptions,
     interrupt: &Interrupt,
+    progress: &mut Progress<'_>,
 ) -> Result<Explanation> {
     let mut statistics = GateStatistics::new(predictor.graph());
     let mut predictions = Predictions { tasks: vec![Vec::with_capacity(rows.rows); tasks.len()] };
@@ -118,11 +124,12 @@ pub fn explain(
         version: 1,
         on,
         rows: rows.rows as u64,
+        of_rows: None,
         alarms: alarms(&gates, &experts),
         gates,
         experts,
         calibration: curves.collect(),
-        importance: importance::importance(predictor, rows, tasks, &options.importance, interrupt)?,
+        importance: importance::importance(predictor, rows, tasks, &options.importance, interrupt, progress)?,
     })
 }
 
@@ -158,7 +165,8 @@ mod tests {
         let mut predictor = Predictor::new(graph, &weights).unwrap();
         let mut explained = |batch_size| {
             let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
-            explain(&mut predictor, &rows, ExplainedOn::Test, &tasks, &options, &Interrupt::default()).unwrap()
+            explain(&mut predictor, &rows, ExplainedOn::Test, &tasks, &options, &Interrupt::default(), &mut |_, _| ())
+                .unwrap()
         };
         let explanation = explained(4096);
         assert_eq!(explanation.rows, 900);

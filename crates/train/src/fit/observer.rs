@@ -51,6 +51,13 @@ pub enum Event<'a> {
         /// Whether it is the best so far.
         best: bool,
     },
+    /// The saved model is being explained.
+    Explaining {
+        /// Rows predicted so far.
+        rows: u64,
+        /// Rows in all.
+        of: u64,
+    },
     /// Something that the user should know and that is no error.
     Warning(&'a str),
 }

@@ -18,7 +18,7 @@ pub(crate) struct ToSave<'a> {
     pub(crate) model: &'a ModelConfig,
     pub(crate) encoder: &'a Encoder,
     /// Graph and weights.
-    pub(crate) predictor: Predictor,
+    pub(crate) predictor: &'a mut Predictor,
     /// Rows to take the golden ones from; at least one.
     pub(crate) rows: &'a Batch,
     pub(crate) provenance: Provenance,
@@ -29,25 +29,25 @@ impl ToSave<'_> {
     ///
     /// # Errors
     /// [`Error::NonFinitePrediction`] for a model whose weights are no numbers, and those of [`Artifact::save`].
-    pub(crate) fn save(mut self, path: &Path) -> Result<usize> {
-        let golden = self.golden()?;
-        let model = serde_json::to_value(self.model).map_err(|e| Error::Encode { reason: e.to_string() })?;
-        let Self { encoder, predictor, provenance, .. } = &self;
+    pub(crate) fn save(self, path: &Path) -> Result<usize> {
+        let Self { model, encoder, predictor, rows, provenance } = self;
+        let golden = golden(encoder, predictor, rows)?;
+        let model = serde_json::to_value(model).map_err(|e| Error::Encode { reason: e.to_string() })?;
         let (graph, weights) = (predictor.graph(), &predictor.weights_view());
-        Unsaved { model: &model, graph, encoder, provenance, weights, golden: &golden }.save(path)?;
+        Unsaved { model: &model, graph, encoder, provenance: &provenance, weights, golden: &golden }.save(path)?;
         Ok(golden.batch.rows)
     }
+}
 
-    /// Rows from all over the training data, with what the model predicts for them.
-    fn golden(&mut self) -> Result<Golden> {
-        let count = GOLDEN_ROWS.min(self.rows.rows);
-        let index: Vec<usize> = (0..count).map(|i| i * self.rows.rows / count).collect();
-        let mut batch = Batch::empty(self.encoder.layout(), 0);
-        batch.gather_from(self.rows, &index);
-        let predictions = self.predictor.predict(&batch)?;
-        crate::evaluate::check_finite(&predictions, self.encoder.tasks(), 0)?;
-        Ok(Golden { batch, predictions: predictions.tasks })
-    }
+/// Rows from all over the training data, with what the model predicts for them.
+fn golden(encoder: &Encoder, predictor: &mut Predictor, rows: &Batch) -> Result<Golden> {
+    let count = GOLDEN_ROWS.min(rows.rows);
+    let index: Vec<usize> = (0..count).map(|i| i * rows.rows / count).collect();
+    let mut batch = Batch::empty(encoder.layout(), 0);
+    batch.gather_from(rows, &index);
+    let predictions = predictor.predict(&batch)?;
+    crate::evaluate::check_finite(&predictions, encoder.tasks(), 0)?;
+    Ok(Golden { batch, predictions: predictions.tasks })
 }
 
 /// The encoder of a saved model under the schema of a configuration: what was fitted stays, and tasks, labels and the

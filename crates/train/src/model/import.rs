@@ -66,10 +66,10 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let (tensors, parameters) = (weights.tensors.len(), weights.elements() as u64);
     let mut provenance =
         Provenance { config_hash: Some(Identity::of(&file.config, model, None)?.hash()), ..Provenance::now() };
-    let predictor = Predictor::from_weights(graph, weights)?;
+    let mut predictor = Predictor::from_weights(graph, weights)?;
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
     let rows = data.splits.train.at_most(GOLDEN_ROWS)?;
-    let saved = ToSave { model, encoder, predictor, rows: &rows, provenance };
+    let saved = ToSave { model, encoder, predictor: &mut predictor, rows: &rows, provenance };
     Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
 }

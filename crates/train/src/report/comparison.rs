@@ -211,7 +211,7 @@ fn model_part(model: &ModelPage<'_>, compared: Option<&ComparedModel>) -> Markup
             (graph::graph(model.graph))
             @if let Some(weights) = model.runs.first().and_then(|run| weights::weights(&run.history)) { (weights) }
             @match model.explanation {
-                None => p.note { "No run of it was finished." },
+                None => p.note { "Not explained: no run of it was finished, or [train] explain is false." },
                 Some(explanation) => {
                     h3 { "What the gates learned, " (explained::on(explanation)) }
                     (explained::experts(explanation))

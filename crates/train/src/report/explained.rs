@@ -43,13 +43,21 @@ pub(super) fn calibrations(explanation: &Explanation) -> Markup {
 
 /// What features are worth to each task.
 pub(super) fn importances(explanation: &Explanation) -> Markup {
-    let Importance { repeats, tasks, .. } = &explanation.importance;
+    let Importance { repeats, tasks, features, .. } = &explanation.importance;
+    let left_out = features.filter(|features| features.shuffled < features.of);
     html! {
+        @if let Some(features) = left_out {
+            p.note {
+                (format::count(features.shuffled)) " of " (format::count(features.of))
+                " features were shuffled, drawn at random: [train] explain sets the share, and the cost is bounded."
+            }
+        }
         div.grid { @for (task, found) in tasks.iter() { (importance::importance(task, found, *repeats)) } }
     }
 }
 
 /// On which rows: `on 20,000 test rows`.
 pub(super) fn on(explanation: &Explanation) -> String {
-    format!("on {} {} rows", format::count(explanation.rows), explanation.on.name())
+    let of = explanation.of_rows.map_or_else(String::new, |rows| format!(" of {}", format::count(rows)));
+    format!("on {}{of} {} rows", format::count(explanation.rows), explanation.on.name())
 }

@@ -148,9 +148,17 @@ impl RunFolder {
         read_json(self.explain(), "the explanation of a model")
     }
 
-    /// Writes what is explained of the model, whole or not at all.
-    pub(crate) fn write_explanation(&self, explanation: &Explanation) -> Result<()> {
-        write_json(&self.explain(), explanation)
+    /// Writes what is explained of the model, whole or not at all; without it, takes away what a run that was cut short
+    /// may have written.
+    pub(crate) fn write_explanation(&self, explanation: Option<&Explanation>) -> Result<()> {
+        let path = self.explain();
+        match explanation {
+            Some(explanation) => write_json(&path, explanation),
+            None => match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, error)),
+                _ => Ok(()),
+            },
+        }
     }
 
     /// Writes the report to look at, whole or not at all.

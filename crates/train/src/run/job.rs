@@ -16,13 +16,17 @@ use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
 use crate::config::{Config, ConfigFile};
 use crate::counts::RowCount;
 use crate::error::{Error, Result};
-use crate::explain::{ExplainOptions, ExplainedOn, Explanation, explain};
+use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
 use crate::fit::{Event, Interrupt, Observer};
 use crate::model::{GOLDEN_ROWS, ToSave};
 use crate::report::{RunPage, run_page, tensorboard};
+use crate::rows::RowSet;
 
 /// Rows on disk of which a model is explained.
 const EXPLAINED_ROWS: usize = 1 << 16;
+
+/// Part of what training costs that explaining may cost, too, where that is more than seconds.
+const EXPLAINING: u64 = 10;
 
 /// A model, the rows to train it on, and how.
 #[derive(Clone, Copy)]
@@ -84,25 +88,30 @@ impl Job<'_> {
             error => error,
         };
         let mut trained = train_model(config, graph, data, start, &mut store, interrupt, observer).map_err(advised)?;
-        let explanation = explained(&trainee, &mut trained.predictor, interrupt).map_err(advised)?;
-        explanation.alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
-
         let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
         report.data_fingerprint = fingerprint;
         let provenance = provenance(&report)?;
-        let page =
-            RunPage { report: &report, explanation: Some(&explanation), graph, config: file, provenance: &provenance };
-        let page = run_page(&page);
         let saved = ToSave {
             model,
             encoder: &data.splits.encoder,
-            predictor: trained.predictor,
+            predictor: &mut trained.predictor,
             rows: &*data.splits.train.at_most(GOLDEN_ROWS)?,
-            provenance,
+            provenance: provenance.clone(),
         };
+        // Before it is explained: whoever stops that has a model.
         saved.save(&folder.model())?;
-        folder.write_explanation(&explanation)?;
-        folder.write_page(&page)?;
+        let explanation = explained(&trainee, &mut trained.predictor, interrupt, observer).map_err(advised)?;
+        let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);
+        alarms.for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
+        folder.write_explanation(explanation.as_ref())?;
+        let page = RunPage {
+            report: &report,
+            explanation: explanation.as_ref(),
+            graph,
+            config: file,
+            provenance: &provenance,
+        };
+        folder.write_page(&run_page(&page))?;
         folder.write_events(&tensorboard::events(&report, now()))?;
         // Last, since its presence says that the run is complete.
         folder.write_report(&report)?;
@@ -125,17 +134,36 @@ fn unlabelled_funnel(model: &ModelConfig, rows: &RowCount) -> Option<String> {
     ))
 }
 
-/// Explains a model on rows that had no part in any choice, or on the best that there are.
-fn explained(trainee: &Trainee<'_>, predictor: &mut Predictor, interrupt: &Interrupt) -> Result<Explanation> {
+/// Explains a model on rows that had no part in any choice, or on the best that there are; or not, as `[train] explain`
+/// says.
+fn explained(
+    trainee: &Trainee<'_>,
+    predictor: &mut Predictor,
+    interrupt: &Interrupt,
+    observer: &mut dyn Observer,
+) -> Result<Option<Explanation>> {
+    let train = &trainee.config.train;
+    let Some(share) = train.explain.share() else { return Ok(None) };
     let splits = &trainee.data.splits;
     let (on, rows) = match (&splits.test, &splits.valid) {
         (Some(rows), _) => (ExplainedOn::Test, rows),
         (None, Some(rows)) => (ExplainedOn::Valid, rows),
         (None, None) => (ExplainedOn::Train, &splits.train),
     };
-    let batch_size = trainee.config.train.evaluation_batch_size;
-    let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
-    explain(predictor, &*rows.at_most(EXPLAINED_ROWS)?, on, trainee.data.tasks(), &options, interrupt)
+    let there = rows.count();
+    let wanted = (there as f64 * share.rows).ceil() as usize;
+    let most = if matches!(rows, RowSet::Stored { .. }) { wanted.min(EXPLAINED_ROWS) } else { wanted };
+    // What training cost may well be spent again in part: a pass over the rows and back is three predictions of each.
+    let trained = trainee.data.rows.train.rows.saturating_mul(train.epochs).saturating_mul(3);
+    let least = ImportanceOptions::default();
+    let work = (trained / EXPLAINING).saturating_mul(ImportanceOptions::cost(trainee.graph)).max(least.work);
+    let importance = ImportanceOptions { features: share.features, work, ..least };
+    let options = ExplainOptions { batch_size: train.evaluation_batch_size, importance };
+    let mut progress = |rows, of| observer.event(&Event::Explaining { rows, of });
+    let (rows, tasks) = (rows.spread(most)?, trainee.data.tasks());
+    let mut explanation = explain(predictor, &rows, on, tasks, &options, interrupt, &mut progress)?;
+    explanation.of_rows = (explanation.rows < there).then_some(there);
+    Ok(Some(explanation))
 }
 
 /// Seconds since 1970.

@@ -89,7 +89,8 @@ fn explanation(graph: &Graph, tasks: &[TaskSpec]) -> Explanation {
     let importance = ImportanceOptions { rows: 600, ..ImportanceOptions::default() };
     let options = ExplainOptions { importance, ..ExplainOptions::default() };
     let mut predictor = Predictor::new(graph.clone(), &weights).unwrap();
-    explain(&mut predictor, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default()).unwrap()
+    explain(&mut predictor, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default(), &mut |_, _| ())
+        .unwrap()
 }
 
 fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {

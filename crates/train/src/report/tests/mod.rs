@@ -132,7 +132,7 @@ fn what_is_missing_is_said_and_breaks_nothing() {
     made.comparison.answer = Answer::of(&made.comparison.models, "single-task", 3);
     let page = made.page();
     assert_sound(&page);
-    assert!(page.contains("No run of it was finished.") && page.contains("not defined"));
+    assert!(page.contains("Not explained: no run of it was finished") && page.contains("not defined"));
     assert!(page.contains("cannot be told: no seed was trained to its end by both models"));
     assert!(page.contains("PLE failed with every seed") && page.contains("Nothing is known of marital"), "{page}");
 
