@@ -316,7 +316,7 @@ fn a_model_that_cannot_be_trained_is_told_and_the_rest_goes_on() {
         "config_hash": report["config_hash"], "data_fingerprint": report["data_fingerprint"], "reason": "made up",
     });
     std::fs::remove_file(folder.join("compared/runs/ple/seed-1/metrics.json")).unwrap();
-    folder.write("compared/runs/ple/seed-1/failed.json", failure.to_string());
+    folder.write("compared/runs/ple/seed-1/failed.json", pleiad_data::sealed::seal(&failure).unwrap());
     let ran = folder.ok(RUN);
     assert!(ran.stdout.contains("PLE failed in 1 of 3 seeds (seed 1: made up)"), "{}", ran.stdout);
     let ple = &folder.json("compared/compare.json")["models"][2];

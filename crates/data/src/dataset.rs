@@ -10,6 +10,7 @@ use crate::disk::FolderIdentity;
 use crate::encode::Encoder;
 use crate::error::{BadRow, Error, Result};
 use crate::load::{Fit, LoadOptions, Request};
+use crate::raw::RawRows;
 use crate::schema::{DataConfig, OnBadRow, Schema};
 use crate::split::Split;
 
@@ -104,6 +105,8 @@ pub struct Splits {
     pub test: Option<Dataset>,
     /// Bad rows that were left out.
     pub skipped: Skipped,
+    /// Some of the training rows, as they were read.
+    pub raw: RawRows,
     /// What became of the cache; `None` where the configuration has none.
     pub cache: Option<CacheUse>,
 }
@@ -176,6 +179,7 @@ impl Splits {
             valid: has_valid.then_some(valid),
             test: has_test.then_some(test),
             skipped: request.skipped().clone(),
+            raw: request.raw(),
             cache: None,
         })
     }

@@ -18,8 +18,10 @@ mod interner;
 mod layout;
 mod load;
 mod packed;
+mod raw;
 pub mod read;
 pub mod schema;
+pub mod sealed;
 mod split;
 mod stream;
 pub mod synth;
@@ -35,6 +37,7 @@ pub use error::{BadRow, Error, ErrorKind, MissingColumn, Reason, Result, nearest
 pub use layout::{Input, InputLayout, Pooling};
 pub use load::{LoadOptions, Phase, Progress};
 pub use packed::PackedRows;
+pub use raw::{RAW_ROWS, RawRows};
 pub use schema::{Schema, TaskKind, TaskSpec};
 pub use split::{SPLIT_SEED, Split, SplitRules};
 pub use stream::{EncodedStream, StreamOptions};

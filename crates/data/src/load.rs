@@ -11,6 +11,7 @@ use crate::counts::LabelCount;
 use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
 use crate::error::{Error, Result};
+use crate::raw::{RawRows, RawSample};
 use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file};
 use crate::schema::{DataConfig, Files, OnBadRow, Schema, SplitConfig};
 use crate::split::{Split, SplitRules};
@@ -54,6 +55,7 @@ pub(crate) struct Request<'a> {
     pub(crate) encoder: Option<Encoder>,
     progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
     skipped: Skipped,
+    raw: RawSample,
 }
 
 /// A fitted encoder, and the parsed training rows where they are few enough to be kept.
@@ -94,7 +96,7 @@ impl<'a> Request<'a> {
         check_pipes(sources.iter().flatten().map(|source| &source.files))?;
         let files: Vec<DataFile> = sources.iter().flatten().flat_map(|source| source.files.clone()).collect();
         sources.iter_mut().flatten().for_each(|source| source.others.clone_from(&files));
-        Ok(Self { data, schema, sources, encoder, progress, skipped: Skipped::default() })
+        Ok(Self { data, schema, sources, encoder, progress, skipped: Skipped::default(), raw: RawSample::default() })
     }
 
     /// Refuses pipes where files are read more than once.
@@ -117,6 +119,11 @@ impl<'a> Request<'a> {
     /// Bad rows that were left out so far.
     pub(crate) fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    /// Some of the training rows, as they were read.
+    pub(crate) fn raw(&self) -> RawRows {
+        self.raw.rows()
     }
 
     fn report(&self, phase: Phase, rows: u64) -> Result<()> {
@@ -148,6 +155,7 @@ impl<'a> Request<'a> {
         let keep = if source.files.iter().any(is_pipe) { usize::MAX } else { keep };
         let mut fitter = Fitter::new(self.schema);
         let mut kept: Option<Vec<Parsed>> = None;
+        let mut raw = std::mem::take(&mut self.raw);
         while fitter.needs_pass() {
             if let Some(kept) = &mut kept {
                 fitter.observe(kept);
@@ -157,12 +165,16 @@ impl<'a> Request<'a> {
             let (mut parsed_rows, mut bytes, mut rows) = (Some(Vec::new()), 0, 0);
             each_group(start(source, &plan)?, |chunks| {
                 rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+                let seen = seen(&chunks, &raw);
                 let mut parsed: Vec<Parsed> =
                     chunks.into_par_iter().map(|chunk| plan.parse(chunk)).collect::<Result<_>>()?;
                 if self.data.on_bad_row == OnBadRow::Stop
                     && let Some(bad) = parsed.iter().find_map(|parsed| parsed.bad.first())
                 {
                     return Err(Error::BadRow(Box::new(bad.clone())));
+                }
+                for (chunk, parsed) in seen.iter().zip(&parsed) {
+                    raw.add(&plan, chunk, &trained_on(&parsed.in_chunk, &parsed.splits));
                 }
                 fitter.observe(&mut parsed);
                 bytes += parsed.iter().map(Parsed::bytes).sum::<usize>();
@@ -175,8 +187,10 @@ impl<'a> Request<'a> {
                 self.report(Phase::Fit, rows)
             })?;
             fitter.end_pass();
+            raw.end();
             kept = parsed_rows;
         }
+        self.raw = raw;
         Ok(Fit { encoder: fitter.finish(kept.as_deref_mut().unwrap_or_default())?, kept })
     }
 
@@ -186,6 +200,7 @@ impl<'a> Request<'a> {
         let on_bad_row = self.data.on_bad_row;
         // Counted apart, since the sources are borrowed while rows go through.
         let mut skipped = std::mem::take(&mut self.skipped);
+        let mut raw = std::mem::take(&mut self.raw);
         let mut kept = kept;
         let plan_of = |split: Split| if split == Split::Train { &of_training } else { &alone };
         let is_kept = kept.is_some();
@@ -212,13 +227,20 @@ impl<'a> Request<'a> {
             let mut rows = 0;
             each_group(reader, |chunks| {
                 rows += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+                let seen = if split == Split::Train { seen(&chunks, &raw) } else { Vec::new() };
                 let encode = |chunk| Ok(encoder.encode(plan.parse(chunk)?));
-                let encoded = chunks.into_par_iter().map(encode).collect::<Result<_>>()?;
+                let encoded: Vec<Encoded> = chunks.into_par_iter().map(encode).collect::<Result<_>>()?;
+                for (chunk, encoded) in seen.iter().zip(&encoded) {
+                    let first = chunk.origin.position;
+                    let in_chunk: Vec<usize> = encoded.positions.iter().map(|row| (row - first) as usize).collect();
+                    raw.add(plan, chunk, &trained_on(&in_chunk, &encoded.splits));
+                }
                 hand_out(encoded, split, on_bad_row, &mut skipped, put)?;
                 self.report(Phase::Load(split), rows)
             })?;
+            raw.end();
         }
-        self.skipped = skipped;
+        (self.skipped, self.raw) = (skipped, raw);
         Ok(())
     }
 
@@ -243,6 +265,17 @@ impl<'a> Request<'a> {
         }
         check_tasks(self.schema, labels)
     }
+}
+
+/// The chunks, where raw rows of them are wanted: parsing takes the others.
+fn seen(chunks: &[Chunk], raw: &RawSample) -> Vec<Chunk> {
+    if raw.is_wanted() { chunks.to_vec() } else { Vec::new() }
+}
+
+/// Those of the rows `in_chunk` that are trained on.
+fn trained_on(in_chunk: &[usize], splits: &[Split]) -> Vec<usize> {
+    let is_trained_on = |i: usize| splits.get(i).is_none_or(|&split| split == Split::Train);
+    in_chunk.iter().enumerate().filter(|&(i, _)| is_trained_on(i)).map(|(_, &row)| row).collect()
 }
 
 /// Hands the rows of consecutive chunks to their splits.

@@ -7,7 +7,7 @@ mod common;
 use std::path::{Path, PathBuf};
 
 use common::{Config, Folder, json};
-use pleiad_data::{BLOCK_ROWS, CacheUse, Error, LoadOptions, Splits, StoredRows, StoredSplits};
+use pleiad_data::{BLOCK_ROWS, CacheUse, Error, LoadOptions, RAW_ROWS, Splits, StoredRows, StoredSplits};
 use proptest::prelude::*;
 use xxhash_rust::xxh64::xxh64;
 
@@ -90,6 +90,22 @@ fn assert_same(a: &Splits, b: &Splits) {
     assert_eq!(json(&a.encoder), json(&b.encoder));
     assert!(a.train == b.train && a.valid == b.valid && a.test == b.test);
     assert_eq!(a.skipped, b.skipped);
+    assert_eq!(a.raw, b.raw);
+}
+
+/// Every raw row, encoded, is a row that is trained on, in the order of the log.
+fn assert_raw_rows_are_training_rows(splits: &Splits) {
+    let raw = splits.encoder.encode_raw(&splits.raw).unwrap();
+    assert_eq!((raw.rows, splits.raw.rows()), (RAW_ROWS, RAW_ROWS));
+    let mut rows = (0..splits.train.rows()).map(|row| {
+        let mut row = splits.train.as_batch().slice(row..row + 1);
+        row.labels.clear();
+        row
+    });
+    for at in 0..raw.rows {
+        let wanted = raw.slice(at..at + 1);
+        assert!(rows.any(|row| row == wanted), "raw row {at} is none");
+    }
 }
 
 fn why(splits: &Splits) -> &str {
@@ -118,6 +134,7 @@ fn rows_of_the_cache_are_those_of_the_files() {
     let plain = folder.load(&config("")).unwrap();
     assert_eq!(plain.cache, None);
     assert!(plain.skipped.rows > 0 && plain.train.rows() > 2 * BLOCK_ROWS);
+    assert_raw_rows_are_training_rows(&plain);
     let first = folder.load(&config("cache = 'c'")).unwrap();
     assert_eq!(why(&first), "there were none");
     assert_same(&plain, &first);
@@ -146,11 +163,24 @@ fn rows_that_were_never_in_memory_are_the_same_files() {
     let temporary = stored(&folder, "").unwrap();
     let CacheUse::Temporary { folder: place } = temporary.cache.clone() else { panic!("{:?}", temporary.cache) };
     assert_eq!((temporary.train.xxh64(), &temporary.skipped), (on_disk.train.xxh64(), &plain.skipped));
+    assert_eq!((&temporary.raw, &on_disk.raw), (&plain.raw, &plain.raw));
     let valid = temporary.valid.clone().unwrap();
     drop(temporary);
     assert_eq!(valid.read(0).unwrap(), plain.valid.unwrap().as_batch().slice(0..valid.rows() as usize));
     drop(valid);
     assert!(!place.exists(), "it goes with the last rows");
+}
+
+#[test]
+fn raw_rows_are_kept_for_an_encoder_that_was_fitted_elsewhere() {
+    let folder = folder();
+    let plain = folder.load(&config("")).unwrap();
+    let other = Config::parse(&config(""));
+    let encoder = Some(plain.encoder.clone());
+    let options = LoadOptions { encoder, ..LoadOptions::default() };
+    let again = Splits::load(&other.data, folder.path(), &other.schema().unwrap(), options).unwrap();
+    assert_eq!(again.raw, plain.raw);
+    assert_raw_rows_are_training_rows(&again);
 }
 
 #[test]

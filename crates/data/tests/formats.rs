@@ -10,7 +10,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, gzip, json, parquet_bytes};
-use pleiad_data::{Ids, Splits};
+use pleiad_data::{Ids, RAW_ROWS, Splits};
 use proptest::prelude::*;
 
 const CONFIG: &str = r#"
@@ -125,7 +125,13 @@ fn load(name: &str, bytes: &[u8]) -> Splits {
 fn load_with(config: &str, name: &str, bytes: &[u8]) -> Splits {
     let folder = Folder::new();
     folder.write(name, bytes);
-    folder.load(&config.replace("FILE", name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    let splits = folder.load(&config.replace("FILE", name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    if splits.train.rows() <= RAW_ROWS {
+        let mut rows = splits.train.as_batch().clone();
+        rows.labels.clear();
+        assert_eq!(splits.encoder.encode_raw(&splits.raw).unwrap(), rows, "{name}: raw rows, encoded");
+    }
+    splits
 }
 
 #[track_caller]

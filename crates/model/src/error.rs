@@ -152,7 +152,7 @@ pub enum Error {
     #[error(
         "{}: the artifact has format version {found}, this version of Pleiad reads {supported}: {}",
         path.display(),
-        if found > supported { "use a newer version of Pleiad" } else { "train or import the model again" }
+        if found > supported { "use a newer version of Pleiad" } else { "train or import the model again with this one" }
     )]
     Version {
         /// Its `model.json`.
@@ -246,6 +246,17 @@ pub enum Error {
         /// How far they may lie apart.
         tolerance: f32,
     },
+    /// A model whose encoder does not make of its raw golden rows what it made of them when it was saved.
+    #[error(
+        "{}: {reason}; this version of Pleiad reads values otherwise than the one that saved the model: train the model again",
+        path.display()
+    )]
+    GoldenRow {
+        /// The file of the golden rows.
+        path: PathBuf,
+        /// Row and feature, and what differs.
+        reason: String,
+    },
 }
 
 impl Error {
@@ -264,6 +275,7 @@ impl Error {
             | Self::TensorShape { .. }
             | Self::TensorType { .. }
             | Self::Golden { .. }
+            | Self::GoldenRow { .. }
             | Self::Graph { .. }
             | Self::GraphPart { .. } => ErrorKind::Data,
             _ => ErrorKind::Configuration,

@@ -110,12 +110,38 @@ pub enum Error {
         differences: Vec<String>,
     },
     /// A checkpoint or another file of a run is damaged.
-    #[error("{}: {reason}", .path.display())]
+    #[error("{} is damaged: {reason}", .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong with it and what to do.
         reason: String,
+    },
+    /// A checkpoint that another version of this program wrote.
+    #[error(
+        "{}: the checkpoint has format version {found}, this version of Pleiad reads {supported}: {}",
+        .path.display(),
+        if found > supported {
+            "use a newer version of Pleiad"
+        } else {
+            "let the version that began the run finish it, or train again in another folder"
+        }
+    )]
+    Version {
+        /// Its `state.json`.
+        path: PathBuf,
+        /// Format version found.
+        found: u64,
+        /// The version that is read.
+        supported: u64,
+    },
+    /// There are checkpoints, and none of them can be gone on from.
+    #[error("{newest}; no checkpoint before it is whole: remove {} to train from the beginning", .folder.display())]
+    NoCheckpoint {
+        /// The folder of the checkpoints.
+        folder: PathBuf,
+        /// What is wrong with the newest.
+        newest: String,
     },
     /// A value could not be written down.
     #[error("cannot encode: {reason}")]
@@ -165,7 +191,8 @@ impl Error {
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
-            Self::Engine(_) | Self::Io { .. } | Self::Unwritable { .. } | Self::Damaged { .. } => ErrorKind::Run,
+            Self::Damaged { .. } | Self::Version { .. } | Self::NoCheckpoint { .. } => ErrorKind::Data,
+            Self::Engine(_) | Self::Io { .. } | Self::Unwritable { .. } => ErrorKind::Run,
             Self::NonFinite { .. } | Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
             Self::Interrupted { signal, .. } => ErrorKind::Interrupted(*signal),
         }

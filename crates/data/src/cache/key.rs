@@ -14,7 +14,7 @@ use crate::read::{DataFile, FolderColumn, is_pipe};
 use crate::schema::{FeatureKind, Format, PartConfig, Schema, SplitConfig, TaskWeight};
 
 /// Version of the form of a cache and of what encoding makes of a row. Whoever changes either raises it.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Source files of up to so many bytes together are compared by all of their content.
 const WHOLE_BYTES: u64 = 1 << 28;

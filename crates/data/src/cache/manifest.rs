@@ -12,6 +12,7 @@ use crate::counts::LabelCount;
 use crate::dataset::Skipped;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
+use crate::raw::RawRows;
 
 /// Begins the file; the hash of all that follows comes next.
 const MAGIC: &str = "pleiad-encoded-rows ";
@@ -26,6 +27,7 @@ pub(super) struct Manifest {
     pub(super) sources: Vec<Stamp>,
     pub(super) encoder: Encoder,
     pub(super) skipped: Skipped,
+    pub(super) raw: RawRows,
     pub(super) splits: [Option<SplitManifest>; 3],
 }
 

@@ -32,6 +32,7 @@ use crate::disk::{self, FolderIdentity, Lock, Refusal, TemporaryFolder, Unlockab
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::load::{Fit, LoadOptions, Request};
+use crate::raw::RawRows;
 use crate::schema::{DataConfig, Schema};
 use crate::split::Split;
 
@@ -104,6 +105,8 @@ pub struct StoredSplits {
     pub test: Option<StoredRows>,
     /// Bad rows that were left out.
     pub skipped: Skipped,
+    /// Some of the training rows, as they were read.
+    pub raw: RawRows,
     /// Where they are and why.
     pub cache: CacheUse,
 }
@@ -125,9 +128,9 @@ impl StoredSplits {
             let (encoder, manifests) = fill(&mut request, writer)?;
             let cache = CacheUse::Temporary { folder: folder.path().to_path_buf() };
             let folder = Arc::new(folder);
-            let skipped = request.skipped().clone();
+            let beside = (request.skipped().clone(), request.raw());
             let place = folder.path().to_path_buf();
-            return Self::assemble(&place, Some(&folder), encoder, manifests, skipped, cache)
+            return Self::assemble(&place, Some(&folder), encoder, manifests, beside, cache)
                 .map_err(|reason| Error::Encoded { path: place.join("manifest"), reason });
         };
         let unusable = |reason: String| Error::Folder { path: root.join("manifest"), folder: root.clone(), reason };
@@ -150,7 +153,7 @@ impl StoredSplits {
         let writer = Writer::new(folder.path(), request.asked_for())?;
         let (encoder, manifests) = fill(&mut request, writer)?;
         let manifest = cache
-            .manifest(encoder, manifests, request.skipped().clone())
+            .manifest(encoder, manifests, request.skipped().clone(), request.raw())
             .map_err(|reason| Error::Write { path: cache.folder(), reason })?;
         cache.publish(folder, &manifest)?;
         let stored =
@@ -173,7 +176,7 @@ impl StoredSplits {
         temporary: Option<&Arc<TemporaryFolder>>,
         encoder: Encoder,
         splits: [Option<manifest::SplitManifest>; 3],
-        skipped: Skipped,
+        (skipped, raw): (Skipped, RawRows),
         cache: CacheUse,
     ) -> Result<Self, String> {
         let columns = Arc::new(Columns::new(encoder.layout(), encoder.tasks()));
@@ -187,7 +190,7 @@ impl StoredSplits {
         let mut next = || rows.next().transpose().map(Option::flatten);
         let (train, valid, test) = (next()?, next()?, next()?);
         let train = train.ok_or("there are no training rows")?;
-        Ok(Self { encoder, train, valid, test, skipped, cache })
+        Ok(Self { encoder, train, valid, test, skipped, raw, cache })
     }
 
     /// Checks the hash of every block.
@@ -204,6 +207,7 @@ impl StoredSplits {
             test: self.test.as_ref().map(read).transpose()?,
             encoder: self.encoder,
             skipped: self.skipped,
+            raw: self.raw,
             cache: Some(self.cache),
         })
     }
@@ -272,7 +276,7 @@ impl Cache {
             return Err("those that were there lack a split".to_owned());
         }
         let cache = CacheUse::Used { folder: folder.to_path_buf() };
-        StoredSplits::assemble(folder, None, encoder, manifest.splits, manifest.skipped, cache)
+        StoredSplits::assemble(folder, None, encoder, manifest.splits, (manifest.skipped, manifest.raw), cache)
     }
 
     /// Keeps rows that are in memory.
@@ -291,7 +295,7 @@ impl Cache {
             }
             let manifests = writer.finish()?;
             let manifest = self
-                .manifest(splits.encoder.clone(), manifests, splits.skipped.clone())
+                .manifest(splits.encoder.clone(), manifests, splits.skipped.clone(), splits.raw.clone())
                 .map_err(|reason| Error::Write { path: self.folder(), reason })?;
             self.publish(folder, &manifest)
         };
@@ -344,11 +348,12 @@ impl Cache {
         encoder: Encoder,
         splits: [Option<manifest::SplitManifest>; 3],
         skipped: Skipped,
+        raw: RawRows,
     ) -> Result<Manifest, String> {
         let paths: Vec<PathBuf> = self.sources.iter().map(|stamp| PathBuf::from(&stamp.path)).collect();
         key::compare(&self.sources, &Stamp::of_paths(&paths)?)
             .map_err(|reason| format!("{reason}, and while it was read"))?;
-        Ok(Manifest { key: self.key.clone(), sources: self.sources.clone(), encoder, skipped, splits })
+        Ok(Manifest { key: self.key.clone(), sources: self.sources.clone(), encoder, skipped, raw, splits })
     }
 
     /// Completes a folder and gives it its name; what was there goes.
@@ -371,9 +376,9 @@ impl Cache {
             let old = self.temporary()?;
             fs::rename(&to, old.path().join("old")).map_err(io)?;
         }
-        // Not brought to disk first: should a crash of the machine lose blocks, their hashes tell.
+        // Its blocks are not brought to disk first: should a crash of the machine lose blocks, their hashes tell.
         fs::rename(new.path(), &to).map_err(io)?;
         new.was_renamed();
-        Ok(())
+        disk::sync_folder(&self.root).map_err(io)
     }
 }

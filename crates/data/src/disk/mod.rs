@@ -5,11 +5,13 @@
 //! under such a name is found by its lock, which died with the process, and goes ([`sweep`]). Nothing here knows what is
 //! written.
 
+mod durable;
 mod exchange;
 mod identity;
 mod lock;
 mod temporary;
 
+pub use durable::{create_folders, sync_folder};
 pub use exchange::exchange;
 pub use identity::FolderIdentity;
 pub use lock::{FolderLock, Holder, LOCK_FILE, Lock, Refusal};

@@ -12,6 +12,7 @@ use super::{buckets, category};
 use crate::batch::{Batch, Ids};
 use crate::error::{BadRow, Error, Reason, Result};
 use crate::layout::{Input, InputLayout};
+use crate::raw::RawRows;
 use crate::read::{Chunk, Column};
 use crate::schema::{Encoding, FeatureKind, Multiple, Schema, TaskSpec};
 use crate::split::{Split, SplitRules};
@@ -226,6 +227,15 @@ impl Encoder {
             Some(bad) => Err(Error::BadRow(Box::new(bad))),
             None => Ok(encoded.batch),
         }
+    }
+
+    /// Encodes training rows that were kept raw.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_rows`]; [`Error::Encoder`] for rows that contradict themselves.
+    pub fn encode_raw(&self, rows: &RawRows) -> Result<Batch> {
+        let records = rows.to_records().map_err(|reason| Error::Encoder { reason: format!("raw rows: {reason}") })?;
+        self.encode_rows(&records, false)
     }
 
     fn look_up(&self, table: &str, multiple: Option<&Multiple>, column: &Column) -> Ids {

@@ -35,7 +35,7 @@ pub struct Parsed {
     /// Where the chunk stands.
     pub(super) origin: Origin,
     /// Number of each row in the chunk.
-    pub(super) in_chunk: Vec<usize>,
+    pub(crate) in_chunk: Vec<usize>,
     /// The extra columns that were asked for, as they are.
     pub extras: Vec<Column>,
     /// The rows that cannot be used.
@@ -138,6 +138,13 @@ impl Plan {
     #[must_use]
     pub fn wanted(&self) -> &[Wanted] {
         &self.wanted
+    }
+
+    /// Where among [`Plan::wanted`] the columns of the features stand, each once, and their names.
+    pub(crate) fn feature_columns(&self) -> impl Iterator<Item = (usize, &str)> {
+        let is_first = |i: usize| !self.features[..i].contains(&self.features[i]);
+        let columns = (0..self.features.len()).filter(move |&i| is_first(i)).map(|i| self.features[i]);
+        columns.filter_map(|at| Some((at, self.wanted.get(at)?.name.as_str())))
     }
 
     /// Parses a chunk that a reader gave for [`Plan::wanted`]. Bad rows are left out of the values and described in

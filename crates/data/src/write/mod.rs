@@ -129,8 +129,8 @@ impl RecordWriter {
         }
         // Without this a crash of the machine may leave the new name over an empty file.
         temporary.as_file().sync_all().map_err(|source| Error::Io { path: path.clone(), source })?;
-        temporary.persist(&path).map_err(|e| Error::Io { path, source: e.error })?;
-        Ok(())
+        temporary.persist(&path).map_err(|e| Error::Io { path: path.clone(), source: e.error })?;
+        disk::sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(|source| Error::Io { path, source })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Directories that are written whole or not at all, and take the place of one that is there in one step.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -26,7 +26,7 @@ pub(super) fn replace(dir: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Res
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    fs::create_dir_all(parent).map_err(|e| failed(parent, e))?;
+    disk::create_folders(parent).map_err(|e| failed(parent, e))?;
 
     // What a killed process left beside it.
     disk::sweep(parent, Unlockable::RemoveOld);
@@ -144,10 +144,7 @@ fn replaceable(dir: &PathBuf) -> Result<bool> {
 
 /// Makes the names in a directory last through a power cut, where the system can.
 fn sync(dir: &Path) -> Result<()> {
-    if cfg!(unix) {
-        File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| failed(dir, e))?;
-    }
-    Ok(())
+    disk::sync_folder(dir).map_err(|e| failed(dir, e))
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
 //! `model.json`: what a model is, without its weights.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read, Write};
+use std::io::{BufReader, BufWriter, Read};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pleiad_data::Encoder;
+use pleiad_data::sealed::{Unsealed, hex, unseal, write_sealed};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::graph::Graph;
 
 /// Version of the artifact's format that this version of Pleiad writes, and the only one that it reads.
-pub const FORMAT_VERSION: u64 = 1;
+pub const FORMAT_VERSION: u64 = 2;
 
 /// What tells a `model.json` of ours from any other.
 const FORMAT: &str = "pleiad-model";
@@ -88,6 +89,7 @@ struct Written<'a> {
     graph: &'a Graph,
     encoder: &'a Encoder,
     weights_xxh64: String,
+    golden_xxh64: String,
 }
 
 /// What `model.json` holds.
@@ -99,32 +101,32 @@ pub(super) struct Contents {
     pub(super) encoder: Encoder,
     /// Of [`crate::Weights::xxh64`], in hexadecimal: golden rows touch few rows of a table, this sees every bit.
     pub(super) weights_xxh64: String,
+    /// Of all bytes of the golden rows' file, in hexadecimal.
+    pub(super) golden_xxh64: String,
 }
 
-/// Writes `model.json` beside weights of the hash `weights`.
-pub(super) fn write(path: &Path, artifact: &Unsaved<'_>, weights: u64) -> Result<()> {
+/// Writes `model.json` beside weights and golden rows of these hashes.
+pub(super) fn write(path: &Path, artifact: &Unsaved<'_>, weights: u64, golden: u64) -> Result<()> {
     let Unsaved { model, graph, encoder, provenance, .. } = artifact;
-    let weights_xxh64 = hex(weights);
+    let (weights_xxh64, golden_xxh64) = (hex(weights), hex(golden));
     let head = Head { format: FORMAT.to_owned(), format_version: FORMAT_VERSION };
     let io = |source| Error::Io { path: path.to_owned(), action: "write", source };
-    let mut file = BufWriter::new(File::create(path).map_err(io)?);
-    serde_json::to_writer_pretty(&mut file, &Written { head, provenance, model, graph, encoder, weights_xxh64 })
-        .map_err(|error| io(error.into()))?;
-    file.write_all(b"\n").map_err(io)?;
+    let written = Written { head, provenance, model, graph, encoder, weights_xxh64, golden_xxh64 };
+    let file = write_sealed(&written, BufWriter::new(File::create(path).map_err(io)?)).map_err(io)?;
     file.into_inner().map_err(|error| io(error.into_error()))?.sync_all().map_err(io)
 }
 
-/// How hashes are written.
-pub(super) fn hex(hash: u64) -> String {
-    format!("{hash:016x}")
-}
-
-/// Reads and checks `model.json`, the graph included.
+/// Reads and checks `model.json`, the graph included. Nothing is made of it before it has its hash.
 pub(super) fn read(path: &Path) -> Result<Contents> {
-    let bytes = bytes(path)?;
-    let damaged = |error: serde_json::Error| Error::Damaged { path: path.to_owned(), reason: error.to_string() };
-    head(path, &bytes)?;
-    let contents: Contents = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let mut bytes = bytes(path)?;
+    let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
+    let sealed = unseal(&mut bytes);
+    // Without a hash it may be of an earlier version, or nothing of ours: that is said first.
+    if matches!(sealed, Ok(()) | Err(Unsealed::NoHash)) {
+        head(path, &bytes)?;
+    }
+    sealed.map_err(|reason| damaged(format!("{reason}; copy the whole model again, or train it again")))?;
+    let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
     contents.graph.validate()?;
     Ok(contents)
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pleiad_data::{Batch, Ids, Input};
+use pleiad_data::{Batch, Encoder, Ids, Input, RawRows};
 
 use super::tensor_file::{Elements, TensorFile, write};
 use crate::error::{Error, Result};
@@ -15,13 +15,15 @@ pub const GOLDEN_TOLERANCE: f32 = 1e-5;
 /// Far more than a few rows take.
 const MAX_BYTES: usize = 1 << 28;
 
-/// Encoded rows and the predictions they gave when the model was saved.
+/// Rows, raw and encoded, and the predictions they gave when the model was saved.
 ///
 /// In a file: `numeric` `[n, N]`; `ids.<feature>` (one id per row, or those of all rows), `offsets.<feature>`
-/// `[n + 1]` for multi-valued features; `predictions.<task>` `[n]`.
+/// `[n + 1]` for multi-valued features; `predictions.<task>` `[n]`; `raw`, the bytes of a JSON document.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Golden {
-    /// n encoded rows, without labels.
+    /// n rows as they were read.
+    pub raw: RawRows,
+    /// The same rows, encoded, without labels.
     pub batch: Batch,
     /// `[T][n]`: probabilities of binary tasks, values of regression tasks.
     pub predictions: Vec<Vec<f32>>,
@@ -46,9 +48,48 @@ impl Golden {
         Ok(())
     }
 
+    /// Whether `encoder` makes of the raw rows, to the bit, what it made of them when the model was saved. The hash of a
+    /// model's files does not see a version of this program that reads a value otherwise; this does.
+    pub(super) fn check_encoder(&self, path: &Path, encoder: &Encoder) -> Result<()> {
+        let unreadable = |error: pleiad_data::Error| Error::GoldenRow {
+            path: path.to_owned(),
+            reason: format!("the raw rows can no longer be encoded ({error})"),
+        };
+        let found = encoder.encode_raw(&self.raw).map_err(unreadable)?;
+        let width = encoder.layout().numeric_width();
+        for row in 0..self.batch.rows {
+            let number = |batch: &Batch, column: usize| batch.numeric.get(row * width + column).map(|x| x.to_bits());
+            for input in &encoder.layout().inputs {
+                let (name, was, is) = match input {
+                    Input::Numeric { name, column } => {
+                        let shown = |batch| format!("{:?}", number(batch, *column).map(f32::from_bits));
+                        let (was, is) = (number(&self.batch, *column), number(&found, *column));
+                        if was == is {
+                            continue;
+                        }
+                        (name, shown(&self.batch), shown(&found))
+                    }
+                    Input::Categorical { name, slot, .. } => {
+                        let (was, is) = (ids(&self.batch, *slot, row), ids(&found, *slot, row));
+                        if was == is {
+                            continue;
+                        }
+                        (name, format!("{was:?}"), format!("{is:?}"))
+                    }
+                };
+                let reason = format!("row {row}, feature {name:?}: encoded as {is}, which was {was}");
+                return Err(Error::GoldenRow { path: path.to_owned(), reason });
+            }
+        }
+        Ok(())
+    }
+
     /// What makes these rows unfit for a model, if anything.
     pub(super) fn problem(&self, graph: &Graph) -> Option<String> {
         let Batch { rows, numeric, categorical, .. } = &self.batch;
+        if self.raw.rows() != *rows {
+            return Some(format!("{} raw rows for {rows} encoded ones", self.raw.rows()));
+        }
         if Some(numeric.len()) != graph.layout.numeric_width().checked_mul(*rows) {
             return Some(format!("{} numbers for {rows} rows", numeric.len()));
         }
@@ -123,6 +164,12 @@ impl Golden {
             let name = format!("predictions.{}", output.task);
             tensors.push((name, vec![predictions.len()], Elements::Reals(predictions)));
         }
+        let raw = serde_json::to_vec(&self.raw).map_err(|error| Error::Io {
+            path: path.to_owned(),
+            action: "write",
+            source: error.into(),
+        })?;
+        tensors.push(("raw".to_owned(), vec![raw.len()], Elements::Bytes(&raw)));
         write(path, &tensors)
     }
 
@@ -131,7 +178,7 @@ impl Golden {
         if file.bytes() > MAX_BYTES {
             return Err(file.damaged(format!("{} bytes of tensors are no few rows", file.bytes())));
         }
-        let mut expected = 1 + graph.outputs.len();
+        let mut expected = 2 + graph.outputs.len();
         let numeric = file.reals("numeric")?;
         let rows = match file.shape("numeric") {
             Some(&[rows, width]) if width == graph.layout.numeric_width() => rows,
@@ -158,14 +205,24 @@ impl Golden {
         for output in &graph.outputs {
             predictions.push(file.reals(&format!("predictions.{}", output.task))?);
         }
+        let raw = serde_json::from_slice(&file.octets("raw")?)
+            .map_err(|error| file.damaged(format!("tensor \"raw\": {error}")))?;
         if file.names().len() != expected {
             return Err(file.damaged(format!("it has {} tensors, the model needs {expected}", file.names().len())));
         }
-        let golden = Self { batch: Batch { rows, numeric, categorical, labels: Vec::new() }, predictions };
+        let golden = Self { raw, batch: Batch { rows, numeric, categorical, labels: Vec::new() }, predictions };
         match golden.problem(graph) {
             Some(problem) => Err(Error::Damaged { path: file.path().to_owned(), reason: problem }),
             None => Ok(golden),
         }
+    }
+}
+
+/// Ids of a row of a categorical input.
+fn ids(batch: &Batch, slot: usize, row: usize) -> Option<&[u64]> {
+    match batch.categorical.get(slot)? {
+        Ids::Single(ids) => ids.get(row..=row),
+        Ids::Multiple { offsets, rows } => rows.get(*offsets.get(row)?..*offsets.get(row + 1)?),
     }
 }
 

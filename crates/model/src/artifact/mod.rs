@@ -1,15 +1,15 @@
 //! A trained model on disk: a directory of three files, written whole or not at all.
 //!
 //! ```text
-//! model.json            format version, model configuration, graph, encoder, provenance
+//! model.json            format version, model configuration, graph, encoder, provenance, and the hash of every file
 //! weights.safetensors   every tensor that the graph names, f32
-//! golden.safetensors    a few encoded rows and the predictions they must give
+//! golden.safetensors    a few rows, raw and encoded, and the predictions they must give
 //! ```
 //!
-//! [`Artifact::open`] trusts nothing: versions, sizes, names, shapes and handles are checked before anything is
-//! allocated by them. Whether the model still gives its golden predictions takes an engine to find out; what they
-//! must be is held here ([`Golden`]). Weights by themselves ([`read_safetensors`], [`write_safetensors`]) serve import
-//! and checkpoints.
+//! [`Artifact::open`] trusts nothing: hashes, versions, sizes, names, shapes and handles are checked before anything is
+//! allocated by them, and the raw golden rows must be encoded as they were when the model was saved. Whether the model still
+//! gives its golden predictions takes an engine to find out; what they must be is held here ([`Golden`]). Weights by
+//! themselves ([`read_safetensors`], [`write_safetensors`]) serve import and checkpoints.
 
 mod convert;
 mod directory;
@@ -18,18 +18,21 @@ mod golden;
 mod tensor_file;
 mod weights;
 
-use std::fs::{self, Metadata};
-use std::io::ErrorKind;
+use std::fs::{self, File, Metadata};
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 pub use document::{FORMAT_VERSION, Provenance};
 pub use golden::{GOLDEN_TOLERANCE, Golden};
 use pleiad_data::Encoder;
 use pleiad_data::disk::FolderIdentity;
+use pleiad_data::sealed::hex;
 use serde_json::Value;
 pub use weights::{
-    check_tensors, check_weights, read_safetensors, read_safetensors_into, read_weights, write_safetensors,
+    check_tensors, check_weights, hash_safetensors, read_safetensors, read_safetensors_into, read_weights,
+    write_safetensors,
 };
+use xxhash_rust::xxh64::Xxh64;
 
 use crate::error::{Error, Result};
 use crate::graph::Graph;
@@ -121,14 +124,22 @@ impl Artifact {
                 return not_ours(format!("it has no {file}"));
             }
         }
-        let document::Contents { model, graph, encoder, provenance, weights_xxh64 } = document::read(&dir.join(MODEL))?;
+        let document::Contents { model, graph, encoder, provenance, weights_xxh64, golden_xxh64 } =
+            document::read(&dir.join(MODEL))?;
         check_encoder(dir, &encoder, &graph)?;
+        let others = |file: &str, what: &str| {
+            let reason = format!("its {what} are not those that {MODEL} was saved with: copy the whole model again");
+            Err(Error::Damaged { path: dir.join(file), reason })
+        };
         let weights = read_weights(&dir.join(WEIGHTS), &graph)?;
-        if document::hex(weights.xxh64()) != weights_xxh64 {
-            let reason = format!("its weights are not those that {MODEL} was saved with: copy the whole model again");
-            return Err(Error::Damaged { path: dir.join(WEIGHTS), reason });
+        if hex(weights.xxh64()) != weights_xxh64 {
+            return others(WEIGHTS, "weights");
+        }
+        if hex(hash_file(&dir.join(GOLDEN))?) != golden_xxh64 {
+            return others(GOLDEN, "golden rows");
         }
         let golden = Golden::read(&dir.join(GOLDEN), &graph)?;
+        golden.check_encoder(&dir.join(GOLDEN), &encoder)?;
         Ok(Self { model, graph, encoder, provenance, weights, golden })
     }
 }
@@ -162,11 +173,26 @@ impl Unsaved<'_> {
         if let Some(problem) = self.golden.problem(self.graph) {
             return Err(Error::Inconsistent { path: dir.to_owned(), reason: format!("golden rows: {problem}") });
         }
+        self.golden.check_encoder(&dir.join(GOLDEN), self.encoder)?;
         directory::replace(dir, |temporary| {
-            let hash = write_safetensors(&temporary.join(WEIGHTS), self.weights)?;
-            document::write(&temporary.join(MODEL), self, hash)?;
-            self.golden.write(&temporary.join(GOLDEN), self.graph)
+            let weights = write_safetensors(&temporary.join(WEIGHTS), self.weights)?;
+            let golden = temporary.join(GOLDEN);
+            self.golden.write(&golden, self.graph)?;
+            document::write(&temporary.join(MODEL), self, weights, hash_file(&golden)?)
         })
+    }
+}
+
+/// XXH64 (seed 0) of all bytes of a file.
+fn hash_file(path: &Path) -> Result<u64> {
+    let io = |source| Error::Io { path: path.to_owned(), action: "read", source };
+    let (mut file, mut hash) = (File::open(path).map_err(io)?, Xxh64::new(0));
+    let mut part = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut part).map_err(io)? {
+            0 => return Ok(hash.digest()),
+            read => hash.update(&part[..read]),
+        }
     }
 }
 

@@ -132,6 +132,17 @@ impl TensorFile {
         Ok(values)
     }
 
+    /// A tensor's elements as bytes.
+    pub(super) fn octets(&mut self, name: &str) -> Result<Vec<u8>> {
+        let dtype = self.info(name)?.dtype;
+        if dtype != Dtype::U8 {
+            return Err(self.wrong_type(name, dtype, "U8"));
+        }
+        let mut values = self.room(name, self.info(name)?.shape.iter().product())?;
+        self.chunks(name, |bytes| values.extend_from_slice(bytes))?;
+        Ok(values)
+    }
+
     /// Room for a tensor of `len` elements. The file is as long as the header says, so there are no more than could be
     /// read.
     fn room<T>(&self, name: &str, len: usize) -> Result<Vec<T>> {
@@ -187,20 +198,24 @@ pub(super) enum Elements<'a> {
     Reals(&'a [f32]),
     /// u64.
     Indices(&'a [u64]),
+    /// u8.
+    Bytes(&'a [u8]),
 }
 
-/// Writes a file of these tensors and flushes it to the disk. Indices must stand before reals (files keep the wider
-/// type first), names must differ.
+/// Writes a file of these tensors and flushes it to the disk. Indices must stand before reals, and those before
+/// bytes (files keep the wider type first); names must differ.
 pub(super) fn write(path: &Path, tensors: &[(String, Vec<usize>, Elements<'_>)]) -> Result<()> {
     let described = tensors.iter().map(|(name, shape, elements)| match elements {
         Elements::Reals(_) => (name.clone(), shape.clone(), Dtype::F32),
         Elements::Indices(_) => (name.clone(), shape.clone(), Dtype::U64),
+        Elements::Bytes(_) => (name.clone(), shape.clone(), Dtype::U8),
     });
     let mut writer = Writer::create(path, described)?;
     for (_, _, elements) in tensors {
         match elements {
             Elements::Reals(values) => values.chunks(CHUNK / 4).try_for_each(|part| writer.reals(part).map(|_| ()))?,
             Elements::Indices(values) => values.chunks(CHUNK / 8).try_for_each(|part| writer.indices(part))?,
+            Elements::Bytes(values) => values.chunks(CHUNK).try_for_each(|part| writer.octets(part))?,
         }
     }
     writer.finish()
@@ -244,6 +259,12 @@ impl Writer {
     fn indices(&mut self, values: &[u64]) -> Result<()> {
         self.bytes.clear();
         self.bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self.put()
+    }
+
+    fn octets(&mut self, values: &[u8]) -> Result<()> {
+        self.bytes.clear();
+        self.bytes.extend_from_slice(values);
         self.put()
     }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pleiad_data::schema::{DataConfig, FeatureBlock, TaskConfig};
+use pleiad_data::sealed::seal;
 use pleiad_data::{Batch, ErrorKind, LoadOptions, Schema, Splits};
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -77,7 +78,7 @@ fn artifact() -> Artifact {
     }
     let mut batch = splits.train.as_batch().clone();
     batch.labels.clear();
-    let golden = Golden { batch, predictions: vec![vec![0.25, 0.5, 0.75], vec![-1.0, 0.0, 1e6]] };
+    let golden = Golden { raw: splits.raw, batch, predictions: vec![vec![0.25, 0.5, 0.75], vec![-1.0, 0.0, 1e6]] };
     let mut provenance = Provenance::now();
     provenance.seed = Some(7);
     provenance.metrics = json!({ "click": { "auc": 0.75 } });
@@ -290,23 +291,35 @@ fn paths_to_nothing_are_told() {
     }
 }
 
-/// Changes `model.json` as JSON.
+/// Changes `model.json` as JSON, as somebody would who knows of hashes.
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let file = path.join(MODEL);
     let mut json: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    json.as_object_mut().unwrap().shift_remove("xxh64");
     change(&mut json);
-    fs::write(file, serde_json::to_vec(&json).unwrap()).unwrap();
+    fs::write(file, seal(&json).unwrap()).unwrap();
+}
+
+/// Makes `model.json` agree with whatever golden rows there are.
+fn accept_golden_rows(path: &Path) {
+    let hash = hex(hash_file(&path.join(GOLDEN)).unwrap());
+    edit(path, |json| json["golden_xxh64"] = json!(hash));
 }
 
 #[test]
 fn other_versions_are_refused_by_number() {
     let (_dir, path) = saved();
     // A later format may have another shape altogether: the version is told all the same.
-    fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 2, "graph": "elsewhere"}"#).unwrap();
+    fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 3, "graph": "elsewhere"}"#).unwrap();
     let message = refusal(&path);
-    assert!(message.contains("format version 2") && message.contains("reads 1") && message.contains("newer"));
-    edit(&path, |json| json["format_version"] = json!(0));
+    assert!(message.contains("format version 3") && message.contains("reads 2") && message.contains("newer"));
+    edit(&path, |json| json["format_version"] = json!(1));
     assert!(refusal(&path).contains("train or import the model again"));
+    // An earlier version has no hash, and its version is told all the same.
+    fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 1}"#).unwrap();
+    assert!(refusal(&path).contains("format version 1"));
+    fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 2}"#).unwrap();
+    assert!(refusal(&path).contains("no hash of itself"));
     // It is ours all the same, and may be replaced.
     artifact().save(&path).unwrap();
     for not_ours in ["", "{}", "[]", "null", r#"{"format": "other", "format_version": 1}"#, "{\"format\"", "\0\0\0"] {
@@ -357,9 +370,12 @@ fn nesting_does_not_overflow_the_stack() {
     let (_dir, path) = saved();
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let deep = format!("{}1{}", open.repeat(1_000_000), close.repeat(1_000_000));
-        let json = format!(r#"{{"format": "pleiad-model", "format_version": 1, "model": {deep}}}"#);
-        fs::write(path.join(MODEL), json).unwrap();
-        assert!(Artifact::open(&path).is_err());
+        let zeros = "0".repeat(16);
+        let head = format!("{{\n  \"xxh64\": \"{zeros}\",\n  \"format\": \"pleiad-model\", \"format_version\": 2,");
+        let json = format!("{head} \"model\": {deep}}}");
+        let hash = hex(xxhash_rust::xxh64::xxh64(json.as_bytes(), 0));
+        fs::write(path.join(MODEL), json.replacen(&zeros, &hash, 1)).unwrap();
+        assert!(refusal(&path).contains("recursion limit"), "{}", refusal(&path));
     }
 }
 
@@ -408,7 +424,8 @@ fn weights_must_be_those_of_the_graph() {
 #[test]
 fn golden_rows_must_fit_the_model() {
     type Change = fn(&mut Golden);
-    let changes: [(Change, &str); 7] = [
+    let changes: [(Change, &str); 8] = [
+        (|g| g.raw = pleiad_data::RawRows::default(), "0 raw rows for 3 encoded ones"),
         (|g| g.batch.numeric[0] = f32::INFINITY, "not finite"),
         (|g| set_ids(&mut g.batch, 0, &[1, 2, 3000]), "id 3000 is beyond"),
         (|g| set_ids(&mut g.batch, 0, &[1, 2]), "do not fit 3 rows"),
@@ -423,10 +440,14 @@ fn golden_rows_must_fit_the_model() {
         change(&mut golden);
         golden.write(&path.join(GOLDEN), &graph).unwrap();
         let message = refusal(&path);
+        assert!(message.contains("are not those that model.json was saved with"), "{message}");
+        accept_golden_rows(&path);
+        let message = refusal(&path);
         assert!(message.contains(told) && message.contains(GOLDEN), "{message}");
     }
     let (_dir, path) = saved();
     fs::copy(path.join(WEIGHTS), path.join(GOLDEN)).unwrap();
+    accept_golden_rows(&path);
     assert!(refusal(&path).contains("\"numeric\" is missing"));
 }
 
@@ -482,17 +503,72 @@ proptest! {
         prop_assert_eq!(bits(&found.weights), bits(&artifact.weights));
     }
 
-    /// Whatever byte is flipped: an error or a model, never a panic.
+    /// Whatever bytes are there instead: an error or the same model, never a panic.
     #[test]
-    fn no_flipped_byte_panics(file in 0usize..3, at in any::<prop::sample::Index>(), flip in 1u8..) {
+    fn other_bytes_are_refused(
+        file in 0usize..3,
+        at in any::<prop::sample::Index>(),
+        other in prop::collection::vec(any::<u8>(), 0..20),
+        replaced in 0usize..20,
+    ) {
         let (_dir, path) = saved();
         let file = path.join(FILES[file]);
         let mut bytes = fs::read(&file).unwrap();
         let at = at.index(bytes.len());
-        bytes[at] ^= flip;
+        let end = bytes.len().min(at + replaced);
+        bytes.splice(at..end, other);
         fs::write(&file, bytes).unwrap();
-        let _ = Artifact::open(&path);
+        prop_assert!(is_refused_or_the_same(&path));
     }
+}
+
+fn is_refused_or_the_same(path: &Path) -> bool {
+    match Artifact::open(path) {
+        Ok(found) => {
+            let wanted = artifact();
+            let encoder = |artifact: &Artifact| serde_json::to_string(&artifact.encoder).unwrap();
+            found.weights == wanted.weights
+                && found.golden == wanted.golden
+                && found.graph == wanted.graph
+                && encoder(&found) == encoder(&wanted)
+        }
+        Err(error) => error.kind() == ErrorKind::Data,
+    }
+}
+
+#[test]
+fn every_byte_of_every_file_counts() {
+    let (_dir, path) = saved();
+    let mut refused = 0;
+    for file in FILES {
+        let whole = fs::read(path.join(file)).unwrap();
+        for at in 0..whole.len() {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << (at % 8);
+            fs::write(path.join(file), bytes).unwrap();
+            assert!(is_refused_or_the_same(&path), "{file}, byte {at}");
+            refused += usize::from(Artifact::open(&path).is_err());
+        }
+        fs::write(path.join(file), whole).unwrap();
+    }
+    assert!(refused > 5000, "{refused}");
+    Artifact::open(&path).unwrap();
+}
+
+/// What a hash cannot see: a program that makes something else of the same value.
+#[test]
+fn raw_golden_rows_must_be_encoded_as_they_were() {
+    let (_dir, path) = saved();
+    edit(&path, |json| {
+        let values = json["encoder"]["vocabularies"]["city"].as_array_mut().unwrap();
+        values.swap(0, 1);
+    });
+    let message = refusal(&path);
+    assert!(message.contains("row 0, feature \"city\"") && message.contains("otherwise"), "{message}");
+    let mut broken = artifact();
+    broken.golden.batch.numeric[1] += 1.0;
+    let message = broken.save(&path).unwrap_err().to_string();
+    assert!(message.contains("row 1, feature \"age\""), "{message}");
 }
 
 #[test]

@@ -37,21 +37,43 @@ pub fn write_safetensors(path: &Path, tensors: &dyn TensorSource) -> Result<u64>
 }
 
 /// Reads a safetensors file that must hold the tensors that `sink` expects, and no others, into it, types as in
-/// [`read_safetensors`]. Nothing is read before this is sure; an error later leaves some tensors replaced.
+/// [`read_safetensors`]. Gives the hash of what was read, as [`write_safetensors`] gave it. Nothing is read before the
+/// names are sure; an error later leaves some tensors replaced.
 ///
 /// # Errors
 /// Those of [`read_weights`].
-pub fn read_safetensors_into(path: &Path, sink: &mut dyn TensorSink) -> Result<()> {
+pub fn read_safetensors_into(path: &Path, sink: &mut dyn TensorSink) -> Result<u64> {
     let mut file = TensorFile::open(path)?;
     let names = check_file(&file, &sink.shapes())?;
+    read_parts(&mut file, names, &mut |name, at, part| sink.write(name, at, part))
+}
+
+/// The hash that [`write_safetensors`] gave for a file, if the file is as it was. Nothing is kept of what is read.
+///
+/// # Errors
+/// Those of [`read_safetensors`].
+pub fn hash_safetensors(path: &Path) -> Result<u64> {
+    let mut file = TensorFile::open(path)?;
+    let names = file.names();
+    names.iter().try_for_each(|name| file.check_real(name))?;
+    read_parts(&mut file, names, &mut |_, _, _| ())
+}
+
+/// Hands over the tensors of a file in parts; gives their hash.
+fn read_parts(file: &mut TensorFile, names: Vec<String>, each: &mut dyn FnMut(&str, usize, &[f32])) -> Result<u64> {
+    let (mut hash, mut bytes) = (TensorHash::new(), Vec::new());
     for name in names {
+        hash.tensor(&name, file.shape(&name).unwrap_or_default());
         let mut at = 0;
         file.reals_in_parts(&name, |part| {
-            sink.write(&name, at, part);
+            bytes.clear();
+            bytes.extend(part.iter().flat_map(|x| x.to_le_bytes()));
+            hash.elements(&bytes);
+            each(&name, at, part);
             at += part.len();
         })?;
     }
-    Ok(())
+    Ok(hash.digest())
 }
 
 /// Reads every tensor of a safetensors file as f32: F32 as it stands, F16 and BF16 exactly, F64 rounded to nearest.
@@ -303,8 +325,9 @@ mod tests {
         assert_eq!(read_safetensors(&path).unwrap(), weights);
         let mut received = Received(weights.clone());
         received.0.tensors.values_mut().for_each(|tensor| tensor.data.fill(9.0));
-        read_safetensors_into(&path, &mut received).unwrap();
+        assert_eq!(read_safetensors_into(&path, &mut received).unwrap(), weights.xxh64());
         assert_eq!(received.0, weights);
+        assert_eq!(hash_safetensors(&path).unwrap(), weights.xxh64());
     }
 
     #[test]

@@ -2,29 +2,30 @@
 //!
 //! ```text
 //! RUN/checkpoints/step-000000001234/
-//!     state.json              the loop's state, and what the run is (see [`Identity`])
+//!     state.json              the loop's state, what the run is (see [`Identity`]), and the hash of every file
 //!     weights.safetensors     weights under their tensor names
 //!     optimizer.safetensors   the optimizers' state
 //! ```
 //!
 //! A folder of that name is complete: it is written under another name and renamed. The last two are kept, and that of
-//! the best epoch.
+//! the best epoch. Before a run goes on from one, every file of it is read and compared with its hash; where one differs,
+//! the run goes on from the checkpoint before, and comes to the same bits.
 
+mod header;
 mod identity;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use self::header::{Header, OPTIMIZER, WEIGHTS, check, is_damage};
 pub(crate) use identity::Identity;
-use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
+use pleiad_data::disk::{self, TemporaryFolder, Unlockable, create_folders, sync_folder};
 use pleiad_engine::Engine;
 use pleiad_model::artifact::{read_safetensors_into, write_safetensors};
 
-use serde::{Deserialize, Serialize};
-
 use crate::error::{Error, Result};
-use crate::fit::{Keeper, State};
+use crate::fit::{Event, Keeper, Observer, State};
 
 /// What a checkpoint holds: the state of the loop here, tensors still on disk.
 #[derive(Debug)]
@@ -32,62 +33,28 @@ pub struct Checkpointed {
     /// State of the loop.
     pub state: State,
     folder: PathBuf,
+    weights_xxh64: String,
+    optimizer_xxh64: String,
 }
 
 impl Checkpointed {
     /// Makes `engine` what it was: weights, optimizer state, and the number of steps.
     ///
     /// # Errors
-    /// If a file cannot be read, or is not of this model and its optimizers.
+    /// If a file cannot be read, has changed since it was written, or is not of this model and its optimizers.
     pub fn restore(&self, engine: &mut Engine) -> Result<()> {
-        read_safetensors_into(&self.folder.join(WEIGHTS), &mut engine.weights_sink())?;
-        read_safetensors_into(&self.folder.join(OPTIMIZER), &mut engine.state_sink())?;
+        let (weights, optimizer) = (self.folder.join(WEIGHTS), self.folder.join(OPTIMIZER));
+        check(&weights, read_safetensors_into(&weights, &mut engine.weights_sink())?, &self.weights_xxh64)?;
+        check(&optimizer, read_safetensors_into(&optimizer, &mut engine.state_sink())?, &self.optimizer_xxh64)?;
         engine.set_step_count(self.state.step);
         Ok(())
     }
 }
 
-/// Version of the form of a checkpoint.
-const VERSION: u32 = 1;
-
 /// Checkpoints that are kept beside the best one.
 const KEPT: usize = 2;
 
 const PREFIX: &str = "step-";
-
-const WEIGHTS: &str = "weights.safetensors";
-const OPTIMIZER: &str = "optimizer.safetensors";
-
-/// `state.json`.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Header {
-    version: u32,
-    identity: Identity,
-    /// Of rows and encoders.
-    data: String,
-    /// Folder of the best epoch's checkpoint.
-    best: Option<String>,
-    state: State,
-}
-
-impl Header {
-    /// Of the checkpoint in a folder.
-    fn read(folder: &Path) -> Result<Self> {
-        let path = folder.join("state.json");
-        let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        let damaged = |reason: String| Error::Damaged {
-            path: path.clone(),
-            reason: format!("{reason}; remove {} to go on from an earlier checkpoint", folder.display()),
-        };
-        let version = serde_json::from_slice::<serde_json::Value>(&bytes)
-            .map_err(|error| damaged(format!("not the state of a training: {error}")))?;
-        if version.get("version").and_then(serde_json::Value::as_u64) != Some(u64::from(VERSION)) {
-            return Err(damaged(format!("not of version {VERSION}, which this program reads")));
-        }
-        serde_json::from_slice(&bytes).map_err(|error| damaged(format!("not the state of a training: {error}")))
-    }
-}
 
 /// The checkpoints of a run.
 #[derive(Debug)]
@@ -98,9 +65,11 @@ pub(crate) struct CheckpointStore {
     best: Option<String>,
     /// Checkpoints that this process wrote or went on from.
     known: BTreeSet<String>,
+    /// Checkpoints that are newer than the one it went on from: damaged, or of no use without one that is.
+    passed_over: Vec<String>,
 }
 
-/// A checkpoint whose tensors are not read yet.
+/// A checkpoint whose tensors are checked, and not in the engine yet.
 #[derive(Debug)]
 pub(crate) struct Checkpoint {
     path: PathBuf,
@@ -109,24 +78,76 @@ pub(crate) struct Checkpoint {
 
 impl CheckpointStore {
     pub(crate) fn new(folder: PathBuf) -> Self {
-        Self { folder, identity: None, data: String::new(), best: None, known: BTreeSet::new() }
+        Self {
+            folder,
+            identity: None,
+            data: String::new(),
+            best: None,
+            known: BTreeSet::new(),
+            passed_over: Vec::new(),
+        }
     }
 
     /// Says whose checkpoints are written from now on, and clears away what a killed run was writing.
     pub(crate) fn begin(&mut self, identity: Identity, data: String) -> Result<()> {
         (self.identity, self.data) = (Some(identity), data);
         disk::sweep(&self.folder, Unlockable::Remove);
+        // This run writes them again, whole.
+        for name in std::mem::take(&mut self.passed_over) {
+            let path = self.folder.join(name);
+            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+        }
         Ok(())
     }
 
-    /// The newest checkpoint, if there is any.
-    pub(crate) fn latest(&mut self) -> Result<Option<Checkpoint>> {
-        let Some(name) = self.names()?.pop() else { return Ok(None) };
-        let path = self.folder.join(&name);
-        let header = Header::read(&path)?;
-        self.best.clone_from(&header.best);
-        self.known.insert(name);
-        Ok(Some(Checkpoint { path, header }))
+    /// The newest checkpoint that is whole, if there is any checkpoint at all. Those that are passed over are told to
+    /// `observer`.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] if none is whole, [`Error::Version`] for one of another version of this program.
+    pub(crate) fn latest(&mut self, observer: &mut dyn Observer) -> Result<Option<Checkpoint>> {
+        let mut names = self.names()?;
+        let mut damages: Vec<Error> = Vec::new();
+        while let Some(name) = names.pop() {
+            match self.open(&name, !damages.is_empty()) {
+                Ok(header) => {
+                    let step = header.state.step;
+                    for damage in &damages {
+                        let text =
+                            format!("a checkpoint is passed over, and training goes on from step {step}: {damage}");
+                        observer.event(&Event::Warning(&text));
+                    }
+                    self.best.clone_from(&header.best);
+                    let path = self.folder.join(&name);
+                    self.known.insert(name);
+                    return Ok(Some(Checkpoint { path, header }));
+                }
+                Err(error) if is_damage(&error) => {
+                    damages.push(error);
+                    self.passed_over.push(name);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match damages.into_iter().next() {
+            None => Ok(None),
+            Some(newest) => Err(Error::NoCheckpoint { folder: self.folder.clone(), newest: newest.to_string() }),
+        }
+    }
+
+    /// Checks every file of a checkpoint, and the weights of the best epoch at that time. These may be gone where a `newer`
+    /// checkpoint is damaged: then a better epoch had come since, and will come again.
+    fn open(&self, name: &str, newer: bool) -> Result<Header> {
+        let folder = self.folder.join(name);
+        let header = Header::read(&folder)?;
+        header.verify(&folder)?;
+        if let Some(best) = header.best.as_ref().filter(|best| *best != name) {
+            let folder = self.folder.join(best);
+            if folder.exists() || !newer {
+                Header::read(&folder)?.verify_weights(&folder)?;
+            }
+        }
+        Ok(header)
     }
 
     /// Names of all checkpoints, oldest first.
@@ -155,21 +176,13 @@ impl CheckpointStore {
             let path = path.to_path_buf();
             move |error| Error::Io { path, source: error }
         };
-        fs::create_dir_all(&self.folder).map_err(io(&self.folder))?;
+        create_folders(&self.folder).map_err(io(&self.folder))?;
         let temporary = TemporaryFolder::private(&self.folder).map_err(io(&self.folder))?;
-        let header = Header {
-            version: VERSION,
-            identity: identity.clone(),
-            data: self.data.clone(),
-            best: self.best.clone(),
-            state: state.clone(),
-        };
-        let json = serde_json::to_vec_pretty(&header).map_err(|e| Error::Encode { reason: e.to_string() })?;
-        let path = temporary.path().join("state.json");
-        fs::write(&path, json).map_err(io(&path))?;
-        fs::File::open(&path).and_then(|file| file.sync_all()).map_err(io(&path))?;
-        write_safetensors(&temporary.path().join(WEIGHTS), &engine.weights_view())?;
-        write_safetensors(&temporary.path().join(OPTIMIZER), &engine.state_view())?;
+        let weights = write_safetensors(&temporary.path().join(WEIGHTS), &engine.weights_view())?;
+        let optimizer = write_safetensors(&temporary.path().join(OPTIMIZER), &engine.state_view())?;
+        let (data, best, hashes) = (self.data.clone(), self.best.clone(), [weights, optimizer]);
+        Header::new(identity.clone(), data, best, hashes, state.clone()).write(temporary.path())?;
+        sync_folder(temporary.path()).map_err(io(temporary.path()))?;
         // A temporary folder is private; this one becomes an ordinary one.
         #[cfg(unix)]
         {
@@ -181,13 +194,13 @@ impl CheckpointStore {
         // Written by another process, so that nobody knows whether it is this state.
         if to.exists() {
             if disk::exchange(temporary.path(), &to).map_err(io(&to))? {
-                return Ok(());
+                return sync_folder(&self.folder).map_err(io(&self.folder));
             }
             fs::remove_dir_all(&to).map_err(io(&to))?;
         }
         fs::rename(temporary.path(), &to).map_err(io(&to))?;
         temporary.was_renamed();
-        Ok(())
+        sync_folder(&self.folder).map_err(io(&self.folder))
     }
 
     /// Leaves no empty folders of a run whose first checkpoint could not be written: they would look like a run.
@@ -227,16 +240,17 @@ impl Keeper for CheckpointStore {
     }
 
     fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
-        let path = self.folder.join(self.best.as_deref().unwrap_or_default());
-        let header = Header::read(&path)?;
+        let folder = self.folder.join(self.best.as_deref().unwrap_or_default());
+        let header = Header::read(&folder)?;
         if Some(&header.identity) != self.identity.as_ref() || header.data != self.data {
             let reason =
-                "it is not of this run, so that the weights of its best epoch are lost; start again in another \
+                "it is not of this run, so that the weights of its best epoch are lost; train again in another \
                           folder"
                     .to_owned();
-            return Err(Error::Damaged { path, reason });
+            return Err(Error::Damaged { path: folder, reason });
         }
-        Ok(read_safetensors_into(&path.join(WEIGHTS), &mut engine.weights_sink())?)
+        let path = folder.join(WEIGHTS);
+        check(&path, read_safetensors_into(&path, &mut engine.weights_sink())?, &header.weights_xxh64)
     }
 }
 
@@ -256,6 +270,7 @@ impl Checkpoint {
 
     /// What it holds.
     pub(crate) fn into_inner(self) -> Checkpointed {
-        Checkpointed { state: self.header.state, folder: self.path }
+        let Header { state, weights_xxh64, optimizer_xxh64, .. } = self.header;
+        Checkpointed { state, folder: self.path, weights_xxh64, optimizer_xxh64 }
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::error::{Error, Result};
 use crate::fit::{Interrupt, Observer};
-use crate::run::{Job, RunFolder, RunReport, Trainee, write_atomically};
+use crate::run::{Job, RunFolder, RunReport, Trainee, read_sealed, write_sealed};
 
 /// What became of a run.
 #[derive(Debug, Clone)]
@@ -81,14 +81,7 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
         remove_dir(&folder.checkpoints())?;
         return Ok(Some(Ran::Finished(Box::new(report))));
     }
-    let file = path.join("failed.json");
-    let text = match fs::read(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::io(&file, error)),
-    };
-    let failure: Failure = serde_json::from_slice(&text)
-        .map_err(|error| Error::Damaged { path: file, reason: format!("not the end of a run: {error}; remove it") })?;
+    let Some(failure) = read_sealed::<Failure>(path.join("failed.json"), "the end of a run")? else { return Ok(None) };
     identity.check_hash(&failure.config_hash, path)?;
     check_data(&failure.data_fingerprint)?;
     remove_dir(&folder.checkpoints())?;
@@ -108,7 +101,7 @@ pub(super) fn train(
 ) -> Result<Ran> {
     let folder = RunFolder::new(path);
     let mut store = CheckpointStore::new(folder.checkpoints());
-    let checkpoint = store.latest()?;
+    let checkpoint = store.latest(observer)?;
     if let Some(checkpoint) = &checkpoint {
         identity.check(checkpoint.identity(), path)?;
     }
@@ -126,8 +119,7 @@ pub(super) fn train(
                 data_fingerprint: trainee.data.fingerprint()?.to_owned(),
                 reason: error.to_string(),
             };
-            let text = serde_json::to_vec_pretty(&failure).map_err(|e| Error::Encode { reason: e.to_string() })?;
-            write_atomically(&path.join("failed.json"), &text)?;
+            write_sealed(&path.join("failed.json"), &failure)?;
             remove_dir(&folder.checkpoints())?;
             Ok(Ran::Failed(failure.reason))
         }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use pleiad_data::{Batch, Encoder};
+use pleiad_data::{Encoder, RawRows};
 use pleiad_engine::Predictor;
 use pleiad_model::ModelConfig;
 use pleiad_model::artifact::{Golden, Provenance, Unsaved};
@@ -10,17 +10,14 @@ use pleiad_model::artifact::{Golden, Provenance, Unsaved};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 
-/// Golden rows of an artifact.
-pub(crate) const GOLDEN_ROWS: usize = 16;
-
 /// A model that is to be saved.
 pub(crate) struct ToSave<'a> {
     pub(crate) model: &'a ModelConfig,
     pub(crate) encoder: &'a Encoder,
     /// Graph and weights.
     pub(crate) predictor: &'a mut Predictor,
-    /// Rows to take the golden ones from; at least one.
-    pub(crate) rows: &'a Batch,
+    /// The golden rows, as they were read; at least one.
+    pub(crate) raw: &'a RawRows,
     pub(crate) provenance: Provenance,
 }
 
@@ -30,8 +27,8 @@ impl ToSave<'_> {
     /// # Errors
     /// [`Error::NonFinitePrediction`] for a model whose weights are no numbers, and those of [`Artifact::save`].
     pub(crate) fn save(self, path: &Path) -> Result<usize> {
-        let Self { model, encoder, predictor, rows, provenance } = self;
-        let golden = golden(encoder, predictor, rows)?;
+        let Self { model, encoder, predictor, raw, provenance } = self;
+        let golden = golden(encoder, predictor, raw)?;
         let model = serde_json::to_value(model).map_err(|e| Error::Encode { reason: e.to_string() })?;
         let (graph, weights) = (predictor.graph(), &predictor.weights_view());
         Unsaved { model: &model, graph, encoder, provenance: &provenance, weights, golden: &golden }.save(path)?;
@@ -39,15 +36,12 @@ impl ToSave<'_> {
     }
 }
 
-/// Rows from all over the training data, with what the model predicts for them.
-fn golden(encoder: &Encoder, predictor: &mut Predictor, rows: &Batch) -> Result<Golden> {
-    let count = GOLDEN_ROWS.min(rows.rows);
-    let index: Vec<usize> = (0..count).map(|i| i * rows.rows / count).collect();
-    let mut batch = Batch::empty(encoder.layout(), 0);
-    batch.gather_from(rows, &index);
+/// Some training rows, with what the model predicts for them.
+fn golden(encoder: &Encoder, predictor: &mut Predictor, raw: &RawRows) -> Result<Golden> {
+    let batch = encoder.encode_raw(raw)?;
     let predictions = predictor.predict(&batch)?;
     crate::evaluate::check_finite(&predictions, encoder.tasks(), 0)?;
-    Ok(Golden { batch, predictions: predictions.tasks })
+    Ok(Golden { raw: raw.clone(), batch, predictions: predictions.tasks })
 }
 
 /// The encoder of a saved model under the schema of a configuration: what was fitted stays, and tasks, labels and the

@@ -7,7 +7,7 @@ use pleiad_engine::Predictor;
 use pleiad_model::artifact::{Provenance, read_weights};
 use serde::Serialize;
 
-use super::{GOLDEN_ROWS, ToSave};
+use super::ToSave;
 use crate::checkpoint::Identity;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
@@ -69,7 +69,6 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let mut predictor = Predictor::from_weights(graph, weights)?;
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
-    let rows = data.splits.train.at_most(GOLDEN_ROWS)?;
-    let saved = ToSave { model, encoder, predictor: &mut predictor, rows: &rows, provenance };
+    let saved = ToSave { model, encoder, predictor: &mut predictor, raw: &data.splits.raw, provenance };
     Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
 }

@@ -9,7 +9,7 @@ mod source;
 
 use std::path::Path;
 
-pub(crate) use artifact::{GOLDEN_ROWS, ToSave, refit};
+pub(crate) use artifact::{ToSave, refit};
 pub use import::{ImportOptions, ImportReport, import};
 pub use inspect::{Inspection, ModuleSize, Utilisation};
 use pleiad_data::{Encoder, Skipped};

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
-use pleiad_data::{CacheUse, Dataset, Encoder, LoadOptions, Skipped, Splits, StoredRows, StoredSplits, TaskSpec};
+use pleiad_data::{
+    CacheUse, Dataset, Encoder, LoadOptions, RawRows, Skipped, Splits, StoredRows, StoredSplits, TaskSpec,
+};
 use xxhash_rust::xxh64::xxh64;
 
 use crate::config::ConfigFile;
@@ -35,24 +37,26 @@ pub struct RunSplits {
     pub test: Option<RowSet>,
     /// Bad rows that were left out.
     pub skipped: Skipped,
+    /// Some of the training rows, as they were read.
+    pub raw: RawRows,
     /// What became of the cache; `None` where the configuration has none.
     pub cache: Option<CacheUse>,
 }
 
 impl From<Splits> for RunSplits {
     fn from(splits: Splits) -> Self {
-        let Splits { encoder, train, valid, test, skipped, cache } = splits;
+        let Splits { encoder, train, valid, test, skipped, raw, cache } = splits;
         let rows = |rows: Dataset| RowSet::Memory(rows);
-        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, cache }
+        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, raw, cache }
     }
 }
 
 impl RunSplits {
     fn stored(splits: StoredSplits, window: usize) -> Self {
-        let StoredSplits { encoder, train, valid, test, skipped, cache } = splits;
+        let StoredSplits { encoder, train, valid, test, skipped, raw, cache } = splits;
         let rows = |rows: StoredRows| RowSet::Stored { rows, window };
         let cache = Some(cache);
-        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, cache }
+        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, raw, cache }
     }
 }
 

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use pleiad_data::disk::{self, FolderLock, LOCK_FILE, Refusal, Unlockable};
+use pleiad_data::sealed::{seal, unseal};
 use pleiad_model::artifact::Artifact;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -135,17 +136,17 @@ impl RunFolder {
 
     /// The report, if the run is complete.
     pub(crate) fn report(&self) -> Result<Option<RunReport>> {
-        read_json(self.metrics(), "the metrics of a run")
+        read_sealed(self.metrics(), "the metrics of a run")
     }
 
     /// Writes the report, whole or not at all.
     pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
-        write_json(&self.metrics(), report)
+        write_sealed(&self.metrics(), report)
     }
 
     /// What is explained of the model; `None` for a run that is not complete, or was made before runs had it.
     pub(crate) fn explanation(&self) -> Result<Option<Explanation>> {
-        read_json(self.explain(), "the explanation of a model")
+        read_sealed(self.explain(), "the explanation of a model")
     }
 
     /// Writes what is explained of the model, whole or not at all; without it, takes away what a run that was cut short
@@ -153,7 +154,7 @@ impl RunFolder {
     pub(crate) fn write_explanation(&self, explanation: Option<&Explanation>) -> Result<()> {
         let path = self.explain();
         match explanation {
-            Some(explanation) => write_json(&path, explanation),
+            Some(explanation) => write_sealed(&path, explanation),
             None => match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(&path, error)),
                 _ => Ok(()),
@@ -172,21 +173,24 @@ impl RunFolder {
     }
 }
 
-/// What a file says; `None` if it is not there. `what` it should be, for messages.
-fn read_json<T: DeserializeOwned>(path: PathBuf, what: &str) -> Result<Option<T>> {
-    let text = match fs::read(&path) {
+/// What a file says that has a hash of itself; `None` if it is not there. `what` it should be, for messages.
+pub(crate) fn read_sealed<T: DeserializeOwned>(path: PathBuf, what: &str) -> Result<Option<T>> {
+    let mut text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(&path, error)),
     };
-    serde_json::from_slice(&text)
-        .map(Some)
-        .map_err(|error| Error::Damaged { path, reason: format!("not {what}: {error}") })
+    let damaged = |reason: String| Error::Damaged {
+        path: path.clone(),
+        reason: format!("{reason}; remove it to have it made again, or use another folder"),
+    };
+    unseal(&mut text).map_err(|reason| damaged(reason.to_string()))?;
+    serde_json::from_slice(&text).map(Some).map_err(|error| damaged(format!("not {what}: {error}")))
 }
 
-fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(|e| Error::Encode { reason: e.to_string() })?;
-    text.push(b'\n');
+/// Writes JSON with a hash of itself, whole or not at all.
+pub(crate) fn write_sealed(path: &Path, value: &impl Serialize) -> Result<()> {
+    let text = seal(value).map_err(|e| Error::Encode { reason: e.to_string() })?;
     write_atomically(path, &text)
 }
 
@@ -194,10 +198,10 @@ fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let io = |error| Error::io(path, error);
-    fs::create_dir_all(folder).map_err(io)?;
+    disk::create_folders(folder).map_err(io)?;
     let mut file = disk::temporary_file(folder).map_err(io)?;
     file.write_all(bytes).map_err(io)?;
     file.as_file().sync_all().map_err(io)?;
     file.persist(path).map_err(|error| io(error.error))?;
-    Ok(())
+    disk::sync_folder(folder).map_err(io)
 }

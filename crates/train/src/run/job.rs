@@ -18,7 +18,7 @@ use crate::counts::RowCount;
 use crate::error::{Error, Result};
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
 use crate::fit::{Event, Interrupt, Observer};
-use crate::model::{GOLDEN_ROWS, ToSave};
+use crate::model::ToSave;
 use crate::report::{RunPage, run_page, tensorboard};
 use crate::rows::RowSet;
 
@@ -95,7 +95,7 @@ impl Job<'_> {
             model,
             encoder: &data.splits.encoder,
             predictor: &mut trained.predictor,
-            rows: &*data.splits.train.at_most(GOLDEN_ROWS)?,
+            raw: &data.splits.raw,
             provenance: provenance.clone(),
         };
         // Before it is explained: whoever stops that has a model.

@@ -26,7 +26,7 @@ pub use data::RunData;
 pub use report::RunReport;
 pub use trained::{Start, Trained, train_model};
 
-pub(crate) use self::folder::{RunFolder, write_atomically};
+pub(crate) use self::folder::{RunFolder, read_sealed, write_atomically, write_sealed};
 pub(crate) use self::job::{Job, Trainee};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
@@ -94,7 +94,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     folder.require_writable()?;
     file.make_table_folder()?;
     let mut store = CheckpointStore::new(folder.checkpoints());
-    let checkpoint = if options.resume { store.latest()? } else { None };
+    let checkpoint = if options.resume { store.latest(observer)? } else { None };
     if let Some(checkpoint) = &checkpoint {
         identity.check(checkpoint.identity(), options.out)?;
     } else if options.resume {
