@@ -649,3 +649,25 @@ fn bad_rows_are_refused_in_use_as_in_training() {
     let ran = folder.run(&["predict", "run/model", "--data", "test.csv", "--out", "p.xlsx"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
 }
+
+#[test]
+fn a_run_leads_to_its_model_and_a_table_says_what_calibration_is() {
+    let folder = Folder::with_log();
+    folder.ok(&["train", "config.toml", "--out", "run", "--set", "train.epochs=1", "--set", "train.optimizer=adam"]);
+    for args in [
+        &["predict", "run", "--data", "test.csv", "--out", "p.csv"][..],
+        &["evaluate", "run", "--data", "test.csv"],
+        &["inspect", "run"],
+        &["train", "config.toml", "--out", "again", "--init", "run"],
+    ] {
+        let ran = folder.run(args);
+        assert_eq!(ran.code, Some(3), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("did you mean run/model, the model of this run?"), "{args:?}: {}", ran.stderr);
+    }
+    let ran = folder.ok(&["evaluate", "run/model", "--data", "test.csv"]);
+    assert!(ran.stdout.contains("Calibration: the mean prediction over the share of positives"), "{}", ran.stdout);
+    // Short forms are the same run: it resumes under the long one.
+    let long = "train.optimizer={kind=\"adam\"}";
+    let ran = folder.ok(&["train", "config.toml", "--out", "run", "--resume", "--set", "train.epochs=1", "--set", long]);
+    assert!(ran.stderr.contains("run is complete; there is nothing to resume"), "{}", ran.stderr);
+}

@@ -111,11 +111,11 @@ fn tasks() {
     );
     refuses(
         &task(&format!("{head}weight = -1")),
-        "[[task]] block 2, weight: -1 is not allowed: a finite number from 0",
+        "[[task]] block 2, weight: must be a finite number, 0 or above, not -1",
     );
     refuses(
         &task(&format!("{head}weight = {{ initial = 1, ratio = 0 }}")),
-        "[[task]] block 2, weight.ratio: 0 is not allowed: a finite number above 0",
+        "[[task]] block 2, weight.ratio: must be a finite number above 0, not 0",
     );
 }
 
@@ -185,7 +185,7 @@ fn buckets() {
         &bucketized("boundaries = [1, 3, 2]"),
         "[[feature]] block 2, boundaries: 3 before 2 is not allowed: boundaries ascend, each above the last",
     );
-    refuses(&bucketized("buckets = 1"), "[[feature]] block 2, buckets: 1 is not allowed: 2 to 65536 buckets");
+    refuses(&bucketized("buckets = 1"), "[[feature]] block 2, buckets: must be 2 to 65536, not 1");
 }
 
 #[test]
@@ -225,10 +225,7 @@ fn ranges() {
 
 #[test]
 fn splits() {
-    refuses(
-        &data("valid = { fraction = 1.5 }"),
-        "[data], valid.fraction: 1.5 is not allowed: it lies above 0 and below 1",
-    );
+    refuses(&data("valid = { fraction = 1.5 }"), "[data], valid.fraction: must lie above 0 and below 1, not 1.5");
     refuses(
         &data("valid = { fraction = 0.5 }\ntest = { fraction = 0.5 }"),
         "[data], valid.fraction: the fractions of valid and test add up to 1, which leaves no row to train on",
@@ -244,7 +241,7 @@ fn splits() {
     );
     refuses(
         &data("test = { column = 'day', from = 3, to = 3 }"),
-        "[data], test.to: 3 is not allowed: it is exclusive and must be above `from`, 3",
+        "[data], test.to: must be above `from`, 3, since it is exclusive, not 3",
     );
     refuses(
         &data("test = { column = 'day', from = 3, to = 'x' }"),

@@ -12,6 +12,10 @@ const MAX_TABLE_ROWS: u64 = 1 << 40;
 /// Widest embedding.
 const MAX_EMBEDDING: usize = 1 << 16;
 
+fn bound(found: impl ToString, must: impl Into<String>) -> Problem {
+    Problem::Bound { must: must.into(), found: found.to_string() }
+}
+
 fn value(found: impl ToString, reason: impl Into<String>) -> Problem {
     Problem::Value { found: found.to_string(), reason: reason.into() }
 }
@@ -45,7 +49,7 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
         return Err(problem(Block::Data, "cache", value("\"\"", "name a folder")));
     }
     if data.stream.window() == Some(0) {
-        return Err(problem(Block::Data, "stream.window", value(0, "at least 1")));
+        return Err(problem(Block::Data, "stream.window", bound(0, "be at least 1")));
     }
     csv(&data.csv)
 }
@@ -70,7 +74,7 @@ fn part(key: &str, rule: &PartConfig) -> Result<()> {
         (Some(_), Some(_)) => return at("column", pointless("`fraction` chooses rows by their position")),
         (Some(_), None) if by_value => return at("fraction", pointless("the rows are chosen by a column's value")),
         (Some(fraction), None) if !(fraction > 0.0 && fraction < 1.0) => {
-            return at("fraction", value(fraction, "it lies above 0 and below 1"));
+            return at("fraction", bound(fraction, "lie above 0 and below 1"));
         }
         (Some(_), None) => return Ok(()),
         (None, Some(column)) if column.is_empty() => return at("column", value("\"\"", "name a column")),
@@ -85,7 +89,7 @@ fn part(key: &str, rule: &PartConfig) -> Result<()> {
             at("to", value(to, format!("`from` is {from}: both are numbers, or both are texts")))
         }
         (None, Some(from), Some(to)) if !from.is_below(to) => {
-            at("to", value(to, format!("it is exclusive and must be above `from`, {from}")))
+            at("to", bound(to, format!("be above `from`, {from}, since it is exclusive")))
         }
         (equals, from, to) => match [equals, from, to].into_iter().flatten().find(|scalar| scalar.is_broken()) {
             Some(scalar) => at("column", value(scalar, "a finite number is needed")),
@@ -284,7 +288,7 @@ fn one_feature(feature: &Feature) -> Result<(), Fault> {
                 }
             }
             Buckets::Quantiles(2..=65_536) => Ok(()),
-            Buckets::Quantiles(count) => Err(("buckets", value(count, "2 to 65536 buckets"))),
+            Buckets::Quantiles(count) => Err(("buckets", bound(count, "be 2 to 65536"))),
         },
     }
 }
@@ -409,13 +413,13 @@ fn weight(weight: &TaskWeight) -> Result<(), Fault> {
         TaskWeight::Constant(weight) => (*weight, "weight"),
         TaskWeight::Changing(ChangingWeight { initial, ratio, .. }) => {
             if !(ratio.is_finite() && *ratio > 0.0) {
-                return Err(("weight.ratio", value(ratio, "a finite number above 0")));
+                return Err(("weight.ratio", bound(ratio, "be a finite number above 0")));
             }
             (*initial, "weight.initial")
         }
     };
     if !(initial.is_finite() && initial >= 0.0) {
-        return Err((key, value(initial, "a finite number from 0")));
+        return Err((key, bound(initial, "be a finite number, 0 or above")));
     }
     Ok(())
 }

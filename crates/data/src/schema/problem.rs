@@ -120,6 +120,14 @@ pub enum Problem {
         /// What is allowed.
         reason: String,
     },
+    /// A number beyond its bounds.
+    #[error("must {must}, not {found}")]
+    Bound {
+        /// What is allowed, as it reads after "must".
+        must: String,
+        /// The number.
+        found: String,
+    },
     /// Keys that exclude each other, or none of them.
     #[error("{reason}")]
     Choice {

@@ -58,9 +58,10 @@ impl TaskConfig {
     }
 }
 
-/// `label = { column = .., positive = .., missing = .. }`.
+/// `label = { column = .., positive = .., missing = .. }`, or the name of the column alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(remote = "Self", deny_unknown_fields)]
+#[schemars(transform = or_a_column)]
 pub struct LabelConfig {
     /// The column.
     pub column: String,
@@ -71,6 +72,38 @@ pub struct LabelConfig {
     /// Without it such a row is in no sample space of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<f64>,
+}
+
+fn or_a_column(schema: &mut schemars::Schema) {
+    let table = std::mem::take(schema);
+    let column =
+        serde_json::json!({ "description": "The column, which holds 0/1, true/false or numbers.", "type": "string" });
+    *schema = schemars::json_schema!({ "anyOf": [column, table] });
+}
+
+impl Serialize for LabelConfig {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // That of `remote = "Self"`: always a table, so that a name changes no identity.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for LabelConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        untagged::deserialize(deserializer)
+    }
+}
+
+impl<'de> Untagged<'de> for LabelConfig {
+    const EXPECTING: &'static str = "the name of a column or { column = .., positive = .., missing = .. }";
+
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        Ok(Self { column: value.to_owned(), positive: None, missing: None })
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        Self::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 /// `where = { column = .., equals = .. }`: exactly one of `equals`, `not_equals` and `in`. A row whose value is missing
@@ -199,6 +232,23 @@ mod tests {
         assert_eq!(filter.any_of.as_ref().unwrap()[..2], [Scalar::Integer(1), Scalar::Bool(true)]);
         let json = serde_json::to_string(&task).unwrap();
         assert_eq!(serde_json::from_str::<TaskConfig>(&json).unwrap(), task);
+    }
+
+    #[test]
+    fn a_column_is_its_label() {
+        let short = parse("name = 'a'\nkind = 'binary'\nlabel = 'rich'");
+        assert_eq!(short, parse("name = 'a'\nkind = 'binary'\nlabel = { column = 'rich' }"));
+        assert_eq!(serde_json::to_value(&short).unwrap()["label"], serde_json::json!({ "column": "rich" }));
+        let error = |label: &str| {
+            toml::from_str::<TaskConfig>(&format!("name = 'a'\nkind = 'binary'\nlabel = {label}"))
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(error("3").contains("expected the name of a column or {"), "{}", error("3"));
+        assert!(error("{ colum = 'rich' }").contains("unknown field `colum`"), "{}", error("{ colum = 'rich' }"));
+        let schema = serde_json::to_value(schemars::schema_for!(LabelConfig)).unwrap();
+        assert_eq!(schema["anyOf"][0]["type"], "string", "{schema}");
+        assert_eq!(schema["anyOf"][1]["properties"]["column"]["type"], "string", "{schema}");
     }
 
     #[test]

@@ -1,7 +1,11 @@
 //! `optimizer = { kind = "adam", ... }`: the optimizers by configuration. Formulas stand at [`super::StepRule`].
 
+use std::fmt;
+
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Error, Result};
 
@@ -12,9 +16,13 @@ use crate::{Error, Result};
 /// let adam: OptimizerConfig = serde_json::from_str(r#"{ "kind": "adam", "learning_rate": 0.01 }"#).unwrap();
 /// assert_eq!(adam.learning_rate(), 0.01);
 /// assert_eq!(adam.slots(), 2);
+/// // A name alone is the table with nothing but that kind.
+/// let adam: OptimizerConfig = serde_json::from_str(r#""adam""#).unwrap();
+/// assert_eq!(adam.learning_rate(), 0.001);
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[serde(remote = "Self", tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
+#[schemars(transform = or_a_name)]
 pub enum OptimizerConfig {
     /// Stochastic gradient descent, with momentum if asked for.
     Sgd(SgdConfig),
@@ -24,6 +32,58 @@ pub enum OptimizerConfig {
     AdamW(AdamWConfig),
     /// Adagrad (Duchi et al. 2011).
     Adagrad(AdagradConfig),
+}
+
+/// Names of all kinds.
+const NAMES: &[&str] = &["sgd", "adam", "adamw", "adagrad"];
+
+/// A name stands for a kind whose keys all have defaults.
+fn or_a_name(schema: &mut schemars::Schema) {
+    if let Some(kinds) = schema.get_mut("oneOf").and_then(|kinds| kinds.as_array_mut()) {
+        let name = schemars::json_schema!({
+            "description": "A kind with its defaults.",
+            "type": "string",
+            "enum": ["adam", "adamw", "adagrad"],
+        });
+        kinds.push(name.to_value());
+    }
+}
+
+impl Serialize for OptimizerConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        // That of `remote = "Self"`: always a table, so that a name changes no identity.
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for OptimizerConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(NameOrTable)
+    }
+}
+
+struct NameOrTable;
+
+impl<'de> Visitor<'de> for NameOrTable {
+    type Value = OptimizerConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a name (adam, adamw, adagrad) or a table with a `kind`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, name: &str) -> std::result::Result<OptimizerConfig, E> {
+        match name {
+            "adam" => Ok(OptimizerConfig::Adam(AdamConfig::default())),
+            "adamw" => Ok(OptimizerConfig::AdamW(AdamWConfig::default())),
+            "adagrad" => Ok(OptimizerConfig::Adagrad(AdagradConfig::default())),
+            "sgd" => Err(E::custom("sgd has no default rate: write { kind = \"sgd\", learning_rate = 0.1 }")),
+            _ => Err(E::unknown_variant(name, NAMES)),
+        }
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<OptimizerConfig, A::Error> {
+        Self::Value::deserialize(MapAccessDeserializer::new(map))
+    }
 }
 
 impl Default for OptimizerConfig {
@@ -244,6 +304,21 @@ mod tests {
         let sgd = SgdConfig { learning_rate: 0.1, momentum: 0.0, nesterov: false, weight_decay: 0.0, decoupled: false };
         assert_eq!(parse(r#"{"kind": "sgd", "learning_rate": 0.1}"#), OptimizerConfig::Sgd(sgd));
         assert_eq!(OptimizerConfig::default().learning_rate(), 1e-3);
+    }
+
+    #[test]
+    fn a_name_is_its_table() {
+        for name in ["adam", "adamw", "adagrad"] {
+            let (short, long) = (parse(&format!("{name:?}")), parse(&format!("{{\"kind\": {name:?}}}")));
+            assert_eq!(short, long);
+            assert_eq!(serde_json::to_value(short).unwrap()["kind"], name);
+        }
+        let error = |json: &str| serde_json::from_str::<OptimizerConfig>(json).unwrap_err().to_string();
+        assert!(error("\"sgd\"").contains("learning_rate = 0.1"), "{}", error("\"sgd\""));
+        assert!(error("\"adem\"").contains("unknown variant `adem`"), "{}", error("\"adem\""));
+        assert!(error("3").contains("a name (adam, adamw, adagrad) or a table with a `kind`"), "{}", error("3"));
+        let schema = serde_json::to_string(&schemars::schema_for!(OptimizerConfig)).unwrap();
+        assert!(schema.contains(r#""enum":["adam","adamw","adagrad"]"#), "{schema}");
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod weights;
 
 use std::fs::{self, File, Metadata};
 use std::io::{ErrorKind, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use document::{FORMAT_VERSION, Provenance};
 pub use golden::{GOLDEN_TOLERANCE, Golden};
@@ -116,12 +116,15 @@ impl Artifact {
         let not_ours = |reason: String| Err(Error::NotAnArtifact { path: dir.to_owned(), reason });
         match look_at(dir)? {
             None => return not_ours("there is nothing at this path".to_owned()),
-            Some(found) if !found.is_dir() => return not_ours("it is not a directory".to_owned()),
+            Some(found) if !found.is_dir() => {
+                let hint = dir.parent().map_or_else(String::new, |folder| did_you_mean(folder, "the folder"));
+                return not_ours(format!("it is not a directory{hint}"));
+            }
             Some(_) => {}
         }
         for file in FILES {
             if !look_at(&dir.join(file))?.is_some_and(|found| found.is_file()) {
-                return not_ours(format!("it has no {file}"));
+                return not_ours(format!("it has no {file}{}", model_nearby(dir)));
             }
         }
         let document::Contents { model, graph, encoder, provenance, weights_xxh64, golden_xxh64 } =
@@ -142,6 +145,31 @@ impl Artifact {
         golden.check_encoder(&dir.join(GOLDEN), &encoder)?;
         Ok(Self { model, graph, encoder, provenance, weights, golden })
     }
+}
+
+/// Where the model may be, if `dir` is the folder of a run or of a comparison.
+fn model_nearby(dir: &Path) -> String {
+    let own = did_you_mean(&dir.join("model"), "the model of this run");
+    if !own.is_empty() {
+        return own;
+    }
+    let below = |dir: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+        let mut folders: Vec<PathBuf> = entries.collect();
+        folders.sort();
+        folders
+    };
+    let runs = below(&dir.join("runs"));
+    let models = runs
+        .iter()
+        .flat_map(|model| below(model))
+        .map(|run| did_you_mean(&run.join("model"), "a model of this comparison"));
+    models.into_iter().find(|hint| !hint.is_empty()).unwrap_or_default()
+}
+
+/// A hint at a model, if it is one.
+fn did_you_mean(model: &Path, what: &str) -> String {
+    if model.join(MODEL).is_file() { format!("; did you mean {}, {what}?", model.display()) } else { String::new() }
 }
 
 /// An [`Artifact`] that is to be written, its weights wherever they are.

@@ -344,6 +344,24 @@ fn what_cannot_be_looked_at_is_not_called_missing() {
 }
 
 #[test]
+fn the_folder_of_a_run_leads_to_its_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let (run, compared) = (dir.path().join("run"), dir.path().join("compared"));
+    for model in [run.join("model"), compared.join("runs/ple/seed-1/model")] {
+        fs::create_dir_all(model.parent().unwrap()).unwrap();
+        artifact().save(&model).unwrap();
+    }
+    let hint = |of: &Path, model: &Path| {
+        let (message, hint) = (refusal(of), format!("did you mean {}, ", model.display()));
+        assert!(message.contains(&hint), "{message}");
+    };
+    hint(&run, &run.join("model"));
+    hint(&compared, &compared.join("runs/ple/seed-1/model"));
+    hint(&run.join("model").join(MODEL), &run.join("model"));
+    assert!(!refusal(dir.path()).contains("did you mean"));
+}
+
+#[test]
 fn a_model_that_does_not_hold_together_is_refused() {
     type Damage = fn(&mut Value);
     let damages: [(&str, Damage, &str); 9] = [

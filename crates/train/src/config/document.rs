@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::explain::{self, Complaint};
 use super::source::Source;
-use super::tree::{Step, assign, child, dotted, insert, parse_path, rename, replace, respan, walk};
+use super::tree::{Step, assign, child, dotted, insert, parse_path, parse_path_spanned, rename, replace, shift, walk};
 use crate::error::{ConfigError, Place};
 
 /// What no configuration holds: the mark of a change by which serde is asked again.
@@ -55,11 +55,16 @@ impl<'s> Document<'s> {
 
     fn set(&mut self, set: &'s str, span: &Range<usize>) -> Result<(), String> {
         let (key, value) = split_assignment(set).ok_or("expected KEY=VALUE, such as train.epochs=3")?;
-        let path = parse_path(key)?;
+        let at = |range: Range<usize>| span.start + range.start..span.start + range.end;
+        let path: Vec<(Step, Range<usize>)> =
+            parse_path_spanned(key)?.into_iter().map(|(step, range)| (step, at(range))).collect();
+        let text = value.trim();
+        let start = set.len() - value.trim_start().len();
         let mut value =
-            DeValue::parse(value.trim()).unwrap_or_else(|_| Spanned::new(0..0, DeValue::String(value.into())));
-        respan(&mut value, span);
-        assign(&mut self.root, &path, value, span)
+            DeValue::parse(text).unwrap_or_else(|_| Spanned::new(0..text.len(), DeValue::String(text.into())));
+        // Every node has a place of its own in the --set, so that a complaint finds its way back to it.
+        shift(&mut value, span.start + start);
+        assign(&mut self.root, &path, value, span.end)
     }
 
     /// The tree, for serde.
@@ -73,8 +78,12 @@ impl<'s> Document<'s> {
         let mut span = None;
         for step in path {
             let Some((key, next)) = child(node, step) else { break };
-            // A table's own span is that of its header or braces; the key says better what is meant.
-            span = Some(key.filter(|_| next.get_ref().is_table()).unwrap_or_else(|| next.span()));
+            // A table's own span is that of its header or braces; the key says better what is meant, unless the key stands
+            // in the file and a --set has changed what it holds.
+            let says_more = |key: &Range<usize>| {
+                next.get_ref().is_table() && self.source.is_set(key) == self.source.is_set(&next.span())
+            };
+            span = Some(key.filter(says_more).unwrap_or_else(|| next.span()));
             node = next;
         }
         span
@@ -141,8 +150,9 @@ impl<'s> Document<'s> {
                 let (path, span) = at.map_or_else(|| (at_key(under), span), |at| (at.path, at.key.unwrap_or(at.value)));
                 let table = &path[..path.len().saturating_sub(1)];
                 let place = if table.is_empty() { String::new() } else { format!(" in {}", dotted(table)) };
-                let suggestion = explain::suggest(key, &known);
-                self.error_at(&path, span, format!("unknown key `{key}`{place}{suggestion}"))
+                let suggestion = explain::suggest_key(key, &known);
+                let by_set = self.kind_by_set(table, &span);
+                self.error_at(&path, span, format!("unknown key `{key}`{place}{by_set}{suggestion}"))
             }
             Complaint::MissingKey { key } if under.is_empty() => {
                 ConfigError { key: Some(key.to_owned()), ..self.source.error(None, format!("there is no [{key}]")) }
@@ -157,7 +167,8 @@ impl<'s> Document<'s> {
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
-                self.error_at(&missing, span, format!("missing key `{key}` in {}", dotted(&path)))
+                let by_set = self.kind_by_set(&path, &span);
+                self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}", dotted(&path)))
             }
             Complaint::UnknownWord { word, known } => {
                 let candidates = self.candidates(&under, &|_, node| node.as_str() == Some(word));
@@ -167,7 +178,7 @@ impl<'s> Document<'s> {
                     message.replacen(&format!("`{word}`"), &format!("`{marked}`"), 1)
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
-                let suggestion = explain::suggest(word, &known);
+                let suggestion = explain::suggest_word(word, &known);
                 self.error_at(&path, span, format!("{}: unknown value `{word}`{suggestion}", dotted(&path)))
             }
             Complaint::WrongValue { found, expected } => {
@@ -186,6 +197,21 @@ impl<'s> Document<'s> {
             Complaint::Other(message) if under.is_empty() => self.source.error(None, message),
             Complaint::Other(message) => self.error_at(&under, span, format!("{}: {message}", dotted(&under))),
         }
+    }
+
+    /// A --set that chose the `kind` of a table, where the table is told to be wrong by a line of the file.
+    fn kind_by_set(&self, table: &[Step], blamed: &Range<usize>) -> String {
+        let kind: Vec<Step> = table.iter().cloned().chain([Step::from("kind")]).collect();
+        let found = self.node(&kind).filter(|kind| self.source.is_set(&kind.span()) && !self.source.is_set(blamed));
+        match found.map(|kind| self.source.place(&kind.span())) {
+            Some(Place::Set(set)) => format!(" (whose kind --set {set} has changed)"),
+            _ => String::new(),
+        }
+    }
+
+    /// The node at a path.
+    fn node(&self, path: &[Step]) -> Option<&Spanned<DeValue<'s>>> {
+        path.iter().try_fold(&self.root, |node, step| child(node, step).map(|(_, next)| next))
     }
 
     /// Nodes at or below a path that may be the one that serde complains of.

@@ -4,6 +4,8 @@
 
 use toml::de::DeValue;
 
+use super::foreign;
+
 /// A complaint of serde, taken apart.
 #[derive(Debug, PartialEq)]
 pub(super) enum Complaint<'m> {
@@ -129,6 +131,27 @@ pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
     match nearest(name, known) {
         Some(near) => format!("; did you mean `{near}`? (known: {list})"),
         None => format!("; known: {list}"),
+    }
+}
+
+/// Like [`suggest`] for a key, which may have another library's name.
+pub(super) fn suggest_key(name: &str, known: &[&str]) -> String {
+    foreign_first(name, known, foreign::key(name, known))
+}
+
+/// Like [`suggest`] for a word.
+pub(super) fn suggest_word(name: &str, known: &[&str]) -> String {
+    foreign_first(name, known, foreign::word(name, known))
+}
+
+fn foreign_first(name: &str, known: &[&str], meant: Option<&str>) -> String {
+    match meant.filter(|meant| *meant != name) {
+        // A key that stands elsewhere is told with its table: `learning_rate` of [train] optimizer.
+        Some(meant) => match meant.strip_prefix('[').and_then(|rest| rest.rsplit_once("] ")) {
+            Some((table, key)) => format!("; did you mean `{key}` of [{table}]? (known here: {})", known.join(", ")),
+            None => format!("; did you mean `{meant}`? (known: {})", known.join(", ")),
+        },
+        None => suggest(name, known),
     }
 }
 

@@ -10,6 +10,7 @@ mod document;
 mod explain;
 mod explanation;
 mod folders;
+mod foreign;
 mod joint_loss;
 mod rank;
 mod selection;

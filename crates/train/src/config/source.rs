@@ -38,6 +38,11 @@ impl Source {
         self.sets.iter().map(|(start, set)| (*start..start + set.len(), set.as_str()))
     }
 
+    /// Whether an offset range lies in a `--set`.
+    pub(crate) fn is_set(&self, span: &Range<usize>) -> bool {
+        self.sets.first().is_some_and(|(start, _)| span.start >= *start)
+    }
+
     /// Where an offset range stands, for people.
     pub(crate) fn place(&self, span: &Range<usize>) -> Place {
         if let Some((_, set)) = self.sets.iter().rev().find(|(start, _)| span.start >= *start) {

@@ -121,7 +121,11 @@ fn mistakes_are_told_with_line_column_and_the_nearest_name() {
             "{ column = \"age\" }",
             "24:20: task.1.label.column: column \"age\" is also a feature",
         ),
-        ("valid = { fraction = 0.1 }", "valid = { fraction = 1.5 }", "4:22: data.valid.fraction: "),
+        (
+            "valid = { fraction = 0.1 }",
+            "valid = { fraction = 1.5 }",
+            "4:22: data.valid.fraction: must lie above 0 and below 1, not 1.5",
+        ),
     ];
     let wrong: Vec<String> = cases
         .iter()
@@ -136,6 +140,73 @@ fn mistakes_are_told_with_line_column_and_the_nearest_name() {
 fn the_line_is_quoted_with_a_mark_below() {
     let message = refusal("epochs = 10", "epoch = 10");
     assert!(message.ends_with("\n   |\n35 | epoch = 10\n   | ^^^^^"), "{message}");
+}
+
+#[test]
+fn names_of_other_libraries_lead_to_ours() {
+    let cases = [
+        ("epochs = 10", "lr = 0.1", "35:1: unknown key `lr` in train; did you mean `optimizer.learning_rate`?"),
+        ("epochs = 10", "learning_rate = 0.1", "`learning_rate` in train; did you mean `optimizer.learning_rate`?"),
+        ("epochs = 10", "batch = 3", "unknown key `batch` in train; did you mean `batch_size`?"),
+        ("epochs = 10", "patience = 3", "did you mean `early_stopping.patience`?"),
+        ("epochs = 10", "dropout = 0.1", "did you mean `dropout` of [model]? (known here: epochs,"),
+        ("learning_rate = 1e-3", "lr = 1e-3", "in train.optimizer; did you mean `learning_rate`?"),
+        ("learning_rate = 1e-3", "eps = 1e-3", "in train.optimizer; did you mean `epsilon`?"),
+        ("tower = [32]", "tower = [32]\ndropout_rate = 0.1", "in model; did you mean `dropout`?"),
+        ("tower = [32]", "hidden_units = [32]", "in model; did you mean `levels.0.widths`?"),
+        ("widths = [32]", "hidden_units = [32]", "in model.levels.1; did you mean `widths`?"),
+        ("embedding = 8", "embedding_dim = 8", "in feature.1; did you mean `embedding`?"),
+        ("embedding = 8", "vocab_size = 8", "in feature.1; did you mean `encoding.vocabulary.max_size`?"),
+        ("train = \"train.csv\"", "train = \"train.csv\"\nsep = \";\"", "in data; did you mean `csv.separator`?"),
+        ("kind = \"regression\"", "kind = \"mse\"", "task.1.kind: unknown value `mse`; did you mean `regression`?"),
+        ("kind = \"categorical\"", "kind = \"sparse\"", "unknown value `sparse`; did you mean `categorical`?"),
+        ("[train]", "[training]", "unknown key `training`; did you mean `train`?"),
+    ];
+    for (from, to, expected) in cases {
+        let message = refusal(from, to);
+        assert!(message.contains(expected), "{to}: expected {expected:?}, got\n{message}");
+    }
+}
+
+#[test]
+fn short_forms_are_their_tables() {
+    let long = parse(BASE, &["train.optimizer={kind=\"adam\"}"]).unwrap();
+    let short = parse(BASE, &["train.optimizer=adam", "task.1.label=spend"]).unwrap();
+    assert_eq!(short.config, long.config);
+    // So are what a run is known by, and what the file says.
+    assert_eq!(serde_json::to_string(&short.config).unwrap(), serde_json::to_string(&long.config).unwrap());
+    let text = BASE.replace("{ kind = \"adam\", learning_rate = 1e-3 }", "\"adam\"");
+    let text = text.replace("label = { column = \"spend\" }", "label = \"spend\"");
+    assert_eq!(parse(&text, &[]).unwrap().config, long.config);
+    for (from, to, expected) in [
+        (
+            "{ kind = \"adam\", learning_rate = 1e-3 }",
+            "\"adma\"",
+            "36:13: train.optimizer: unknown value `adma`; did you mean `adam`?",
+        ),
+        (
+            "{ kind = \"adam\", learning_rate = 1e-3 }",
+            "\"sgd\"",
+            "36:13: train.optimizer: sgd has no default rate: write {",
+        ),
+        (
+            "{ kind = \"adam\", learning_rate = 1e-3 }",
+            "3",
+            "36:13: train.optimizer: expected a name (adam, adamw, adagrad) or a table",
+        ),
+        ("{ column = \"spend\" }", "3", "24:9: task.1.label: expected the name of a column or {"),
+        (
+            "{ column = \"spend\" }",
+            "{ colum = \"spend\" }",
+            "24:11: unknown key `colum` in task.1.label; did you mean `column`?",
+        ),
+        ("{ column = \"spend\" }", "\"age\"", "24:9: task.1.label.column: column \"age\" is also a feature"),
+    ] {
+        let message = refusal(from, to);
+        assert!(message.contains(expected), "{to}: expected {expected:?}, got\n{message}");
+    }
+    let schema = Config::json_schema();
+    assert_eq!(schema["$defs"]["LabelConfig"]["anyOf"][0]["type"], "string");
 }
 
 #[test]
@@ -227,6 +298,9 @@ fn mistakes_in_a_joint_loss_are_told_at_their_place() {
 
 #[test]
 fn mistakes_in_set_name_the_set() {
+    let of_two = |sets: &[&str]| parse(BASE, sets).unwrap_err().to_string();
+    let message = of_two(&["train.schedule.kind=cosine", "train.schedule.foo=3"]);
+    assert!(message.starts_with("--set train.schedule.foo=3: unknown key `foo` in train.schedule"), "{message}");
     for (set, expected) in [
         ("train.epoch=3", "--set train.epoch=3: unknown key `epoch` in train; did you mean `epochs`?"),
         (
@@ -242,6 +316,36 @@ fn mistakes_in_set_name_the_set() {
         ("train.epochs.x=4", "`x` would lie inside of a value (integer)"),
         ("train..x=4", "has an empty part"),
         ("model.levels.0.width=[3]", "--set model.levels.0.width=[3]: unknown key `width` in model.levels.0"),
+        // A table that the shell gives has places of its own: the path of what is wrong in it, not that of its last value.
+        (
+            "train.optimizer={kind=\"adma\", epsilon=1}",
+            "1}: train.optimizer.kind: unknown value `adma`; did you mean `adam`?",
+        ),
+        (
+            "train.optimizer={kind=\"adam\", lr=1}",
+            "lr=1}: unknown key `lr` in train.optimizer; did you mean `learning_rate`?",
+        ),
+        ("task.0.label={colum=\"x\"}", "}: unknown key `colum` in task.0.label; did you mean `column`?"),
+        ("train.embedding_optimizer.lr=1", "lr=1: missing key `kind` in train.embedding_optimizer"),
+        (
+            "model={kind=\"mmoe\", experts=2, widths=[3], towers=[4]}",
+            "}: unknown key `towers` in model; did you mean `tower`?",
+        ),
+        (
+            "model={kind=\"mmoe\", experts=-2, widths=[3]}",
+            "}: model.experts: expected a whole number, 0 or more, found -2",
+        ),
+        // What the shell has changed below a key of the file is its fault.
+        ("model.tower={income=[3], incom=[4]}", "--set model.tower={income=[3], incom=[4]}: model.tower: "),
+        (
+            "model.levels.0.task_experts={income=2, x=3}",
+            "--set model.levels.0.task_experts={income=2, x=3}: model.levels.0",
+        ),
+        // A kind that the shell has changed makes keys of the file unknown, and others missing.
+        (
+            "model.kind=mmoe",
+            "dir/run.toml:28:1: unknown key `levels` in model (whose kind --set model.kind=mmoe has changed)",
+        ),
     ] {
         let message = refusal_of_set(set);
         assert!(message.contains(expected), "{set}\n{message}");

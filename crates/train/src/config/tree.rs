@@ -41,9 +41,16 @@ pub(crate) fn dotted(path: &[Step]) -> String {
 
 /// Parses `a.0."b c".d`.
 pub(crate) fn parse_path(key: &str) -> Result<Vec<Step>, String> {
+    Ok(parse_path_spanned(key)?.into_iter().map(|(step, _)| step).collect())
+}
+
+/// Parses a path, with the place of each step in it.
+pub(super) fn parse_path_spanned(key: &str) -> Result<Vec<(Step, Range<usize>)>, String> {
     let mut path = Vec::new();
     let mut rest = key.trim();
+    let end = key.trim_end().len();
     loop {
+        let start = end - rest.len();
         let (step, after) = match rest.strip_prefix('"') {
             Some(quoted) => {
                 let end = quoted.find('"').ok_or_else(|| format!("the key {key} has an open quote"))?;
@@ -58,7 +65,7 @@ pub(crate) fn parse_path(key: &str) -> Result<Vec<Step>, String> {
                 (word.parse().map_or_else(|_| Step::Key(word.to_owned()), Step::Index), &rest[end..])
             }
         };
-        path.push(step);
+        path.push((step, start..end - after.len()));
         match after.strip_prefix('.') {
             Some(more) => rest = more,
             None if after.is_empty() => return Ok(path),
@@ -67,14 +74,14 @@ pub(crate) fn parse_path(key: &str) -> Result<Vec<Step>, String> {
     }
 }
 
-/// Puts a value at a path, making the tables on the way.
+/// Puts a value at a path, making the tables on the way: each stands where the path goes on below it, up to `end`.
 pub(super) fn assign<'s>(
     node: &mut Spanned<DeValue<'s>>,
-    path: &[Step],
+    path: &[(Step, Range<usize>)],
     value: Spanned<DeValue<'s>>,
-    span: &Range<usize>,
+    end: usize,
 ) -> Result<(), String> {
-    let Some((step, rest)) = path.split_first() else {
+    let Some(((step, span), rest)) = path.split_first() else {
         *node = value;
         return Ok(());
     };
@@ -85,7 +92,7 @@ pub(super) fn assign<'s>(
             let Some(element) = array.get_mut(*index) else {
                 return Err(format!("there is no element {index}: the array has {len}, counted from 0"));
             };
-            assign(element, rest, value, span)
+            assign(element, rest, value, end)
         }
         (DeValue::Array(array), Step::Key(key)) => Err(format!(
             "{key:?} stands where the position in an array is expected, 0 to {}",
@@ -98,10 +105,11 @@ pub(super) fn assign<'s>(
                 Step::Index(index) => index.to_string(),
             };
             if let Some(child) = table.get_mut(key.as_str()) {
-                return assign(child, rest, value, span);
+                return assign(child, rest, value, end);
             }
-            let mut child = Spanned::new(span.clone(), DeValue::Table(DeTable::new()));
-            assign(&mut child, rest, value, span)?;
+            let below = rest.first().map_or(end, |(_, next)| next.start);
+            let mut child = Spanned::new(below..end, DeValue::Table(DeTable::new()));
+            assign(&mut child, rest, value, end)?;
             table.insert(Spanned::new(span.clone(), key.into()), child);
             Ok(())
         }
@@ -113,25 +121,27 @@ pub(super) fn assign<'s>(
     }
 }
 
-/// Lets a value and all inside it stand at `span`.
-pub(super) fn respan<'s>(node: &mut Spanned<DeValue<'s>>, span: &Range<usize>) {
+/// Moves a value and all inside it by an offset.
+pub(super) fn shift(node: &mut Spanned<DeValue<'_>>, offset: usize) {
+    let moved = |span: Range<usize>| span.start + offset..span.end + offset;
+    let span = moved(node.span());
     let value = match std::mem::replace(node.get_mut(), DeValue::Boolean(false)) {
         DeValue::Array(mut array) => {
-            array.iter_mut().for_each(|element| respan(element, span));
+            array.iter_mut().for_each(|element| shift(element, offset));
             DeValue::Array(array)
         }
         DeValue::Table(table) => DeValue::Table(
             table
                 .into_iter()
                 .map(|(key, mut value)| {
-                    respan(&mut value, span);
-                    (Spanned::new(span.clone(), key.into_inner()), value)
+                    shift(&mut value, offset);
+                    (Spanned::new(moved(key.span()), key.into_inner()), value)
                 })
                 .collect(),
         ),
         scalar => scalar,
     };
-    *node = Spanned::new(span.clone(), value);
+    *node = Spanned::new(span, value);
 }
 
 /// The child of a node with the place of its key.
