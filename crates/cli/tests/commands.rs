@@ -668,6 +668,7 @@ fn a_run_leads_to_its_model_and_a_table_says_what_calibration_is() {
     assert!(ran.stdout.contains("Calibration: the mean prediction over the share of positives"), "{}", ran.stdout);
     // Short forms are the same run: it resumes under the long one.
     let long = "train.optimizer={kind=\"adam\"}";
-    let ran = folder.ok(&["train", "config.toml", "--out", "run", "--resume", "--set", "train.epochs=1", "--set", long]);
+    let ran =
+        folder.ok(&["train", "config.toml", "--out", "run", "--resume", "--set", "train.epochs=1", "--set", long]);
     assert!(ran.stderr.contains("run is complete; there is nothing to resume"), "{}", ran.stderr);
 }
