@@ -1,6 +1,6 @@
 //! Standard output: results, as text or JSON. Everything else goes to standard error.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use serde::Serialize;
 
@@ -86,6 +86,33 @@ impl Table {
     }
 }
 
+/// A line in as many as the width asks for, broken at blanks; those after the first begin `indent` columns to the right.
+pub(crate) fn folded(line: &str, width: usize, indent: usize) -> String {
+    let mut text = String::new();
+    let mut used = 0;
+    for word in line.split_inclusive(' ') {
+        let own = word.trim_end().chars().count();
+        if used > indent && used + own > width {
+            text.truncate(text.trim_end().len());
+            text.push('\n');
+            text.push_str(&" ".repeat(indent));
+            used = indent;
+        }
+        text.push_str(word);
+        used += word.chars().count();
+    }
+    text
+}
+
+/// Width of the terminal that shows results; `None` in a pipe.
+pub(crate) fn width() -> Option<usize> {
+    let stdout = io::stdout();
+    if !stdout.is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size_of(stdout).map(|(width, _)| usize::from(width.0))
+}
+
 /// A count with its thousands set apart: `1,234,567`.
 pub(crate) fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -125,6 +152,14 @@ click        1,000  0.75
 a long name      9
 ";
         assert_eq!(table.render(), expected);
+    }
+
+    #[test]
+    fn long_lines_are_folded_at_blanks() {
+        assert_eq!(folded("PLE   helps a and b and c", 14, 6), "PLE   helps a\n      and b\n      and c");
+        assert_eq!(folded("PLE   helps a", 80, 6), "PLE   helps a");
+        // A word that is wider than the line has one of its own.
+        assert_eq!(folded("PLE   abcdefghijkl mn", 10, 6), "PLE   abcdefghijkl\n      mn");
     }
 
     #[test]

@@ -40,14 +40,19 @@ pub(crate) struct TrainProgress {
     outlook: Arc<Mutex<Outlook>>,
     /// Whether this training says how long others may take.
     counts: bool,
+    /// Columns for the name of what is done, beside a bar.
+    room: usize,
 }
+
+/// Columns of a bar's line that time left, speed and share need.
+const FIGURES: usize = 48;
 
 impl TrainProgress {
     /// Progress of one model.
     pub(crate) fn new(label: &str) -> Self {
         let label = if label.is_empty() { String::new() } else { format!("{label}: ") };
         let outlook = Arc::default();
-        Self { bar: None, label, epochs: 0, rows: 0, begun: Instant::now(), outlook, counts: false }
+        Self { bar: None, label, epochs: 0, rows: 0, begun: Instant::now(), outlook, counts: false, room: usize::MAX }
     }
 
     /// Progress of a model after which `waiting` others are to be trained.
@@ -131,11 +136,13 @@ impl Observer for TrainProgress {
             Event::Start { epochs, rows, done } => {
                 (self.epochs, self.rows) = (epochs, rows);
                 self.counts = true;
+                self.room = stderr::width().map_or(usize::MAX, |width| width.saturating_sub(FIGURES).max(12));
                 self.bar = epochs_bar(epochs.saturating_mul(rows), done, Arc::clone(&self.outlook));
             }
             Event::Step { epoch, rows } => {
                 if let Some(bar) = &self.bar {
-                    bar.set_message(format!("{}epoch {epoch}/{}", self.label, self.epochs));
+                    let what = format!("{}epoch {epoch}/{}", self.label, self.epochs);
+                    bar.set_message(clipped_within(&what, self.room));
                     bar.set_position((epoch - 1) * self.rows + rows);
                 }
             }

@@ -280,7 +280,7 @@ fn a_verdict_has_the_reason_that_arose() {
         "config_hash": report["config_hash"], "data_fingerprint": report["data_fingerprint"], "reason": "made up",
     });
     std::fs::remove_file(folder.join("compared/runs/ple/seed-1/metrics.json")).unwrap();
-    folder.write("compared/runs/ple/seed-1/failed.json", failure.to_string());
+    folder.write("compared/runs/ple/seed-1/failed.json", pleiad_data::sealed::seal(&failure).unwrap());
     folder.ok(&with(&["--set", "compare.seeds=[1, 2]"]));
     let verdict = folder.json("compared/compare.json")["models"][2]["verdict"]["text"].clone();
     assert_eq!(verdict, "cannot be told: only one of 2 seeds (2) was measured for both models");

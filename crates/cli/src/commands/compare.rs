@@ -10,7 +10,7 @@ use pleiad_train::metrics::MetricKind;
 use pleiad_train::{ConfigFile, Observer, figures};
 
 use crate::exit::Failure;
-use crate::output::{Format, Table, count, print, print_json};
+use crate::output::{self, Format, Table, count, folded, print, print_json};
 use crate::paint::{Tone, paint, paints};
 use crate::progress::{Outlook, TrainProgress};
 use crate::{Global, signals, stderr};
@@ -101,7 +101,8 @@ pub(super) fn text(comparison: &Comparison) -> String {
     let (metrics, gains) = (metrics_by_model(comparison), gains_by_model(comparison));
     let alone = comparison.models.len() == 1;
     let answer = paint(&comparison.answer.text, Tone::Strong, paints(&std::io::stdout()));
-    let mut text = match [&metrics, &gains].iter().all(|table| width(table) <= WIDEST) {
+    let widest = output::width().unwrap_or(WIDEST).min(WIDEST);
+    let mut text = match [&metrics, &gains].iter().all(|table| width(table) <= widest) {
         true if alone => format!("{answer}\n\n{measured}\n\n{metrics}"),
         true => format!("{answer}\n\n{measured}\n\n{metrics}\n{gained}\n\n{gains}"),
         // Tasks below one another where they have no room side by side.
@@ -132,10 +133,16 @@ fn verdicts(comparison: &Comparison) -> String {
     });
     // Header and rule come first.
     let tones = [None, None].into_iter().chain(tones);
-    let paints = paints(&std::io::stdout());
-    let line = |(line, tone): (&str, Option<Tone>)| match tone {
-        Some(tone) => format!("{}\n", paint(line, tone, paints)),
-        None => format!("{line}\n"),
+    let (paints, width) = (paints(&std::io::stdout()), output::width());
+    let indent = judged().map(|(model, _)| model.name.chars().count()).max().unwrap_or(0).max("model".len()) + 2;
+    let line = |(line, tone): (&str, Option<Tone>)| {
+        let line = match width {
+            // A rule is as long as the lines below it.
+            Some(width) if line.starts_with("--") => line.chars().take(width).collect(),
+            Some(width) => folded(line, width, indent),
+            None => line.to_owned(),
+        };
+        format!("{}\n", tone.map_or(line.clone(), |tone| paint(&line, tone, paints)))
     };
     table.render().lines().zip(tones).map(line).collect()
 }
