@@ -125,8 +125,10 @@ fn the_number_of_threads_changes_no_bit() {
 fn evaluate_gives_the_metrics_of_training() {
     let folder = trained();
     let ran = folder.ok(&["evaluate", "run/model", "--data", "test.csv", "--format", "json"]);
-    assert_eq!(ran.json(), folder.json("run/metrics.json")["test"]);
-    assert_eq!(ran.json()["rows"], 120);
+    let (measured, of_training) = (ran.json(), folder.json("run/metrics.json"));
+    assert_eq!((&measured["rows"], &measured["tasks"]), (&of_training["test"]["rows"], &of_training["test"]["tasks"]));
+    assert_eq!(measured["features"], of_training["data"]["test"]["features"]);
+    assert_eq!(measured["rows"], 120);
     let text = folder.ok(&["evaluate", "run/model", "--data", "test.csv"]).stdout;
     assert!(text.starts_with("task   rows"), "{text}");
     // Several files are one set of rows.
@@ -321,6 +323,7 @@ fn train_takes_any_of_the_models_to_compare() {
 fn without_validation_rows_the_last_epoch_is_kept() {
     let folder = Folder::with_log();
     folder.replace("config.toml", "valid = \"valid.csv\"\n", "");
+    folder.replace("config.toml", "early_stopping = { patience = 5 }\n", "");
     let ran = folder.ok(&["train", "config.toml", "--out", "run"]);
     assert!(ran.stdout.contains("the last, as there are no validation rows"), "{}", ran.stdout);
     let report = folder.json("run/metrics.json");

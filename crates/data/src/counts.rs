@@ -10,6 +10,8 @@ use crate::batch::{Batch, Labels};
 pub struct LabelCount {
     /// Rows in its sample space, `sum_i d_i`.
     pub rows: u64,
+    /// How many of them have a label other than 0: the positive ones of a binary task.
+    pub positives: u64,
     /// Their label, if all have the same.
     pub only: Option<f32>,
 }
@@ -20,7 +22,13 @@ impl LabelCount {
     pub fn of(labels: &Labels) -> Self {
         let mut known = labels.values.iter().zip(&labels.present).filter(|(_, present)| **present).map(|(v, _)| *v);
         let first = known.next();
-        Self { rows: labels.count() as u64, only: first.filter(|first| known.all(|value| value == *first)) }
+        let positives =
+            labels.values.iter().zip(&labels.present).filter(|(value, present)| **present && **value != 0.0);
+        Self {
+            rows: labels.count() as u64,
+            positives: positives.count() as u64,
+            only: first.filter(|first| known.all(|value| value == *first)),
+        }
     }
 
     /// Adds those of other rows.
@@ -31,6 +39,7 @@ impl LabelCount {
             _ => self.only.filter(|only| Some(*only) == other.only),
         };
         self.rows += other.rows;
+        self.positives += other.positives;
     }
 }
 

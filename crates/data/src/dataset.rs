@@ -12,6 +12,7 @@ use crate::error::{BadRow, Error, Result};
 use crate::load::{Fit, LoadOptions, Request};
 use crate::raw::RawRows;
 use crate::schema::{DataConfig, OnBadRow, Schema};
+use crate::seen::FeatureCount;
 use crate::split::Split;
 
 /// Parsed training rows are kept between fitting and encoding as long as they take at most this many bytes; beyond it
@@ -107,6 +108,8 @@ pub struct Splits {
     pub skipped: Skipped,
     /// Some of the training rows, as they were read.
     pub raw: RawRows,
+    /// Values of each feature in each split, in the order of the schema; empty for a split that there is not.
+    pub counts: [Vec<FeatureCount>; 3],
     /// What became of the cache; `None` where the configuration has none.
     pub cache: Option<CacheUse>,
 }
@@ -180,6 +183,7 @@ impl Splits {
             test: has_test.then_some(test),
             skipped: request.skipped().clone(),
             raw: request.raw(),
+            counts: request.counts().clone(),
             cache: None,
         })
     }

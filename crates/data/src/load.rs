@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::raw::{RawRows, RawSample};
 use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file};
 use crate::schema::{DataConfig, Files, OnBadRow, Schema, SplitConfig};
+use crate::seen::{FeatureCount, add_all};
 use crate::split::{Split, SplitRules};
 
 /// How far loading is.
@@ -56,6 +57,8 @@ pub(crate) struct Request<'a> {
     progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
     skipped: Skipped,
     raw: RawSample,
+    /// Values of each feature, by split.
+    counts: [Vec<FeatureCount>; 3],
 }
 
 /// A fitted encoder, and the parsed training rows where they are few enough to be kept.
@@ -96,7 +99,8 @@ impl<'a> Request<'a> {
         check_pipes(sources.iter().flatten().map(|source| &source.files))?;
         let files: Vec<DataFile> = sources.iter().flatten().flat_map(|source| source.files.clone()).collect();
         sources.iter_mut().flatten().for_each(|source| source.others.clone_from(&files));
-        Ok(Self { data, schema, sources, encoder, progress, skipped: Skipped::default(), raw: RawSample::default() })
+        let (skipped, raw, counts) = (Skipped::default(), RawSample::default(), Default::default());
+        Ok(Self { data, schema, sources, encoder, progress, skipped, raw, counts })
     }
 
     /// Refuses pipes where files are read more than once.
@@ -124,6 +128,11 @@ impl<'a> Request<'a> {
     /// Some of the training rows, as they were read.
     pub(crate) fn raw(&self) -> RawRows {
         self.raw.rows()
+    }
+
+    /// Values of each feature, by split, of the rows that were encoded so far.
+    pub(crate) fn counts(&self) -> &[Vec<FeatureCount>; 3] {
+        &self.counts
     }
 
     fn report(&self, phase: Phase, rows: u64) -> Result<()> {
@@ -199,7 +208,7 @@ impl<'a> Request<'a> {
         let (of_training, alone) = (self.plan(), Plan::new(self.schema, SplitRules::default(), true, &[]));
         let on_bad_row = self.data.on_bad_row;
         // Counted apart, since the sources are borrowed while rows go through.
-        let mut skipped = std::mem::take(&mut self.skipped);
+        let mut found = Found { skipped: std::mem::take(&mut self.skipped), counts: Default::default() };
         let mut raw = std::mem::take(&mut self.raw);
         let mut kept = kept;
         let plan_of = |split: Split| if split == Split::Train { &of_training } else { &alone };
@@ -219,7 +228,7 @@ impl<'a> Request<'a> {
                 while kept.len() > 0 {
                     let group: Vec<Parsed> = kept.by_ref().take(TOGETHER * rayon::current_num_threads()).collect();
                     let encoded = group.into_par_iter().map(|parsed| encoder.encode(parsed)).collect();
-                    hand_out(encoded, split, on_bad_row, &mut skipped, put)?;
+                    hand_out(encoded, split, on_bad_row, &mut found, put)?;
                 }
                 continue;
             }
@@ -235,12 +244,12 @@ impl<'a> Request<'a> {
                     let in_chunk: Vec<usize> = encoded.positions.iter().map(|row| (row - first) as usize).collect();
                     raw.add(plan, chunk, &trained_on(&in_chunk, &encoded.splits));
                 }
-                hand_out(encoded, split, on_bad_row, &mut skipped, put)?;
+                hand_out(encoded, split, on_bad_row, &mut found, put)?;
                 self.report(Phase::Load(split), rows)
             })?;
             raw.end();
         }
-        (self.skipped, self.raw) = (skipped, raw);
+        (self.skipped, self.counts, self.raw) = (found.skipped, found.counts, raw);
         Ok(())
     }
 
@@ -278,17 +287,25 @@ fn trained_on(in_chunk: &[usize], splits: &[Split]) -> Vec<usize> {
     in_chunk.iter().enumerate().filter(|&(i, _)| is_trained_on(i)).map(|(_, &row)| row).collect()
 }
 
+/// What was found beside the rows.
+struct Found {
+    skipped: Skipped,
+    counts: [Vec<FeatureCount>; 3],
+}
+
 /// Hands the rows of consecutive chunks to their splits.
 fn hand_out(
     encoded: Vec<Encoded>,
     split: Split,
     on_bad_row: OnBadRow,
-    skipped: &mut Skipped,
+    found: &mut Found,
     put: &mut Put<'_>,
 ) -> Result<()> {
     let mut parts = Split::ALL.map(|_| Vec::new());
     for encoded in encoded {
-        skipped.add(encoded.bad, on_bad_row)?;
+        found.skipped.add(encoded.bad, on_bad_row)?;
+        let first = if encoded.splits.is_empty() { split as usize } else { 0 };
+        found.counts[first..].iter_mut().zip(&encoded.counts).for_each(|(sum, counts)| add_all(sum, counts));
         if encoded.splits.is_empty() {
             parts[split as usize].push(encoded.batch);
             continue;

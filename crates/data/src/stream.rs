@@ -9,6 +9,7 @@ use crate::encode::{Encoded, Encoder, Plan};
 use crate::error::Result;
 use crate::read::{DataFile, ReadAhead, Source, StopFlag};
 use crate::schema::{Format, OnBadRow};
+use crate::seen::{FeatureCount, add_all};
 use crate::split::SplitRules;
 
 /// What to read, and how.
@@ -46,6 +47,7 @@ pub struct EncodedStream<'a> {
     ready: VecDeque<Encoded>,
     on_bad_row: OnBadRow,
     skipped: Skipped,
+    counts: Vec<FeatureCount>,
 }
 
 impl<'a> EncodedStream<'a> {
@@ -67,13 +69,19 @@ impl<'a> EncodedStream<'a> {
         crate::load::check_pipes([&source.files])?;
         let reader = Some(ReadAhead::start(source.rows(plan.wanted().to_vec()))?);
         let (on_bad_row, skipped) = (options.on_bad_row, Skipped::default());
-        Ok(Self { encoder, plan, reader, ready: VecDeque::new(), on_bad_row, skipped })
+        Ok(Self { encoder, plan, reader, ready: VecDeque::new(), on_bad_row, skipped, counts: Vec::new() })
     }
 
     /// Bad rows that were left out so far.
     #[must_use]
     pub fn skipped(&self) -> &Skipped {
         &self.skipped
+    }
+
+    /// Values of each feature over the rows so far, in the order of the schema.
+    #[must_use]
+    pub fn counts(&self) -> &[FeatureCount] {
+        &self.counts
     }
 
     fn next_encoded(&mut self) -> Result<Option<Encoded>> {
@@ -91,6 +99,7 @@ impl<'a> EncodedStream<'a> {
             return Ok(None);
         };
         self.skipped.add(std::mem::take(&mut encoded.bad), self.on_bad_row)?;
+        encoded.counts.iter().for_each(|counts| add_all(&mut self.counts, counts));
         Ok(Some(encoded))
     }
 }

@@ -26,6 +26,8 @@ struct Names {
 #[derive(Debug, Clone, PartialEq)]
 struct GateSums {
     rows: u64,
+    /// Of the rows' entropies, in nats.
+    entropy: f64,
     experts: Vec<WeightSums>,
 }
 
@@ -52,6 +54,8 @@ pub struct GateUse<'s> {
     pub scope: &'s str,
     /// Rows seen.
     pub rows: u64,
+    /// `-sum_e g_e ln g_e / ln E`, mean over the rows: 1 where weights are even, 0 where each row is one expert's alone.
+    pub entropy: f64,
     /// Its experts, in the order of its weights.
     pub experts: Vec<ExpertWeight<'s>>,
 }
@@ -113,7 +117,11 @@ impl GateStatistics {
             experts: experts(graph),
         };
         let none = WeightSums { sum: 0.0, squares: 0.0, lowest: f32::INFINITY, highest: f32::NEG_INFINITY };
-        let gates = names.gates.iter().map(|(_, experts)| GateSums { rows: 0, experts: vec![none; experts.len()] });
+        let gates = names.gates.iter().map(|(_, experts)| GateSums {
+            rows: 0,
+            entropy: 0.0,
+            experts: vec![none; experts.len()],
+        });
         let experts = names.experts.iter().map(|(_, node)| {
             let width = graph.node(*node).width;
             UnitRanges { rows: 0, lowest: vec![f32::INFINITY; width], highest: vec![f32::NEG_INFINITY; width] }
@@ -125,6 +133,7 @@ impl GateStatistics {
     pub(crate) fn observe(&mut self, gate: usize, weights: &[f32]) {
         let gate = &mut self.gates[gate];
         gate.rows += 1;
+        gate.entropy -= weights.iter().map(|&w| f64::from(w)).filter(|&w| w > 0.0).map(|w| w * w.ln()).sum::<f64>();
         for (expert, &w) in gate.experts.iter_mut().zip(weights) {
             expert.sum += f64::from(w);
             expert.squares += f64::from(w) * f64::from(w);
@@ -148,6 +157,7 @@ impl GateStatistics {
     pub fn merge(&mut self, other: &Self) {
         for (gate, other) in self.gates.iter_mut().zip(&other.gates) {
             gate.rows += other.rows;
+            gate.entropy += other.entropy;
             for (a, b) in gate.experts.iter_mut().zip(&other.experts) {
                 a.sum += b.sum;
                 a.squares += b.squares;
@@ -171,6 +181,7 @@ impl GateStatistics {
             .map(|((scope, names), gate)| GateUse {
                 scope,
                 rows: gate.rows,
+                entropy: gate.mean_entropy(),
                 experts: names.iter().zip(&gate.experts).map(|(name, sums)| sums.over(gate.rows, name)).collect(),
             })
             .collect()
@@ -180,6 +191,13 @@ impl GateStatistics {
     #[must_use]
     pub fn experts(&self) -> Vec<ExpertOutput<'_>> {
         self.names.experts.iter().zip(&self.experts).map(|((name, _), ranges)| ranges.over(name)).collect()
+    }
+}
+
+impl GateSums {
+    fn mean_entropy(&self) -> f64 {
+        let most = (self.experts.len() as f64).ln();
+        if self.rows == 0 || most <= 0.0 { 0.0 } else { (self.entropy / self.rows as f64 / most).clamp(0.0, 1.0) }
     }
 }
 

@@ -23,7 +23,7 @@ mod runner;
 #[allow(unsafe_code)]
 pub mod sparse;
 
-pub use engine::{Combine, Engine, EngineOptions, StepStats};
+pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
 pub use kernels::peak::product_peak;

@@ -61,6 +61,23 @@ pub enum Error {
         /// What probably happened and what to do about it.
         cause: String,
     },
+    /// Most of the weights can move no more.
+    #[error(
+        "step {step} (epoch {epoch}): squared gradients of {weights} of {of} dense weights have overflowed to infinity, so \
+         that no step moves these weights any more; likely cause: {cause}"
+    )]
+    Overflow {
+        /// The training step, from 1.
+        step: u64,
+        /// The epoch, from 1.
+        epoch: u64,
+        /// Weights that stand still.
+        weights: u64,
+        /// Dense weights in all.
+        of: u64,
+        /// What probably happened and what to do about it.
+        cause: String,
+    },
     /// A model gives something that is not a number.
     #[error("the model predicts {value} for task {task:?} (row {row} of those read)")]
     NonFinitePrediction {
@@ -193,7 +210,8 @@ impl Error {
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
             Self::Damaged { .. } | Self::Version { .. } | Self::NoCheckpoint { .. } => ErrorKind::Data,
             Self::Engine(_) | Self::Io { .. } | Self::Unwritable { .. } => ErrorKind::Run,
-            Self::NonFinite { .. } | Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
+            Self::NonFinite { .. } | Self::Overflow { .. } => ErrorKind::Run,
+            Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
             Self::Interrupted { signal, .. } => ErrorKind::Interrupted(*signal),
         }
     }

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alarm;
 pub mod bench;
 mod by_task;
 mod checkpoint;
@@ -25,14 +26,15 @@ mod rows;
 pub mod run;
 mod statistics;
 
+pub use alarm::{Alarm, AlarmKind};
 pub use by_task::ByTask;
 pub use checkpoint::Checkpointed;
 pub use config::{Config, ConfigFile};
-pub use counts::{ParameterCount, RowCount, SplitRows};
+pub use counts::{DataSummary, LabelSummary, ParameterCount, RowCount, SplitRows, SplitSummary};
 pub use error::{ConfigError, Error, ErrorKind, Place, Position, Result};
 pub use evaluate::{Evaluation, named_metrics};
-pub use explain::{Alarm, AlarmKind, ExpertRange, ExpertUse, Explanation, GateUtilisation};
+pub use explain::{ExpertRange, ExpertUse, Explanation, GateUtilisation};
 pub use fit::{EpochRecord, Event, Interrupt, Observer, Silent, StopReason};
-pub use model::{ImportOptions, ImportReport, Inspection, Model, ModuleSize, Source, Utilisation, import};
+pub use model::{ImportOptions, ImportReport, Inspection, Model, ModuleSize, Read, Source, Utilisation, import};
 pub use rows::{RowSet, Rows};
 pub use run::{RunReport, TrainOptions, TrainOutcome, train};

@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use pleiad_train::{Evaluation, Model, Source};
+use pleiad_data::FeatureCount;
+use pleiad_train::{ByTask, Evaluation, Model, Source};
+use serde::Serialize;
 
 use crate::exit::Failure;
 use crate::output::{Format, count, print, print_json};
@@ -29,15 +31,24 @@ impl Evaluate {
         let mut model = Model::open(&self.model)?;
         let source = Source::new(&self.data)?;
         let progress = RowProgress::new("evaluating", None);
-        let (evaluation, skipped) = model.evaluate(&source, &interrupt, &mut |rows| progress.at(rows))?;
+        let (evaluation, read) = model.evaluate(&source, &interrupt, &mut |rows| progress.at(rows))?;
         drop(progress);
-        super::warn_skipped(&skipped);
+        super::warn_of(&read);
         match global.format {
-            Format::Json => print_json(&evaluation)?,
+            Format::Json => print_json(&Measured { evaluation: &evaluation, features: &read.features })?,
             Format::Text => print(&text(&evaluation))?,
         }
         Ok(())
     }
+}
+
+/// What `--format json` prints.
+#[derive(Serialize)]
+struct Measured<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    /// Values of every feature: rows, missing, values, unknown.
+    features: &'a ByTask<FeatureCount>,
 }
 
 fn text(evaluation: &Evaluation) -> String {

@@ -14,7 +14,7 @@ mod train;
 use clap::Subcommand;
 use pleiad_data::Skipped;
 use pleiad_train::metrics::{MetricKind, TaskMetrics};
-use pleiad_train::{figures, named_metrics};
+use pleiad_train::{Read, figures, named_metrics};
 
 use crate::exit::Failure;
 use crate::output::{Table, count};
@@ -52,6 +52,12 @@ impl Command {
             Self::Bench(command) => command.run(global),
         }
     }
+}
+
+/// Tells of what is wrong with rows that were read.
+fn warn_of(read: &Read) {
+    warn_skipped(&read.skipped);
+    read.alarms.iter().for_each(|alarm| stderr::warning(&alarm.text));
 }
 
 /// Tells of rows that were left out as bad.

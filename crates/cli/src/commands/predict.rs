@@ -36,12 +36,12 @@ impl Predict {
         let mut model = Model::open(&self.model)?;
         let source = Source::new(&self.data)?;
         let progress = RowProgress::new("predicting", None);
-        let (rows, skipped) = model.predict(&source, &self.out, &interrupt, &mut |rows| progress.at(rows))?;
+        let (rows, read) = model.predict(&source, &self.out, &interrupt, &mut |rows| progress.at(rows))?;
         drop(progress);
-        super::warn_skipped(&skipped);
+        super::warn_of(&read);
         match global.format {
             Format::Text => print(&format!("{}: {} rows", self.out.display(), count(rows)))?,
-            Format::Json => print_json(&json!({ "file": self.out, "rows": rows }))?,
+            Format::Json => print_json(&json!({ "file": self.out, "rows": rows, "features": read.features }))?,
         }
         Ok(())
     }

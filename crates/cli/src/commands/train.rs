@@ -78,7 +78,7 @@ impl Train {
         };
         let kept = match &report.selected_by {
             Some(metric) => format!("kept epoch {}, the best by {metric}", report.best_epoch),
-            None => format!("kept epoch {}, the last, as there are no validation rows", report.best_epoch),
+            None => format!("kept epoch {}, the last{}", report.best_epoch, report.why_last()),
         };
         text.push_str(&format!("{why} after epoch {}; {kept}\n", report.history.len()));
         text.push_str(&format!("{} parameters, {:.1} s\n", count(report.parameters.total), report.seconds));

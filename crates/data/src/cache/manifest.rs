@@ -13,6 +13,7 @@ use crate::dataset::Skipped;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::raw::RawRows;
+use crate::seen::FeatureCount;
 
 /// Begins the file; the hash of all that follows comes next.
 const MAGIC: &str = "pleiad-encoded-rows ";
@@ -38,6 +39,8 @@ pub(super) struct SplitManifest {
     pub(super) rows: u64,
     /// Of each task.
     pub(super) labels: Vec<LabelCount>,
+    /// Values of each feature.
+    pub(super) features: Vec<FeatureCount>,
     pub(super) blocks: Vec<Block>,
 }
 
@@ -131,14 +134,15 @@ mod tests {
     fn counts_that_contradict_each_other_are_refused() {
         let block = Block { offset: 8, bytes: 64, rows: BLOCK_ROWS as u32, labelled: 9, hash: 1, content: 2 };
         let last = Block { rows: 5, labelled: 5, ..block };
-        let split = SplitManifest { rows: BLOCK_ROWS as u64 + 5, labels: vec![], blocks: vec![block, last] };
+        let split =
+            SplitManifest { rows: BLOCK_ROWS as u64 + 5, labels: vec![], features: vec![], blocks: vec![block, last] };
         assert_eq!(split.check(), Ok(()));
         assert!(SplitManifest { rows: 7, ..split.clone() }.check().is_err());
         for blocks in
             [vec![last, block], vec![block, Block { labelled: 6, ..last }], vec![block, Block { rows: 0, ..last }]]
         {
             let rows = blocks.iter().map(|block| u64::from(block.rows)).sum();
-            assert!(SplitManifest { rows, blocks, labels: vec![] }.check().is_err());
+            assert!(SplitManifest { rows, blocks, labels: vec![], features: vec![] }.check().is_err());
         }
         assert_eq!(Block::from(Entry::from(block)), block);
     }

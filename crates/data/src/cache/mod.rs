@@ -34,6 +34,7 @@ use crate::error::{Error, Result};
 use crate::load::{Fit, LoadOptions, Request};
 use crate::raw::RawRows;
 use crate::schema::{DataConfig, Schema};
+use crate::seen::FeatureCount;
 use crate::split::Split;
 
 /// Rows of a block, but for the last of a split: the unit in which encoded rows are read, checked and put in order.
@@ -171,6 +172,12 @@ impl StoredSplits {
         }
     }
 
+    /// Values of each feature in each split, in the order of the schema; empty for a split that there is not.
+    #[must_use]
+    pub fn counts(&self) -> [Vec<FeatureCount>; 3] {
+        Split::ALL.map(|split| self.of(split).map_or_else(Vec::new, |rows| rows.feature_counts().to_vec()))
+    }
+
     fn assemble(
         folder: &Path,
         temporary: Option<&Arc<TemporaryFolder>>,
@@ -205,6 +212,7 @@ impl StoredSplits {
             train: read(&self.train)?,
             valid: self.valid.as_ref().map(read).transpose()?,
             test: self.test.as_ref().map(read).transpose()?,
+            counts: self.counts(),
             encoder: self.encoder,
             skipped: self.skipped,
             raw: self.raw,
@@ -218,7 +226,7 @@ fn fill(request: &mut Request<'_>, mut writer: Writer) -> Result<(Encoder, [Opti
     let Fit { encoder, kept } = request.fit(KEEP_BYTES)?;
     writer.begin(&encoder)?;
     request.encode(&encoder, kept, &mut |split, parts| parts.iter().try_for_each(|part| writer.put(split, part)))?;
-    let manifests = writer.finish()?;
+    let manifests = writer.finish(request.counts())?;
     let rows = [0, 1, 2].map(|split: usize| manifests[split].as_ref().map_or(0, |manifest| manifest.rows));
     let labels = manifests[0].as_ref().map_or(&[][..], |manifest| &manifest.labels);
     request.check(rows, labels)?;
@@ -293,7 +301,7 @@ impl Cache {
                 rows.batches(PART_ROWS).try_for_each(|part| writer.put(split, &part))?;
                 request.go_on()?;
             }
-            let manifests = writer.finish()?;
+            let manifests = writer.finish(&splits.counts)?;
             let manifest = self
                 .manifest(splits.encoder.clone(), manifests, splits.skipped.clone(), splits.raw.clone())
                 .map_err(|reason| Error::Write { path: self.folder(), reason })?;

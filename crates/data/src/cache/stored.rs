@@ -20,6 +20,7 @@ use crate::disk::TemporaryFolder;
 use crate::error::{Error, Result};
 use crate::load::Request;
 use crate::read::guarded;
+use crate::seen::FeatureCount;
 
 /// Blocks that are read ahead.
 const WAITING: usize = 2;
@@ -74,6 +75,12 @@ impl StoredRows {
     #[must_use]
     pub fn label_counts(&self) -> &[LabelCount] {
         &self.0.manifest.labels
+    }
+
+    /// Values of each feature, in the order of the schema.
+    #[must_use]
+    pub fn feature_counts(&self) -> &[FeatureCount] {
+        &self.0.manifest.features
     }
 
     /// For each block, its rows with a label of any task.

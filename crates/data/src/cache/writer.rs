@@ -17,6 +17,7 @@ use crate::batch::Batch;
 use crate::counts::LabelCount;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
+use crate::seen::FeatureCount;
 use crate::split::Split;
 
 /// Name of the file of a split.
@@ -56,10 +57,14 @@ impl Writer {
         self.splits[split as usize].as_mut().map_or(Ok(()), |writer| writer.put(part))
     }
 
-    /// Completes the files.
-    pub(super) fn finish(self) -> Result<[Option<SplitManifest>; 3]> {
+    /// Completes the files; `counts` are those of the features in each split.
+    pub(super) fn finish(self, counts: &[Vec<FeatureCount>; 3]) -> Result<[Option<SplitManifest>; 3]> {
         let [train, valid, test] = self.splits.map(|split| split.map(SplitWriter::finish).transpose());
-        Ok([train?, valid?, test?])
+        let mut manifests = [train?, valid?, test?];
+        for (manifest, counts) in manifests.iter_mut().zip(counts) {
+            manifest.iter_mut().for_each(|manifest| manifest.features.clone_from(counts));
+        }
+        Ok(manifests)
     }
 }
 
@@ -79,7 +84,7 @@ impl SplitWriter {
         let file = FileWriter::try_new(hashing, columns.schema())
             .map_err(|error| Error::Write { path: path.clone(), reason: error.to_string() })?;
         let labels = vec![LabelCount::default(); empty.labels.len()];
-        let manifest = SplitManifest { rows: 0, labels, blocks: Vec::new() };
+        let manifest = SplitManifest { rows: 0, labels, features: Vec::new(), blocks: Vec::new() };
         Ok(Self { path, columns, file, pending: empty, manifest })
     }
 

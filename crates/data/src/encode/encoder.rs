@@ -6,15 +6,16 @@ use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
 use super::numeric::{Lately, Step, apply};
-use super::parse::{Parsed, Plan, Values};
+use super::parse::{Parsed, Plan, UNKNOWN, Values};
 use super::vocabulary::Vocabulary;
-use super::{buckets, category};
+use super::{buckets, category, settle};
 use crate::batch::{Batch, Ids};
 use crate::error::{BadRow, Error, Reason, Result};
 use crate::layout::{Input, InputLayout};
 use crate::raw::RawRows;
 use crate::read::{Chunk, Column};
 use crate::schema::{Encoding, FeatureKind, Multiple, Schema, TaskSpec};
+use crate::seen::FeatureCount;
 use crate::split::{Split, SplitRules};
 
 /// Turns rows into batches, for training, evaluation, prediction and serving alike.
@@ -190,24 +191,50 @@ impl Encoder {
             self.drop_not_finite(&mut parsed, &numeric);
             numeric = self.numbers(&parsed);
         }
-        let mut categorical = Vec::new();
+        let (mut categorical, mut counts) = (Vec::new(), Vec::with_capacity(self.fitted.len()));
+        let mut sizes = settle::sizes(&numeric, self.layout.numeric_width(), &parsed.splits).into_iter();
+        let splits = &parsed.splits;
         for ((feature, fitted), values) in self.schema.features.iter().zip(&self.fitted).zip(parsed.features) {
-            match (&feature.read, fitted, values) {
+            let may_miss = matches!(fitted, Fitted::Numeric { missing: Some(_), .. });
+            let (mut ids, first_unknown) = match (&feature.read, fitted, values) {
                 (FeatureKind::Categorical { table, multiple, .. }, _, Values::Categories(column)) => {
-                    categorical.push(self.look_up(table, multiple.as_ref(), &column));
+                    self.look_up(table, multiple.as_ref(), &column)
                 }
                 (_, Fitted::Buckets { boundaries }, Values::Numbers(numbers)) => {
-                    let rows = numbers.iter().map(|&value| buckets::row(boundaries, value)).collect();
-                    categorical.push(Ids::Single(rows));
+                    (Ids::Single(numbers.iter().map(|&value| buckets::row(boundaries, value)).collect()), None)
                 }
-                (_, _, Values::Ids(ids)) => categorical.push(ids),
-                (_, _, Values::Coded { codes, numbers }) => categorical.push(Ids::Single(codes.spread(&numbers))),
-                (_, _, Values::Numbers(_) | Values::Categories(_) | Values::Numbered(_)) => {}
+                (_, _, Values::Ids(ids)) => (ids, None),
+                (_, _, Values::Coded { codes, numbers }) => (Ids::Single(codes.spread(&numbers)), None),
+                (_, _, Values::Numbers(numbers)) => {
+                    let own = settle::numbers(&numbers, splits, may_miss);
+                    let sizes = sizes.next().unwrap_or_default();
+                    counts.push(
+                        own.into_iter()
+                            .zip(sizes)
+                            .map(|(own, size)| FeatureCount { large: size.large, largest: size.largest, ..own })
+                            .collect::<Vec<_>>(),
+                    );
+                    continue;
+                }
+                (_, _, Values::Categories(_) | Values::Numbered(_)) => continue,
+            };
+            let mut own = match fitted {
+                Fitted::Vocabulary => settle::settle(&mut ids, splits),
+                fitted => settle::known(&ids, splits, *fitted != Fitted::Ids),
+            };
+            // Where rows are split, it may be a value of any of them.
+            if let Some(count) = own.iter_mut().find(|count| count.unknown > 0) {
+                count.first_unknown = first_unknown;
             }
+            counts.push(own.to_vec());
+            categorical.push(ids);
         }
+        let of_split = |split: Split| counts.iter().map(|by_split| by_split[split as usize].clone()).collect();
+        let counts = if splits.is_empty() { vec![of_split(Split::Train)] } else { Split::ALL.map(of_split).to_vec() };
         let first = parsed.origin.position;
         Encoded {
             batch: Batch { rows: parsed.rows, numeric, categorical, labels: parsed.labels },
+            counts,
             splits: parsed.splits,
             positions: parsed.in_chunk.iter().map(|&row| first + row as u64).collect(),
             extras: parsed.extras,
@@ -238,12 +265,20 @@ impl Encoder {
         self.encode_rows(&records, false)
     }
 
-    fn look_up(&self, table: &str, multiple: Option<&Multiple>, column: &Column) -> Ids {
+    /// Table rows of a column, and the first value that its vocabulary does not have.
+    fn look_up(&self, table: &str, multiple: Option<&Multiple>, column: &Column) -> (Ids, Option<String>) {
         let vocabulary = self.vocabularies.get(table);
-        category::rows(column, multiple, |text| match (vocabulary, text) {
-            (Some(vocabulary), Some(text)) => vocabulary.row(text),
+        let mut first_unknown = None;
+        let rows = category::rows(column, multiple, |text| match (vocabulary, text) {
+            (Some(vocabulary), Some(text)) => vocabulary.row(text).unwrap_or_else(|| {
+                if first_unknown.is_none() {
+                    first_unknown = Some(text.to_owned());
+                }
+                UNKNOWN
+            }),
             _ => 0,
-        })
+        });
+        (rows, first_unknown)
     }
 
     /// Numeric inputs `[B, N]`, not finite where a transform left f32's range.
@@ -303,6 +338,8 @@ pub struct Encoded {
     pub batch: Batch,
     /// What each row is for; empty where all are trained on.
     pub splits: Vec<Split>,
+    /// Values of each feature: of all rows, or where they are split of each split's, in the order of [`Split::ALL`].
+    pub counts: Vec<Vec<FeatureCount>>,
     /// Position of each row over all files, from 0; bad rows, which are left out, count.
     pub positions: Vec<u64>,
     /// The extra columns that the plan asked for, as they are in the file.

@@ -13,6 +13,7 @@ mod fit;
 mod labels;
 pub(crate) mod numeric;
 mod parse;
+mod settle;
 mod vocabulary;
 
 pub use encoder::{Encoded, Encoder};

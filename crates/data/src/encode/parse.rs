@@ -9,6 +9,10 @@ use crate::read::{Cell, Chunk, Column, Origin, Repeated, Wanted};
 use crate::schema::{Encoding, FeatureKind, Missing, Schema};
 use crate::split::{Split, SplitRules};
 
+/// Stands for the table row of a value that a vocabulary does not have until it is counted: missing values are told from
+/// unknown ones by it, though both have row 0. No table is so large.
+pub(super) const UNKNOWN: u64 = u64::MAX;
+
 /// Which columns are needed for what.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -55,7 +59,7 @@ pub(super) enum Values {
     /// As [`Values::Numbered`], one per row, of a column whose texts repeat: its codes, without the texts, and the number of
     /// a missing one and of each.
     Coded { codes: Repeated, numbers: Vec<u64> },
-    /// Table rows.
+    /// Table rows, or [`UNKNOWN`].
     Ids(Ids),
 }
 

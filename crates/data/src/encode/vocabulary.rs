@@ -1,5 +1,6 @@
 //! Vocabularies: the training rows' values in an order of their own, each with its row in the table.
 
+use super::parse::UNKNOWN;
 use crate::interner::Interner;
 use crate::schema::VocabularyConfig;
 
@@ -37,11 +38,11 @@ impl Counter {
         }
     }
 
-    /// For each number plus one, the row in the vocabulary's table; 0 for the missing value that 0 stands for.
+    /// For each number plus one, the row in the vocabulary's table, or [`UNKNOWN`]; 0 for the missing value that 0 stands
+    /// for.
     pub(super) fn table_rows(&self, vocabulary: &Vocabulary) -> Vec<u64> {
-        std::iter::once(0)
-            .chain((0..self.texts.len()).map(|number| vocabulary.row_of(self.texts.text(number))))
-            .collect()
+        let row_of = |number| vocabulary.row_of(self.texts.text(number)).unwrap_or(UNKNOWN);
+        std::iter::once(0).chain((0..self.texts.len()).map(row_of)).collect()
     }
 
     /// The vocabulary: most frequent values first, ties in the order of their bytes.
@@ -96,13 +97,13 @@ impl Vocabulary {
         self.0.len() as u64 + 1
     }
 
-    /// The table row of a value; 0 if it is unknown.
-    pub(super) fn row(&self, text: &str) -> u64 {
+    /// The table row of a value, if it is known.
+    pub(super) fn row(&self, text: &str) -> Option<u64> {
         self.row_of(text.as_bytes())
     }
 
-    fn row_of(&self, text: &[u8]) -> u64 {
-        self.0.get(text).map_or(0, |number| number as u64 + 1)
+    fn row_of(&self, text: &[u8]) -> Option<u64> {
+        self.0.get(text).map(|number| number as u64 + 1)
     }
 
     fn text(&self, number: usize) -> &str {
@@ -130,7 +131,7 @@ mod tests {
         let counter = count(&["b", "c", "a", "c", "é", "B", ""]);
         let vocabulary = counter.finish(VocabularyConfig::default());
         assert_eq!(vocabulary.values().collect::<Vec<_>>(), ["c", "", "B", "a", "b", "é"]);
-        assert_eq!((vocabulary.row("c"), vocabulary.row("é"), vocabulary.row("z")), (1, 6, 0));
+        assert_eq!((vocabulary.row("c"), vocabulary.row("é"), vocabulary.row("z")), (Some(1), Some(6), None));
         assert_eq!(vocabulary.rows(), 7);
         assert_eq!([0, 1, 6, 7].map(|row| vocabulary.value(row)), [None, Some("c"), Some("é"), None]);
     }
@@ -152,7 +153,7 @@ mod tests {
         let mut counter = count(&["a", "b", "b"]);
         assert_eq!((counter.number("c"), counter.number("a")), (2, 0));
         let vocabulary = counter.finish(VocabularyConfig { min_count: 0, max_size: None });
-        assert_eq!(counter.table_rows(&vocabulary), [0, 2, 1, 0]);
+        assert_eq!(counter.table_rows(&vocabulary), [0, 2, 1, UNKNOWN]);
     }
 
     #[test]

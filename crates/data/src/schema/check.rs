@@ -421,6 +421,9 @@ fn weight(weight: &TaskWeight) -> Result<(), Fault> {
     if !(initial.is_finite() && initial >= 0.0) {
         return Err((key, bound(initial, "be a finite number, 0 or above")));
     }
+    if initial > f64::from(f32::MAX) {
+        return Err((key, value(initial, "a number from 0 to 3.4e38, the largest of single precision")));
+    }
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! [`Engine`]: a model in training.
 
 mod by_task;
+mod health;
 mod passes;
 mod state;
 
@@ -10,6 +11,7 @@ use rayon::prelude::*;
 
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
+pub use self::health::Stuck;
 use self::passes::{Lane, TableGradients, uses};
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};

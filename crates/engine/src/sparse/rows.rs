@@ -137,6 +137,12 @@ impl<N: Number> Rows<N> {
         }
     }
 
+    /// Whether a state value of row `row` is no finite number.
+    pub(super) fn is_stuck(&self, row: usize) -> bool {
+        let row = &self.values[row * self.stride..][..self.stride];
+        row[self.dim..].iter().any(|state| !state.value().is_finite())
+    }
+
     /// Moves the touched rows, which were gathered for a table of as many rows of this width.
     pub(super) fn update(&mut self, touched: &TouchedRows, rule: &StepRule, scale: f32, bits: StepBits) {
         let (dim, stride) = (self.dim, self.stride);

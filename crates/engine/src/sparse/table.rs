@@ -209,6 +209,14 @@ impl Table {
         });
     }
 
+    /// How many of the touched rows have optimizer state that is no finite number.
+    pub(crate) fn stuck_rows(&self, touched: &TouchedRows) -> u64 {
+        if touched.table_rows() != self.rows || self.slots == 0 {
+            return 0;
+        }
+        on_rows!(&self.store, rows => touched.rows().iter().filter(|&&row| rows.is_stuck(row)).count() as u64)
+    }
+
     /// Moves the touched rows by `rule`, their gradients multiplied by `scale` first, and leaves the others as they
     /// are. What lazy updates mean is told at [`crate::sparse`]. `step` tells apart the random bits by which a table of
     /// [`TablePrecision::Bf16`] rounds.

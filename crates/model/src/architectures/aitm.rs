@@ -93,6 +93,10 @@ impl Architecture for Aitm {
     fn scaled(&self, factor: f64) -> Self {
         Self { bottom: self.bottom.map(|widths| scaled(widths, factor)), ..self.clone() }
     }
+
+    fn funnel(&self) -> &[String] {
+        &self.funnel
+    }
 }
 
 /// What was handed on and the task's own knowledge, each `[B, k]`, weighed against one another: `[B, k]`.

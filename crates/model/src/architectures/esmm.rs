@@ -68,6 +68,10 @@ impl Architecture for Esmm {
     fn entire_space(&self) -> &[String] {
         &self.funnel
     }
+
+    fn funnel(&self) -> &[String] {
+        &self.funnel
+    }
 }
 
 #[cfg(test)]

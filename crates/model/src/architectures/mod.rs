@@ -70,4 +70,9 @@ pub trait Architecture:
     fn entire_space(&self) -> &[String] {
         &[]
     }
+
+    /// Names of the tasks whose events can only follow one another, in that order; none where nothing is assumed of it.
+    fn funnel(&self) -> &[String] {
+        &[]
+    }
 }

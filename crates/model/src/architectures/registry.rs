@@ -51,6 +51,7 @@ trait AnyArchitecture: Debug + Send + Sync {
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()>;
     fn scaled(&self, factor: f64) -> Box<dyn AnyArchitecture>;
     fn entire_space(&self) -> &[String];
+    fn funnel(&self) -> &[String];
     fn keys(&self) -> serde_json::Result<Value>;
     fn boxed(&self) -> Box<dyn AnyArchitecture>;
 }
@@ -66,6 +67,10 @@ impl<A: Architecture> AnyArchitecture for A {
 
     fn entire_space(&self) -> &[String] {
         Architecture::entire_space(self)
+    }
+
+    fn funnel(&self) -> &[String] {
+        Architecture::funnel(self)
     }
 
     fn keys(&self) -> serde_json::Result<Value> {
@@ -118,6 +123,12 @@ impl ModelConfig {
     #[must_use]
     pub fn entire_space(&self) -> &[String] {
         self.architecture.entire_space()
+    }
+
+    /// Names of the tasks whose events can only follow one another: see [`Architecture::funnel`].
+    #[must_use]
+    pub fn funnel(&self) -> &[String] {
+        self.architecture.funnel()
     }
 
     /// The model whose keys, `kind` among them, are those of `table`.

@@ -23,7 +23,7 @@ const FORMAT: &str = "pleiad-model";
 /// Larger than any graph with its vocabularies; smaller than what parsing could not hold.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Where a model comes from: for people, and for those who look after many models. Nothing is computed from it.
+/// Where a model comes from: for people, and for those who look after many models. No prediction depends on it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Provenance {

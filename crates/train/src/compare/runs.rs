@@ -131,7 +131,9 @@ pub(super) fn train(
 /// same would happen again, and says nothing of the other models. Everything else (a full disk, rows that cannot be
 /// read) ends the comparison.
 fn is_failure(error: &Error) -> bool {
-    matches!(error, Error::NonFinite { .. } | Error::NonFinitePrediction { .. } | Error::Engine(_))
+    let broke_down =
+        matches!(error, Error::NonFinite { .. } | Error::NonFinitePrediction { .. } | Error::Overflow { .. });
+    broke_down || matches!(error, Error::Engine(_))
 }
 
 fn remove_dir(path: &Path) -> Result<()> {

@@ -195,7 +195,19 @@ impl<'s> Document<'s> {
                 self.error_at(&path, span, format!("{}: expected {expected}, found {found}", dotted(&path)))
             }
             Complaint::Other(message) if under.is_empty() => self.source.error(None, message),
-            Complaint::Other(message) => self.error_at(&under, span, format!("{}: {message}", dotted(&under))),
+            Complaint::Other(message) => {
+                // Nodes that one --set made share a place: of those the text without which the message is another one.
+                let is_there = |node: &Candidate| node.value == span;
+                let mut texts = self.candidates(&[], &|_, node| node.is_str());
+                texts.retain(is_there);
+                let at = texts.into_iter().find(|candidate| {
+                    let mut root = self.root.clone();
+                    replace(&mut root, &candidate.path, DeValue::String(MARK.into()));
+                    retry(root).is_none_or(|other| !other.contains(message))
+                });
+                let path = at.map_or(under, |at| at.path);
+                self.error_at(&path, span, format!("{}: {message}", dotted(&path)))
+            }
         }
     }
 

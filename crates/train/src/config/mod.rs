@@ -82,6 +82,11 @@ impl Config {
         let schema = Schema::resolve(&self.data, &self.features, &self.tasks).map_err(schema_issue)?;
         let specs = schema.task_specs();
         self.train.check(&specs)?;
+        if self.train.early_stopping.is_some() && self.data.valid.is_none() {
+            let message = "it needs validation rows, and [data] has none: add valid = { fraction = 0.1 } or a file there, or \
+                           remove early_stopping";
+            return Err(Issue::new("train.early_stopping", message));
+        }
         if let Some(compare) = &self.compare {
             compare.check()?;
         }

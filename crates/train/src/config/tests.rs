@@ -126,6 +126,17 @@ fn mistakes_are_told_with_line_column_and_the_nearest_name() {
             "valid = { fraction = 1.5 }",
             "4:22: data.valid.fraction: must lie above 0 and below 1, not 1.5",
         ),
+        ("valid = { fraction = 0.1 }", "", "37:1: train.early_stopping: it needs validation rows, and [data] has none"),
+        (
+            "label = { column = \"spend\" }",
+            "label = { column = \"spend\" }\nweight = 3.5e38",
+            ":25:10: task.1.weight: ",
+        ),
+        (
+            "label = { column = \"spend\" }",
+            "label = { column = \"spend\" }\nweight = { initial = 1e300, ratio = 1.0 }",
+            ":25:22: task.1.weight.initial: ",
+        ),
     ];
     let wrong: Vec<String> = cases
         .iter()

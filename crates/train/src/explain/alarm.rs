@@ -1,62 +1,26 @@
-//! [`Alarm`]: what is wrong with gates and experts, if anything.
+//! What is wrong with gates and experts, if anything.
 
-use serde::{Deserialize, Serialize};
-
-use super::utilisation::{ExpertRange, GateUtilisation};
+use super::utilisation::{ExpertRange, ExpertUse, GateUtilisation};
+use crate::alarm::{Alarm, AlarmKind, percent};
 
 /// A weight below this on every row: the gate does not use the expert.
 const UNUSED: f64 = 0.01;
+
+/// A mean weight from this on: the gate uses one expert, whatever it does on a few rows.
+const ALONE: f64 = 0.99;
+
+/// A mean weight from this on is as much where the gate does not weigh: where its weights on a row are as uneven as
+/// [`UNEVEN`] says.
+const NEARLY_ALONE: f64 = 0.95;
+
+/// A mean entropy over rows, of the largest possible, below which a gate gives nearly every row to one expert.
+const UNEVEN: f64 = 0.02;
 
 /// Weights that all move less than this, as a standard deviation over rows: the gate does not depend on the row.
 const STILL: f64 = 1e-3;
 
 /// How far an output may move, relative to its size, by nothing but rounding.
 const ROUNDING: f64 = 1e-6;
-
-/// Something that a trained mixture of experts should not be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Alarm {
-    /// What it is.
-    pub kind: AlarmKind,
-    /// The gate, if it is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gate: Option<String>,
-    /// The expert, if it is about one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expert: Option<String>,
-    /// The figure that raised it: the highest weight of an expert, the spread of a dead expert's output, the largest
-    /// standard deviation of a gate's weights.
-    pub value: f64,
-    /// Rows observed.
-    pub rows: u64,
-    /// What was seen and what to do, in a sentence.
-    pub text: String,
-}
-
-/// Kinds of alarms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AlarmKind {
-    /// A gate gives an expert less than 1 % on every row.
-    Collapsed,
-    /// An expert gives the same output for every row, or no gate gives it 1 % on any row.
-    DeadExpert,
-    /// A gate gives every row the same weights.
-    StaticGate,
-}
-
-impl AlarmKind {
-    /// In words, such as `collapsed gate`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Collapsed => "collapsed gate",
-            Self::DeadExpert => "dead expert",
-            Self::StaticGate => "gate that ignores the row",
-        }
-    }
-}
 
 /// Every alarm: experts first, since a gate that turns away from a dead expert is right. Over fewer than two rows there
 /// are none: nothing can be told from one.
@@ -67,36 +31,51 @@ pub(crate) fn alarms(gates: &[GateUtilisation], experts: &[ExpertRange]) -> Vec<
     let is_dead = |name: &str| dead.iter().any(|alarm| alarm.expert.as_deref() == Some(name));
     let mut all = dead.clone();
     for gate in gates.iter().filter(|gate| seen(gate.rows) && gate.experts.len() > 1) {
-        all.extend(gate.experts.iter().filter(|e| e.max < UNUSED && !is_dead(&e.expert)).map(|expert| Alarm {
-            kind: AlarmKind::Collapsed,
-            gate: Some(gate.gate.clone()),
-            expert: Some(expert.expert.clone()),
-            value: expert.max,
-            rows: gate.rows,
-            text: format!(
-                "{} never gives {} more than {} over {} rows: fewer experts would do, or a lower learning rate, or \
-                 another seed if other runs use it",
-                gate.gate,
-                expert.expert,
-                percent(expert.max),
-                gate.rows
-            ),
-        }));
+        let unused = |expert: &&ExpertUse| expert.max < UNUSED && !is_dead(&expert.expert);
+        all.extend(gate.experts.iter().filter(unused).map(|expert| never_used(gate, expert)));
+        // Where all others are told already, or dead, that says as much.
+        let told = gate.experts.iter().filter(|e| e.max < UNUSED || is_dead(&e.expert)).count();
+        if told + 1 < gate.experts.len() {
+            all.extend(one_expert(gate));
+        }
         all.extend(static_gate(gate));
     }
     all
 }
 
+fn never_used(gate: &GateUtilisation, expert: &ExpertUse) -> Alarm {
+    let text = format!(
+        "{} never gives {} more than {} over {} rows: fewer experts would do, or a lower learning rate, or another seed if \
+         other runs use it",
+        gate.gate,
+        expert.expert,
+        percent(expert.max),
+        gate.rows
+    );
+    Alarm::new(AlarmKind::Collapsed, expert.max, gate.rows, text).of_gate(&gate.gate).of_expert(&expert.expert)
+}
+
+/// A gate that gives nearly all weight to one expert, though others have some on a few rows.
+fn one_expert(gate: &GateUtilisation) -> Option<Alarm> {
+    let most = gate.experts.iter().max_by(|a, b| a.mean.total_cmp(&b.mean))?;
+    let is_uneven = gate.entropy.is_some_and(|entropy| entropy < UNEVEN);
+    (most.mean >= ALONE || (most.mean >= NEARLY_ALONE && is_uneven)).then(|| {
+        let text = format!(
+            "{} gives {} {} of its weight on average over {} rows, and the other {} nearly nothing: fewer experts would do, \
+             or a lower learning rate, or another seed if other runs use them",
+            gate.gate,
+            most.expert,
+            percent(most.mean),
+            gate.rows,
+            gate.experts.len() - 1
+        );
+        Alarm::new(AlarmKind::Collapsed, most.mean, gate.rows, text).of_gate(&gate.gate).of_expert(&most.expert)
+    })
+}
+
 fn dead_expert(expert: &ExpertRange, gates: &[GateUtilisation]) -> Option<Alarm> {
     let alarm = |value: f64, text: String| {
-        Some(Alarm {
-            kind: AlarmKind::DeadExpert,
-            gate: None,
-            expert: Some(expert.expert.clone()),
-            value,
-            rows: expert.rows,
-            text,
-        })
+        Some(Alarm::new(AlarmKind::DeadExpert, value, expert.rows, text).of_expert(&expert.expert))
     };
     let (name, rows) = (&expert.expert, expert.rows);
     if expert.spread <= ROUNDING * expert.largest {
@@ -131,27 +110,18 @@ fn dead_expert(expert: &ExpertRange, gates: &[GateUtilisation]) -> Option<Alarm>
 
 fn static_gate(gate: &GateUtilisation) -> Option<Alarm> {
     let most = gate.experts.iter().map(|expert| expert.sd).fold(0.0, f64::max);
-    (most < STILL).then(|| Alarm {
-        kind: AlarmKind::StaticGate,
-        gate: Some(gate.gate.clone()),
-        expert: None,
-        value: most,
-        rows: gate.rows,
-        text: format!(
-            "{} gives all {} rows the same weights (standard deviation {most:.1e} at most): it does not look at the \
-             row; check that what it reads is scaled, train longer, or use fewer experts",
+    (most < STILL).then(|| {
+        let text = format!(
+            "{} gives all {} rows the same weights (standard deviation {most:.1e} at most): it does not look at the row; check \
+             that what it reads is scaled, train longer, or use fewer experts",
             gate.gate, gate.rows
-        ),
+        );
+        Alarm::new(AlarmKind::StaticGate, most, gate.rows, text).of_gate(&gate.gate)
     })
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.2} %", 100.0 * share)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::utilisation::ExpertUse;
     use super::*;
 
     fn gate(name: &str, rows: u64, weights: &[(&str, f64, f64)]) -> GateUtilisation {
@@ -162,7 +132,7 @@ mod tests {
             min: 0.0,
             max,
         };
-        GateUtilisation { gate: name.into(), rows, experts: weights.iter().map(expert).collect() }
+        GateUtilisation { gate: name.into(), rows, entropy: None, experts: weights.iter().map(expert).collect() }
     }
 
     fn range(expert: &str, rows: u64, spread: f64, largest: f64) -> ExpertRange {
@@ -189,6 +159,23 @@ mod tests {
         ];
         let expected = [(AlarmKind::Collapsed, Some("g".into()), Some("b".into()))];
         assert_eq!(kinds(&gates, &[range("a", 100, 1.0, 1.0), range("b", 100, 1.0, 1.0)]), expected);
+    }
+
+    /// A gate of three experts with these means, each of which has most of the weight on some row.
+    fn means(means: [f64; 3], entropy: f64) -> Vec<Alarm> {
+        let expert = |(name, mean): (&str, f64)| ExpertUse { expert: name.into(), mean, sd: 0.1, min: 0.0, max: 0.9 };
+        let experts = ["a", "b", "c"].into_iter().zip(means).map(expert).collect();
+        alarms(&[GateUtilisation { gate: "g".into(), rows: 1000, entropy: Some(entropy), experts }], &[])
+    }
+
+    #[test]
+    fn a_gate_of_one_expert_on_average_has_collapsed_whatever_its_rarest_row_does() {
+        let found = means([0.002, 0.995, 0.003], 0.03);
+        assert_eq!((found.len(), found[0].kind, found[0].value), (1, AlarmKind::Collapsed, 0.995));
+        assert!(found[0].text.starts_with("g gives b 99.5 % of its weight on average"), "{}", found[0].text);
+        // What is left decides between 95 % and 99 %: whether the gate weighs on any row.
+        assert_eq!((means([0.02, 0.96, 0.02], 0.01).len(), means([0.02, 0.96, 0.02], 0.1).len()), (1, 0));
+        assert_eq!(means([0.4, 0.3, 0.3], 0.001), []);
     }
 
     #[test]

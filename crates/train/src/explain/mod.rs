@@ -12,7 +12,6 @@ mod shuffle;
 mod utilisation;
 
 pub(crate) use alarm::alarms;
-pub use alarm::{Alarm, AlarmKind};
 pub use calibration::{CalibrationBin, CalibrationCurve};
 pub use effort::ImportanceOptions;
 pub use importance::{FeatureImportance, FeatureShare, Importance, Progress, TaskImportance};
@@ -22,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use utilisation::{ExpertRange, ExpertUse, GateUtilisation};
 pub(crate) use utilisation::{experts, gates};
 
+use crate::alarm::Alarm;
 use crate::by_task::ByTask;
 use crate::error::{Error, Result};
 use crate::evaluate::check_finite;

@@ -11,6 +11,10 @@ pub struct GateUtilisation {
     pub gate: String,
     /// Rows observed.
     pub rows: u64,
+    /// How evenly it spreads a row's weight, mean over rows: `-sum_e g_e ln g_e / ln E`, 1 where weights are even and 0
+    /// where each row is one expert's alone. None in explanations that are older than it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entropy: Option<f64>,
     /// Its experts, in the order of its weights.
     pub experts: Vec<ExpertUse>,
 }
@@ -50,6 +54,7 @@ pub(crate) fn gates(statistics: &GateStatistics) -> Vec<GateUtilisation> {
     let gates = statistics.gates().into_iter().map(|gate| GateUtilisation {
         gate: gate.scope.to_owned(),
         rows: gate.rows,
+        entropy: Some(gate.entropy),
         experts: gate
             .experts
             .into_iter()

@@ -30,6 +30,8 @@ pub use state::{Keeper, MemoryKeeper, State, StopReason};
 use self::history::LossSums;
 use self::input::{Batches, Input};
 use self::joint::take_step;
+use crate::alarm::settings::{Length, settings};
+use crate::alarm::{Alarm, AlarmKind};
 use crate::config::{Selection, TrainConfig};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
@@ -75,6 +77,10 @@ pub struct Fitted {
     pub steps: u64,
     /// Seconds of training, over all of its parts if it was resumed.
     pub seconds: f64,
+    /// Why the last epoch was kept and not the best one, in words that follow `as`; None where the best was kept.
+    pub not_selected: Option<String>,
+    /// What is wrong with settings and steps; each has been told as a warning.
+    pub alarms: Vec<Alarm>,
 }
 
 /// Trains `engine`, which holds the weights to start from (or, after a resume, those of `state`), and those of the best
@@ -107,8 +113,11 @@ struct Trainer<'a> {
     /// Rows in the sample space of any task: the union that training runs on.
     rows: usize,
     steps_per_epoch: u64,
-    /// Whether epochs can be compared.
-    has_score: bool,
+    /// Why epochs cannot be compared, if they cannot.
+    no_score: Option<String>,
+    /// The dense weights before the first epoch of this process, until that epoch is over.
+    before: Option<Vec<f32>>,
+    alarms: Vec<Alarm>,
     batch: Batch,
     /// When this process started, and the seconds that earlier ones took.
     started: Instant,
@@ -116,19 +125,25 @@ struct Trainer<'a> {
     last_save: Instant,
 }
 
-/// Whether the metric that epochs are compared by is defined on the validation rows, found out before the first step
-/// rather than after an epoch. It depends on the labels alone, so that any predictions will do.
-fn can_compare_epochs(problem: &Problem<'_>, specs: &[TaskSpec], observer: &mut dyn Observer) -> Result<bool> {
-    let Some(valid) = problem.valid else { return Ok(false) };
+/// Why the metric that epochs are compared by is not defined on the validation rows, if it is not; found out before the
+/// first step rather than after an epoch. It depends on the labels alone, so that any predictions will do.
+fn cannot_compare_epochs(
+    problem: &Problem<'_>,
+    specs: &[TaskSpec],
+    observer: &mut dyn Observer,
+) -> Result<Option<String>> {
+    let Some(valid) = problem.valid else { return Ok(Some("there are no validation rows".to_owned())) };
     let any = |batch: &Batch| Ok(Predictions { tasks: vec![vec![0.5; batch.rows]; specs.len()] });
     let evaluation = evaluate(any, valid, specs, problem.config.evaluation_batch_size)?;
     let selection = problem.config.selection();
     match evaluation.score(&selection) {
         Err(error) if problem.config.early_stopping.is_some() => Err(error),
-        Err(error) => {
-            observer.event(&Event::Warning(&format!("{error}; the last epoch is kept")));
-            Ok(false)
+        Err(Error::NoSelection { metric, reason }) => {
+            let why = format!("{metric} is not defined on the {} validation rows: {reason}", valid.count());
+            observer.event(&Event::Warning(&format!("the last epoch is kept, not the best one, as {why}")));
+            Ok(Some(why))
         }
+        Err(error) => Err(error),
         Ok(_) => {
             if selection == Selection::Mean {
                 for reason in evaluation.left_out_of_mean() {
@@ -136,7 +151,7 @@ fn can_compare_epochs(problem: &Problem<'_>, specs: &[TaskSpec], observer: &mut 
                     observer.event(&Event::Warning(&text));
                 }
             }
-            Ok(true)
+            Ok(None)
         }
     }
 }
@@ -176,11 +191,21 @@ impl<'a> Trainer<'a> {
         let batch = input.empty()?;
         let now = Instant::now();
         let specs: Vec<TaskSpec> = problem.tasks.iter().map(TaskConfig::spec).collect();
+        let steps_per_epoch = rows.div_ceil(problem.config.batch_size) as u64;
+        let length = Length {
+            steps_per_epoch,
+            steps: steps_per_epoch.saturating_mul(problem.config.epochs),
+            has_tables: !engine.graph().tables.is_empty(),
+        };
+        let alarms = settings(problem.config, problem.tasks, length);
+        alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         Ok(Self {
-            has_score: can_compare_epochs(problem, &specs, observer)?,
+            no_score: cannot_compare_epochs(problem, &specs, observer)?,
+            before: (state.step_in_epoch == 0).then(|| engine.dense_weights()),
+            alarms,
             kinds: specs.iter().map(|task| task.kind).collect(),
             specs,
-            steps_per_epoch: rows.div_ceil(problem.config.batch_size) as u64,
+            steps_per_epoch,
             seconds_before: state.seconds,
             problem,
             engine,
@@ -223,6 +248,8 @@ impl<'a> Trainer<'a> {
             steps: self.state.step,
             seconds: self.seconds(),
             history: self.state.history,
+            not_selected: self.no_score,
+            alarms: self.alarms,
         }))
     }
 
@@ -269,14 +296,13 @@ impl<'a> Trainer<'a> {
         let stats = &taken.stats;
         if let Some(task) = stats.losses.iter().position(|loss| !loss.is_finite()) {
             let learning_rate = config.optimizer.learning_rate() * factor;
-            let layout = &self.engine.graph().layout;
             return Err(Error::NonFinite {
                 step: step + 1,
                 epoch: epoch + 1,
                 task: self.specs[task].name.clone(),
                 what: "the loss",
                 value: stats.losses[task],
-                cause: diagnose::likely_cause(&self.batch, layout, &self.specs, learning_rate),
+                cause: self.likely_cause(learning_rate),
             });
         }
         self.state.sums.add(&stats.losses, &stats.rows, &weights);
@@ -290,9 +316,10 @@ impl<'a> Trainer<'a> {
     fn finish_epoch(&mut self, rows_per_second: f64, input_wait: f64) -> Result<Flow> {
         let config = self.problem.config;
         let epoch = self.state.epoch + 1;
+        self.look_at_weights()?;
         let valid = self.problem.valid.map(|valid| self.evaluate(valid)).transpose()?;
         let score = match &valid {
-            Some(valid) if self.has_score => Some(valid.score(&config.selection())?),
+            Some(valid) if self.no_score.is_none() => Some(valid.score(&config.selection())?),
             _ => None,
         };
         let sums = std::mem::replace(&mut self.state.sums, LossSums::new(self.specs.len()));
@@ -336,6 +363,51 @@ impl<'a> Trainer<'a> {
         Ok(Flow::Next)
     }
 
+    /// Sees to it that the epoch's steps have moved the weights: a loss that is a number does not say so.
+    fn look_at_weights(&mut self) -> Result<()> {
+        let (step, epoch) = (self.state.step, self.state.epoch + 1);
+        let stuck = self.engine.stuck();
+        let is_told = |kind| self.alarms.iter().any(|alarm: &Alarm| alarm.kind == kind);
+        let found = if !stuck.is_none() {
+            let cause = self.likely_cause(self.problem.config.optimizer.learning_rate());
+            if 2 * stuck.dense > stuck.of {
+                return Err(Error::Overflow { step, epoch, weights: stuck.dense, of: stuck.of, cause });
+            }
+            let text = format!(
+                "by step {step} (epoch {epoch}) squared gradients of {} of {} dense weights and of {} table rows of the last \
+                 batch had overflowed to infinity, so that no step moves these any more; likely cause: {cause}",
+                stuck.dense, stuck.of, stuck.table_rows
+            );
+            Alarm::new(AlarmKind::Overflow, stuck.dense as f64 / stuck.of.max(1) as f64, 0, text)
+        } else if self.before.as_ref().is_some_and(|before| !self.engine.has_moved(before)) {
+            let text = format!(
+                "no weight has moved in the {} steps of epoch {epoch}, but perhaps those of embedding tables: the learning \
+                 rate or the tasks' weights are too small for single precision, or every unit is dead; check [train] \
+                 optimizer.learning_rate and `weight`, and scale the features",
+                self.steps_per_epoch
+            );
+            Alarm::new(AlarmKind::StillWeights, 0.0, self.rows as u64, text)
+        } else {
+            self.before = None;
+            return Ok(());
+        };
+        self.before = None;
+        // What is to be expected of a rate of 0 was told before.
+        let follows = found.kind == AlarmKind::StillWeights && is_told(AlarmKind::NothingToLearn);
+        if !follows && !is_told(found.kind) {
+            self.observer.event(&Event::Warning(&found.text));
+            self.alarms.push(found);
+        }
+        Ok(())
+    }
+
+    fn likely_cause(&self, learning_rate: f64) -> String {
+        let State { step, epoch, .. } = self.state;
+        let weights = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch));
+        let tasks: Vec<(&TaskSpec, f64)> = self.specs.iter().zip(weights).collect();
+        diagnose::likely_cause(&self.batch, &self.engine.graph().layout, &tasks, learning_rate)
+    }
+
     fn evaluate(&mut self, rows: Rows<'_>) -> Result<Evaluation> {
         let engine = &mut *self.engine;
         let batch_size = self.problem.config.evaluation_batch_size;
@@ -347,12 +419,7 @@ impl<'a> Trainer<'a> {
                 task,
                 what: "a validation prediction",
                 value: f64::from(value),
-                cause: diagnose::likely_cause(
-                    &self.batch,
-                    &self.engine.graph().layout,
-                    &self.specs,
-                    self.problem.config.optimizer.learning_rate(),
-                ),
+                cause: self.likely_cause(self.problem.config.optimizer.learning_rate()),
             },
             error => error,
         })

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use pleiad_data::{Encoder, RawRows};
+use pleiad_data::{Encoder, FeatureCount, RawRows};
 use pleiad_engine::Predictor;
 use pleiad_model::ModelConfig;
 use pleiad_model::artifact::{Golden, Provenance, Unsaved};
 
+use crate::by_task::ByTask;
 use crate::config::ConfigFile;
+use crate::counts::{by_feature, in_order};
 use crate::error::{Error, Result};
 
 /// A model that is to be saved.
@@ -42,6 +44,31 @@ fn golden(encoder: &Encoder, predictor: &mut Predictor, raw: &RawRows) -> Result
     let predictions = predictor.predict(&batch)?;
     crate::evaluate::check_finite(&predictions, encoder.tasks(), 0)?;
     Ok(Golden { raw: raw.clone(), batch, predictions: predictions.tasks })
+}
+
+/// Where a model's provenance has the values of each feature in its training rows.
+const TRAINING_VALUES: &str = "training_values";
+
+/// Notes the values of each feature in the training rows with a model: whoever meets other rows can tell by them whether
+/// these are as unknown to the model as those were.
+///
+/// # Errors
+/// None for counts.
+pub(crate) fn note_training_counts(
+    provenance: &mut Provenance,
+    encoder: &Encoder,
+    counts: &[FeatureCount],
+) -> Result<()> {
+    let counts = serde_json::to_value(by_feature(encoder, counts));
+    let counts = counts.map_err(|error| Error::Encode { reason: error.to_string() })?;
+    provenance.other.insert(TRAINING_VALUES.to_owned(), counts);
+    Ok(())
+}
+
+/// What [`note_training_counts`] noted; None where nobody did, or something else is there.
+pub(crate) fn training_counts(provenance: &Provenance, encoder: &Encoder) -> Option<Vec<FeatureCount>> {
+    let noted: ByTask<FeatureCount> = serde_json::from_value(provenance.other.get(TRAINING_VALUES)?.clone()).ok()?;
+    in_order(encoder, &noted)
 }
 
 /// The encoder of a saved model under the schema of a configuration: what was fitted stays, and tasks, labels and the

@@ -7,7 +7,7 @@ use pleiad_engine::Predictor;
 use pleiad_model::artifact::{Provenance, read_weights};
 use serde::Serialize;
 
-use super::ToSave;
+use super::{ToSave, note_training_counts};
 use crate::checkpoint::Identity;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
@@ -69,6 +69,7 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let mut predictor = Predictor::from_weights(graph, weights)?;
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
+    note_training_counts(&mut provenance, encoder, &data.splits.counts[0])?;
     let saved = ToSave { model, encoder, predictor: &mut predictor, raw: &data.splits.raw, provenance };
     Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
 }

@@ -5,10 +5,11 @@ use pleiad_engine::GateStatistics;
 use serde::Serialize;
 
 use super::{Model, Source};
+use crate::alarm::Alarm;
 use crate::by_task::ByTask;
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
-use crate::explain::{self, Alarm, ExpertRange, GateUtilisation};
+use crate::explain::{self, ExpertRange, GateUtilisation};
 use crate::fit::Interrupt;
 
 /// What `pleiad inspect --format json` prints.

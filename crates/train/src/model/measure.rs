@@ -1,14 +1,15 @@
 //! Metrics of a model on files with labels.
 
-use pleiad_data::{EncodedStream, Skipped, StreamOptions};
+use pleiad_data::{EncodedStream, StreamOptions};
 
-use super::{Model, Source};
+use super::{Model, Read, Source};
+use crate::alarm::outputs::OutputWatch;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, Evaluator};
 use crate::fit::Interrupt;
 
 impl Model {
-    /// Measures every task on the rows of `source` that lie in its sample space. Gives those skipped, too.
+    /// Measures every task on the rows of `source` that lie in its sample space. Gives what reading them gave, too.
     ///
     /// Of the rows nothing is kept but what exact AUC needs.
     ///
@@ -19,26 +20,32 @@ impl Model {
         source: &Source,
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(Evaluation, Skipped)> {
-        let Self { encoder, predictor, .. } = self;
+    ) -> Result<(Evaluation, Read)> {
+        let Self { encoder, predictor, training_counts, .. } = self;
         let mut options = StreamOptions::new(encoder, source.files.clone());
         options.with_labels = true;
         options.stop = Some(interrupt.flag());
         let mut stream = EncodedStream::open(encoder, &options)?;
         let mut evaluator = Evaluator::new(encoder.tasks());
+        let mut watch = OutputWatch::new(encoder.tasks());
         let mut rows = 0;
         for encoded in stream.by_ref() {
             if let Some(signal) = interrupt.raised() {
                 return Err(Error::Interrupted { signal, what: format!("stopped after {rows} rows") });
             }
             let batch = encoded?.batch;
-            evaluator.add(&predictor.predict(&batch)?, &batch)?;
+            let predictions = predictor.predict(&batch)?;
+            evaluator.add(&predictions, &batch)?;
+            watch.add(&predictions, &batch);
             rows += batch.rows as u64;
             progress(rows);
         }
         if rows == 0 {
             return Err(super::no_rows(stream.skipped()));
         }
-        Ok((evaluator.finish(), stream.skipped().clone()))
+        let evaluation = evaluator.finish();
+        let mut read = Read::of(&stream, encoder, training_counts.as_deref());
+        read.alarms.extend(watch.alarms("of these", &evaluation));
+        Ok((evaluation, read))
     }
 }

@@ -9,14 +9,18 @@ mod source;
 
 use std::path::Path;
 
-pub(crate) use artifact::{ToSave, refit};
+pub(crate) use artifact::{ToSave, note_training_counts, refit, training_counts};
 pub use import::{ImportOptions, ImportReport, import};
 pub use inspect::{Inspection, ModuleSize, Utilisation};
-use pleiad_data::{Encoder, Skipped};
+use pleiad_data::{EncodedStream, Encoder, FeatureCount, Skipped};
 use pleiad_engine::Predictor;
 use pleiad_model::artifact::Artifact;
 pub use source::Source;
 
+use crate::alarm::Alarm;
+use crate::alarm::features::{Context, Part, features};
+use crate::by_task::ByTask;
+use crate::counts::by_feature;
 use crate::error::Result;
 
 /// A saved model, ready to predict.
@@ -25,6 +29,8 @@ pub struct Model {
     kind: String,
     encoder: Encoder,
     predictor: Predictor,
+    /// Values of each feature in the rows that it was trained on, where they are known.
+    training_counts: Option<Vec<FeatureCount>>,
 }
 
 impl Model {
@@ -36,11 +42,35 @@ impl Model {
     pub fn open(path: &Path) -> Result<Self> {
         let artifact = Artifact::open(path)?;
         let kind = artifact.kind().to_owned();
-        let Artifact { graph, encoder, weights, golden, .. } = artifact;
+        let Artifact { graph, encoder, weights, golden, provenance, .. } = artifact;
+        let training_counts = training_counts(&provenance, &encoder);
         let mut predictor = Predictor::from_weights(graph, weights)?;
         let predictions = predictor.predict(&golden.batch)?;
         golden.check(predictor.graph(), &predictions.tasks)?;
-        Ok(Self { kind, encoder, predictor })
+        Ok(Self { kind, encoder, predictor, training_counts })
+    }
+}
+
+/// What reading a file's rows gave beside them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Read {
+    /// Rows that were left out as bad.
+    pub skipped: Skipped,
+    /// Values of every feature.
+    pub features: ByTask<FeatureCount>,
+    /// What is wrong with them.
+    pub alarms: Vec<Alarm>,
+}
+
+impl Read {
+    /// Of a stream that was read to its end by a model that was trained on rows with `base`.
+    fn of(stream: &EncodedStream<'_>, encoder: &Encoder, base: Option<&[FeatureCount]>) -> Self {
+        let counts = stream.counts();
+        Self {
+            skipped: stream.skipped().clone(),
+            features: by_feature(encoder, counts),
+            alarms: features(encoder, base, &[Part { name: "these rows", counts }], Context::Serving),
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use arrow::array::{ArrayRef, Float32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
 use pleiad_data::write::RecordWriter;
-use pleiad_data::{EncodedStream, Skipped, StreamOptions};
+use pleiad_data::{EncodedStream, StreamOptions};
 
-use super::{Model, Source};
+use super::{Model, Read, Source};
 use crate::error::{Error, Result};
 use crate::evaluate::check_finite;
 use crate::fit::Interrupt;
@@ -18,7 +18,7 @@ impl Model {
     /// Predicts the rows of `source` and writes a column per task, named after it, in the format of `out`'s ending.
     ///
     /// Row i of the file belongs to row i of the source: a row that is skipped as bad is there with missing values.
-    /// Memory does not depend on the number of rows. Gives the rows written and those skipped.
+    /// Memory does not depend on the number of rows. Gives the rows written, and what reading them gave.
     ///
     /// # Errors
     /// [`Error::Exists`] if `out` is a file of `source`, [`Error::Data`], [`Error::NonFinitePrediction`],
@@ -29,7 +29,7 @@ impl Model {
         out: &Path,
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(u64),
-    ) -> Result<(u64, Skipped)> {
+    ) -> Result<(u64, Read)> {
         // Complete or not, a file of predictions is no substitute for the log.
         if let Ok(target) = std::fs::canonicalize(out)
             && source.files.iter().any(|file| std::fs::canonicalize(&file.path).is_ok_and(|path| path == target))
@@ -40,7 +40,7 @@ impl Model {
                 advice: "name another file with --out",
             });
         }
-        let Self { encoder, predictor, .. } = self;
+        let Self { encoder, predictor, training_counts, .. } = self;
         let tasks = encoder.tasks();
         let fields: Vec<Field> = tasks.iter().map(|task| Field::new(&task.name, DataType::Float32, true)).collect();
         let schema = Arc::new(Schema::new(fields));
@@ -76,13 +76,13 @@ impl Model {
             progress(writer.rows());
         }
         // What is missing now are bad rows behind the last good one.
-        let skipped = stream.skipped().clone();
-        let missing = (good + skipped.rows).saturating_sub(writer.rows()) as usize;
+        let read = Read::of(&stream, encoder, training_counts.as_deref());
+        let missing = (good + read.skipped.rows).saturating_sub(writer.rows()) as usize;
         if missing > 0 {
             writer.write(&record(vec![vec![None; missing]; tasks.len()])?)?;
         }
         let rows = writer.rows();
         writer.finish()?;
-        Ok((rows, skipped))
+        Ok((rows, read))
     }
 }

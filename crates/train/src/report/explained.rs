@@ -4,6 +4,7 @@ use maud::{Markup, html};
 
 use super::charts::{calibration, importance, utilisation};
 use super::format;
+use crate::alarm::Alarm;
 use crate::explain::{Explanation, Importance};
 
 /// Names of the tasks, in order.
@@ -21,9 +22,14 @@ pub(super) fn alarms(explanation: &Explanation) -> Markup {
                 "No alarms: every gate uses every expert on some rows, weights depend on the row, and so do the outputs of all experts."
             }
         } @else {
-            ul.alarms { @for alarm in &explanation.alarms { li { b { (alarm.kind.name()) } (alarm.text) } } }
+            (list(&explanation.alarms))
         }
     }
+}
+
+/// Alarms, one below the other.
+pub(super) fn list(alarms: &[Alarm]) -> Markup {
+    html! { ul.alarms { @for alarm in alarms { li { b { (alarm.kind.name()) } (alarm.text) } } } }
 }
 
 /// How gates weigh experts, and what is wrong with it.

@@ -16,7 +16,12 @@ use crate::run::RunReport;
 pub(super) fn document_of(page: &RunPage<'_>) -> String {
     let report = page.report;
     let title = format!("{} for {}", report.kind, figures::list(&tasks(page)));
-    let mut sections = vec![learning_curves(page)];
+    let mut sections = Vec::new();
+    if !report.alarms.is_empty() {
+        let hint = "What is wrong, or hardly ever meant, with rows, settings, steps and predictions.";
+        sections.push(Section::new("warnings", "Warnings", hint, explained::list(&report.alarms)));
+    }
+    sections.push(learning_curves(page));
     if let Some(explanation) = page.explanation {
         let on = explained::on(explanation);
         if !explanation.gates.is_empty() {
@@ -48,9 +53,9 @@ fn judged(report: &RunReport) -> Option<(&'static str, &Evaluation)> {
 
 fn learning_curves(page: &RunPage<'_>) -> Section {
     let report = page.report;
-    let hint = match report.valid {
+    let hint = match report.selected_by {
         Some(_) => "By epoch; the dashed line is the epoch whose weights were kept.",
-        None => "By epoch. Without validation rows the last epoch is kept.",
+        None => "By epoch. The last epoch is kept.",
     };
     let tasks = page.graph.outputs.iter().map(|output| (output.task.as_str(), MetricKind::of(output.kind)[0]));
     let body = html! {
@@ -76,7 +81,7 @@ fn headline(page: &RunPage<'_>) -> Markup {
     let kept = match &report.selected_by {
         Some(metric) if metric == "mean" => "the best by the mean of AUC and R² over the tasks".to_owned(),
         Some(metric) => format!("the best by {metric}"),
-        None => "the last, as there are no validation rows".to_owned(),
+        None => format!("the last{}", report.why_last()),
     };
     html! {
         p.eyebrow { "Training report" }
@@ -86,6 +91,9 @@ fn headline(page: &RunPage<'_>) -> Markup {
             (format::count(report.parameters.total)) " parameters, " (format::short(report.flops_per_row as f64))
             " operations a row, trained in "
             (format::seconds(report.seconds)) " on " (format::plural(report.rows.train.rows, "row")) "."
+        }
+        @if !report.alarms.is_empty() {
+            p { a href="#warnings" { (format::plural(report.alarms.len() as u64, "warning")) } " about rows, settings or predictions." }
         }
         @if let Some(explanation) = page.explanation {
             @if !explanation.alarms.is_empty() {

@@ -3,13 +3,17 @@
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
+use pleiad_data::schema::SplitConfig;
 use pleiad_data::{
-    CacheUse, Dataset, Encoder, LoadOptions, RawRows, Skipped, Splits, StoredRows, StoredSplits, TaskSpec,
+    CacheUse, Dataset, Encoder, FeatureCount, LoadOptions, RawRows, Skipped, Splits, StoredRows, StoredSplits, TaskSpec,
 };
 use xxhash_rust::xxh64::xxh64;
 
+use crate::alarm::Alarm;
+use crate::alarm::features::{Context, Part, features};
+use crate::alarm::overlap::shared_rows;
 use crate::config::ConfigFile;
-use crate::counts::{RowCount, SplitRows};
+use crate::counts::{DataSummary, RowCount, SplitRows, SplitSummary};
 use crate::error::{Error, Result};
 use crate::fit::{Event, Interrupt, Observer};
 use crate::rows::RowSet;
@@ -21,7 +25,18 @@ pub struct RunData {
     pub splits: RunSplits,
     /// How many there are.
     pub rows: SplitRows,
+    /// What is wrong with them; each has been told as a warning.
+    pub alarms: Vec<Alarm>,
     fingerprint: OnceLock<String>,
+}
+
+/// An encoder that was fitted on other rows.
+#[derive(Debug)]
+pub struct Base {
+    /// The encoder.
+    pub encoder: Encoder,
+    /// Values of each feature in the rows that it was fitted on, where they are known.
+    pub counts: Option<Vec<FeatureCount>>,
 }
 
 /// The rows of a configuration and their encoder, in memory or on disk as `[data] stream` says.
@@ -39,36 +54,39 @@ pub struct RunSplits {
     pub skipped: Skipped,
     /// Some of the training rows, as they were read.
     pub raw: RawRows,
+    /// Values of each feature in each split, in the order of the schema; empty for a split that there is not.
+    pub counts: [Vec<FeatureCount>; 3],
     /// What became of the cache; `None` where the configuration has none.
     pub cache: Option<CacheUse>,
 }
 
 impl From<Splits> for RunSplits {
     fn from(splits: Splits) -> Self {
-        let Splits { encoder, train, valid, test, skipped, raw, cache } = splits;
+        let Splits { encoder, train, valid, test, skipped, raw, counts, cache } = splits;
         let rows = |rows: Dataset| RowSet::Memory(rows);
-        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, raw, cache }
+        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, raw, counts, cache }
     }
 }
 
 impl RunSplits {
     fn stored(splits: StoredSplits, window: usize) -> Self {
+        let counts = splits.counts();
         let StoredSplits { encoder, train, valid, test, skipped, raw, cache } = splits;
         let rows = |rows: StoredRows| RowSet::Stored { rows, window };
         let cache = Some(cache);
-        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, raw, cache }
+        Self { encoder, train: rows(train), valid: valid.map(rows), test: test.map(rows), skipped, raw, counts, cache }
     }
 }
 
 impl RunData {
-    /// Loads the rows of a configuration, with encoders fitted on its training rows or those of `encoder`.
+    /// Loads the rows of a configuration, with encoders fitted on its training rows or those of `base`.
     ///
     /// # Errors
     /// [`Error::Data`], [`Error::Config`] with the line of a column that the files do not have, and
     /// [`Error::Interrupted`].
     pub fn load(
         file: &ConfigFile,
-        encoder: Option<Encoder>,
+        base: Option<Base>,
         interrupt: &Interrupt,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
@@ -83,6 +101,7 @@ impl RunData {
                     None => ControlFlow::Continue(()),
                 }
             };
+            let encoder = base.as_ref().map(|base| base.encoder.clone());
             let options = LoadOptions { encoder, progress: Some(&progress), stop: Some(interrupt.flag()) };
             let (data, folder, schema) = (&file.config.data, file.folder(), &file.schema);
             match data.stream.window() {
@@ -115,7 +134,21 @@ impl RunData {
             observer.event(&Event::Cache(cache));
         }
         observer.event(&Event::Loaded(&rows));
-        Ok(Self { splits, rows, fingerprint: OnceLock::new() })
+        let alarms = alarms(file, &splits, base.as_ref())?;
+        alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
+        Ok(Self { splits, rows, alarms, fingerprint: OnceLock::new() })
+    }
+
+    /// What there is in the rows.
+    #[must_use]
+    pub fn summary(&self) -> DataSummary {
+        let RunSplits { encoder, train, valid, test, counts: [of_train, of_valid, of_test], .. } = &self.splits;
+        let of = |rows: &RowSet, counts: &[FeatureCount]| SplitSummary::of(rows, encoder, counts);
+        DataSummary {
+            train: of(train, of_train),
+            valid: valid.as_ref().map(|rows| of(rows, of_valid)),
+            test: test.as_ref().map(|rows| of(rows, of_test)),
+        }
     }
 
     /// The tasks.
@@ -135,6 +168,24 @@ impl RunData {
             .map_err(|error| Error::Encode { reason: error.to_string() })?;
         Ok(self.fingerprint.get_or_init(|| format!("{:016x}", xxh64(&text, 0))))
     }
+}
+
+/// What is wrong with rows that were just loaded.
+fn alarms(file: &ConfigFile, splits: &RunSplits, base: Option<&Base>) -> Result<Vec<Alarm>> {
+    let parts = ["training rows", "validation rows", "test rows"];
+    let parts: Vec<Part<'_>> =
+        parts.into_iter().zip(&splits.counts).map(|(name, counts)| Part { name, counts }).collect();
+    let mut alarms = match base {
+        Some(base) => features(&splits.encoder, base.counts.as_deref(), &parts, Context::Init),
+        None => features(&splits.encoder, Some(&splits.counts[0]), &parts, Context::Fitted),
+    };
+    let data = &file.config.data;
+    // A part of the training files takes its rows away from them.
+    let has_files = |split: &Option<SplitConfig>| matches!(split, Some(SplitConfig::Files(_)));
+    let valid = splits.valid.as_ref().filter(|_| has_files(&data.valid)).map(|rows| ("validation", rows));
+    let test = splits.test.as_ref().filter(|_| has_files(&data.test)).map(|rows| ("test", rows));
+    alarms.extend(shared_rows(&splits.train, &valid.into_iter().chain(test).collect::<Vec<_>>())?);
+    Ok(alarms)
 }
 
 /// Tells the line of the configuration that an error of the data is about, where there is one.

@@ -12,13 +12,14 @@ use super::data::RunData;
 use super::folder::RunFolder;
 use super::report::RunReport;
 use super::trained::{Start, train_model};
+use crate::alarm::Alarm;
+use crate::alarm::labels::{broken_funnel, unlabelled_funnel};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
 use crate::config::{Config, ConfigFile};
-use crate::counts::RowCount;
 use crate::error::{Error, Result};
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
 use crate::fit::{Event, Interrupt, Observer};
-use crate::model::ToSave;
+use crate::model::{ToSave, note_training_counts};
 use crate::report::{RunPage, run_page, tensorboard};
 use crate::rows::RowSet;
 
@@ -60,9 +61,9 @@ impl Job<'_> {
     pub(crate) fn run(self, advice: &str, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<RunReport> {
         let Self { trainee, identity, folder, mut store, checkpoint, init } = self;
         let Trainee { file, config, model, graph, data } = trainee;
-        if let Some(text) = unlabelled_funnel(model, &data.rows.train) {
-            observer.event(&Event::Warning(&text));
-        }
+        let mut alarms: Vec<Alarm> = unlabelled_funnel(model, &data.rows.train).into_iter().collect();
+        alarms.extend(broken_funnel(model, data.tasks(), &data.splits.train)?);
+        alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         if config.train.precision.is_emulated() {
             let text = "[train] precision = \"bf16\": this processor has no products of bf16 (AVX512-BF16), so rounded \
                         operands are multiplied in f32: the results are bf16's, and come no sooner than those of f32";
@@ -90,7 +91,9 @@ impl Job<'_> {
         let mut trained = train_model(config, graph, data, start, &mut store, interrupt, observer).map_err(advised)?;
         let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
         report.data_fingerprint = fingerprint;
-        let provenance = provenance(&report)?;
+        report.alarms = data.alarms.iter().cloned().chain(alarms).chain(report.alarms).collect();
+        let mut provenance = provenance(&report)?;
+        note_training_counts(&mut provenance, &data.splits.encoder, &data.splits.counts[0])?;
         let saved = ToSave {
             model,
             encoder: &data.splits.encoder,
@@ -117,21 +120,6 @@ impl Job<'_> {
         folder.write_report(&report)?;
         Ok(report)
     }
-}
-
-/// What is wrong with a funnel whose later events lack labels: a model of the entire space that learns from rows with
-/// the earlier event alone.
-fn unlabelled_funnel(model: &ModelConfig, rows: &RowCount) -> Option<String> {
-    let lacks = |task: &&String| rows.tasks.get(task).is_some_and(|&labelled| labelled < rows.rows);
-    let task = model.entire_space().iter().find(lacks)?;
-    let labelled = rows.tasks.get(task)?;
-    Some(format!(
-        "{} predicts {task:?} over all rows, but {} of {} training rows have no label of it and are left out; if an empty \
-         label means that it did not happen, say label = {{ .., missing = 0 }}",
-        model.kind(),
-        rows.rows - labelled,
-        rows.rows
-    ))
 }
 
 /// Explains a model on rows that had no part in any choice, or on the best that there are; or not, as `[train] explain`

@@ -22,7 +22,7 @@ use std::path::Path;
 
 use pleiad_model::artifact::Artifact;
 
-pub use data::RunData;
+pub use data::{Base, RunData};
 pub use report::RunReport;
 pub use trained::{Start, Trained, train_model};
 
@@ -32,7 +32,7 @@ use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 use crate::fit::{Event, Interrupt, Observer};
-use crate::model::refit;
+use crate::model::{refit, training_counts};
 
 /// What to train and where to write it.
 #[derive(Debug, Clone, Copy)]
@@ -102,14 +102,15 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
         observer.event(&Event::Warning("there is no checkpoint to resume from; training starts from the beginning"));
     }
 
-    let (encoder, weights) = match options.init {
+    let (base, weights) = match options.init {
         Some(path) => {
-            let Artifact { encoder, weights, .. } = Artifact::open(path)?;
-            (Some(refit(&encoder, file, path)?), Some(weights))
+            let Artifact { encoder, weights, provenance, .. } = Artifact::open(path)?;
+            let counts = training_counts(&provenance, &encoder);
+            (Some(Base { encoder: refit(&encoder, file, path)?, counts }), Some(weights))
         }
         None => (None, None),
     };
-    let data = RunData::load(file, encoder, interrupt, observer)?;
+    let data = RunData::load(file, base, interrupt, observer)?;
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|error| file.model_error(options.model, error))?;
     observer.event(&Event::Built { summary: &graph.summary() });
@@ -126,6 +127,6 @@ fn done_before(folder: &RunFolder, identity: &Identity, observer: &mut dyn Obser
     identity.check_hash(&report.config_hash, folder.path())?;
     let explanation = folder.explanation()?;
     let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);
-    alarms.for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
+    report.alarms.iter().chain(alarms).for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
     Ok(Some(Box::new(report)))
 }

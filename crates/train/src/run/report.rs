@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::counts::{ParameterCount, SplitRows};
+use crate::alarm::Alarm;
+use crate::counts::{DataSummary, ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::fit::{EpochRecord, StopReason};
 
@@ -28,14 +29,20 @@ pub struct RunReport {
     pub seed: u64,
     /// Rows of each split, and of each task's sample space in it.
     pub rows: SplitRows,
+    /// What there is in them: labels and values. None in reports that are older than it.
+    #[serde(default)]
+    pub data: Option<DataSummary>,
     /// Rows that were left out as bad.
     pub skipped_rows: u64,
     /// Training steps.
     pub steps: u64,
     /// Why training ended.
     pub stop: StopReason,
-    /// What the best epoch was chosen by; `None` without validation rows, where the last epoch is kept.
+    /// What the best epoch was chosen by; `None` where none was chosen, and the last is kept.
     pub selected_by: Option<String>,
+    /// Why none was chosen, in words that follow `as`; `None` where one was, and in reports that are older than it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_selected: Option<String>,
     /// The epoch whose weights the model has, from 1.
     pub best_epoch: u64,
     /// Seconds of training, validation included.
@@ -46,4 +53,17 @@ pub struct RunReport {
     pub valid: Option<Evaluation>,
     /// The model on the test rows, which had no part in any choice.
     pub test: Option<Evaluation>,
+    /// What is wrong with rows, settings, steps and predictions; what is wrong with gates and experts stands in
+    /// `explain.json`.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
+}
+
+impl RunReport {
+    /// Why the last epoch is kept, where none was chosen: `, as there are no validation rows`. Reports that are older than
+    /// the reason do not say it.
+    #[must_use]
+    pub fn why_last(&self) -> String {
+        self.not_selected.as_ref().map_or_else(String::new, |why| format!(", as {why}"))
+    }
 }

@@ -1,5 +1,6 @@
 //! [`train_model`]: one model on rows that are loaded.
 
+use pleiad_data::Batch;
 use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{Engine, EngineOptions, Kernels, Predictor};
 use pleiad_model::artifact::check_weights;
@@ -8,13 +9,18 @@ use pleiad_model::{Graph, Weights};
 
 use super::data::RunData;
 use super::report::RunReport;
+use crate::alarm::Alarm;
+use crate::alarm::outputs::OutputWatch;
 use crate::checkpoint::{Checkpointed, Identity};
 use crate::config::Config;
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Fitted, Interrupt, Keeper, Observer, Outcome, Problem, fit};
-use crate::rows::RowSet;
+use crate::fit::{Event, Fitted, Interrupt, Keeper, Observer, Outcome, Problem, fit};
+use crate::rows::Rows;
+
+/// Training rows that are predicted where there are no others to see what comes out.
+const LOOKED_AT: usize = 1 << 14;
 
 /// Where training starts.
 #[derive(Debug)]
@@ -36,6 +42,8 @@ pub struct Trained {
     pub valid: Option<Evaluation>,
     /// The kept weights on the test rows.
     pub test: Option<Evaluation>,
+    /// What is wrong with the predictions; each has been told as a warning.
+    pub alarms: Vec<Alarm>,
 }
 
 /// Trains one model and measures it on validation and test rows.
@@ -89,11 +97,32 @@ pub fn train_model(
             return Err(Error::Interrupted { signal, what: format!("stopped after {steps} steps") });
         }
     };
-    let mut measure =
-        |rows: &RowSet| evaluate(|batch| engine.predict(batch), rows, data.tasks(), train.evaluation_batch_size);
-    let valid = splits.valid.as_ref().map(&mut measure).transpose()?;
-    let test = splits.test.as_ref().map(&mut measure).transpose()?;
-    Ok(Trained { fitted, predictor: engine.into_predictor()?, valid, test })
+    let mut alarms = Vec::new();
+    let mut measure = |name: &str, rows: Rows<'_>| -> Result<Evaluation> {
+        let mut watch = OutputWatch::new(data.tasks());
+        let predict = |batch: &Batch| {
+            let predictions = engine.predict(batch)?;
+            watch.add(&predictions, batch);
+            Ok(predictions)
+        };
+        let evaluation = evaluate(predict, rows, data.tasks(), train.evaluation_batch_size)?;
+        // Those of the rows that were measured last are those that the model is judged by.
+        alarms = watch.alarms(name, &evaluation);
+        Ok(evaluation)
+    };
+    let valid = splits.valid.as_ref().map(|rows| measure("validation", rows.into())).transpose()?;
+    let test = splits.test.as_ref().map(|rows| measure("test", rows.into())).transpose()?;
+    if valid.is_none() && test.is_none() {
+        let all = splits.train.at_most(LOOKED_AT)?;
+        let some = (all.rows > LOOKED_AT).then(|| {
+            let mut some = all.slice(0..0);
+            some.gather_from(&all, &(0..LOOKED_AT).map(|i| i * all.rows / LOOKED_AT).collect::<Vec<_>>());
+            some
+        });
+        measure("training", some.as_ref().unwrap_or(&all).into())?;
+    }
+    alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
+    Ok(Trained { fitted, predictor: engine.into_predictor()?, valid, test, alarms })
 }
 
 impl Trained {
@@ -105,7 +134,7 @@ impl Trained {
         summary: &Summary,
         data: &RunData,
     ) -> RunReport {
-        let selected = self.fitted.history.iter().any(|record| record.score.is_some());
+        let not_selected = self.fitted.not_selected.clone();
         RunReport {
             version: 1,
             kind: kind.to_owned(),
@@ -115,15 +144,18 @@ impl Trained {
             flops_per_row: summary.flops_per_row,
             seed: config.train.seed,
             rows: data.rows.clone(),
+            data: Some(data.summary()),
             skipped_rows: data.splits.skipped.rows,
             steps: self.fitted.steps,
             stop: self.fitted.stop,
-            selected_by: selected.then(|| config.train.selection().to_string()),
+            selected_by: not_selected.is_none().then(|| config.train.selection().to_string()),
+            not_selected,
             best_epoch: self.fitted.best_epoch,
             seconds: self.fitted.seconds,
             history: self.fitted.history.clone(),
             valid: self.valid.clone(),
             test: self.test.clone(),
+            alarms: self.fitted.alarms.iter().chain(&self.alarms).cloned().collect(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub(in crate::report) fn run(report: &RunReport, task: &str, metric: MetricKind)
         upper: vec![Series { look: Look(0), mean: valid.clone(), band: Vec::new() }],
         lower: vec![Series { look: Look(0), mean: loss.clone(), band: Vec::new() }],
         best: Some(best),
+        has_rows: report.valid.is_some(),
     };
     let rows = history.iter().enumerate().map(|(i, epoch)| {
         let mark = if epoch.epoch == best { " (kept)" } else { "" };
@@ -56,6 +57,7 @@ pub(in crate::report) fn models(models: &[(&str, &[&RunReport])], task: &str, me
         upper: of(&|epoch| valid(epoch, task, metric)),
         lower: of(&|epoch| loss(epoch, task)),
         best: None,
+        has_rows: models.iter().flat_map(|(_, runs)| runs.iter()).any(|run| run.valid.is_some()),
     };
     let title = format!("{task}: {} on validation rows and training loss by epoch, mean over seeds", metric.label());
     let header: Vec<&str> = std::iter::once("epoch").chain(models.iter().map(|(name, _)| *name)).collect();
@@ -126,6 +128,8 @@ struct Curves {
     upper: Vec<Series>,
     lower: Vec<Series>,
     best: Option<u64>,
+    /// Whether there are validation rows, be the metric defined on them or not.
+    has_rows: bool,
 }
 
 impl Curves {
@@ -136,9 +140,10 @@ impl Curves {
         };
         let (x, above, below) = (x(UPPER), scale(&self.upper, UPPER), scale(&self.lower, LOWER));
         let has_valid = self.upper.iter().any(|series| series.mean.iter().any(Option::is_some));
+        let none = if self.has_rows { ": not defined on the validation rows" } else { ": no validation rows" };
         let best = self.best.map(|best| x.at(best as f64));
         let body = html! {
-            text.m x="0" y="11" { (self.metric.label()) @if has_valid { ", validation" } @else { ": no validation rows" } }
+            text.m x="0" y="11" { (self.metric.label()) @if has_valid { ", validation" } @else { (none) } }
             @if has_valid { (y_axis(UPPER, &above, 3)) }
             text.m x="0" y=(px(LOWER.top - 9.0)) { "training loss" }
             (y_axis(LOWER, &below, 3))

@@ -164,15 +164,18 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         flops_per_row: summary.flops_per_row,
         seed,
         rows: split_rows(tasks),
+        data: None,
         skipped_rows: 3,
         steps: 2500,
         stop: crate::fit::StopReason::EarlyStopping,
         selected_by: Some("mean of AUC and R2".into()),
+        not_selected: None,
         best_epoch: 6,
         seconds: 12.3,
         history,
         valid: Some(evaluation(tasks, |t| quality(t) + 0.001)),
         test: Some(evaluation(tasks, quality)),
+        alarms: Vec::new(),
     }
 }
 
