@@ -71,6 +71,9 @@ fn data(error: &pleiad_data::Error) -> Fields {
         | E::UnknownFormat { path, .. }
         | E::Damaged { path, .. }
         | E::EmptyFile { path, .. }
+        | E::EmptyFolder { path, .. }
+        | E::OtherForm { path, .. }
+        | E::Pipe { path, .. }
         | E::UnknownEnding { path, .. }
         | E::Write { path, .. }
         | E::Interrupted { path, .. }

@@ -14,6 +14,7 @@ mod dataset;
 pub mod disk;
 pub mod encode;
 mod error;
+mod footer;
 mod interner;
 mod layout;
 mod load;

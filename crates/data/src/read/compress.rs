@@ -51,13 +51,19 @@ pub(super) fn open(path: &Path, input: Input) -> Result<Box<dyn Read + Send>> {
         }
     }
     let bytes = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(rest));
-    if is_gzip {
-        return Ok(Box::new(Members { member: Some(GzDecoder::new(bytes)) }));
+    let mut text: Box<dyn Read + Send> = if is_gzip {
+        Box::new(Members { member: Some(GzDecoder::new(bytes)) })
+    } else if is_zstd {
+        Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(read_error)?)
+    } else {
+        return Ok(Box::new(bytes));
+    };
+    let mut start = Vec::with_capacity(START);
+    text.by_ref().take(START as u64).read_to_end(&mut start).map_err(read_error)?;
+    match forms::within(path, &start) {
+        Some(within) => Err(within),
+        None => Ok(Box::new(Cursor::new(start).chain(text))),
     }
-    if is_zstd {
-        return Ok(Box::new(zstd::stream::read::Decoder::with_buffer(bytes).map_err(read_error)?));
-    }
-    Ok(Box::new(bytes))
 }
 
 /// The members of a gzip file, one after the other, and zeros behind the last: tapes and block devices leave some.
@@ -204,6 +210,17 @@ mod tests {
             let error = read("a.csv.gz", &[&a[..], rest].concat()).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_packed_twice_is_named() {
+        let tar = [&[b'a'; 257][..], b"ustar\0", &[0; 300]].concat();
+        let tar = zstd::encode_all(&tar[..], 1).unwrap();
+        let error = read("a.csv.zst", &tar).unwrap_err().to_string();
+        assert!(error.contains("what it holds is a tar archive"), "{error}");
+        let twice = zstd::encode_all(&gzip("x,y\n")[..], 1).unwrap();
+        let error = read("a.csv", &twice).unwrap_err().to_string();
+        assert!(error.contains("what it holds is compressed again"), "{error}");
     }
 
     #[test]

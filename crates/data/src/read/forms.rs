@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::compress::has_ending;
 use crate::error::Error;
 use crate::schema::Format;
 
@@ -52,6 +53,18 @@ const OTHERS: [Magic; 24] = [
     Magic { at: 257, ..magic(b"ustar", "a tar archive", UNPACK) },
 ];
 
+/// Endings of files that are not read, for those that no first bytes tell.
+const ENDINGS: [(&[&str], &str, &str); 8] = [
+    (&["zip"], "a zip archive", UNPACK),
+    (&["bz2"], "compressed with bzip2", UNPACK),
+    (&["br"], "compressed with brotli", UNPACK),
+    (&["sz", "snappy"], "compressed with snappy", UNPACK),
+    (&["lz4", "xz", "lzma", "lzo", "z", "7z", "rar"], "compressed", UNPACK),
+    (&["tar", "tgz", "tbz", "txz"], "a tar archive", UNPACK),
+    (&["json", "jsonl", "ndjson"], "JSON", CONVERT),
+    (&["xlsx", "xls", "ods"], "a spreadsheet", CONVERT),
+];
+
 /// Versions of zstd before 0.8 began their frames so, but for the first byte.
 const OLD_ZSTD: [u8; 3] = [0xb5, 0x2f, 0xfd];
 
@@ -67,6 +80,36 @@ pub(super) fn other(path: &Path, start: &[u8]) -> Option<Error> {
     let found =
         OTHERS.iter().find(|magic| begins(start, magic.at, magic.bytes) && (!magic.is_a_word || is_binary(start)));
     found.and_then(|magic| other(magic.name, magic.advice))
+}
+
+/// What a file is whose ending names no format.
+pub(super) fn unnamed(path: &Path, start: &[u8]) -> Option<Error> {
+    let by_ending = || {
+        // Of `log.tar.gz` the inner ending says more.
+        let is_packed = has_ending(path, "gz") || has_ending(path, "zst");
+        let name = if is_packed { Path::new(path.file_stem()?) } else { path };
+        let known = ENDINGS.iter().find(|(endings, ..)| endings.iter().any(|ending| has_ending(name, ending)));
+        known.map(|&(_, form, advice)| Error::OtherForm {
+            path: path.to_owned(),
+            form: form.to_owned(),
+            advice: advice.to_owned(),
+        })
+    };
+    other(path, start).or_else(by_ending)
+}
+
+/// What a compressed text holds that is no text.
+pub(super) fn within(path: &Path, start: &[u8]) -> Option<Error> {
+    let packed = |form: &str| Error::OtherForm {
+        path: path.to_owned(),
+        form: format!("compressed, and what it holds is {form}"),
+        advice: "unpack it first".to_owned(),
+    };
+    match mistaken(path, start, Format::Csv) {
+        Some(Error::OtherForm { form, .. }) => Some(packed(&form)),
+        _ if is_gzip(start) || is_zstd(start) => Some(packed("compressed again")),
+        _ => None,
+    }
 }
 
 fn begins(start: &[u8], at: usize, bytes: &[u8]) -> bool {
@@ -161,6 +204,18 @@ mod tests {
         assert!(parquet.contains("a.csv is a Parquet file; set format = \"parquet\""), "{parquet}");
         let text = mistaken(Path::new("a.parquet"), b"x,y\n1,2\n", Format::Parquet).unwrap().to_string();
         assert!(text.contains("a.parquet is a text; set format = \"csv\""), "{text}");
+    }
+
+    #[test]
+    fn endings_name_what_no_first_bytes_tell() {
+        let says =
+            |name: &str| unnamed(Path::new(name), b"\x0b\x02").map(|error| error.to_string()).unwrap_or_default();
+        assert!(says("a.csv.br").starts_with("a.csv.br is compressed with brotli"));
+        assert!(says("a.tar.gz").starts_with("a.tar.gz is a tar archive"));
+        assert!(says("a.JSONL").contains("is JSON; Pleiad reads CSV, Parquet and Arrow IPC"));
+        assert_eq!(says("part-0"), "");
+        let zip = unnamed(Path::new("part-0"), b"PK\x03\x04").map(|error| error.to_string());
+        assert!(zip.is_some_and(|zip| zip.contains("is a zip archive")));
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Source {
 
     fn open(&self, file: &DataFile, wanted: &[Wanted], stop: &Stop) -> Result<FileReader> {
         let path: Arc<Path> = Arc::from(file.path.as_path());
-        let input = open::open(file, stop)?;
+        let mut input = open::open(file, stop)?;
         let Self { csv, by_configuration, .. } = self;
         Ok(match input.format(&path, self.format)? {
             Format::Csv => {

@@ -162,12 +162,20 @@ fn open_pipe(path: &Path) -> io::Result<File> {
 
 impl Input {
     /// The format: by the configuration, the ending, and for a pipe without one by its first bytes.
-    pub(super) fn format(&self, path: &Path, given: Option<Format>) -> Result<Format> {
-        let by_name = || format_of(path);
-        match (given, self) {
-            (Some(format), _) => Ok(format),
-            (None, Self::File(_)) => by_name(),
-            (None, Self::Pipe { start, .. }) => Ok(by_name().unwrap_or_else(|_| forms::format(start))),
+    pub(super) fn format(&mut self, path: &Path, given: Option<Format>) -> Result<Format> {
+        let unnamed = match (given, format_of(path)) {
+            (Some(format), _) | (None, Ok(format)) => return Ok(format),
+            (None, Err(unnamed)) => unnamed,
+        };
+        match self {
+            Self::Pipe { start, .. } => Ok(forms::format(start)),
+            Self::File(file) => {
+                let mut start = Vec::new();
+                file.take(START as u64)
+                    .read_to_end(&mut start)
+                    .map_err(|source| Error::Read { path: path.to_owned(), source })?;
+                Err(forms::unnamed(path, &start).unwrap_or(unnamed))
+            }
         }
     }
 

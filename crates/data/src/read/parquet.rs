@@ -19,6 +19,7 @@ use super::open::{Input, Place, START};
 use super::piece::Part;
 use super::{forms, locate, reduce};
 use crate::error::{Error, Result};
+use crate::footer;
 use crate::schema::Format;
 
 /// Row groups of up to so many bytes (before compression) are decoded whole, each on whatever thread has time.
@@ -61,6 +62,9 @@ impl ParquetReader {
         }
         if let Some(mistaken) = forms::mistaken(path, &start, Format::Parquet) {
             return Err(mistaken);
+        }
+        if !footer::verify(&mut file).map_err(read_error)? {
+            return Err(damaged(path, "its footer is not as it was written"));
         }
         let metadata = guarded(path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
         check_counts(path, metadata.metadata())?;

@@ -77,7 +77,7 @@ impl Step {
 struct Walk<'a> {
     is_data: &'a dyn Fn(&Path) -> bool,
     found: Vec<PathBuf>,
-    /// Hidden files, and files of no known format in a folder.
+    /// What is there and no data: hidden files, folders that a glob matches, files of no known format in a folder.
     passed_over: Vec<PathBuf>,
     any_hidden: bool,
     /// Folders that the one at hand lies in, by their own paths: links may lead in circles.
@@ -162,10 +162,13 @@ impl<'a> Walk<'a> {
                 if name.contains('=') || format_of(&path).is_ok() {
                     return self.all_below(&path);
                 }
+                drop(name);
+                self.pass_over(path);
             }
             Ok((true, _)) if rest.is_empty() => self.found.push(path),
             // Opening says what is wrong with a link to nothing, which may have been a part of the log.
             Err(_) if rest.is_empty() && path.is_symlink() => self.found.push(path),
+            Ok(_) if rest.is_empty() => self.pass_over(path),
             _ => {}
         }
         Ok(())

@@ -65,6 +65,10 @@ impl RecordWriter {
         if path.is_dir() {
             return Err(io(ErrorKind::IsADirectory.into()));
         }
+        // The file takes the place of what has its name, and whoever reads from a pipe would wait for ever.
+        if path.metadata().is_ok_and(|found| !found.is_file()) {
+            return Err(io(std::io::Error::other("it is a pipe or a device; name a file")));
+        }
         // In the same folder, because a rename is atomic within one file system only.
         let folder = match path.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,

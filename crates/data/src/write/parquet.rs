@@ -1,4 +1,4 @@
-//! Record batches as Parquet, each page with the sum of its bytes.
+//! Record batches as Parquet, each page with the sum of its bytes, and the footer with its own.
 
 use std::fs::File;
 use std::path::Path;
@@ -16,7 +16,7 @@ use parquet::schema::types::ColumnPath;
 
 use super::pages::Pages;
 use super::write_error;
-use crate::Result;
+use crate::{Error, Result, footer};
 
 /// Rows of a row group: enough to compress well, few enough that a reader with several threads has work for each.
 const ROW_GROUP_ROWS: usize = 1 << 16;
@@ -26,6 +26,8 @@ const ROW_GROUP_BYTES: usize = 64 << 20;
 
 pub(super) struct ParquetEncoder {
     file: SerializedFileWriter<File>,
+    /// Another handle of the file.
+    handle: File,
     columns: ArrowRowGroupWriterFactory,
     pages: Pages,
     /// The row group at hand.
@@ -47,6 +49,7 @@ impl ParquetEncoder {
                 properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
             }
         }
+        let handle = file.try_clone().map_err(|source| Error::Io { path: path.to_path_buf(), source })?;
         let pages = Pages::default();
         let options = ArrowWriterOptions::new()
             .with_properties(properties.build())
@@ -54,7 +57,7 @@ impl ParquetEncoder {
         let (file, columns) = ArrowWriter::try_new_with_options(file, Arc::clone(schema), options)
             .and_then(ArrowWriter::into_serialized_writer)
             .map_err(|e| write_error(path, e))?;
-        Ok(Self { file, columns, pages, group: None, groups: 0 })
+        Ok(Self { file, handle, columns, pages, group: None, groups: 0 })
     }
 
     pub(super) fn write(&mut self, path: &Path, batch: &RecordBatch) -> Result<()> {
@@ -99,6 +102,8 @@ impl ParquetEncoder {
     }
 
     pub(super) fn finish(mut self, path: &Path) -> Result<()> {
-        self.end_group().and_then(|()| self.file.close()).map(drop).map_err(|e| write_error(path, e))
+        self.file.append_key_value_metadata(footer::entry());
+        self.end_group().and_then(|()| self.file.close()).map_err(|e| write_error(path, e))?;
+        footer::seal(&mut self.handle).map_err(|e| write_error(path, e))
     }
 }
