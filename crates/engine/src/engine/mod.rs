@@ -1,6 +1,7 @@
 //! [`Engine`]: a model in training.
 
 mod by_task;
+mod first_rows;
 mod health;
 mod passes;
 mod state;

@@ -19,6 +19,9 @@ const ROWS_PER_TASK: usize = 512;
 /// arithmetic alone leaves too few of them in flight: asking ahead halves the time of an update.
 const AHEAD: usize = 12;
 
+/// Rows of which a mean is taken at the most: more say no more, and would take a look at all of a large table.
+const AVERAGED: usize = 1 << 20;
+
 /// Rows `[w | state 0 | state 1]`, one after the other.
 #[derive(Debug)]
 pub(super) struct Rows<N> {
@@ -135,6 +138,29 @@ impl<N: Number> Rows<N> {
             to.iter_mut().zip(now).for_each(|(number, &x)| *number = N::nearest(x));
             (row, column, values) = (row + 1, 0, later);
         }
+    }
+
+    /// Whether row 0 holds what is nearest to these weights.
+    pub(super) fn first_is(&self, weights: &[f32]) -> bool {
+        self.weights_of(0).iter().zip(weights).all(|(own, &x)| own.value() == N::nearest(x).value())
+    }
+
+    /// Whether row 0 is [`Rows::mean_of_others`], be it rounded to bf16.
+    pub(super) fn first_is_mean(&self) -> bool {
+        let is_near = |(own, mean): (&N, &f32)| (own.value() - mean).abs() <= mean.abs() / 256.0 + f32::MIN_POSITIVE;
+        self.mean_of_others().is_some_and(|mean| self.weights_of(0).iter().zip(&mean).all(is_near))
+    }
+
+    /// The mean of all rows but row 0, or of [`AVERAGED`] of them from all over; `None` where there is no other.
+    pub(super) fn mean_of_others(&self) -> Option<Vec<f32>> {
+        let others = self.count().checked_sub(1).filter(|&others| others > 0)?;
+        let mut sums = vec![0f64; self.dim];
+        let step = others.div_ceil(AVERAGED);
+        for row in (1..=others).step_by(step) {
+            sums.iter_mut().zip(self.weights_of(row as u64)).for_each(|(sum, w)| *sum += f64::from(w.value()));
+        }
+        let taken = others.div_ceil(step) as f64;
+        Some(sums.into_iter().map(|sum| (sum / taken) as f32).collect())
     }
 
     /// Whether a state value of row `row` is no finite number.

@@ -209,6 +209,32 @@ impl Table {
         });
     }
 
+    /// Row 0; nothing of a table without rows.
+    pub(crate) fn first_row(&self) -> Vec<f32> {
+        let mut row = Vec::new();
+        self.read_part(0, 0..self.dim.min(self.rows * self.dim), &mut row);
+        row
+    }
+
+    /// Whether row 0 is as it was drawn with `seed`, or the mean of the others.
+    pub(crate) fn first_row_is_untrained(&self, seed: u64) -> bool {
+        if self.rows == 0 {
+            return false;
+        }
+        let mut drawn = vec![0.0; self.dim];
+        self.init.fill(seed, &self.tensor, 0, &mut drawn);
+        on_rows!(&self.store, rows => rows.first_is(&drawn) || rows.first_is_mean())
+    }
+
+    /// Gives row 0 the mean of the others, where there are any.
+    pub(crate) fn fill_first_row(&mut self) {
+        on_rows!(&mut self.store, rows => {
+            if let Some(mean) = rows.mean_of_others() {
+                rows.write(0, 0, &mean);
+            }
+        });
+    }
+
     /// How many of the touched rows have optimizer state that is no finite number.
     pub(crate) fn stuck_rows(&self, touched: &TouchedRows) -> u64 {
         if touched.table_rows() != self.rows || self.slots == 0 {

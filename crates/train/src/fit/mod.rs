@@ -6,6 +6,7 @@
 //! one that never stopped.
 
 mod diagnose;
+mod first_rows;
 mod gather;
 mod history;
 mod input;
@@ -197,6 +198,10 @@ impl<'a> Trainer<'a> {
             steps: steps_per_epoch.saturating_mul(problem.config.epochs),
             has_tables: !engine.graph().tables.is_empty(),
         };
+        let mut state = state;
+        if state.step == 0 {
+            state.first_rows.begin(engine, problem.config.seed);
+        }
         let alarms = settings(problem.config, problem.tasks, length);
         alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         Ok(Self {
@@ -317,6 +322,8 @@ impl<'a> Trainer<'a> {
         let config = self.problem.config;
         let epoch = self.state.epoch + 1;
         self.look_at_weights()?;
+        // Before they are judged: what is kept and saved is what was measured.
+        self.state.first_rows.end_epoch(self.engine);
         let valid = self.problem.valid.map(|valid| self.evaluate(valid)).transpose()?;
         let score = match &valid {
             Some(valid) if self.no_score.is_none() => Some(valid.score(&config.selection())?),

@@ -4,6 +4,7 @@ use pleiad_engine::Engine;
 use pleiad_model::Weights;
 use serde::{Deserialize, Serialize};
 
+use super::first_rows::FirstRows;
 use super::history::{EpochRecord, LossSums};
 use super::joint::WeightingState;
 use super::stopping::Stopping;
@@ -40,6 +41,8 @@ pub struct State {
     pub(crate) stopping: Stopping,
     #[serde(default)]
     pub(crate) weighting: WeightingState,
+    #[serde(default)]
+    pub(crate) first_rows: FirstRows,
 }
 
 impl State {
@@ -54,6 +57,7 @@ impl State {
             sums: LossSums::new(tasks),
             stopping: Stopping::default(),
             weighting: WeightingState::new(config, tasks),
+            first_rows: FirstRows::default(),
         }
     }
 }
