@@ -168,6 +168,10 @@ pub enum Error {
         expected: String,
     },
 
+    /// A column whose type no value of the configuration is of.
+    #[error("{0}")]
+    Comparison(Box<Comparison>),
+
     /// A row cannot be used.
     #[error("{0}")]
     BadRow(Box<BadRow>),
@@ -299,6 +303,7 @@ impl Error {
             | Self::MissingColumn(_)
             | Self::TwiceInFile { .. }
             | Self::ColumnType { .. }
+            | Self::Comparison(_)
             | Self::BadRow(_)
             | Self::NoRows { .. }
             | Self::UselessTask { .. }
@@ -343,6 +348,24 @@ pub struct MissingColumn {
     pub by_configuration: bool,
     /// Another file of the log that has it.
     pub elsewhere: Option<PathBuf>,
+}
+
+/// A value of the configuration that no value of a column can be compared with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}, column \"{column}\": its {found} cannot be compared with {value}, which is {key}; {advice}", .path.display())]
+pub struct Comparison {
+    /// The file.
+    pub path: PathBuf,
+    /// The column.
+    pub column: String,
+    /// What it holds.
+    pub found: &'static str,
+    /// The value.
+    pub value: String,
+    /// The key that has it.
+    pub key: String,
+    /// What to do.
+    pub advice: &'static str,
 }
 
 /// A row that cannot be used, where it stands, and why.
@@ -406,8 +429,8 @@ pub enum Reason {
         /// What may help.
         hint: Option<Cow<'static, str>>,
     },
-    /// NaN or an infinity.
-    #[error("is not finite; a missing value is an empty field in CSV, null in Parquet and Arrow")]
+    /// An infinity.
+    #[error("is not finite; a missing value is an empty field or NaN in CSV, null or NaN in Parquet and Arrow")]
     NotFinite,
     /// A number beyond f32.
     #[error("is beyond the range of 32-bit floats")]
@@ -421,6 +444,9 @@ pub enum Reason {
     /// A missing number.
     #[error("a value is missing; set `missing` of this feature to \"mean\", \"zero\" or a number to allow it")]
     MissingNumber,
+    /// A text that reads as NaN.
+    #[error("is a missing value; set `missing` of this feature to \"mean\", \"zero\" or a number to allow it")]
+    Nan,
     /// A missing id.
     #[error("an id is missing; encoding `ids` has no row for that (`hash` and `vocabulary` have)")]
     MissingId,
@@ -449,7 +475,7 @@ pub enum Reason {
         rows: u64,
     },
     /// A float that is not a category.
-    #[error("is not a category: of floats only whole numbers up to 2^53 are")]
+    #[error("is not a category: whole numbers above 2^53 are rounded in a column of floats; write them as integers")]
     NotACategory,
     /// A label that is neither 0 nor 1.
     #[error("is not a label of a binary task: 0, 1, true or false (or set `positive` in `label`)")]

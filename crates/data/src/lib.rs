@@ -9,6 +9,7 @@
 mod ahead;
 mod batch;
 mod cache;
+mod compare;
 mod counts;
 mod dataset;
 pub mod disk;
@@ -28,6 +29,7 @@ mod seen;
 mod split;
 mod stream;
 pub mod synth;
+pub mod value;
 pub mod write;
 
 pub use ahead::Ahead;
@@ -36,7 +38,7 @@ pub use cache::{BLOCK_ROWS, CacheUse, StoredRows, StoredSplits};
 pub use counts::LabelCount;
 pub use dataset::{Dataset, Skipped, Splits};
 pub use encode::{Encoded, Encoder};
-pub use error::{BadRow, Error, ErrorKind, MissingColumn, Reason, Result, nearest};
+pub use error::{BadRow, Comparison, Error, ErrorKind, MissingColumn, Reason, Result, nearest};
 pub use layout::{Input, InputLayout, Pooling};
 pub use load::{LoadOptions, Phase, Progress};
 pub use packed::PackedRows;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, NullArray, RecordBatch,
+    Array, ArrayRef, BooleanArray, Decimal128Array, Float64Array, Int64Array, LargeListArray, NullArray, RecordBatch,
     RecordBatchOptions, StringArray, UInt64Array,
 };
 use arrow::buffer::{NullBuffer, OffsetBuffer};
-use arrow::datatypes::{Field, Schema};
+use arrow::datatypes::{DECIMAL128_MAX_PRECISION, Field, Schema};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::Plan;
-use crate::read::{Cell, Chunk, Column};
+use crate::read::{Cell, Chunk, Column, Times};
+use crate::value::TimeKind;
 
 /// Rows that are kept raw, at most.
 pub const RAW_ROWS: usize = 16;
@@ -44,7 +45,19 @@ enum RawValues {
     Text(Vec<Option<String>>),
     Int(Vec<Option<i64>>),
     Uint(Vec<Option<u64>>),
+    /// Also floats of 32 bits, as the numbers that they stand for.
     Float(Vec<Option<Real>>),
+    /// All digits of each, since JSON has no number of so many; the last `scale` of them stand behind the point.
+    Decimal {
+        scale: i8,
+        digits: Vec<Option<String>>,
+    },
+    /// Since 1970, or since midnight; in days, where no second has parts.
+    Time {
+        kind: TimeKind,
+        per_second: Option<i64>,
+        values: Vec<Option<i64>>,
+    },
     Bool(Vec<Option<bool>>),
     /// How many values each row has, unless it has no list, and the values of all rows.
     List {
@@ -115,9 +128,18 @@ impl RawValues {
             Column::UInt(_) => {
                 Self::Uint(cells.map(|cell| if let Cell::UInt(value) = cell { Some(value) } else { None }).collect())
             }
-            Column::Float(_) => Self::Float(
+            Column::Float(_) | Column::Single(_) => Self::Float(
                 cells.map(|cell| if let Cell::Float(value) = cell { Some(Real(value)) } else { None }).collect(),
             ),
+            Column::Decimal(array) => Self::Decimal {
+                scale: array.scale(),
+                digits: index.iter().map(|&row| array.is_valid(row).then(|| array.value(row).to_string())).collect(),
+            },
+            Column::Time(times) => Self::Time {
+                kind: times.kind(),
+                per_second: times.per_second(),
+                values: index.iter().map(|&row| times.value(row)).collect(),
+            },
             Column::Bool(_) => {
                 Self::Bool(cells.map(|cell| if let Cell::Bool(value) = cell { Some(value) } else { None }).collect())
             }
@@ -138,6 +160,13 @@ impl RawValues {
             (Self::Int(values), Self::Int(more)) => values.extend(more),
             (Self::Uint(values), Self::Uint(more)) => values.extend(more),
             (Self::Float(values), Self::Float(more)) => values.extend(more),
+            (Self::Decimal { scale, digits }, Self::Decimal { scale: other, digits: more }) if *scale == other => {
+                digits.extend(more);
+            }
+            (
+                Self::Time { kind, per_second, values },
+                Self::Time { kind: other_kind, per_second: other, values: more },
+            ) if (*kind, *per_second) == (other_kind, other) => values.extend(more),
             (Self::Bool(values), Self::Bool(more)) => values.extend(more),
             (Self::List { lengths, values }, Self::List { lengths: more, values: others }) => {
                 if !values.append(*others) {
@@ -159,6 +188,13 @@ impl RawValues {
             Self::Float(values) => {
                 Arc::new(Float64Array::from_iter(values.iter().map(|value| value.map(|real| real.0))))
             }
+            Self::Decimal { scale, digits } => {
+                let value = |digits: &Option<String>| digits.as_ref().map(|digits| digits.parse::<i128>()).transpose();
+                let values: Vec<_> = digits.iter().map(value).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+                let array = Decimal128Array::from(values).with_precision_and_scale(DECIMAL128_MAX_PRECISION, *scale);
+                Arc::new(array.map_err(|e| e.to_string())?)
+            }
+            Self::Time { kind, per_second, values } => Times::to_arrow(*kind, *per_second, values)?,
             Self::Bool(values) => Arc::new(BooleanArray::from(values.clone())),
             Self::List { lengths, values } => {
                 let values = values.to_arrow()?;
@@ -250,6 +286,10 @@ impl RawSample {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use arrow::array::{
+        Date32Array, Float32Array, Time32SecondArray, Time64MicrosecondArray, TimestampNanosecondArray,
+        TimestampSecondArray,
+    };
     use arrow::datatypes::Int64Type;
     use proptest::prelude::*;
 
@@ -257,9 +297,15 @@ mod tests {
 
     fn columns() -> Vec<(&'static str, ArrayRef)> {
         let lists = [Some(vec![Some(1), None]), None, Some(vec![])];
+        let prices = Decimal128Array::from(vec![Some(i128::MAX), None, Some(-150)]);
         vec![
             ("text", Arc::new(StringArray::from(vec![Some("ä|b"), None, Some("")]))),
             ("number", Arc::new(Float64Array::from(vec![f64::NAN, -0.0, f64::INFINITY]))),
+            ("price", Arc::new(prices.with_precision_and_scale(38, 2).unwrap())),
+            ("day", Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_454)]))),
+            ("second", Arc::new(TimestampSecondArray::from(vec![Some(-1), None, Some(i64::MAX)]))),
+            ("instant", Arc::new(TimestampNanosecondArray::from(vec![1, 2, i64::MIN]).with_timezone("UTC"))),
+            ("clock", Arc::new(Time64MicrosecondArray::from(vec![1, 0, 45_000_000_000]))),
             ("id", Arc::new(Int64Array::from(vec![i64::MIN, 0, i64::MAX]))),
             ("large", Arc::new(UInt64Array::from(vec![Some(u64::MAX), None, Some(1)]))),
             ("flag", Arc::new(BooleanArray::from(vec![Some(true), None, Some(false)]))),
@@ -290,6 +336,19 @@ mod tests {
     }
 
     #[test]
+    fn narrow_types_come_back_as_what_they_stand_for() {
+        let narrow: [(&str, ArrayRef); 2] = [
+            ("float", Arc::new(Float32Array::from(vec![0.1]))),
+            ("clock", Arc::new(Time32SecondArray::from(vec![45_000]))),
+        ];
+        let records = of(&narrow, &[0]).to_records().unwrap();
+        for (at, text) in [(0, "0.1"), (1, "12:30:00")] {
+            let column = Column::from_arrow(records.column(at)).unwrap();
+            column.cell(0).with_text(|found| assert_eq!(found, Some(text)));
+        }
+    }
+
+    #[test]
     fn rows_are_appended_unless_a_type_differs() {
         let mut sample = RawSample::default();
         for row in [2, 0] {
@@ -298,6 +357,12 @@ mod tests {
         assert_eq!(sample.rows(), of(&columns(), &[2, 0]));
         let mut others = columns();
         others[0].1 = Arc::new(Int64Array::from(vec![1, 2, 3]));
+        sample.append(of(&others, &[1]).columns);
+        let mut others = columns();
+        others[2].1 = Arc::new(Decimal128Array::from(vec![1, 2, 3]).with_precision_and_scale(38, 3).unwrap());
+        sample.append(of(&others, &[1]).columns);
+        let mut others = columns();
+        others[4].1 = Arc::new(TimestampNanosecondArray::from(vec![1, 2, 3]));
         sample.append(of(&others, &[1]).columns);
         assert_eq!(sample.rows(), of(&columns(), &[2, 0]));
         while sample.is_wanted() {
@@ -324,6 +389,11 @@ mod tests {
             r#"{"rows":1,"columns":[{"name":"a","values":{"missing":99999999999}}]}"#,
             r#"{"rows":1,"columns":[{"name":"a","values":{"list":{"lengths":[2],"values":{"int":[1]}}}}]}"#,
             r#"{"rows":2,"columns":[{"name":"a","values":{"list":{"lengths":[18446744073709551615,2],"values":{"int":[1]}}}}]}"#,
+            r#"{"rows":1,"columns":[{"name":"a","values":{"decimal":{"scale":0,"digits":["1e5"]}}}]}"#,
+            r#"{"rows":1,"columns":[{"name":"a","values":{"decimal":{"scale":99,"digits":["1"]}}}]}"#,
+            r#"{"rows":1,"columns":[{"name":"a","values":{"time":{"kind":"utc","per_second":7,"values":[1]}}}]}"#,
+            r#"{"rows":1,"columns":[{"name":"a","values":{"time":{"kind":"of_day","per_second":null,"values":[1]}}}]}"#,
+            r#"{"rows":1,"columns":[{"name":"a","values":{"time":{"kind":"local","per_second":null,"values":[9999999999]}}}]}"#,
         ] {
             assert!(serde_json::from_str::<RawRows>(json).unwrap().to_records().is_err(), "{json}");
         }

@@ -4,9 +4,10 @@ use std::cmp::Ordering;
 
 use xxhash_rust::xxh64::xxh64;
 
+use crate::compare::{Comparand, Purpose};
 use crate::error::Reason;
-use crate::read::Cell;
-use crate::schema::{DataConfig, PartConfig, SplitConfig};
+use crate::read::{Cell, Column};
+use crate::schema::{DataConfig, PartConfig, Scalar, SplitConfig};
 
 /// Seed of the XXH64 that a split by fraction applies to a row's position (little-endian u64, counted from 0 over all
 /// training files, bad rows included). It never changes: the same rows are in the same split in every run.
@@ -41,8 +42,17 @@ impl Split {
 /// The parts of the training files that validate and test.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SplitRules {
-    valid: Option<PartConfig>,
-    test: Option<PartConfig>,
+    valid: Option<Part>,
+    test: Option<Part>,
+}
+
+/// One of them, with what cells are compared with.
+#[derive(Debug, Clone, PartialEq)]
+struct Part {
+    config: PartConfig,
+    equals: Option<Comparand>,
+    from: Option<Comparand>,
+    to: Option<Comparand>,
 }
 
 impl SplitRules {
@@ -50,7 +60,7 @@ impl SplitRules {
     #[must_use]
     pub fn new(data: &DataConfig) -> Self {
         let part = |split: &Option<SplitConfig>| match split {
-            Some(SplitConfig::Part(part)) => Some(part.clone()),
+            Some(SplitConfig::Part(part)) => Some(Part::new(part)),
             _ => None,
         };
         Self { valid: part(&data.valid), test: part(&data.test) }
@@ -65,7 +75,22 @@ impl SplitRules {
     /// Columns that decide: of the validation rows, of the test rows.
     #[must_use]
     pub fn columns(&self) -> [Option<&str>; 2] {
-        [&self.valid, &self.test].map(|part| part.as_ref().and_then(|part| part.column.as_deref()))
+        [&self.valid, &self.test].map(|part| part.as_ref().and_then(|part| part.config.column.as_deref()))
+    }
+
+    /// A value of the rule for the column of number `at` that no value of `column` can be compared with: its key, itself, and
+    /// what to do.
+    pub(crate) fn misfit(&self, at: usize, column: &Column) -> Option<(&'static str, &Scalar, &'static str)> {
+        let (part, keys) = match at {
+            0 => (self.valid.as_ref()?, ["valid.equals", "valid.from", "valid.to"]),
+            _ => (self.test.as_ref()?, ["test.equals", "test.from", "test.to"]),
+        };
+        let PartConfig { equals, from, to, .. } = &part.config;
+        let all = [(equals, &part.equals), (from, &part.from), (to, &part.to)];
+        all.into_iter().zip(keys).find_map(|((scalar, own), key)| {
+            let purpose = if key.ends_with("equals") { Purpose::Equal } else { Purpose::Bound };
+            Some((key, scalar.as_ref()?, own.as_ref()?.misfit(column, purpose)?))
+        })
     }
 
     /// The split of the row at `position`, given its values in [`SplitRules::columns`].
@@ -73,8 +98,8 @@ impl SplitRules {
     /// # Errors
     /// The reason, and the number of the column at fault, if a value is missing or cannot be compared.
     pub fn assign(&self, position: u64, cells: [Cell<'_>; 2]) -> Result<Split, (usize, Reason)> {
-        let by_value = |part: &Option<PartConfig>, at: usize| match part {
-            Some(part) if part.column.is_some() => part.holds(&cells[at]).map_err(|reason| (at, reason)),
+        let by_value = |part: &Option<Part>, at: usize| match part {
+            Some(part) if part.config.column.is_some() => part.holds(&cells[at]).map_err(|reason| (at, reason)),
             _ => Ok(false),
         };
         // Both are asked, so that a value that cannot be compared never goes unnoticed.
@@ -86,7 +111,7 @@ impl SplitRules {
             return Ok(Split::Valid);
         }
         // Validation rows are taken from one end and test rows from the other, so that neither share moves the other.
-        let share = |part: &Option<PartConfig>| part.as_ref().and_then(|part| part.fraction).unwrap_or(0.0);
+        let share = |part: &Option<Part>| part.as_ref().and_then(|part| part.config.fraction).unwrap_or(0.0);
         let place = (xxh64(&position.to_le_bytes(), SPLIT_SEED) >> 11) as f64 / (1u64 << 53) as f64;
         if place >= 1.0 - share(&self.test) {
             Ok(Split::Test)
@@ -98,7 +123,13 @@ impl SplitRules {
     }
 }
 
-impl PartConfig {
+impl Part {
+    fn new(config: &PartConfig) -> Self {
+        let comparand = |scalar: &Option<Scalar>| scalar.as_ref().map(Comparand::new);
+        let [equals, from, to] = [&config.equals, &config.from, &config.to].map(comparand);
+        Self { config: config.clone(), equals, from, to }
+    }
+
     fn holds(&self, cell: &Cell<'_>) -> Result<bool, Reason> {
         if matches!(cell, Cell::Missing) {
             return Err(Reason::MissingSplit);
@@ -109,7 +140,8 @@ impl PartConfig {
         let mut holds = true;
         for (bound, is_in) in [(&self.from, Ordering::is_ge as fn(Ordering) -> bool), (&self.to, Ordering::is_lt)] {
             if let Some(bound) = bound {
-                let order = bound.order(cell).ok_or_else(|| Reason::Incomparable { bound: bound.to_string() })?;
+                let order =
+                    bound.order(cell).ok_or_else(|| Reason::Incomparable { bound: bound.scalar().to_string() })?;
                 holds &= is_in(order);
             }
         }
@@ -173,6 +205,23 @@ mod tests {
         let rules = rules("test = { column = 'day', from = '2024-02-01' }");
         let of = |day| rules.assign(0, [Cell::Missing, Cell::Text(day)]).unwrap();
         assert_eq!((of("2024-01-31"), of("2024-02-01"), of("2024-10-01")), (Split::Train, Split::Test, Split::Test));
+    }
+
+    #[test]
+    fn times_compare_as_times_however_they_are_written() {
+        let rules = rules("test = { column = 'ts', from = '2026-01-06 12:00:00', to = 2026-01-07 }");
+        let of = |ts| rules.assign(0, [Cell::Missing, Cell::Text(ts)]);
+        for (ts, split) in [
+            ("2026-01-06T11:59:59.999", Split::Train),
+            ("2026-01-06T12:00:00", Split::Test),
+            ("2026-01-06 12:00:00.000", Split::Test),
+            ("2026-01-06 23:59:59+00:00", Split::Test),
+            ("2026-01-07", Split::Train),
+        ] {
+            assert_eq!(of(ts), Ok(split), "{ts}");
+        }
+        let bound = "\"2026-01-06 12:00:00\"".to_owned();
+        assert_eq!(of("soon"), Err((1, Reason::Incomparable { bound })));
     }
 
     proptest! {

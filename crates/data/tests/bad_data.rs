@@ -135,19 +135,20 @@ fn quoted_line_ends_keep_lines_and_rows_apart() {
 
 #[test]
 fn nan_and_infinite() {
-    let rest = "is not finite; a missing value is an empty field in CSV, null in Parquet and Arrow";
-    stops(b"age,city,click\nNaN,a,0\n", &format!("log.csv, line 2 (row 1), column \"age\": \"NaN\" {rest}"));
-    stops(b"age,city,click\n-inf,a,0\n", &format!("log.csv, line 2 (row 1), column \"age\": \"-inf\" {rest}"));
-    let rest = "is beyond the range of 32-bit floats";
-    stops(b"age,city,click\n1e39,a,0\n", &format!("log.csv, line 2 (row 1), column \"age\": \"1e39\" {rest}"));
+    let rest = "set `missing` of this feature to \"mean\", \"zero\" or a number to allow it";
+    let message = format!("log.csv, line 2 (row 1), column \"age\": \"NaN\" is a missing value; {rest}");
+    stops(b"age,city,click\nNaN,a,0\n", &message);
+    let infinite = "is not finite; a missing value is an empty field or NaN in CSV, null or NaN in Parquet and Arrow";
+    stops(b"age,city,click\n-inf,a,0\n", &format!("log.csv, line 2 (row 1), column \"age\": \"-inf\" {infinite}"));
+    let large = "is beyond the range of 32-bit floats";
+    stops(b"age,city,click\n1e39,a,0\n", &format!("log.csv, line 2 (row 1), column \"age\": \"1e39\" {large}"));
     let rows = batch(vec![
         ("age", array(Float64Array::from(vec![1.0, f64::NAN]))),
         ("city", array(StringArray::from(vec!["a", "b"]))),
         ("click", array(Int64Array::from(vec![0, 1]))),
     ]);
-    let message = "log.parquet, row 2, column \"age\": \"NaN\" is not finite; \
-                   a missing value is an empty field in CSV, null in Parquet and Arrow";
-    stops_with(&config("log.parquet"), "log.parquet", &parquet_bytes(&rows, 10), ErrorKind::Data, message);
+    let message = format!("log.parquet, row 2, column \"age\": a value is missing; {rest}");
+    stops_with(&config("log.parquet"), "log.parquet", &parquet_bytes(&rows, 10), ErrorKind::Data, &message);
 }
 
 #[test]
@@ -191,7 +192,7 @@ fn ids_out_of_range() {
     for (value, message) in [
         ("5", "\"5\" is out of range: encoding = { ids = 5 } takes ids from 0 to 4"),
         ("-1", "\"-1\" is not an id: ids are whole numbers from 0"),
-        ("1.0", "\"1.0\" is not an id: ids are whole numbers from 0"),
+        ("1.5", "\"1.5\" is not an id: ids are whole numbers from 0"),
         ("", "an id is missing; encoding `ids` has no row for that (`hash` and `vocabulary` have)"),
     ] {
         let contents = format!("age,city,click\n1,{value},0\n");
@@ -295,11 +296,11 @@ fn types_that_cannot_be_read() {
 fn floats_that_are_no_categories() {
     let rows = batch(vec![
         ("age", array(Int64Array::from(vec![1, 2]))),
-        ("city", array(Float64Array::from(vec![3.0, 2.5]))),
+        ("city", array(Float64Array::from(vec![2.5, 9_007_199_254_740_994.0]))),
         ("click", array(Int64Array::from(vec![1, 0]))),
     ]);
-    let message =
-        "log.arrows, row 2, column \"city\": \"2.5\" is not a category: of floats only whole numbers up to 2^53 are";
+    let message = "log.arrows, row 2, column \"city\": \"9007199254740994\" is not a category: whole numbers above 2^53 are \
+                   rounded in a column of floats; write them as integers";
     stops_with(&config("log.arrows"), "log.arrows", &arrow_stream_bytes(&[rows]), ErrorKind::Data, message);
 }
 

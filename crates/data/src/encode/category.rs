@@ -7,18 +7,19 @@ use super::HASH_SEED;
 use super::parse::BadCells;
 use crate::batch::Ids;
 use crate::error::Reason;
-use crate::read::{Cell, Column, EXACT_IN_F64, List};
+use crate::read::{Cell, Column, List};
 use crate::schema::Multiple;
+use crate::value::{canonical, canonical_or_none, is_category};
 
-/// Finds the rows of a column that hold no category: floats that are no whole numbers.
+/// Finds the rows of a column that hold no category: floats that are infinite, or whole numbers that were rounded.
 pub(super) fn check(name: &str, column: &Column, bad: &mut BadCells) {
     let reason = |cell: Cell<'_>| match cell {
-        Cell::Float(value) if value.is_nan() => Some(Reason::NotFinite),
-        Cell::Float(value) if value.fract() != 0.0 || value.abs() > EXACT_IN_F64 => Some(Reason::NotACategory),
+        Cell::Float(value) if is_category(value) => None,
+        Cell::Float(value) => Some(if value.is_finite() { Reason::NotACategory } else { Reason::NotFinite }),
         _ => None,
     };
     match column {
-        Column::Float(_) => {
+        Column::Float(_) | Column::Single(_) => {
             for row in 0..column.len() {
                 let cell = column.cell(row);
                 if let Some(reason) = reason(cell) {
@@ -26,7 +27,7 @@ pub(super) fn check(name: &str, column: &Column, bad: &mut BadCells) {
                 }
             }
         }
-        Column::List(list) if matches!(list.values(), Column::Float(_)) => {
+        Column::List(list) if matches!(list.values(), Column::Float(_) | Column::Single(_)) => {
             for row in 0..column.len() {
                 let cells = list.range(row).map(|i| list.values().cell(i));
                 if let Some((cell, reason)) = cells.filter_map(|cell| Some((cell, reason(cell)?))).next() {
@@ -38,10 +39,12 @@ pub(super) fn check(name: &str, column: &Column, bad: &mut BadCells) {
     }
 }
 
-/// Calls `f` with the text of every row's value, `None` where it is missing.
+/// Calls `f` with the canonical text of every row's value, `None` where it is missing.
 pub(super) fn each_text(column: &Column, mut f: impl FnMut(Option<&str>)) {
     match column {
-        Column::Text(texts) if texts.null_count() == 0 => texts.iter().for_each(f),
+        Column::Text(texts) if texts.null_count() == 0 => {
+            texts.iter().for_each(|text| canonical_or_none(text, &mut f));
+        }
         column => (0..column.len()).for_each(|row| column.cell(row).with_text(&mut f)),
     }
 }
@@ -67,12 +70,12 @@ fn list_cells(list: &List, row: usize) -> impl Iterator<Item = Cell<'_>> {
     list.range(row).map(|i| list.values().cell(i)).filter(|cell| *cell != Cell::Text(""))
 }
 
-/// Table rows of a column, each value's given by `row_of` (`None` stands for a missing value).
+/// Table rows of a column, each value's given by `row_of` its canonical text (`None` stands for a missing value).
 pub(super) fn rows(column: &Column, multiple: Option<&Multiple>, mut row_of: impl FnMut(Option<&str>) -> u64) -> Ids {
     match multiple {
         None => {
             if let Column::Repeated(repeated) = column {
-                return Ids::Single(repeated.map(row_of));
+                return Ids::Single(repeated.map(|text| canonical_or_none(text, &mut row_of)));
             }
             let mut rows = Vec::with_capacity(column.len());
             each_text(column, |text| rows.push(row_of(text)));
@@ -128,8 +131,9 @@ fn id(cell: Cell<'_>, table_rows: u64) -> Result<u64, Reason> {
         Cell::UInt(id) => Some(id),
         Cell::Int(id) => u64::try_from(id).ok(),
         // `parse` alone would accept a leading plus.
-        Cell::Text(text) if !text.starts_with('+') => text.parse().ok(),
-        Cell::Float(id) if id >= 0.0 && id.fract() == 0.0 && id <= EXACT_IN_F64 => Some(id as u64),
+        Cell::Text(text) if !text.starts_with('+') => canonical(text, |text| text.parse().ok()),
+        Cell::Float(id) if id >= 0.0 && id.fract() == 0.0 && is_category(id) => Some(id as u64),
+        Cell::Decimal(id) => id.whole().and_then(|id| u64::try_from(id).ok()),
         _ => None,
     };
     let id = id.ok_or(Reason::NotAnId)?;
@@ -140,7 +144,7 @@ fn id(cell: Cell<'_>, table_rows: u64) -> Result<u64, Reason> {
 mod tests {
     use super::*;
     use crate::layout::Pooling;
-    use arrow::array::{BooleanArray, Float64Array, Int64Array, StringArray, UInt64Array};
+    use arrow::array::{BooleanArray, Float32Array, Float64Array, Int64Array, StringArray, UInt64Array};
 
     #[test]
     fn one_value_has_one_text_in_every_type() {
@@ -149,6 +153,7 @@ mod tests {
             Column::Int(Int64Array::from(vec![7])),
             Column::UInt(UInt64Array::from(vec![7])),
             Column::Float(Float64Array::from(vec![7.0])),
+            Column::Text(StringArray::from(vec!["7.0"])),
         ];
         for column in columns {
             each_text(&column, |text| assert_eq!(text, Some("7"), "{column:?}"));
@@ -171,6 +176,8 @@ mod tests {
             assert_eq!(id(cell, u64::MAX), Ok(big));
         }
         assert_eq!(id(Cell::Int((1 << 53) + 1), 1 << 60), Ok((1 << 53) + 1));
+        assert_eq!(id(Cell::Decimal(i128::from(big).into()), u64::MAX), Ok(big));
+        assert_eq!((id(Cell::Text("4.0"), 5), id(Cell::Float(4.0), 5)), (Ok(4), Ok(4)));
     }
 
     #[test]
@@ -179,7 +186,7 @@ mod tests {
         assert_eq!(id(Cell::Missing, 5), Err(Reason::MissingId));
         for cell in [
             Cell::Int(-1),
-            Cell::Text("1.0"),
+            Cell::Text("1.5"),
             Cell::Text("+1"),
             Cell::Text(""),
             Cell::Float(1.5),
@@ -202,8 +209,9 @@ mod tests {
     #[test]
     fn floats_that_are_no_categories_are_bad() {
         let mut bad = BadCells::default();
-        check("x", &Column::Float(Float64Array::from(vec![1.0, 1.5, f64::NAN, 1e17])), &mut bad);
+        check("x", &Column::Float(Float64Array::from(vec![1.0, 1.5, f64::NAN, 1e17, f64::INFINITY])), &mut bad);
+        check("x", &Column::Single(Float32Array::from(vec![1.5, 1e17])), &mut bad);
         check("x", &Column::Bool(BooleanArray::from(vec![true])), &mut bad);
-        assert_eq!(bad.into_reasons(), [(1, Reason::NotACategory), (2, Reason::NotFinite), (3, Reason::NotACategory)]);
+        assert_eq!(bad.into_reasons(), [(3, Reason::NotACategory), (4, Reason::NotFinite), (1, Reason::NotACategory)]);
     }
 }

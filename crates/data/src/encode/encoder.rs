@@ -249,7 +249,7 @@ impl Encoder {
     /// If a column is missing, of a type that cannot be read, or holds a bad value.
     pub fn encode_rows(&self, rows: &RecordBatch, with_labels: bool) -> Result<Batch> {
         let plan = Plan::new(&self.schema, SplitRules::default(), with_labels, &[]);
-        let encoded = self.encode(plan.parse(Chunk::from_rows(rows, plan.wanted())?)?);
+        let encoded = self.encode(plan.parse(Chunk::from_rows(rows, plan.wanted(), &self.schema.csv.null)?)?);
         match encoded.bad.into_iter().next() {
             Some(bad) => Err(Error::BadRow(Box::new(bad))),
             None => Ok(encoded.batch),

@@ -13,6 +13,7 @@ use super::vocabulary::Counter;
 use crate::error::Result;
 use crate::read::Column;
 use crate::schema::{Buckets, Encoding, FeatureKind, Missing, Multiple, Schema, Transform};
+use crate::value::canonical_or_none;
 
 /// Collects statistics of the training rows. Usually one pass over them is enough; a numeric feature with two fitted
 /// transforms, of which the second needs the first one's statistics, takes two.
@@ -197,7 +198,7 @@ fn known<'a>(numbers: &'a [f64], mask: Option<&'a [bool]>) -> impl Iterator<Item
 fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, mask: Option<&[bool]>) -> Values {
     let mut number = |text: Option<&str>| text.map_or(0, |text| counter.number(text) as u64 + 1);
     if let (Column::Repeated(texts), None) = (column, multiple) {
-        let numbers = texts.known(number);
+        let numbers = texts.known(|text| canonical_or_none(text, &mut number));
         for (&number, count) in numbers.iter().zip(texts.counts(mask)).skip(1) {
             counter.count(number as usize - 1, count);
         }

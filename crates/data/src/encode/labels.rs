@@ -3,27 +3,32 @@
 use super::numeric::finite;
 use super::parse::BadCells;
 use crate::batch::Labels;
+use crate::compare::Comparand;
 use crate::error::Reason;
 use crate::read::{Cell, Column};
-use crate::schema::{TaskConfig, TaskKind, Where};
+use crate::schema::{Scalar, TaskConfig, TaskKind, Where};
 
 /// Labels of one task. A row outside of the sample space is not asked for its label, so nothing can be wrong with it.
 pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, bad: &mut BadCells) -> Labels {
     let rows = label.len();
     let mut labels = Labels { values: vec![0.0; rows], present: vec![false; rows] };
+    let space = match (&task.filter, filter) {
+        (Some(filter), Some(column)) => Some(Space::new(filter).rows(column)),
+        _ => None,
+    };
+    let positive = task.label.positive.as_ref().map(Comparand::new);
+    // A text may be whatever it reads as, and NaN then is no label of a number's.
+    let may_be_nan = !matches!(task.label.positive, Some(Scalar::Text(_)));
     for row in 0..rows {
-        let in_space = match (&task.filter, filter) {
-            (Some(filter), Some(column)) => filter.contains(&column.cell(row)),
-            _ => true,
-        };
-        if !in_space {
+        if space.as_ref().is_some_and(|space| !space[row]) {
             continue;
         }
         let cell = label.cell(row);
-        let found = match (cell, task.label.missing) {
-            (Cell::Missing, None) => continue,
-            (Cell::Missing, Some(value)) => Ok(value as f32),
-            (cell, _) => value(task, cell),
+        let is_missing = matches!(cell, Cell::Missing) || may_be_nan && cell.is_nan_text();
+        let found = match (is_missing, task.label.missing) {
+            (true, None) => continue,
+            (true, Some(value)) => Ok(value as f32),
+            (false, _) => value(task.kind, positive.as_ref(), cell),
         };
         match found {
             Ok(value) => {
@@ -36,11 +41,11 @@ pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, 
     labels
 }
 
-fn value(task: &TaskConfig, cell: Cell<'_>) -> Result<f32, Reason> {
+fn value(kind: TaskKind, positive: Option<&Comparand>, cell: Cell<'_>) -> Result<f32, Reason> {
     if matches!(cell, Cell::Float(value) if !value.is_finite()) {
         return Err(Reason::NotFinite);
     }
-    match (task.kind, &task.label.positive) {
+    match (kind, positive) {
         (TaskKind::Regression, _) => finite(cell).map(|value| value as f32),
         (TaskKind::Binary, Some(positive)) => Ok(f32::from(u8::from(positive.equals(&cell)))),
         (TaskKind::Binary, None) => match cell.truth() {
@@ -50,17 +55,39 @@ fn value(task: &TaskConfig, cell: Cell<'_>) -> Result<f32, Reason> {
     }
 }
 
-impl Where {
-    /// Whether a row with this value is in the sample space.
-    #[must_use]
-    pub fn contains(&self, cell: &Cell<'_>) -> bool {
-        if matches!(cell, Cell::Missing) {
+/// Which rows are in a sample space.
+struct Space {
+    /// Rows with one of these.
+    wanted: Option<Vec<Comparand>>,
+    /// Rows with another value than this.
+    unwanted: Option<Comparand>,
+    /// Whether values are numbers, so that a text NaN is none.
+    is_number: bool,
+}
+
+impl Space {
+    fn new(filter: &Where) -> Self {
+        let wanted = filter.equals.as_ref().map(std::slice::from_ref).or(filter.any_of.as_deref());
+        Self {
+            wanted: wanted.map(|values| values.iter().map(Comparand::new).collect()),
+            unwanted: filter.not_equals.as_ref().map(Comparand::new),
+            is_number: filter.scalars().all(|(_, value)| value.is_number()),
+        }
+    }
+
+    fn rows(&self, column: &Column) -> Vec<bool> {
+        match column {
+            Column::Repeated(texts) => texts.map(|text| self.contains(&text.map_or(Cell::Missing, Cell::Text))),
+            column => (0..column.len()).map(|row| self.contains(&column.cell(row))).collect(),
+        }
+    }
+
+    fn contains(&self, cell: &Cell<'_>) -> bool {
+        if matches!(cell, Cell::Missing) || self.is_number && cell.is_nan_text() {
             return false;
         }
-        let equals = self.equals.as_ref().is_none_or(|value| value.equals(cell));
-        let differs = self.not_equals.as_ref().is_none_or(|value| !value.equals(cell));
-        let is_one_of = self.any_of.as_ref().is_none_or(|values| values.iter().any(|value| value.equals(cell)));
-        equals && differs && is_one_of
+        self.wanted.as_ref().is_none_or(|values| values.iter().any(|value| value.equals(cell)))
+            && self.unwanted.as_ref().is_none_or(|value| !value.equals(cell))
     }
 }
 
@@ -125,7 +152,30 @@ mod tests {
         let column = Column::Float(Float64Array::from(vec![Some(0.5), None, Some(f64::NAN), Some(1e300)]));
         let (labels, bad) = run(&task, &column, None);
         assert_eq!((labels.values[0], labels.count()), (0.5, 1));
-        assert_eq!(bad, [(2, Reason::NotFinite), (3, Reason::TooLarge)]);
+        assert_eq!(bad, [(3, Reason::TooLarge)]);
+        let column = Column::Float(Float64Array::from(vec![f64::INFINITY]));
+        assert_eq!(run(&task, &column, None).1, [(0, Reason::NotFinite)]);
+    }
+
+    #[test]
+    fn nan_is_a_missing_label() {
+        let floats = Column::Float(Float64Array::from(vec![Some(1.0), Some(f64::NAN), None]));
+        let written = texts(&[Some("1.0"), Some("NaN"), None]);
+        for column in [&floats, &written] {
+            for kind in ["binary", "regression"] {
+                let own = task(&format!("kind = '{kind}'\nlabel = {{ column = 'y' }}"));
+                let (labels, bad) = run(&own, column, None);
+                assert_eq!((labels.values, labels.present), (vec![1.0, 0.0, 0.0], vec![true, false, false]));
+                assert_eq!(bad, []);
+            }
+            let filled = task("kind = 'binary'\nlabel = { column = 'y', positive = 1, missing = 0 }");
+            assert_eq!(run(&filled, column, None).0.present, [true; 3]);
+            let others = task("kind = 'binary'\nlabel = { column = 'y' }\nwhere = { column = 'c', not_equals = 2 }");
+            assert_eq!(run(&others, column, Some(column)).0.present, [true, false, false]);
+        }
+        // A name, where the positive one is.
+        let named = task("kind = 'binary'\nlabel = { column = 'y', positive = 'Nan' }");
+        assert_eq!(run(&named, &texts(&[Some("Nan"), Some("nan")]), None).0.values, [1.0, 0.0]);
     }
 
     #[test]

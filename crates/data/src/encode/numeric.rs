@@ -72,6 +72,14 @@ pub(super) fn parse(
             let or_say_why = |(row, good): (usize, Option<f64>)| good.unwrap_or_else(|| number(row, column.cell(row)));
             good.into_iter().enumerate().map(or_say_why).collect()
         }
+        // Without a transform, and without a mean, the input is the float itself, whatever number it stands for.
+        Column::Single(floats) if transform.is_empty() && missing != Missing::Mean => {
+            let known = |(row, value): (usize, Option<f32>)| match value {
+                Some(value) if value.is_finite() => value.into(),
+                _ => number(row, column.cell(row)),
+            };
+            floats.iter().enumerate().map(known).collect()
+        }
         column => (0..column.len()).map(|row| number(row, column.cell(row))).collect(),
     }
 }
@@ -81,7 +89,11 @@ fn check(cell: Cell<'_>, may_miss: bool) -> Result<f64, Reason> {
     match cell {
         Cell::Missing if may_miss => Ok(f64::NAN),
         Cell::Missing => Err(Reason::MissingNumber),
-        cell => finite(cell),
+        cell => match finite(cell) {
+            Err(_) if cell.is_nan_text() && may_miss => Ok(f64::NAN),
+            Err(_) if cell.is_nan_text() => Err(Reason::Nan),
+            checked => checked,
+        },
     }
 }
 
@@ -237,7 +249,7 @@ impl Moments {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use arrow::array::{Float64Array, StringArray};
+    use arrow::array::{Float32Array, Float64Array, StringArray};
     use proptest::prelude::*;
 
     fn text(values: &[Option<&str>]) -> Column {
@@ -272,7 +284,7 @@ mod tests {
             reasons(&column, &[], Missing::Error),
             [
                 (0, hints(None)),
-                (1, Reason::NotFinite),
+                (1, Reason::Nan),
                 (2, Reason::NotFinite),
                 (3, Reason::TooLarge),
                 (4, Reason::TooLarge),
@@ -282,7 +294,28 @@ mod tests {
             ]
         );
         let floats = Column::Float(Float64Array::from(vec![f64::NAN, f64::NEG_INFINITY, 1.0]));
-        assert_eq!(reasons(&floats, &[], Missing::Mean), [(0, Reason::NotFinite), (1, Reason::NotFinite)]);
+        assert_eq!(reasons(&floats, &[], Missing::Mean), [(1, Reason::NotFinite)]);
+        assert_eq!(reasons(&floats, &[], Missing::Error), [(0, Reason::MissingNumber), (1, Reason::NotFinite)]);
+        for missing in [Missing::Mean, Missing::Zero] {
+            let floats = Column::Single(Float32Array::from(vec![f32::NAN, f32::NEG_INFINITY, 1.0]));
+            assert_eq!(reasons(&floats, &[], missing), [(1, Reason::NotFinite)]);
+            let numbers =
+                parse("x", &text(&[Some("NaN"), Some("nan"), Some("-nan")]), &[], missing, &mut BadCells::default());
+            assert!(numbers.iter().all(|number| number.is_nan()), "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn narrow_floats_are_the_numbers_that_csv_holds() {
+        let (floats, texts) = (vec![0.1, 2.7, -12.34, 1e-5], [Some("0.1"), Some("2.7"), Some("-12.34"), Some("1e-5")]);
+        let floats = Column::Single(Float32Array::from(floats));
+        for (transform, missing) in [(&[Transform::Standardize][..], Missing::Error), (&[], Missing::Mean)] {
+            let mut bad = BadCells::default();
+            let from_text = parse("x", &text(&texts), transform, missing, &mut bad);
+            assert_eq!(parse("x", &floats, transform, missing, &mut bad), from_text);
+        }
+        let as_they_are = parse("x", &floats, &[], Missing::Zero, &mut BadCells::default());
+        assert_eq!(as_they_are[0] as f32, 0.1);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! Chunks of cells into typed values, the same in every pass: [`Plan`], [`Parsed`].
 
+use std::path::{Path, PathBuf};
+
 use arrow::array::Array;
 
 use super::{category, labels, numeric};
 use crate::batch::{Ids, Labels};
-use crate::error::{BadRow, Error, Reason, Result};
+use crate::compare::{Comparand, Purpose};
+use crate::error::{BadRow, Comparison, Error, Reason, Result};
 use crate::read::{Cell, Chunk, Column, Origin, Repeated, Wanted};
-use crate::schema::{Encoding, FeatureKind, Missing, Schema};
+use crate::schema::{Encoding, FeatureKind, Missing, Scalar, Schema};
 use crate::split::{Split, SplitRules};
 
 /// Stands for the table row of a value that a vocabulary does not have until it is counted: missing values are told from
@@ -225,8 +228,19 @@ impl Plan {
         for (task, &(label, filter)) in self.schema.tasks.iter().zip(&self.tasks) {
             let (label, filter) = (column(chunk, label), filter.map(|at| column(chunk, at)));
             single(chunk, &task.label.column, &label, "a label")?;
+            let key = |key: &str| format!("{key} of task \"{}\"", task.name);
+            if let Some(positive) = &task.label.positive
+                && let Some(advice) = Comparand::new(positive).misfit(&label, Purpose::Equal)
+            {
+                return Err(misfit(chunk, &task.label.column, &label, positive, key("label.positive"), advice));
+            }
             if let (Some(cells), Some(filter)) = (&filter, &task.filter) {
                 single(chunk, &filter.column, cells, "a value to compare")?;
+                for (name, value) in filter.scalars() {
+                    if let Some(advice) = Comparand::new(value).misfit(cells, Purpose::Equal) {
+                        return Err(misfit(chunk, &filter.column, cells, value, key(name), advice));
+                    }
+                }
             }
             all.push(labels::parse(task, &label, filter.as_ref(), bad));
         }
@@ -237,9 +251,13 @@ impl Plan {
         if self.rules.is_empty() {
             return Ok(Vec::new());
         }
-        for (name, at) in self.rules.columns().iter().zip(self.splits) {
+        for (part, (name, at)) in self.rules.columns().iter().zip(self.splits).enumerate() {
             if let (Some(name), Some(at)) = (name, at) {
-                single(chunk, name, &column(chunk, at), "a value to compare")?;
+                let cells = column(chunk, at);
+                single(chunk, name, &cells, "a value to compare")?;
+                if let Some((key, value, advice)) = self.rules.misfit(part, &cells) {
+                    return Err(misfit(chunk, name, &cells, value, format!("{key} in [data]"), advice));
+                }
             }
         }
         let mut splits = Vec::with_capacity(chunk.rows);
@@ -259,12 +277,22 @@ fn column(chunk: &Chunk, at: usize) -> Column {
     chunk.columns.get(at).cloned().flatten().unwrap_or(Column::Missing(chunk.rows))
 }
 
+fn path(chunk: &Chunk) -> PathBuf {
+    chunk.origin.path.as_deref().unwrap_or(Path::new("rows in memory")).to_owned()
+}
+
+/// A value that no value of a column can be compared with.
+fn misfit(chunk: &Chunk, name: &str, column: &Column, value: &Scalar, key: String, advice: &'static str) -> Error {
+    let (path, column, found) = (path(chunk), name.to_owned(), column.type_name());
+    Error::Comparison(Box::new(Comparison { path, column, found, value: value.to_string(), key, advice }))
+}
+
 fn single(chunk: &Chunk, name: &str, column: &Column, expected: &str) -> Result<()> {
     if !matches!(column, Column::List(_)) {
         return Ok(());
     }
     Err(Error::ColumnType {
-        path: chunk.origin.path.as_deref().unwrap_or(std::path::Path::new("rows in memory")).to_owned(),
+        path: path(chunk),
         column: name.to_owned(),
         found: column.type_name().to_owned(),
         expected: expected.to_owned(),
@@ -334,6 +362,9 @@ impl Column {
             Self::Int(array) => array.get_array_memory_size(),
             Self::UInt(array) => array.get_array_memory_size(),
             Self::Float(array) => array.get_array_memory_size(),
+            Self::Single(array) => array.get_array_memory_size(),
+            Self::Decimal(array) => array.get_array_memory_size(),
+            Self::Time(times) => times.bytes(),
             Self::Bool(array) => array.get_array_memory_size(),
             Self::List(list) => list.values().bytes() + self.len() * 8,
         }

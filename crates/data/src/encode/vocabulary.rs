@@ -3,6 +3,7 @@
 use super::parse::UNKNOWN;
 use crate::interner::Interner;
 use crate::schema::VocabularyConfig;
+use crate::value::canonical;
 
 /// Counts values.
 #[derive(Debug, Clone, Default)]
@@ -70,10 +71,13 @@ impl Vocabulary {
     /// From values in order.
     ///
     /// # Errors
-    /// A sentence, if a value stands twice.
+    /// A sentence, if a value stands twice, or is not its canonical text, so that it would never be found.
     pub(super) fn from_values<'a>(values: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let mut vocabulary = Self::default();
         for (number, value) in values.into_iter().enumerate() {
+            if let Some(text) = canonical(value, |text| (text != value).then(|| text.to_owned())) {
+                return Err(format!("the vocabulary holds {value:?}, whose text is {text:?}; train the model again"));
+            }
             if vocabulary.0.intern(value.as_bytes()) != number {
                 return Err(format!("the vocabulary holds {value:?} twice"));
             }
@@ -164,7 +168,8 @@ mod tests {
     }
 
     #[test]
-    fn a_value_twice_is_refused() {
+    fn values_that_cannot_be_are_refused() {
         assert!(Vocabulary::from_values(["a", "b", "a"]).unwrap_err().contains("\"a\" twice"));
+        assert!(Vocabulary::from_values(["a", "94.0"]).unwrap_err().contains("\"94.0\", whose text is \"94\""));
     }
 }

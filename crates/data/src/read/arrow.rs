@@ -34,7 +34,13 @@ enum Batches {
 }
 
 impl ArrowReader {
-    pub(super) fn open(path: &Arc<Path>, input: Input, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
+    pub(super) fn open(
+        path: &Arc<Path>,
+        input: Input,
+        wanted: &[Wanted],
+        null: &[String],
+        by_configuration: bool,
+    ) -> Result<Self> {
         let read_error = |source| Error::Read { path: path.to_path_buf(), source };
         // A copy of a pipe is open, so that its name can go.
         let (file, _) = input.into_file(path)?;
@@ -71,7 +77,13 @@ impl ArrowReader {
         } else {
             Batches::Stream(guarded(path, || StreamReader::try_new(file, Some(projection)))?)
         };
-        Ok(Self { path: Arc::clone(path), batches, picker: Picker::new(&fields, wanted), rest: None, next_row: 0 })
+        Ok(Self {
+            path: Arc::clone(path),
+            batches,
+            picker: Picker::new(&fields, wanted, null),
+            rest: None,
+            next_row: 0,
+        })
     }
 
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
-use super::column::{Cell, Column};
+use super::cell::Cell;
+use super::column::Column;
 use crate::error::{BadRow, Reason, Result};
 
 /// Rows of a chunk, at most.
@@ -77,11 +78,11 @@ impl Origin {
 }
 
 impl Chunk {
-    /// The columns `wanted` of rows in memory.
+    /// The columns `wanted` of rows in memory, in which the texts `null` are missing values.
     ///
     /// # Errors
     /// If a required column is missing, stands twice, or is of a type that cannot be read.
-    pub fn from_rows(batch: &RecordBatch, wanted: &[Wanted]) -> Result<Self> {
+    pub fn from_rows(batch: &RecordBatch, wanted: &[Wanted], null: &[String]) -> Result<Self> {
         let path = Path::new("rows in memory");
         let header: Vec<String> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
         let fields = super::locate(path, &header, wanted, false)?;
@@ -89,7 +90,7 @@ impl Chunk {
         let column = |(wanted, field): (&Wanted, &Option<usize>)| {
             field
                 .and_then(|at| batch.columns().get(at))
-                .map(|array| super::reduce(path, &wanted.name, array))
+                .map(|array| super::reduce(path, &wanted.name, array, null))
                 .transpose()
         };
         let columns = wanted.iter().zip(&fields).map(column).collect::<Result<_>>()?;

@@ -1,18 +1,20 @@
-//! [`Column`]: the values of one column of a chunk, reduced to the few types that matter; [`Cell`]: one of them.
+//! [`Column`]: the values of one column of a chunk, reduced to the few types that matter.
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, ListArray, OffsetSizeTrait, StringArray,
-    UInt64Array,
+    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float32Array, Float64Array, Int64Array, LargeListArray,
+    ListArray, OffsetSizeTrait, StringArray, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
-use arrow::compute::{CastOptions, cast_with_options, filter};
-use arrow::datatypes::DataType;
+use arrow::compute::{CastOptions, cast_with_options, filter, nullif};
+use arrow::datatypes::{DataType, Decimal256Type, Float16Type, TimeUnit};
 
+use super::cell::Cell;
 use super::repeated::Repeated;
+use super::times::Times;
+use crate::value::{Decimal, TimeKind, widen, widen_half};
 
 /// Values of one column. A file's many types become these few, without a loss: signed integers i64, unsigned ones u64,
-/// floats and decimals f64, texts (also dictionaries and UTF-8 in binary columns) UTF-8; dates and times become their
-/// ISO 8601 text, which is what CSV holds.
+/// floats, decimals, dates and times as they are, texts (also dictionaries and UTF-8 in binary columns) UTF-8.
 #[derive(Debug, Clone)]
 pub enum Column {
     /// Only missing values, this many.
@@ -27,6 +29,12 @@ pub enum Column {
     UInt(UInt64Array),
     /// Floats.
     Float(Float64Array),
+    /// Floats of 32 bits, which stand for the numbers that they are written as.
+    Single(Float32Array),
+    /// Decimal fractions, all of one scale.
+    Decimal(Decimal128Array),
+    /// Dates and times.
+    Time(Times),
     /// true and false.
     Bool(BooleanArray),
     /// Any number of values per row.
@@ -60,137 +68,6 @@ impl List {
     }
 }
 
-/// One value of a column.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Cell<'a> {
-    /// No value.
-    Missing,
-    /// A text.
-    Text(&'a str),
-    /// A signed integer.
-    Int(i64),
-    /// An unsigned integer.
-    UInt(u64),
-    /// A float.
-    Float(f64),
-    /// true or false.
-    Bool(bool),
-    /// A list, which is no single value.
-    List,
-}
-
-/// Whole numbers up to here are exact in f64, each unlike its neighbours.
-pub(crate) const EXACT_IN_F64: f64 = 9_007_199_254_740_992.0;
-
-impl Cell<'_> {
-    /// Calls `f` with the value's canonical text: a whole number's decimal digits (of whatever type it is), `true` or
-    /// `false`, the text itself; with `None` if the value is missing, or a float that is no category.
-    pub fn with_text<T>(&self, f: impl FnOnce(Option<&str>) -> T) -> T {
-        let mut digits = Digits::default();
-        match *self {
-            Cell::Missing | Cell::List => f(None),
-            Cell::Text(text) => f(Some(text)),
-            Cell::Int(value) => f(Some(digits.signed(value))),
-            Cell::UInt(value) => f(Some(digits.unsigned(value))),
-            Cell::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT_IN_F64 => {
-                f(Some(digits.signed(value as i64)))
-            }
-            Cell::Float(_) => f(None),
-            Cell::Bool(value) => f(Some(if value { "true" } else { "false" })),
-        }
-    }
-
-    /// The value as a number: true and false are 1 and 0, also where they are written out. `None` if it is none; the
-    /// number may be NaN or infinite.
-    #[must_use]
-    pub fn number(&self) -> Option<f64> {
-        match *self {
-            Cell::Missing | Cell::List => None,
-            Cell::Text(text) => text.parse().ok().or_else(|| text_truth(text).map(|truth| f64::from(u8::from(truth)))),
-            Cell::Int(value) => Some(value as f64),
-            Cell::UInt(value) => Some(value as f64),
-            Cell::Float(value) => Some(value),
-            Cell::Bool(value) => Some(f64::from(u8::from(value))),
-        }
-    }
-
-    /// The value as true or false, which 1 and 0 are as well.
-    #[must_use]
-    pub fn truth(&self) -> Option<bool> {
-        match *self {
-            Cell::Bool(value) => Some(value),
-            Cell::Text("1") => Some(true),
-            Cell::Text("0") => Some(false),
-            Cell::Missing | Cell::List => None,
-            cell => match cell.number()? {
-                0.0 => Some(false),
-                1.0 => Some(true),
-                _ => None,
-            },
-        }
-    }
-}
-
-impl std::fmt::Display for Cell<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Cell::Missing => Ok(()),
-            Cell::Text(text) => f.write_str(text),
-            Cell::Int(value) => write!(f, "{value}"),
-            Cell::UInt(value) => write!(f, "{value}"),
-            Cell::Float(value) => write!(f, "{value}"),
-            Cell::Bool(value) => write!(f, "{value}"),
-            Cell::List => f.write_str("[..]"),
-        }
-    }
-}
-
-fn text_truth(text: &str) -> Option<bool> {
-    if text.eq_ignore_ascii_case("true") {
-        Some(true)
-    } else if text.eq_ignore_ascii_case("false") {
-        Some(false)
-    } else {
-        None
-    }
-}
-
-/// Decimal digits of an integer, without an allocation.
-#[derive(Default)]
-pub(crate) struct Digits([u8; 20]);
-
-impl Digits {
-    pub(crate) fn unsigned(&mut self, value: u64) -> &str {
-        let start = self.fill(value);
-        self.text(start)
-    }
-
-    pub(crate) fn signed(&mut self, value: i64) -> &str {
-        let mut start = self.fill(value.unsigned_abs());
-        if value < 0 {
-            start -= 1;
-            self.0[start] = b'-';
-        }
-        self.text(start)
-    }
-
-    fn fill(&mut self, mut value: u64) -> usize {
-        let mut start = self.0.len();
-        loop {
-            start -= 1;
-            self.0[start] = b'0' + (value % 10) as u8;
-            value /= 10;
-            if value == 0 {
-                return start;
-            }
-        }
-    }
-
-    fn text(&self, start: usize) -> &str {
-        std::str::from_utf8(&self.0[start..]).unwrap_or_default()
-    }
-}
-
 impl Column {
     /// Reduces an Arrow array.
     ///
@@ -210,22 +87,32 @@ impl Column {
             DataType::UInt8 | DataType::UInt16 | DataType::UInt32 => {
                 Ok(Self::UInt(downcast(&to(array, &DataType::UInt64)?)?))
             }
-            DataType::Float16
-            | DataType::Float32
-            | DataType::Decimal32(..)
-            | DataType::Decimal64(..)
-            | DataType::Decimal128(..)
-            | DataType::Decimal256(..) => Ok(Self::Float(downcast(&to(array, &DataType::Float64)?)?)),
+            DataType::Float32 => Ok(Self::Single(downcast(array)?)),
+            DataType::Float16 => {
+                let halves = array.as_primitive_opt::<Float16Type>().ok_or("16-bit floats")?;
+                Ok(Self::Float(halves.unary(widen_half)))
+            }
+            DataType::Decimal128(_, scale) if *scale >= 0 => Ok(Self::Decimal(downcast(array)?)),
+            DataType::Decimal32(_, scale) | DataType::Decimal64(_, scale) if *scale >= 0 => {
+                Ok(Self::Decimal(downcast(&to(array, &DataType::Decimal128(WIDEST, *scale))?)?))
+            }
+            DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..) => {
+                Ok(Self::Decimal(downcast(&to(array, &DataType::Decimal128(WIDEST, 0))?)?))
+            }
+            DataType::Decimal256(_, scale) => Self::from_wide_decimals(array, *scale),
             DataType::LargeUtf8
             | DataType::Utf8View
             | DataType::Binary
             | DataType::LargeBinary
-            | DataType::BinaryView
-            | DataType::Date32
-            | DataType::Date64
-            | DataType::Time32(_)
-            | DataType::Time64(_)
-            | DataType::Timestamp(..) => Ok(Self::Text(downcast(&to(array, &DataType::Utf8)?)?)),
+            | DataType::BinaryView => Ok(Self::Text(downcast(&to(array, &DataType::Utf8)?)?)),
+            DataType::Date32 => Ok(Self::Time(Times::of(array, None, TimeKind::Local)?)),
+            DataType::Date64 => Ok(Self::Time(Times::of(array, Some(TimeUnit::Millisecond), TimeKind::Local)?)),
+            DataType::Time32(unit) | DataType::Time64(unit) => {
+                Ok(Self::Time(Times::of(array, Some(*unit), TimeKind::OfDay)?))
+            }
+            DataType::Timestamp(unit, None) => Ok(Self::Time(Times::of(array, Some(*unit), TimeKind::Local)?)),
+            // Values are instants; a zone says no more than how they are shown.
+            DataType::Timestamp(unit, Some(_)) => Ok(Self::Time(Times::of(array, Some(*unit), TimeKind::Utc)?)),
             DataType::Dictionary(_, values) => match Repeated::from_dictionary(array) {
                 Some(repeated) => Ok(Self::Repeated(repeated)),
                 None => Self::from_arrow(&to(array, values)?),
@@ -242,6 +129,31 @@ impl Column {
                 Self::from_arrow(&to(array, &DataType::LargeList(field.clone()))?)
             }
             other => Err(format!("values of type {other}")),
+        }
+    }
+
+    /// Decimals of up to 76 digits: where one has more than 38 of them, as the texts that they would be in CSV.
+    fn from_wide_decimals(array: &ArrayRef, scale: i8) -> Result<Self, String> {
+        if let Ok(narrow) = to(array, &DataType::Decimal128(WIDEST, scale.max(0))) {
+            return Ok(Self::Decimal(downcast(&narrow)?));
+        }
+        let wide = array.as_primitive_opt::<Decimal256Type>().ok_or("256-bit decimals")?;
+        let text = |row| wide.is_valid(row).then(|| wide.value_as_string(row));
+        Ok(Self::Text((0..wide.len()).map(text).collect()))
+    }
+
+    /// Makes the texts `null` missing values, which they are in every format. Lists stay as they are.
+    #[must_use]
+    pub(crate) fn without(self, null: &[String]) -> Self {
+        let is_null = |text: &str| null.iter().any(|null| null == text);
+        match self {
+            Self::Text(texts) if texts.iter().flatten().any(is_null) => {
+                let mask = texts.iter().map(|text| Some(text.is_some_and(is_null))).collect();
+                let kept = nullif(&texts, &mask).ok();
+                Self::Text(kept.and_then(|kept| kept.as_string_opt().cloned()).unwrap_or(texts))
+            }
+            Self::Repeated(repeated) => Self::Repeated(repeated.without(is_null)),
+            other => other,
         }
     }
 
@@ -267,6 +179,9 @@ impl Column {
             Self::Int(array) => array.len(),
             Self::UInt(array) => array.len(),
             Self::Float(array) => array.len(),
+            Self::Single(array) => array.len(),
+            Self::Decimal(array) => array.len(),
+            Self::Time(times) => times.len(),
             Self::Bool(array) => array.len(),
             Self::List(list) => list.offsets.len() - 1,
         }
@@ -278,7 +193,7 @@ impl Column {
         self.len() == 0
     }
 
-    /// Value of row `i`.
+    /// Value of row `i`. A float that is NaN is a missing value.
     #[must_use]
     pub fn cell(&self, i: usize) -> Cell<'_> {
         match self {
@@ -287,7 +202,12 @@ impl Column {
             Self::Repeated(repeated) => repeated.text(i).map_or(Cell::Missing, Cell::Text),
             Self::Int(array) if array.is_valid(i) => Cell::Int(array.value(i)),
             Self::UInt(array) if array.is_valid(i) => Cell::UInt(array.value(i)),
-            Self::Float(array) if array.is_valid(i) => Cell::Float(array.value(i)),
+            Self::Float(array) if array.is_valid(i) && !array.value(i).is_nan() => Cell::Float(array.value(i)),
+            Self::Single(array) if array.is_valid(i) && !array.value(i).is_nan() => Cell::Float(widen(array.value(i))),
+            Self::Decimal(array) if array.is_valid(i) => {
+                Decimal::new(array.value(i), array.scale()).map_or(Cell::Missing, Cell::Decimal)
+            }
+            Self::Time(times) => times.time(i).map_or(Cell::Missing, Cell::Time),
             Self::Bool(array) if array.is_valid(i) => Cell::Bool(array.value(i)),
             Self::List(list) if list.nulls.as_ref().is_none_or(|nulls| nulls.is_valid(i)) => Cell::List,
             _ => Cell::Missing,
@@ -301,7 +221,9 @@ impl Column {
             Self::Missing(_) => "missing values",
             Self::Text(_) | Self::Repeated(_) => "texts",
             Self::Int(_) | Self::UInt(_) => "whole numbers",
-            Self::Float(_) => "floats",
+            Self::Float(_) | Self::Single(_) => "floats",
+            Self::Decimal(_) => "decimals",
+            Self::Time(_) => "times",
             Self::Bool(_) => "true/false",
             Self::List(_) => "lists",
         }
@@ -318,6 +240,9 @@ impl Column {
             Self::Int(array) => Self::Int(filtered(array, &mask)),
             Self::UInt(array) => Self::UInt(filtered(array, &mask)),
             Self::Float(array) => Self::Float(filtered(array, &mask)),
+            Self::Single(array) => Self::Single(filtered(array, &mask)),
+            Self::Decimal(array) => Self::Decimal(filtered(array, &mask)),
+            Self::Time(times) => Self::Time(times.filter(&mask)),
             Self::Bool(array) => Self::Bool(filtered(array, &mask)),
             Self::List(list) => Self::List(list.filter(keep)),
         }
@@ -346,16 +271,22 @@ impl List {
 }
 
 /// `filter` of arrays fails only where lengths differ, and then nothing can be kept.
-fn filtered<A: Array + Clone + 'static + From<arrow::array::ArrayData>>(array: &A, mask: &BooleanArray) -> A {
+pub(super) fn filtered<A: Array + Clone + 'static + From<arrow::array::ArrayData>>(
+    array: &A,
+    mask: &BooleanArray,
+) -> A {
     let empty = || A::from(arrow::array::ArrayData::new_empty(array.data_type()));
     filter(array, mask).ok().and_then(|kept| kept.as_any().downcast_ref::<A>().cloned()).unwrap_or_else(empty)
 }
 
-fn downcast<A: Array + Clone + 'static>(array: &ArrayRef) -> Result<A, String> {
+/// Most digits of a 128-bit decimal.
+const WIDEST: u8 = 38;
+
+pub(super) fn downcast<A: Array + Clone + 'static>(array: &ArrayRef) -> Result<A, String> {
     array.as_any().downcast_ref::<A>().cloned().ok_or_else(|| format!("values of type {}", array.data_type()))
 }
 
-fn to(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
+pub(super) fn to(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
     let strict = CastOptions { safe: false, ..CastOptions::default() };
     cast_with_options(array, to, &strict).map_err(|error| format!("a value of type {} ({error})", array.data_type()))
 }

@@ -4,8 +4,9 @@ use std::path::{Component, Path};
 
 use arrow::array::StringArray;
 
+use super::cell::Cell;
 use super::chunk::{Broken, Chunk, Wanted};
-use super::column::{Cell, Column};
+use super::column::Column;
 use super::paths::DataFile;
 use super::repeated::Repeated;
 use crate::error::Reason;

@@ -7,6 +7,7 @@
 mod ahead;
 mod arrow;
 mod block;
+mod cell;
 mod chunk;
 mod column;
 mod compress;
@@ -25,6 +26,7 @@ mod quotes;
 mod repeated;
 mod reused;
 mod text;
+mod times;
 mod walk;
 mod words;
 
@@ -34,14 +36,15 @@ use std::sync::Arc;
 use ::arrow::array::ArrayRef;
 
 pub use ahead::ReadAhead;
+pub use cell::Cell;
 pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
-pub use column::{Cell, Column, List};
+pub use column::{Column, List};
 pub use folders::FolderColumn;
 pub use open::StopFlag;
 pub use paths::{DataFile, expand, format_of};
 pub use repeated::Repeated;
+pub use times::Times;
 
-pub(crate) use column::EXACT_IN_F64;
 pub(crate) use guard::guarded;
 pub(crate) use open::{identity, is_pipe, open_file};
 
@@ -104,12 +107,20 @@ impl Source {
             Format::Csv => {
                 FileReader::Text(Box::new(plain::TextReader::open(&path, input, csv, wanted, *by_configuration)?))
             }
-            Format::Parquet => {
-                FileReader::Parquet(Box::new(parquet::ParquetReader::open(&path, input, wanted, *by_configuration)?))
-            }
-            Format::Arrow => {
-                FileReader::Arrow(Box::new(arrow::ArrowReader::open(&path, input, wanted, *by_configuration)?))
-            }
+            Format::Parquet => FileReader::Parquet(Box::new(parquet::ParquetReader::open(
+                &path,
+                input,
+                wanted,
+                &csv.null,
+                *by_configuration,
+            )?)),
+            Format::Arrow => FileReader::Arrow(Box::new(arrow::ArrowReader::open(
+                &path,
+                input,
+                wanted,
+                &csv.null,
+                *by_configuration,
+            )?)),
         })
     }
 
@@ -165,14 +176,15 @@ impl Rows {
     }
 }
 
-/// An Arrow array as a column of `path`.
-fn reduce(path: &Path, name: &str, array: &ArrayRef) -> Result<Column> {
-    Column::from_arrow(array).map_err(|found| Error::ColumnType {
+/// An Arrow array as a column of `path`, in which the texts `null` are missing values.
+fn reduce(path: &Path, name: &str, array: &ArrayRef, null: &[String]) -> Result<Column> {
+    let column = Column::from_arrow(array).map_err(|found| Error::ColumnType {
         path: path.to_owned(),
         column: name.to_owned(),
         found,
         expected: "numbers, texts, true/false, dates or lists of them".to_owned(),
-    })
+    })?;
+    Ok(column.without(null))
 }
 
 /// Where each wanted column stands among the columns of a file.

@@ -52,7 +52,13 @@ pub(super) struct RowGroup {
 }
 
 impl ParquetReader {
-    pub(super) fn open(path: &Arc<Path>, input: Input, wanted: &[Wanted], by_configuration: bool) -> Result<Self> {
+    pub(super) fn open(
+        path: &Arc<Path>,
+        input: Input,
+        wanted: &[Wanted],
+        null: &[String],
+        by_configuration: bool,
+    ) -> Result<Self> {
         let read_error = |source| Error::Read { path: path.to_path_buf(), source };
         let (mut file, place) = input.into_file(path)?;
         let mut start = Vec::new();
@@ -72,7 +78,7 @@ impl ParquetReader {
         let fields = locate(path, &header, wanted, by_configuration)?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().flatten().copied());
         check_compression(path, metadata.metadata(), &mask)?;
-        let picker = Picker::new(&fields, wanted);
+        let picker = Picker::new(&fields, wanted, null);
         let file = Arc::new(ParquetFile { path: Arc::clone(path), place, metadata, mask, picker });
         Ok(Self { file, next_group: 0, next_row: 0, batches: None, group_begins: 0 })
     }
@@ -186,20 +192,23 @@ pub(super) struct Picker {
     wanted: Vec<Wanted>,
     /// Place of each wanted column in a batch.
     places: Vec<Option<usize>>,
+    /// Texts that are missing values.
+    null: Vec<String>,
 }
 
 impl Picker {
-    pub(super) fn new(fields: &[Option<usize>], wanted: &[Wanted]) -> Self {
+    pub(super) fn new(fields: &[Option<usize>], wanted: &[Wanted], null: &[String]) -> Self {
         let mut present: Vec<usize> = fields.iter().flatten().copied().collect();
         present.sort_unstable();
         present.dedup();
         let places = fields.iter().map(|field| field.and_then(|field| present.binary_search(&field).ok())).collect();
-        Self { wanted: wanted.to_vec(), places }
+        Self { wanted: wanted.to_vec(), places, null: null.to_vec() }
     }
 
     pub(super) fn pick(&self, path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Column>>> {
         let column = |(wanted, place): (&Wanted, &Option<usize>)| {
-            place.and_then(|at| batch.columns().get(at)).map(|array| reduce(path, &wanted.name, array)).transpose()
+            let array = place.and_then(|at| batch.columns().get(at));
+            array.map(|array| reduce(path, &wanted.name, array, &self.null)).transpose()
         };
         self.wanted.iter().zip(&self.places).map(column).collect()
     }

@@ -86,6 +86,17 @@ impl Repeated {
         counts
     }
 
+    /// Makes the rows of texts that `is_null` missing ones.
+    pub(super) fn without(self, is_null: impl Fn(&str) -> bool) -> Self {
+        let code = |(number, text): (u16, Option<&str>)| if text.is_some_and(&is_null) { 0 } else { number };
+        let kept: Vec<u16> = std::iter::once(0).chain((1..).zip(&self.texts).map(code)).collect();
+        if kept.iter().skip(1).all(|&code| code > 0) {
+            return self;
+        }
+        let codes = self.codes.iter().map(|&code| kept[usize::from(code)]).collect();
+        Self { texts: self.texts, codes }
+    }
+
     pub(crate) fn filter(&self, keep: &[bool]) -> Self {
         let codes = self.codes.iter().zip(keep).filter(|(_, keep)| **keep).map(|(&code, _)| code).collect();
         Self { texts: self.texts.clone(), codes }
@@ -126,6 +137,7 @@ mod tests {
         assert_eq!(repeated.counts(None), [1, 1, 2]);
         assert_eq!(repeated.counts(Some(&[true, false, false, true])), [0, 0, 2]);
         assert_eq!(texts(&repeated.filter(&[true, true, false, false])), [Some("bb"), None]);
+        assert_eq!(texts(&repeated.without(|text| text == "bb")), [None, None, Some("a"), None]);
     }
 
     #[test]

@@ -278,7 +278,7 @@ impl AllTexts {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::column::Cell;
+    use super::super::cell::Cell;
     use super::*;
 
     /// The column of these fields, and its broken rows.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::columns::expand as expand_range;
 use super::problem::{Block, Problem};
 use super::*;
+use crate::compare::Comparand;
 
 /// Most rows of one embedding table: what its tensor's shape and an index of it can hold anywhere.
 const MAX_TABLE_ROWS: u64 = 1 << 40;
@@ -85,10 +86,10 @@ fn part(key: &str, rule: &PartConfig) -> Result<()> {
         (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
             at("equals", pointless("`from` and `to` already choose the rows"))
         }
-        (None, Some(from), Some(to)) if from.is_number() != to.is_number() => {
+        (None, Some(from), Some(to)) if Comparand::new(from).is_number() != Comparand::new(to).is_number() => {
             at("to", value(to, format!("`from` is {from}: both are numbers, or both are texts")))
         }
-        (None, Some(from), Some(to)) if !from.is_below(to) => {
+        (None, Some(from), Some(to)) if !Comparand::new(from).is_below(&Comparand::new(to)) => {
             at("to", bound(to, format!("be above `from`, {from}, since it is exclusive")))
         }
         (equals, from, to) => match [equals, from, to].into_iter().flatten().find(|scalar| scalar.is_broken()) {
@@ -465,19 +466,6 @@ impl Feature {
             // A bucketized feature shares its table with itself alone.
             _ if self.name == other.name => None,
             _ => Some("kind"),
-        }
-    }
-}
-
-impl Scalar {
-    /// Whether it lies below `other`, both being of one kind.
-    fn is_below(&self, other: &Self) -> bool {
-        let below = |cell| other.order(&cell) == Some(std::cmp::Ordering::Less);
-        match self {
-            Self::Bool(value) => below(crate::read::Cell::Bool(*value)),
-            Self::Integer(value) => below(crate::read::Cell::Int(*value)),
-            Self::Float(value) => below(crate::read::Cell::Float(*value)),
-            Self::Text(value) => below(crate::read::Cell::Text(value)),
         }
     }
 }

@@ -169,7 +169,8 @@ pub struct PartConfig {
     /// Rows with this value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub equals: Option<Scalar>,
-    /// Rows with at least this value; numbers compare as numbers, texts (ISO dates, say) as texts.
+    /// Rows with at least this value. It is compared in the column's own type: numbers exactly, times as times (`2026-01-06`,
+    /// `2026-01-06 12:30:00`, with or without quotes); in CSV as what both read as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Scalar>,
     /// Rows below this value.
@@ -231,7 +232,8 @@ pub struct CsvConfig {
     pub quote: Option<char>,
     /// Whether spaces and tabs around a field are not part of it.
     pub trim: bool,
-    /// Fields that mean "missing". Default: the empty field alone, since `NA` or `null` may well be a category.
+    /// Fields that mean "missing"; in files of other formats, texts that do. Default: the empty field alone, since `NA` or
+    /// `null` may well be a category.
     pub null: Vec<String>,
 }
 

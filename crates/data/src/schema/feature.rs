@@ -87,7 +87,7 @@ pub enum Transform {
     Clip([f64; 2]),
 }
 
-/// What stands for a missing number. It replaces the column's value, before any transform.
+/// What stands for a missing number, which NaN is as well. It replaces the column's value, before any transform.
 #[derive(Debug, Clone, Copy, Default, PartialEq, JsonSchema)]
 #[schemars(rename_all = "snake_case")]
 pub enum Missing {
@@ -144,8 +144,8 @@ impl Untagged<'_> for Missing {
 
 /// How a categorical value becomes a row of its embedding table.
 ///
-/// Values are told apart by their text: a whole number's is its decimal digits, whatever the file's type, so that a
-/// column encodes alike from CSV and from Parquet. Whole numbers are exact over all 64 bits.
+/// Values are told apart by their canonical text, which is the same whatever the file's type: a whole number's decimal
+/// digits, `true`, a time in ISO 8601. So a column encodes alike from CSV and from Parquet. Numbers are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {

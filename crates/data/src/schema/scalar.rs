@@ -1,21 +1,27 @@
 //! [`Scalar`]: a value that a configuration compares a column with (`positive`, `equals`, `in`, `from`, `to`).
 
-use std::cmp::Ordering;
 use std::fmt;
 
 use schemars::JsonSchema;
-use serde::de::{self, Deserialize, Deserializer};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, Deserialize, Deserializer, MapAccess};
 use serde::{Serialize, Serializer};
+use toml::value::Datetime;
 
 use super::untagged::{self, Untagged};
-use crate::read::Cell;
 
-/// A text, a whole number, a number, or true/false.
+/// A text, a whole number, a number, or true/false. A date or a time of TOML is the text that it is written as.
 ///
-/// It equals a cell of a column
-/// - as a number, if it is a number: the cell is one, or a text that reads as one (`1`, `1.0`), or true/false (1/0);
-/// - as a text, if it is a text: the cell's text is the same, letter by letter;
-/// - as true/false, if it is that: the cell is, or reads `true`/`false` in any case, or is 1/0.
+/// It is compared with a column's cells in the type of the column, where that has one:
+/// - with numbers as a number, exactly: whole numbers over 64 bits, decimals over 38 digits;
+/// - with times as a time (`2026-01-06`, `2026-01-06 12:30:00`, `2026-01-06T12:30:00Z`);
+/// - with true/false as that, which 1 and 0 are as well.
+///
+/// Columns of texts, as all of CSV are, have no type. With their cells it is compared
+/// - as a number, if it is a number: the cell reads as one (`1`, `1.0`), or as true/false (1/0);
+/// - as a time, if it reads as one: the cell does, too;
+/// - as a text, if it is any other text: the cell has the same canonical text;
+/// - as true/false, if it is that: the cell reads `true`/`false` in any case, or is 1/0.
 ///
 /// A missing cell equals nothing.
 #[derive(Debug, Clone, PartialEq, JsonSchema)]
@@ -32,43 +38,12 @@ pub enum Scalar {
 }
 
 impl Scalar {
-    /// Whether a cell of a column has this value.
-    #[must_use]
-    pub fn equals(&self, cell: &Cell<'_>) -> bool {
-        match (self, cell) {
-            (_, Cell::Missing) => false,
-            (Self::Text(text), Cell::Text(cell)) => text == cell,
-            (Self::Text(text), cell) => cell.with_text(|cell| cell == Some(text.as_str())),
-            (Self::Integer(a), Cell::Int(b)) => a == b,
-            (Self::Integer(a), Cell::UInt(b)) => u64::try_from(*a) == Ok(*b),
-            (Self::Integer(a), Cell::Text(text)) => text
-                .parse::<i64>()
-                .map_or_else(|_| cell.number().is_some_and(|number| number == *a as f64), |number| number == *a),
-            (Self::Integer(a), cell) => cell.number().is_some_and(|number| number == *a as f64),
-            (Self::Float(a), cell) => cell.number().is_some_and(|number| number == *a),
-            (Self::Bool(a), cell) => cell.truth() == Some(*a),
-        }
-    }
-
-    /// How a cell compares with this value: as numbers if this is one, else as texts; `None` if it cannot be compared.
-    #[must_use]
-    pub fn order(&self, cell: &Cell<'_>) -> Option<Ordering> {
-        match (self, cell) {
-            (_, Cell::Missing) => None,
-            (Self::Integer(a), Cell::Int(b)) => Some(b.cmp(a)),
-            (Self::Integer(a), cell) => cell.number()?.partial_cmp(&(*a as f64)),
-            (Self::Float(a), cell) => cell.number()?.partial_cmp(a),
-            (Self::Text(a), cell) => cell.with_text(|cell| cell.map(|cell| cell.cmp(a.as_str()))),
-            (Self::Bool(a), cell) => Some(cell.truth()?.cmp(a)),
-        }
-    }
-
     /// Whether it is a number that is not finite.
     pub(crate) fn is_broken(&self) -> bool {
         matches!(self, Self::Float(value) if !value.is_finite())
     }
 
-    /// Whether cells are compared with it as numbers.
+    /// Whether it is a number.
     #[must_use]
     pub fn is_number(&self) -> bool {
         matches!(self, Self::Integer(_) | Self::Float(_))
@@ -103,8 +78,8 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-impl Untagged<'_> for Scalar {
-    const EXPECTING: &'static str = "a text, a number, or true/false";
+impl<'de> Untagged<'de> for Scalar {
+    const EXPECTING: &'static str = "a text, a number, true/false, or a date";
 
     fn from_bool<E: de::Error>(value: bool) -> Result<Self, E> {
         Ok(Self::Bool(value))
@@ -121,46 +96,53 @@ impl Untagged<'_> for Scalar {
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
         Ok(Self::Text(value.to_owned()))
     }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        // A date of TOML comes as a map of its own.
+        match Datetime::deserialize(MapAccessDeserializer::new(map)) {
+            Ok(date) => Ok(Self::Text(date.to_string())),
+            Err(_) => Err(de::Error::invalid_type(de::Unexpected::Map, &Self::EXPECTING)),
+        }
+    }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
+    #[derive(Debug, serde::Deserialize)]
+    struct Keys {
+        key: Scalar,
+    }
+
+    fn parse(value: &str) -> Result<Scalar, String> {
+        toml::from_str::<Keys>(&format!("key = {value}")).map(|keys| keys.key).map_err(|error| error.to_string())
+    }
+
     #[test]
-    fn numbers_compare_as_numbers_whatever_the_column_holds() {
-        let one = Scalar::Integer(1);
-        for cell in
-            [Cell::Int(1), Cell::UInt(1), Cell::Float(1.0), Cell::Bool(true), Cell::Text("1"), Cell::Text("1.0")]
-        {
-            assert!(one.equals(&cell), "{cell:?}");
+    fn dates_of_toml_are_texts() {
+        for (value, expected) in [
+            ("2026-01-06", "2026-01-06"),
+            ("2026-01-06 12:30:00", "2026-01-06T12:30:00"),
+            ("2026-01-06T12:30:00.5+02:00", "2026-01-06T12:30:00.5+02:00"),
+            ("12:30:00", "12:30:00"),
+            ("'2026-01-06'", "2026-01-06"),
+        ] {
+            assert_eq!(parse(value), Ok(Scalar::Text(expected.to_owned())), "{value}");
+            assert!(crate::value::Time::parse(expected).is_some());
         }
-        for cell in [Cell::Int(2), Cell::UInt(u64::MAX), Cell::Bool(false), Cell::Text("one"), Cell::Missing] {
-            assert!(!one.equals(&cell), "{cell:?}");
+        assert_eq!(parse("2026"), Ok(Scalar::Integer(2026)));
+        // As `--set` reads it.
+        let value: toml::Value = toml::from_str::<toml::Table>("key = 2026-01-06").unwrap()["key"].clone();
+        assert_eq!(Scalar::deserialize(value).unwrap(), Scalar::Text("2026-01-06".into()));
+    }
+
+    #[test]
+    fn other_shapes_are_refused() {
+        for value in ["{ day = 1 }", "[1]", "{}"] {
+            let error = parse(value).unwrap_err();
+            assert!(error.contains("expected a text, a number, true/false, or a date"), "{value}: {error}");
         }
-    }
-
-    #[test]
-    fn whole_numbers_beyond_a_floats_precision_stay_apart() {
-        let big = Scalar::Integer((1 << 53) + 1);
-        assert!(big.equals(&Cell::Text("9007199254740993")));
-        assert!(!big.equals(&Cell::Text("9007199254740992")));
-        assert!(!big.equals(&Cell::Int(1 << 53)));
-    }
-
-    #[test]
-    fn texts_compare_letter_by_letter() {
-        let text = Scalar::Text("1".into());
-        assert!(text.equals(&Cell::Int(1)));
-        assert!(text.equals(&Cell::Text("1")));
-        assert!(!text.equals(&Cell::Text("1.0")));
-    }
-
-    #[test]
-    fn ranges_order_numbers_and_texts() {
-        assert_eq!(Scalar::Integer(10).order(&Cell::Text("9")), Some(Ordering::Less));
-        assert_eq!(Scalar::Text("10".into()).order(&Cell::Text("9")), Some(Ordering::Greater));
-        assert_eq!(Scalar::Integer(10).order(&Cell::Text("soon")), None);
-        assert_eq!(Scalar::Text("2024-01-05".into()).order(&Cell::Text("2024-01-10")), Some(Ordering::Greater));
     }
 }

@@ -107,7 +107,7 @@ impl<'de> Untagged<'de> for LabelConfig {
 }
 
 /// `where = { column = .., equals = .. }`: exactly one of `equals`, `not_equals` and `in`. A row whose value is missing
-/// is in none of the three.
+/// is in none of the three. A value that no value of the column can equal, as it is of another type, is an error.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Where {
@@ -122,6 +122,16 @@ pub struct Where {
     /// Rows with one of these values.
     #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
     pub any_of: Option<Vec<Scalar>>,
+}
+
+impl Where {
+    /// The values that the column is compared with, each with its key.
+    pub(crate) fn scalars(&self) -> impl Iterator<Item = (&'static str, &Scalar)> {
+        let equals = self.equals.iter().map(|value| ("where.equals", value));
+        let not_equals = self.not_equals.iter().map(|value| ("where.not_equals", value));
+        let any_of = self.any_of.iter().flatten().map(|value| ("where.in", value));
+        equals.chain(not_equals).chain(any_of)
+    }
 }
 
 /// Weight of a task in the joint loss: a number, or a number that changes, `w_t = initial * ratio^t` (equation 10).
