@@ -79,6 +79,15 @@ impl TrainProgress {
         self.aside(|| stderr::note(&wrapped(&pieces, stderr::width())));
     }
 
+    /// A bar of the part of a training at hand, of which `done` rows were read before, that tells when the last run ends.
+    fn bar_of(&self, what: &str, rows: u64, done: u64) -> Option<ProgressBar> {
+        let (outlook, begun) = (Arc::clone(&self.outlook), self.begun);
+        on_terminal(what, Some(rows), done, BAR, move |state: &ProgressState| {
+            let outlook = outlook.lock().unwrap_or_else(PoisonError::into_inner);
+            outlook.left(begun.elapsed().as_secs_f64(), state.eta().as_secs_f64())
+        })
+    }
+
     /// Writes while the bar is away.
     fn aside(&self, write: impl FnOnce()) {
         match &self.bar {
@@ -96,7 +105,7 @@ impl TrainProgress {
 
     /// Rows of work whose end is not known.
     fn count_rows(&mut self, what: &str, rows: u64) {
-        let bar = self.bar.take().or_else(spinner);
+        let bar = self.bar.take().or_else(|| spinner(what));
         if let Some(bar) = &bar {
             bar.set_message(what.to_owned());
             bar.set_position(rows);
@@ -137,7 +146,7 @@ impl Observer for TrainProgress {
                 (self.epochs, self.rows) = (epochs, rows);
                 self.counts = true;
                 self.room = stderr::width().map_or(usize::MAX, |width| width.saturating_sub(FIGURES).max(12));
-                self.bar = epochs_bar(epochs.saturating_mul(rows), done, Arc::clone(&self.outlook));
+                self.bar = self.bar_of(&self.label, epochs.saturating_mul(rows), done);
             }
             Event::Step { epoch, rows } => {
                 if let Some(bar) = &self.bar {
@@ -152,9 +161,10 @@ impl Observer for TrainProgress {
                     return self.clear();
                 }
                 // The bar of the epochs is full by now; this one has other rows.
-                let bar = self.bar.take().filter(|bar| bar.length() == Some(of)).or_else(|| bar(of));
+                let bar = self.bar.take().filter(|bar| bar.length() == Some(of));
+                let what = clipped_within(&format!("{}explaining", self.label), self.room);
+                let bar = bar.or_else(|| self.bar_of(&what, of, 0));
                 if let Some(bar) = &bar {
-                    bar.set_message(format!("{}explaining", self.label));
                     bar.set_position(rows);
                 }
                 self.bar = bar;
@@ -182,11 +192,7 @@ pub(crate) struct RowProgress(Option<ProgressBar>);
 impl RowProgress {
     /// Progress of `what`, over `rows` where their number is known.
     pub(crate) fn new(what: &str, rows: Option<u64>) -> Self {
-        let bar = rows.map_or_else(spinner, bar);
-        if let Some(bar) = &bar {
-            bar.set_message(what.to_owned());
-        }
-        Self(bar)
+        Self(rows.map_or_else(|| spinner(what), |rows| bar(what, rows)))
     }
 
     /// This many rows are done.
@@ -209,24 +215,17 @@ impl Drop for RowProgress {
 const BAR: &str = "{msg} {percent:>3}% [{wide_bar}] {left} left, {speed}";
 
 /// A bar of `rows`.
-fn bar(rows: u64) -> Option<ProgressBar> {
-    on_terminal(Some(rows), 0, BAR, |state: &ProgressState| state.eta().as_secs_f64())
+fn bar(what: &str, rows: u64) -> Option<ProgressBar> {
+    on_terminal(what, Some(rows), 0, BAR, |state: &ProgressState| state.eta().as_secs_f64())
 }
 
-/// A bar of the rows of all epochs, of which `done` were read before, that tells when the last run will end.
-fn epochs_bar(rows: u64, done: u64, outlook: Arc<Mutex<Outlook>>) -> Option<ProgressBar> {
-    on_terminal(Some(rows), done, BAR, move |state: &ProgressState| {
-        let outlook = outlook.lock().unwrap_or_else(PoisonError::into_inner);
-        outlook.left(state.elapsed().as_secs_f64(), state.eta().as_secs_f64())
-    })
-}
-
-fn spinner() -> Option<ProgressBar> {
-    on_terminal(None, 0, "{msg}: {human_pos} rows, {speed}", |_: &ProgressState| 0.0)
+fn spinner(what: &str) -> Option<ProgressBar> {
+    on_terminal(what, None, 0, "{msg}: {human_pos} rows, {speed}", |_: &ProgressState| 0.0)
 }
 
 /// A bar on a terminal, nothing in a pipe and where nobody wants to see it.
 fn on_terminal(
+    what: &str,
     rows: Option<u64>,
     done: u64,
     template: &str,
@@ -249,6 +248,7 @@ fn on_terminal(
         bar.set_style(style.progress_chars("=> ").with_key("speed", speed).with_key("left", left));
     }
     // Rows done before a resume are no measure of speed: they are drawn once, then the clock starts.
+    bar.set_message(what.to_owned());
     bar.set_position(done);
     bar.tick();
     bar.reset_eta();
