@@ -474,3 +474,35 @@ proptest! {
         prop_assert_eq!(plain.train.as_batch().xxh64(), cached.train.as_batch().xxh64());
     }
 }
+
+/// One process writes an entry again and again, others read it: they find the rows, or are told that it is being written.
+#[test]
+fn readers_of_an_entry_that_is_replaced_find_the_whole_of_one() {
+    let folder = folder();
+    let expected = folder.load(&config("cache = 'c'")).unwrap();
+    let manifest = entry(&folder.path().join("c")).join("manifest");
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let mut read = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..4 {
+                std::fs::write(&manifest, "damaged").unwrap();
+                match folder.load(&config("cache = 'c'")) {
+                    Ok(_) | Err(Error::Held { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        while !done.load(std::sync::atomic::Ordering::Relaxed) || read == 0 {
+            match stored(&folder, "cache = 'c'") {
+                Ok(found) => {
+                    read += 1;
+                    let rows = found.train.read(0).unwrap();
+                    assert!(rows == expected.train.as_batch().slice(0..rows.rows));
+                }
+                Err(error) => assert!(matches!(error, Error::Held { .. }), "{error}"),
+            }
+        }
+    });
+}

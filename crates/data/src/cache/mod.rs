@@ -242,13 +242,15 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Looks at the source files.
+    /// Looks at the source files, and removes what killed processes left in the cache.
     ///
     /// # Errors
     /// Why there can be no cache.
     pub(crate) fn new(root: &Path, request: &Request<'_>) -> Result<Self, String> {
         let sources = Stamp::of(request)?;
-        Ok(Self { root: root.to_path_buf(), key: Key::of(request)?, sources })
+        let cache = Self { root: root.to_path_buf(), key: Key::of(request)?, sources };
+        cache.sweep();
+        Ok(cache)
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
@@ -317,7 +319,6 @@ impl Cache {
     /// [`Error::Held`] if another process is writing them; [`Error::Folder`] if nothing can be written there.
     pub(crate) fn lock(&self) -> Result<Lock> {
         fs::create_dir_all(&self.root).map_err(|error| self.unwritable(&error))?;
-        self.sweep();
         let path = self.root.join(format!("{}{LOCK_ENDING}", self.key.name()));
         Lock::take(&path, "pleiad").map_err(|refusal| match refusal {
             Refusal::Held { holder, .. } => Error::Held { path: self.folder(), holder },
