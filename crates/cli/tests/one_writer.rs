@@ -156,6 +156,27 @@ fn a_lock_ends_with_its_process() {
     folder.ok(&["train", "config.toml", "--out", "empty", "--set", "train.epochs=1"]);
 }
 
+/// Somebody removes the folder of a living run, and begins another run in its place.
+#[test]
+fn a_run_whose_folder_was_replaced_writes_nothing_into_the_other() {
+    let folder = folder();
+    let first = Running::start(&folder, &[TRAIN, &["--set", "train.checkpoint.every_steps=20"]].concat());
+    // Past its look at the folder, and before its end.
+    wait_until("no checkpoint", || names(&folder.join("run/checkpoints")).iter().any(|name| name.starts_with("step-")));
+    first.signal("STOP");
+    assert!(!folder.join("run/model").exists(), "it was stopped on its way");
+    std::fs::remove_dir_all(folder.join("run")).unwrap();
+    folder.ok(&["train", "config.toml", "--out", "run", "--set", "train.seed=2", "--set", "train.epochs=1"]);
+    let before = shape(&folder, "run");
+    first.signal("CONT");
+    let ran = first.end();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert!(ran.stderr.contains("run was removed or replaced while it was being written"), "{}", ran.stderr);
+    assert_eq!(shape(&folder, "run"), before);
+    assert_eq!(folder.json("run/metrics.json")["seed"], 2);
+    assert_eq!(folder.json("run/model/model.json")["provenance"]["seed"], 2);
+}
+
 #[test]
 fn a_comparison_has_one_writer_with_all_of_its_runs() {
     let folder = folder();

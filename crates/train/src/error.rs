@@ -108,6 +108,14 @@ pub enum Error {
         /// Who it is.
         holder: Holder,
     },
+    /// The folder that is written was removed or replaced meanwhile.
+    #[error(
+        "{} was removed or replaced while it was being written, so that nothing more was written there; start again", .path.display()
+    )]
+    Replaced {
+        /// The folder.
+        path: PathBuf,
+    },
     /// A folder that cannot be made, or not be written to.
     #[error("{}: cannot write to the folder {}: {reason}; name another", .path.display(), .folder.display())]
     Unwritable {
@@ -209,7 +217,7 @@ impl Error {
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
             Self::Damaged { .. } | Self::Version { .. } | Self::NoCheckpoint { .. } => ErrorKind::Data,
-            Self::Engine(_) | Self::Io { .. } | Self::Unwritable { .. } => ErrorKind::Run,
+            Self::Engine(_) | Self::Io { .. } | Self::Replaced { .. } | Self::Unwritable { .. } => ErrorKind::Run,
             Self::NonFinite { .. } | Self::Overflow { .. } => ErrorKind::Run,
             Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
             Self::Interrupted { signal, .. } => ErrorKind::Interrupted(*signal),

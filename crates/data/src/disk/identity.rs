@@ -21,7 +21,7 @@ impl FolderIdentity {
     }
 }
 
-/// Whether `path` leads to the open `file`. Where the system has no numbers for files it is taken to.
+/// Whether `path` leads to the open file or folder `file`. Where the system has no numbers for files it is taken to.
 pub(super) fn is_at(file: &File, path: &Path) -> bool {
     let Ok(there) = fs::metadata(path) else { return false };
     file.metadata().is_ok_and(|open| number(&open) == number(&there))

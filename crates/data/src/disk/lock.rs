@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -84,6 +85,8 @@ pub enum Refusal {
     },
     /// Its file cannot be made.
     Io(io::Error),
+    /// The folder that was locked is not there any more, or another one is.
+    Gone,
 }
 
 impl From<io::Error> for Refusal {
@@ -139,6 +142,11 @@ impl Lock {
     #[must_use]
     pub fn missing(&self) -> Option<&str> {
         self.held.as_ref().err().map(String::as_str)
+    }
+
+    /// Whether the lock's file is where it was.
+    fn is_in_place(&self) -> bool {
+        self.held.as_ref().map_or(true, |file| is_at(file, &self.path))
     }
 
     /// Who holds the lock of the file at `path`, if anybody does.
@@ -197,7 +205,10 @@ fn host() -> Option<String> {
 #[derive(Debug)]
 pub struct FolderLock {
     folder: PathBuf,
-    lock: Option<Lock>,
+    lock: Mutex<Option<Lock>>,
+    /// The folder itself, where a folder can be opened: as long as it is open, no other one has its number.
+    opened: Option<File>,
+    command: String,
     /// Folders that were made for it, outermost first.
     made: Vec<PathBuf>,
 }
@@ -209,8 +220,16 @@ impl FolderLock {
     /// [`Refusal::Held`] if another process writes it or a folder that it lies in; [`Refusal::Io`] if it cannot be made or
     /// not be written to.
     pub fn take(folder: &Path, command: &str) -> Result<Self, Refusal> {
-        let mut this = Self { folder: folder.to_path_buf(), lock: None, made: Vec::new() };
-        this.lock = Some(this.lock(command)?);
+        let mut this = Self {
+            folder: folder.to_path_buf(),
+            lock: Mutex::default(),
+            opened: None,
+            command: command.to_owned(),
+            made: Vec::new(),
+        };
+        let lock = this.lock()?;
+        *this.slot() = Some(lock);
+        this.opened = if cfg!(unix) { Some(File::open(folder)?) } else { None };
         // After its own lock: of two processes that take one folder each, inside of one another, one sees the other.
         match Self::holder_above(folder) {
             Some((path, holder)) => Err(Refusal::Held { path, holder }),
@@ -239,43 +258,70 @@ impl FolderLock {
     /// What to say where the file system has no locks.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
-        let reason = self.lock.as_ref()?.missing()?;
+        let slot = self.slot();
+        let reason = slot.as_ref()?.missing()?;
         let folder = self.folder.display();
         Some(format!(
             "{folder} cannot be locked ({reason}): nothing keeps a second process from writing there at the same time"
         ))
     }
 
+    /// Looks whether the folder is still the one that was locked, before more is written into it. Where somebody has
+    /// removed the lock's file alone, the lock is taken again.
+    ///
+    /// # Errors
+    /// [`Refusal::Gone`] if the folder was removed or replaced, and those of [`FolderLock::take`].
+    pub fn renew(&self) -> Result<(), Refusal> {
+        if self.opened.as_ref().is_some_and(|opened| !is_at(opened, &self.folder)) {
+            return Err(Refusal::Gone);
+        }
+        let mut slot = self.slot();
+        if !slot.as_ref().is_some_and(Lock::is_in_place) {
+            *slot = Some(self.within(Lock::take(&self.folder.join(LOCK_FILE), &self.command))?);
+        }
+        Ok(())
+    }
+
     /// Puts the folder `new` in the place of the locked one, which has nothing in it but the lock and goes.
     ///
     /// # Errors
     /// If it cannot be moved there.
-    pub fn give_way(mut self, new: &Path) -> io::Result<()> {
+    pub fn give_way(self, new: &Path) -> io::Result<()> {
         // What a link leads to is replaced, not the link.
         let folder = fs::canonicalize(&self.folder)?;
         if super::exchange(new, &folder)? {
             // The locked one has the other name now.
             return fs::remove_dir_all(new);
         }
-        self.lock = None;
+        *self.slot() = None;
         fs::remove_dir(&folder)?;
         fs::rename(new, &folder)
     }
 
-    fn lock(&mut self, command: &str) -> Result<Lock, Refusal> {
+    fn lock(&mut self) -> Result<Lock, Refusal> {
         let file = self.folder.join(LOCK_FILE);
         for _ in 1..MOST_TRIES {
             self.make()?;
-            match Lock::take(&file, command) {
+            match Lock::take(&file, &self.command) {
                 // The folder was another process's, which has removed it since.
                 Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => {}
-                Err(Refusal::Held { holder, .. }) => {
-                    return Err(Refusal::Held { path: self.folder.clone(), holder });
-                }
-                taken => return taken,
+                taken => return self.within(taken),
             }
         }
-        Lock::take(&file, command)
+        self.within(Lock::take(&file, &self.command))
+    }
+
+    /// A refusal that names the folder rather than the file in it.
+    fn within(&self, taken: Result<Lock, Refusal>) -> Result<Lock, Refusal> {
+        taken.map_err(|refusal| match refusal {
+            Refusal::Held { holder, .. } => Refusal::Held { path: self.folder.clone(), holder },
+            refusal => refusal,
+        })
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Lock>> {
+        // What a thread that panicked left in it is a lock all the same.
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the folder and those that it lies in.
@@ -298,7 +344,7 @@ impl FolderLock {
 
 impl Drop for FolderLock {
     fn drop(&mut self) {
-        drop(self.lock.take());
+        drop(self.slot().take());
         // Folders with something in them are not removed, which is all that may fail here.
         for path in self.made.iter().rev() {
             let _ = fs::remove_dir(path);
@@ -385,6 +431,26 @@ mod tests {
         refusal(&root.path().join("folder/../link/."));
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_replaced_under_its_writer_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("folder");
+        let lock = FolderLock::take(&folder, "x").unwrap();
+        lock.renew().unwrap();
+        // The file alone: the lock is taken again.
+        fs::remove_file(folder.join(LOCK_FILE)).unwrap();
+        lock.renew().unwrap();
+        refusal(&folder);
+        fs::rename(&folder, root.path().join("aside")).unwrap();
+        assert!(matches!(lock.renew(), Err(Refusal::Gone)));
+        let other = FolderLock::take(&folder, "other").unwrap();
+        assert!(matches!(lock.renew(), Err(Refusal::Gone)));
+        drop(lock);
+        assert!(folder.join(LOCK_FILE).exists(), "another's lock stays");
+        drop(other);
+    }
+
     #[test]
     fn a_finished_folder_takes_the_place_of_the_locked_one() {
         let root = tempfile::tempdir().unwrap();
@@ -416,7 +482,7 @@ mod tests {
                                 drop(lock);
                             }
                             Err(Refusal::Held { .. }) => {}
-                            Err(Refusal::Io(error)) => panic!("{error}"),
+                            Err(refusal) => panic!("{refusal:?}"),
                         }
                     }
                 });

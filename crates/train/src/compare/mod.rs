@@ -13,6 +13,7 @@ mod sizes;
 mod verdict;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use pleiad_model::{Graph, ModelConfig};
 
@@ -84,7 +85,8 @@ pub fn compare<'o>(
     let slugs = runs::slugs(&names);
     let folder = RunFolder::new(out);
     // Before anything is looked at: what is seen then stays so until the end.
-    let lock = folder.lock("pleiad compare")?;
+    let lock = Arc::new(folder.lock("pleiad compare")?);
+    let folder = folder.held_by(&lock);
     require_ours(&folder)?;
     runs::require_free(out, &slugs, &config.seeds)?;
     folder.sweep();
@@ -115,7 +117,7 @@ pub fn compare<'o>(
                 Some(ran) => ran,
                 None => {
                     let trainee = Trainee { file, config: &config, model, graph, data: &data };
-                    runs::train(trainee, identity, &path, interrupt, &mut *observer)?
+                    runs::train(trainee, identity, &RunFolder::new(&path).held_by(&lock), interrupt, &mut *observer)?
                 }
             };
             if let Ran::Failed(reason) = &ran {

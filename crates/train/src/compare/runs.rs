@@ -95,18 +95,18 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
 pub(super) fn train(
     trainee: Trainee<'_>,
     identity: Identity,
-    path: &Path,
+    folder: &RunFolder,
     interrupt: &Interrupt,
     observer: &mut dyn Observer,
 ) -> Result<Ran> {
-    let folder = RunFolder::new(path);
+    let path = folder.path();
     let mut store = CheckpointStore::new(folder.checkpoints());
     let checkpoint = store.latest(observer)?;
     if let Some(checkpoint) = &checkpoint {
         identity.check(checkpoint.identity(), path)?;
     }
     let hash = identity.hash();
-    let job = Job { trainee, identity, folder: &folder, store, checkpoint, init: None };
+    let job = Job { trainee, identity, folder, store, checkpoint, init: None };
     match job.run("go on with the same command", interrupt, observer) {
         Ok(report) => {
             // Nothing resumes a finished run, and checkpoints of every run would outweigh all the rest.
@@ -119,6 +119,7 @@ pub(super) fn train(
                 data_fingerprint: trainee.data.fingerprint()?.to_owned(),
                 reason: error.to_string(),
             };
+            folder.require_ours()?;
             write_sealed(&path.join("failed.json"), &failure)?;
             remove_dir(&folder.checkpoints())?;
             Ok(Ran::Failed(failure.reason))

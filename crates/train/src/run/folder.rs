@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pleiad_data::disk::{self, FolderLock, LOCK_FILE, Refusal, Unlockable};
 use pleiad_data::sealed::{seal, unseal};
@@ -19,13 +20,15 @@ use crate::report::tensorboard;
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
+    /// Of this folder or of one that it lies in.
+    lock: Option<Arc<FolderLock>>,
 }
 
 impl RunFolder {
     pub(crate) fn new(path: &Path) -> Self {
         // What is written as nothing is the working directory.
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        Self { path: path.to_path_buf() }
+        Self { path: path.to_path_buf(), lock: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -56,10 +59,25 @@ impl RunFolder {
         // Looked at before the lock, whose file would need the folder: what a file has below it is nobody's mistake of
         // permissions.
         self.entries()?;
-        FolderLock::take(&self.path, command).map_err(|refusal| match refusal {
+        FolderLock::take(&self.path, command).map_err(|refusal| self.refused(refusal))
+    }
+
+    /// The folder while this lock is held, of itself or of a folder that it lies in.
+    pub(crate) fn held_by(self, lock: &Arc<FolderLock>) -> Self {
+        Self { lock: Some(Arc::clone(lock)), ..self }
+    }
+
+    /// Refuses to write more into a folder that is not the one any more that was locked.
+    pub(crate) fn require_ours(&self) -> Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.renew()).map_err(|refusal| self.refused(refusal))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Error {
+        match refusal {
             Refusal::Held { path, holder } => Error::Held { path, holder },
             Refusal::Io(error) => self.unwritable(&error),
-        })
+            Refusal::Gone => Error::Replaced { path: self.path.clone() },
+        }
     }
 
     /// Refuses a folder that lies in one that another process writes.
@@ -141,6 +159,7 @@ impl RunFolder {
 
     /// Writes the report, whole or not at all.
     pub(crate) fn write_report(&self, report: &RunReport) -> Result<()> {
+        self.require_ours()?;
         write_sealed(&self.metrics(), report)
     }
 
@@ -152,6 +171,7 @@ impl RunFolder {
     /// Writes what is explained of the model, whole or not at all; without it, takes away what a run that was cut short
     /// may have written.
     pub(crate) fn write_explanation(&self, explanation: Option<&Explanation>) -> Result<()> {
+        self.require_ours()?;
         let path = self.explain();
         match explanation {
             Some(explanation) => write_sealed(&path, explanation),
@@ -164,11 +184,13 @@ impl RunFolder {
 
     /// Writes the report to look at, whole or not at all.
     pub(crate) fn write_page(&self, page: &str) -> Result<()> {
+        self.require_ours()?;
         write_atomically(&self.path.join("report.html"), page.as_bytes())
     }
 
     /// Writes the curves for TensorBoard, whole or not at all.
     pub(crate) fn write_events(&self, events: &[u8]) -> Result<()> {
+        self.require_ours()?;
         write_atomically(&self.path.join("tensorboard").join(tensorboard::FILE), events)
     }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::data::RunData;
 use super::folder::RunFolder;
+use super::guarded::Guarded;
 use super::report::RunReport;
 use super::trained::{Start, train_model};
 use crate::alarm::Alarm;
@@ -88,7 +89,8 @@ impl Job<'_> {
             Error::Interrupted { signal, what } => Error::Interrupted { signal, what: format!("{what}; {advice}") },
             error => error,
         };
-        let mut trained = train_model(config, graph, data, start, &mut store, interrupt, observer).map_err(advised)?;
+        let mut keeper = Guarded { store: &mut store, folder };
+        let mut trained = train_model(config, graph, data, start, &mut keeper, interrupt, observer).map_err(advised)?;
         let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
         report.data_fingerprint = fingerprint;
         report.alarms = data.alarms.iter().cloned().chain(alarms).chain(report.alarms).collect();
@@ -101,6 +103,7 @@ impl Job<'_> {
             raw: &data.splits.raw,
             provenance: provenance.clone(),
         };
+        folder.require_ours()?;
         // Before it is explained: whoever stops that has a model.
         saved.save(&folder.model())?;
         let explanation = explained(&trainee, &mut trained.predictor, interrupt, observer).map_err(advised)?;

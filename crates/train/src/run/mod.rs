@@ -14,11 +14,13 @@
 
 mod data;
 mod folder;
+mod guarded;
 mod job;
 mod report;
 mod trained;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use pleiad_model::artifact::Artifact;
 
@@ -70,15 +72,16 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let config = file.for_model(file.joint_loss(options.model), file.config.train.seed);
     let identity = Identity::of(&config, model, options.init)?;
     let folder = RunFolder::new(options.out);
-    let done = |observer: &mut dyn Observer| done_before(&folder, &identity, observer);
     // Before anything is looked at: what is seen then stays so until the end.
     let lock = match folder.lock("pleiad train") {
         // Nothing is to be written into a run that is complete.
         Err(error @ Error::Unwritable { .. }) if options.resume => {
-            return done(observer)?.map_or(Err(error), |report| Ok(TrainOutcome::AlreadyDone(report)));
+            return done_before(&folder, &identity, observer)?
+                .map_or(Err(error), |report| Ok(TrainOutcome::AlreadyDone(report)));
         }
-        lock => lock?,
+        lock => Arc::new(lock?),
     };
+    let folder = folder.held_by(&lock);
     if let Some(text) = lock.warning() {
         observer.event(&Event::Warning(&text));
     }
@@ -87,7 +90,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     }
     folder.sweep();
     if options.resume
-        && let Some(report) = done(observer)?
+        && let Some(report) = done_before(&folder, &identity, observer)?
     {
         return Ok(TrainOutcome::AlreadyDone(report));
     }
