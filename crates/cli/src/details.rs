@@ -38,8 +38,12 @@ pub(crate) fn of(error: &Error) -> Map<String, Value> {
         Error::Engine(error) => engine(error),
         Error::Io { path, .. }
         | Error::Exists { path, .. }
+        | Error::Held { path, .. }
         | Error::Unwritable { path, .. }
+        | Error::Version { path, .. }
+        | Error::NoCheckpoint { folder: path, .. }
         | Error::Damaged { path, .. } => fields.file(path),
+        Error::Overflow { step, epoch, .. } => fields.with("step", *step).with("epoch", *epoch),
         Error::Differs { path, differences } => fields.file(path).with("differences", json!(differences)),
         Error::NoTrainingRows { rows } => fields.with("rows", *rows),
         Error::NoSelection { metric, .. } => fields.with("metric", metric.as_str()),
@@ -67,6 +71,7 @@ fn data(error: &pleiad_data::Error) -> Fields {
     match error {
         E::Io { path, .. }
         | E::Folder { path, .. }
+        | E::Held { path, .. }
         | E::Read { path, .. }
         | E::UnknownFormat { path, .. }
         | E::Damaged { path, .. }
@@ -84,6 +89,11 @@ fn data(error: &pleiad_data::Error) -> Fields {
         E::TwiceInFile { path, column, .. } | E::ColumnType { path, column, .. } => {
             fields.file(path).with("column", column.as_str())
         }
+        E::Comparison(compared) => fields
+            .file(&compared.path)
+            .with("column", compared.column.as_str())
+            .with("value", compared.value.as_str())
+            .with("key", compared.key.as_str()),
         E::BadRow(bad) => bad
             .path
             .as_deref()
@@ -111,6 +121,7 @@ fn model(error: &pleiad_model::Error) -> Fields {
         | E::Version { path, .. }
         | E::Damaged { path, .. }
         | E::Inconsistent { path, .. }
+        | E::GoldenRow { path, .. }
         | E::Occupied { path, .. } => fields.file(path),
         E::MissingTensor { path, tensor, nearest } | E::UnknownTensor { path, tensor, nearest } => {
             fields.file(path).with("tensor", tensor.as_str()).with("nearest", nearest.clone())
