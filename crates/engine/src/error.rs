@@ -61,6 +61,21 @@ pub enum Error {
         /// Its rows.
         rows: u64,
     },
+    /// Dense parameters, and what training keeps beside them, that need more memory than there is.
+    #[error(
+        "the model needs {:.1} GiB with optimizer state, gradients and the values of a batch, {:.1} GiB of memory are free; \
+         the largest part is `{largest}` with {parameters} numbers", *bytes as f64 / GIB, *free as f64 / GIB
+    )]
+    ModelTooLarge {
+        /// Bytes that are needed.
+        bytes: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// Name of the largest parameter.
+        largest: String,
+        /// Its elements.
+        parameters: u64,
+    },
     /// An embedding table whose file cannot be had.
     #[error("table `{table}`: no file of {bytes} bytes in {}: {source}", folder.display())]
     TableFile {

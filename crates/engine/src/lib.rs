@@ -14,6 +14,7 @@ mod exec;
 mod gates;
 #[allow(unsafe_code)]
 mod kernels;
+mod memory;
 pub mod optim;
 mod parameters;
 mod plan;
@@ -27,5 +28,6 @@ pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
 pub use kernels::peak::product_peak;
+pub use memory::check_memory;
 pub use precision::{Kernels, Precision};
 pub use predictor::{Predictions, Predictor};

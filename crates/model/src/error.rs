@@ -98,6 +98,16 @@ pub enum Error {
         /// The rate found.
         rate: f32,
     },
+    /// A graph of more parts than any model needs.
+    #[error("{scope}: the model would have more than {most} {what}: take fewer experts, levels or layers")]
+    TooManyParts {
+        /// Where there was one too many.
+        scope: String,
+        /// What they are.
+        what: &'static str,
+        /// How many are possible.
+        most: usize,
+    },
     /// A model configuration that makes no model.
     #[error("model.{key}: {message}")]
     Config {

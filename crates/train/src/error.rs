@@ -216,6 +216,12 @@ impl Error {
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
+            Self::Engine(
+                pleiad_engine::Error::InvalidOption { .. }
+                | pleiad_engine::Error::TableTooLarge { .. }
+                | pleiad_engine::Error::TablesTooLarge { .. }
+                | pleiad_engine::Error::ModelTooLarge { .. },
+            ) => ErrorKind::Config,
             Self::Damaged { .. } | Self::Version { .. } | Self::NoCheckpoint { .. } => ErrorKind::Data,
             Self::Engine(_) | Self::Io { .. } | Self::Replaced { .. } | Self::Unwritable { .. } => ErrorKind::Run,
             Self::NonFinite { .. } | Self::Overflow { .. } => ErrorKind::Run,

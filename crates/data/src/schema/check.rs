@@ -10,6 +10,9 @@ use crate::compare::Comparand;
 /// Most rows of one embedding table: what its tensor's shape and an index of it can hold anywhere.
 const MAX_TABLE_ROWS: u64 = 1 << 40;
 
+/// Most rows of a window.
+const MAX_WINDOW: u64 = 1 << 32;
+
 /// Widest embedding.
 const MAX_EMBEDDING: usize = 1 << 16;
 
@@ -49,8 +52,8 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
     if data.cache.as_ref().is_some_and(String::is_empty) {
         return Err(problem(Block::Data, "cache", value("\"\"", "name a folder")));
     }
-    if data.stream.window() == Some(0) {
-        return Err(problem(Block::Data, "stream.window", bound(0, "be at least 1")));
+    if let Some(window) = data.stream.window().filter(|window| !(1..=MAX_WINDOW).contains(&(*window as u64))) {
+        return Err(problem(Block::Data, "stream.window", bound(window, format!("be 1 to {MAX_WINDOW} rows"))));
     }
     csv(&data.csv)
 }
@@ -306,6 +309,13 @@ fn categorical(encoding: Encoding) -> Result<(), Fault> {
         Encoding::Ids(rows) if rows > MAX_TABLE_ROWS => {
             Err(("encoding.ids", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
         }
+        Encoding::Vocabulary(VocabularyConfig { max_size: Some(size), .. }) if size >= MAX_TABLE_ROWS => {
+            let reason = format!("a table has at most {MAX_TABLE_ROWS} rows");
+            Err(("encoding.vocabulary.max_size", value(size, reason)))
+        }
+        Encoding::Vocabulary(VocabularyConfig { min_count, .. }) if min_count > MAX_TABLE_ROWS => {
+            Err(("encoding.vocabulary.min_count", value(min_count, format!("at most {MAX_TABLE_ROWS}"))))
+        }
         Encoding::Vocabulary(VocabularyConfig { max_size: Some(0), .. }) => {
             Err(("encoding.vocabulary.max_size", value(0, "a vocabulary keeps at least 1 value")))
         }
@@ -314,6 +324,15 @@ fn categorical(encoding: Encoding) -> Result<(), Fault> {
 }
 
 fn numeric(transform: &[Transform], missing: Missing) -> Result<(), Fault> {
+    // First: what applies them takes them for sound.
+    for step in transform {
+        if let Transform::Clip([lo, hi]) = step
+            && !(lo < hi && fits_f32(*lo) && fits_f32(*hi))
+        {
+            let found = format!("clip = [{lo}, {hi}]");
+            return Err(("transform", value(found, "two finite 32-bit numbers, the lower one first")));
+        }
+    }
     if let Missing::Value(value_) = missing {
         if !value_.is_finite() || value_.abs() > f64::from(f32::MAX) {
             return Err(("missing", value(value_, "a finite 32-bit number is needed")));
@@ -326,12 +345,6 @@ fn numeric(transform: &[Transform], missing: Missing) -> Result<(), Fault> {
     let mut unbounded = None;
     for step in transform {
         match step {
-            Transform::Clip([lo, hi]) if !(lo < hi && lo.is_finite() && hi.is_finite()) => {
-                return Err((
-                    "transform",
-                    value(format!("clip = [{lo}, {hi}]"), "two finite numbers, the lower one first"),
-                ));
-            }
             Transform::Clip([lo, _]) if *lo > -1.0 => unbounded = None,
             Transform::Clip(_) => {}
             Transform::Log1p => {
@@ -379,8 +392,8 @@ pub(super) fn tasks(tasks: &[TaskConfig]) -> Result<()> {
             if task.kind == TaskKind::Binary && missing != 0.0 && missing != 1.0 {
                 return at("label.missing", value(missing, "a binary label is 0 or 1"));
             }
-            if !missing.is_finite() {
-                return at("label.missing", value(missing, "a finite number is needed"));
+            if !missing.is_finite() || missing.abs() > f64::from(f32::MAX) {
+                return at("label.missing", value(missing, "a finite 32-bit number is needed"));
             }
         }
         if let Some(filter) = &task.filter {
@@ -409,12 +422,19 @@ fn where_(filter: &Where) -> Result<(), Fault> {
     }
 }
 
+/// Largest factor by which a weight changes with each step or epoch.
+const MAX_RATIO: f64 = 1000.0;
+
+fn fits_f32(value: f64) -> bool {
+    value.abs() <= f64::from(f32::MAX)
+}
+
 fn weight(weight: &TaskWeight) -> Result<(), Fault> {
     let (initial, key) = match weight {
         TaskWeight::Constant(weight) => (*weight, "weight"),
         TaskWeight::Changing(ChangingWeight { initial, ratio, .. }) => {
-            if !(ratio.is_finite() && *ratio > 0.0) {
-                return Err(("weight.ratio", bound(ratio, "be a finite number above 0")));
+            if !(*ratio > 0.0 && *ratio <= MAX_RATIO) {
+                return Err(("weight.ratio", bound(ratio, format!("be a number above 0 and at most {MAX_RATIO}"))));
             }
             (*initial, "weight.initial")
         }

@@ -19,13 +19,14 @@ use crate::error::{Error, Result};
 use crate::exec::{Layers, Workspaces};
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::{square_sum, sum_range};
+use crate::memory::check_memory;
 use crate::optim::{OptimizerConfig, StepRule, clip_scale};
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
 use crate::runner::Runner;
-use crate::sparse::{Storage, TableOptions, TouchedRows, check_memory};
+use crate::sparse::{Storage, TableOptions, TouchedRows};
 
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;
@@ -104,10 +105,10 @@ impl Engine {
         {
             return Err(Error::option("clip_norm", norm, "a positive number"));
         }
+        check_memory(graph, options, 1)?;
         let plan = Plan::compile(graph, Purpose::Train)?;
         let runner = Runner::new(graph, Purpose::Predict)?;
         let slots = options.embedding_optimizer.slots();
-        check_memory(&graph.tables, slots, &options.tables)?;
         let mut parameters = Parameters::new(graph, plan.params.clone(), slots, &options.tables, options.seed)?;
         let initial = options.embedding_optimizer.initial_state();
         if initial != 0.0 {

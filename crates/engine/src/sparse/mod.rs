@@ -16,7 +16,6 @@
 //!   correction, as for dense parameters (`SparseAdam` adds it before).
 
 mod lookup;
-mod memory;
 mod number;
 mod options;
 mod rounding;
@@ -26,7 +25,6 @@ mod table;
 mod touched;
 mod vector;
 
-pub(crate) use memory::check_memory;
 pub use options::{TableOptions, TablePrecision};
 pub(crate) use storage::Storage;
 pub use table::Table;

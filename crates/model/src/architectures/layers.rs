@@ -54,7 +54,7 @@ pub(super) fn tower_output(
     widths: &PerTask<Widths>,
     style: LayerStyle,
 ) -> Result<Node> {
-    let widths = no_empty_layer(widths.get(&task.name, "tower")?, "tower")?;
+    let widths = layers_of(widths.get(&task.name, "tower")?, "tower")?;
     let mut g = g.scope(format!("towers.{}", task.name));
     let top = stack(&mut g, x, widths, style)?;
     g.linear(top, &widths.len().to_string(), 1, Activation::Identity)
@@ -66,12 +66,32 @@ pub(super) fn scaled(widths: &[usize], factor: f64) -> Widths {
     widths.iter().map(|&width| (width as f64 * factor).round().max(1.0) as usize).collect()
 }
 
-/// Refuses a count of zero.
-pub(super) fn at_least_one(count: usize, key: &str) -> Result<usize> {
-    if count == 0 {
-        return Err(Error::Config { key: key.to_owned(), message: "must be at least 1, found 0".to_owned() });
+/// Experts of one module, at the most. Bounds keep a slip of the keyboard from filling memory before anybody adds up.
+const MOST_EXPERTS: usize = 1024;
+
+/// Units of a layer, at the most.
+const MOST_UNITS: usize = 1 << 16;
+
+/// Layers of a stack, and levels of a structure, at the most.
+const MOST_LAYERS: usize = 64;
+
+/// Refuses a number of experts of zero, or beyond the bound.
+pub(super) fn experts_of(count: usize, key: &str) -> Result<usize> {
+    if !(1..=MOST_EXPERTS).contains(&count) {
+        let message = format!("must be at least 1 and at most {MOST_EXPERTS}, found {count}");
+        return Err(Error::Config { key: key.to_owned(), message });
     }
     Ok(count)
+}
+
+/// Refuses a structure without levels, or with more than the bound.
+pub(super) fn levels_of<L>(levels: &[L]) -> Result<&[L]> {
+    let message = match levels.len() {
+        0 => "needs at least one level".to_owned(),
+        count if count > MOST_LAYERS => format!("has {count} levels, at most {MOST_LAYERS} are possible"),
+        _ => return Ok(levels),
+    };
+    Err(Error::Config { key: "levels".to_owned(), message })
 }
 
 /// Refuses a stack without layers, or a layer without units, where there must be one.
@@ -80,14 +100,20 @@ pub(super) fn at_least_one_layer<'w>(widths: &'w [usize], key: &str) -> Result<&
         let message = "needs at least one layer, such as [64]".to_owned();
         return Err(Error::Config { key: key.to_owned(), message });
     }
-    no_empty_layer(widths, key)
+    layers_of(widths, key)
 }
 
-/// Refuses a layer without units.
-fn no_empty_layer<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
-    if widths.contains(&0) {
-        let message = format!("a layer has at least 1 unit, found {widths:?}");
-        return Err(Error::Config { key: key.to_owned(), message });
+/// Refuses a layer without units or with more than the bound, and a stack of more layers than the bound.
+pub(super) fn layers_of<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
+    let refuse = |message: String| Err(Error::Config { key: key.to_owned(), message });
+    if widths.len() > MOST_LAYERS {
+        return refuse(format!("has {} layers, at most {MOST_LAYERS} are possible", widths.len()));
     }
-    Ok(widths)
+    if widths.contains(&0) {
+        return refuse(format!("a layer has at least 1 unit, found {widths:?}"));
+    }
+    match widths.iter().find(|&&width| width > MOST_UNITS) {
+        Some(width) => refuse(format!("a layer has at most {MOST_UNITS} units, found {width}")),
+        None => Ok(widths),
+    }
 }

@@ -14,9 +14,9 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
+use super::layers::{LayerStyle, Widths, at_least_one_layer, experts_of, levels_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::graph::{Activation, Expert, GraphBuilder, Node};
 
 /// `[model] kind = "ml-mmoe"`: levels of shared experts, every expert of an upper level with a gate of its own.
@@ -53,17 +53,13 @@ impl Architecture for MlMmoe {
     const KIND: &'static str = "ml-mmoe";
 
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()> {
-        if self.levels.is_empty() {
-            let message = "needs at least one level".to_owned();
-            return Err(Error::Config { key: "levels".into(), message });
-        }
         self.tower.check_names(tasks, &[], "tower")?;
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
         let x = g.input("")?;
         let mut experts: Vec<Expert> = Vec::new();
-        for (j, level) in self.levels.iter().enumerate() {
+        for (j, level) in levels_of(&self.levels)?.iter().enumerate() {
             let widths = at_least_one_layer(&level.widths, &format!("levels.{j}.widths"))?;
-            let count = at_least_one(level.experts, &format!("levels.{j}.experts"))?;
+            let count = experts_of(level.experts, &format!("levels.{j}.experts"))?;
             let inputs: Vec<Node> = match j.checked_sub(1) {
                 None => vec![x; count],
                 Some(below) => {

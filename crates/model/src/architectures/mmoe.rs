@@ -6,7 +6,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
+use super::layers::{LayerStyle, Widths, at_least_one_layer, experts_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
@@ -41,8 +41,9 @@ impl Architecture for Mmoe {
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
         let widths = at_least_one_layer(&self.widths, "widths")?;
         let x = g.input("")?;
-        let mut experts = Vec::with_capacity(self.experts);
-        for e in 0..at_least_one(self.experts, "experts")? {
+        let count = experts_of(self.experts, "experts")?;
+        let mut experts = Vec::with_capacity(count);
+        for e in 0..count {
             let mut g = g.scope(format!("experts.{e}"));
             let y = stack(&mut g, x, widths, style)?;
             experts.push(g.expert(y));

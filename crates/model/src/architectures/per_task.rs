@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pleiad_data::TaskSpec;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::Unexpected;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_untagged::UntaggedEnumVisitor;
 
@@ -87,11 +88,16 @@ impl<'de> Deserialize<'de> for PerTask<usize> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         UntaggedEnumVisitor::new()
             .expecting("a count, or a table of counts by task")
-            .u64(|n| usize::try_from(n).map(Self::All).map_err(serde::de::Error::custom))
-            .i64(|n| usize::try_from(n).map(Self::All).map_err(|_| serde::de::Error::custom("must not be negative")))
+            .u64(|n| usize::try_from(n).map(Self::All).map_err(|_| no_count(Unexpected::Unsigned(n))))
+            .i64(|n| usize::try_from(n).map(Self::All).map_err(|_| no_count(Unexpected::Signed(n))))
             .map(|map| map.deserialize().map(Self::Each))
             .deserialize(deserializer)
     }
+}
+
+/// In serde's own form, which can be led back to the key.
+fn no_count<E: serde::de::Error>(found: Unexpected<'_>) -> E {
+    E::invalid_value(found, &"a count, or a table of counts by task")
 }
 
 impl<'de> Deserialize<'de> for PerTask<Vec<usize>> {

@@ -15,7 +15,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, SHARED, Widths, at_least_one, at_least_one_layer, scaled, stack, tower};
+use super::layers::{LayerStyle, SHARED, Widths, at_least_one_layer, experts_of, levels_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Expert, GraphBuilder, Node};
@@ -80,16 +80,13 @@ impl Architecture for Ple {
     const KIND: &'static str = "ple";
 
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()> {
-        if self.levels.is_empty() {
-            let message = "needs at least one level".to_owned();
-            return Err(Error::Config { key: "levels".into(), message });
-        }
+        let levels = levels_of(&self.levels)?;
         self.tower.check_names(tasks, &[], "tower")?;
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
         let x = g.input("")?;
         let mut inputs = Modules { tasks: vec![x; tasks.len()], shared: Some(x) };
-        for (j, level) in self.levels.iter().enumerate() {
-            let top = j + 1 == self.levels.len();
+        for (j, level) in levels.iter().enumerate() {
+            let top = j + 1 == levels.len();
             let mut extraction =
                 Extraction { level, tasks, style, gate_bias: self.gate_bias, key: format!("levels.{j}") };
             inputs = extraction.build(&mut g.scope(format!("levels.{j}")), &inputs, top)?;
@@ -120,6 +117,14 @@ impl Architecture for Cgc {
             gate_bias: self.gate_bias,
         }
         .build(g, tasks)
+        .map_err(|error| match error {
+            // Its one level is no key of its own here.
+            Error::Config { key, message } => {
+                let key = key.strip_prefix("levels.0.").map_or(key.clone(), str::to_owned);
+                Error::Config { key, message }
+            }
+            error => error,
+        })
     }
 
     fn scaled(&self, factor: f64) -> Self {
@@ -151,12 +156,12 @@ impl Extraction<'_> {
         let mut own = Vec::with_capacity(self.tasks.len());
         for (task, &x) in self.tasks.iter().zip(&inputs.tasks) {
             let key = self.key("task_experts");
-            let count = at_least_one(*self.level.task_experts.get(&task.name, &key)?, &key)?;
+            let count = experts_of(*self.level.task_experts.get(&task.name, &key)?, &key)?;
             own.push(self.experts(g, &task.name, x, count)?);
         }
         // A level below always gives the shared module an input: only the top level's output lacks one.
         let Some(shared_input) = inputs.shared else { return Err(Error::NoInputs) };
-        let count = at_least_one(self.level.shared_experts, &self.key("shared_experts"))?;
+        let count = experts_of(self.level.shared_experts, &self.key("shared_experts"))?;
         let shared = self.experts(g, SHARED, shared_input, count)?;
 
         let mut outputs = Modules { tasks: Vec::with_capacity(self.tasks.len()), shared: None };
@@ -297,6 +302,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_the_one_level_of_cgc_has_the_key_that_cgc_has() {
+        let error = build("kind = 'cgc'\ntask_experts = 1\nshared_experts = 5000\nwidths = [4]", &["a"]).unwrap_err();
+        assert!(error.to_string().starts_with("model.shared_experts: must be at least 1"), "{error}");
+    }
+
+    #[test]
+    fn stacks_and_levels_are_bounded() {
+        let level = "{ task_experts = 1, shared_experts = 1, widths = [1] }";
+        for (text, expected) in [
+            (format!("kind = 'ple'\nlevels = [{}]", vec![level; 65].join(", ")), "model.levels: has 65 levels"),
+            (format!("kind = 'hard-sharing'\nbottom = {:?}", vec![1; 65]), "model.bottom: has 65 layers"),
+        ] {
+            let message = build(&text, &["a"]).unwrap_err().to_string();
+            assert!(message.starts_with(expected), "{message}");
+        }
+    }
+
+    #[test]
     fn a_task_called_shared_would_take_the_shared_modules_names() {
         let error = build(UNEVEN, &["click", "share", "shared"]).unwrap_err();
         assert!(matches!(error, Error::DuplicateParameter { .. }), "{error}");
@@ -320,6 +343,15 @@ mod tests {
                 "\"c\"",
             ),
             ("levels = [{ task_experts = 1, shared_experts = 1, widths = [4] }]\ndropout = 1.5", "dropout"),
+            (
+                "levels = [{ task_experts = 1, shared_experts = 0x7fffffffffffffff, widths = [4] }]",
+                "levels.0.shared_experts: must be at least 1 and at most 1024, found 9223372036854775807",
+            ),
+            ("levels = [{ task_experts = 1025, shared_experts = 1, widths = [4] }]", "levels.0.task_experts"),
+            (
+                "levels = [{ task_experts = 1, shared_experts = 1, widths = [4, 65537] }]",
+                "levels.0.widths: a layer has at most 65536 units, found 65537",
+            ),
         ];
         for (text, expected) in cases {
             let error = build(&format!("kind = 'ple'\n{text}"), &["a", "b"]).unwrap_err().to_string();

@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::layers::SHARED;
 use super::{
     Aitm, Architecture, AsymmetricSharing, Cgc, CrossStitch, CustomizedSharing, Esmm, HardSharing, MlMmoe, Mmoe, Ple,
     SingleTask, Sluice,
@@ -117,6 +118,30 @@ impl ModelConfig {
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
         Self { kind: self.kind, architecture: self.architecture.scaled(factor) }
+    }
+
+    /// The key below `[model]` that says how large the part of the graph at `scope` is, such as `levels.0.widths`; empty for
+    /// what no key of `[model]` makes.
+    #[must_use]
+    pub fn key_of(&self, scope: &str) -> String {
+        let parts: Vec<&str> = scope.split('.').collect();
+        let part = |at: usize| parts.get(at).copied().unwrap_or_default();
+        match part(0) {
+            "towers" => "tower".to_owned(),
+            "bottom" | "bottoms" | "stitches" | "betas" | "transfers" | "attention" => "bottom".to_owned(),
+            "experts" => "widths".to_owned(),
+            "gates" => "experts".to_owned(),
+            "levels" => {
+                let key = match (part(2), part(3)) {
+                    ("gates", _) => "experts",
+                    (SHARED, "gate") => "shared_experts",
+                    (_, "gate") => "task_experts",
+                    _ => "widths",
+                };
+                if self.kind == Cgc::KIND { key.to_owned() } else { format!("levels.{}.{key}", part(1)) }
+            }
+            _ => String::new(),
+        }
     }
 
     /// Names of the tasks that must be supervised on the entire space: see [`Architecture::entire_space`].
@@ -301,6 +326,41 @@ mod tests {
         for factor in [0.0, -3.0, f64::NAN] {
             assert_eq!(tiny.scaled(factor), expected, "times {factor}");
         }
+    }
+
+    #[test]
+    fn every_parameter_leads_to_a_key_of_its_structure() {
+        for (text, keys) in [
+            (
+                "kind = 'ple'\ngate_bias = true\ntower = [2]\nlevels = [{ task_experts = 1, shared_experts = 1, widths = [2] }, \
+                 { task_experts = 1, shared_experts = 1, widths = [2] }]",
+                "levels.0.widths levels.0.task_experts levels.0.shared_experts levels.1.widths levels.1.task_experts tower",
+            ),
+            ("kind = 'cgc'\ntask_experts = 1\nshared_experts = 1\nwidths = [2]", "widths task_experts tower"),
+            ("kind = 'mmoe'\nexperts = 2\nwidths = [2]", "widths experts tower"),
+            (
+                "kind = 'ml-mmoe'\nlevels = [{ experts = 2, widths = [2] }, { experts = 1, widths = [2] }]",
+                "levels.0.experts levels.0.widths levels.1.experts levels.1.widths tower",
+            ),
+            ("kind = 'sluice'\nbottom = [2, 2]", "bottom tower"),
+            ("kind = 'aitm'\nfunnel = ['a', 'b']\nbottom = [2]", "bottom tower"),
+            ("kind = 'customized-sharing'\nbottom = [2]", "bottom tower"),
+            ("kind = 'single-task'\nbottom = [2]", "bottom tower"),
+        ] {
+            let model = parse(text).unwrap();
+            let graph = build(text, &["a", "b"]).unwrap();
+            let found: std::collections::BTreeSet<String> =
+                graph.params.iter().map(|param| model.key_of(&param.name)).collect();
+            let expected: std::collections::BTreeSet<String> = keys.split(' ').map(str::to_owned).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_model_of_too_many_parts_is_refused_before_it_fills_memory() {
+        let level = "{ experts = 1024, widths = [1] }";
+        let message = build(&format!("kind = 'ml-mmoe'\nlevels = [{}]", vec![level; 4].join(", ")), &["a"]);
+        assert!(message.unwrap_err().to_string().contains("more than 2097152 pairs of a gate and an expert"));
     }
 
     #[test]

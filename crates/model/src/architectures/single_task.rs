@@ -7,7 +7,7 @@ use pleiad_data::TaskSpec;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::layers::{LayerStyle, Widths, scaled, stack, tower};
+use super::layers::{LayerStyle, Widths, layers_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
@@ -38,7 +38,7 @@ impl Architecture for SingleTask {
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
         for task in tasks {
             let x = g.input(&task.name)?;
-            let widths = self.bottom.get(&task.name, "bottom")?;
+            let widths = layers_of(self.bottom.get(&task.name, "bottom")?, "bottom")?;
             let bottom = stack(&mut g.scope(format!("bottoms.{}", task.name)), x, widths, style)?;
             tower(g, bottom, task, &self.tower, style)?;
         }

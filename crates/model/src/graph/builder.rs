@@ -33,17 +33,29 @@ pub struct GraphBuilder<'g> {
     pub(super) names: Rc<RefCell<Names>>,
 }
 
+/// Dense tensors of a graph, at the most.
+const MOST_PARAMS: usize = 1 << 18;
+
+/// Experts that all gates of a graph weigh, each gate's counted, at the most.
+pub(super) const MOST_WEIGHED: usize = 1 << 21;
+
 /// Names that are taken, so that a new one is not held against each of thousands.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     params: HashSet<String>,
     pub(super) tables: HashMap<String, TableId>,
+    /// Experts that gates weigh so far.
+    pub(super) weighed: usize,
 }
 
 impl Names {
     fn of(graph: &Graph) -> Self {
         let tables = graph.tables.iter().enumerate().map(|(at, table)| (table.name.clone(), TableId(at)));
-        Self { params: graph.params.iter().map(|param| param.name.clone()).collect(), tables: tables.collect() }
+        Self {
+            params: graph.params.iter().map(|param| param.name.clone()).collect(),
+            tables: tables.collect(),
+            weighed: 0,
+        }
     }
 }
 
@@ -232,6 +244,9 @@ impl<'g> GraphBuilder<'g> {
 
     fn param(&mut self, name: &str, shape: Vec<usize>, init: Init) -> Result<ParamId> {
         let name = self.path(name);
+        if self.graph.params.len() >= MOST_PARAMS {
+            return Err(Error::TooManyParts { scope: name, what: "dense tensors", most: MOST_PARAMS });
+        }
         if !self.names.borrow_mut().params.insert(name.clone()) {
             return Err(Error::DuplicateParameter { name });
         }

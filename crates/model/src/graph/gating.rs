@@ -1,5 +1,6 @@
 //! Gates: softmax over experts, and the experts' mixture.
 
+use super::builder::MOST_WEIGHED;
 use super::{Gate, GraphBuilder, Node, Op};
 use crate::error::{Error, Result};
 use crate::init::Init;
@@ -34,6 +35,11 @@ impl GraphBuilder<'_> {
     pub fn mix(&mut self, logits: Node, name: &str, experts: &[Expert]) -> Result<Node> {
         let width = self.check_experts(name, experts)?;
         self.check_width(name, logits, experts.len())?;
+        self.names.borrow_mut().weighed += experts.len();
+        if self.names.borrow().weighed > MOST_WEIGHED {
+            let scope = self.path(name);
+            return Err(Error::TooManyParts { scope, what: "pairs of a gate and an expert", most: MOST_WEIGHED });
+        }
         let weights = self.push(name, Op::Softmax, vec![logits], experts.len());
         self.graph.gates.push(Gate {
             scope: self.path(name),

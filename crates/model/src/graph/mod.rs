@@ -4,6 +4,7 @@
 //! that they name. Engine, summary, artifact and export read it; none of them knows a structure by name. Structures
 //! are written with [`GraphBuilder`] in [`crate::architectures`].
 
+mod alike;
 mod builder;
 mod gating;
 mod inputs;

@@ -67,7 +67,8 @@ impl Identity {
     }
 }
 
-fn compare(begun: &Value, now: &Value, path: &str, differences: &mut Vec<String>) {
+/// Lists every difference of two values below `path`, a line each.
+pub(crate) fn compare(begun: &Value, now: &Value, path: &str, differences: &mut Vec<String>) {
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (begun, now) {
         (Value::Object(a), Value::Object(b)) => {

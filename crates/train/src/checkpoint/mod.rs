@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::header::{Header, OPTIMIZER, WEIGHTS, check, is_damage};
-pub(crate) use identity::Identity;
+pub(crate) use identity::{Identity, compare};
 use pleiad_data::disk::{self, TemporaryFolder, Unlockable, create_folders, sync_folder};
 use pleiad_engine::Engine;
 use pleiad_model::artifact::{read_safetensors_into, write_safetensors};

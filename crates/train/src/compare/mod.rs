@@ -81,6 +81,7 @@ pub fn compare<'o>(
     for named in config.models.iter().filter(|named| named.joint_loss.is_some()) {
         file.check_joint_loss(Some(&named.name))?;
     }
+    config.models.iter().try_for_each(|named| file.check_memory(Some(&named.name)))?;
     let names: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let slugs = runs::slugs(&names);
     let folder = RunFolder::new(out);

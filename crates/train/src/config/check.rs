@@ -23,9 +23,21 @@ impl Issue {
     }
 }
 
-/// Refuses a count of 0.
-pub(super) fn at_least_one(path: &str, value: u64) -> Result<(), Issue> {
-    if value == 0 { Err(Issue::new(path, "must be at least 1, not 0")) } else { Ok(()) }
+/// Refuses a count of 0, or of more than `most`.
+pub(super) fn count(path: &str, value: u64, most: u64) -> Result<(), Issue> {
+    match value {
+        0 => Err(Issue::new(path, "must be at least 1, not 0")),
+        value if value > most => Err(Issue::new(path, format!("must be at most {most}, not {value}"))),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses what f32 takes for infinite.
+pub(super) fn fits_f32(path: &str, value: f64) -> Result<(), Issue> {
+    if (value as f32).is_finite() {
+        return Ok(());
+    }
+    Err(Issue::new(path, format!("must be at most {:e}, the largest 32-bit number, not {value:e}", f32::MAX)))
 }
 
 /// Refuses what is not a finite number above 0.

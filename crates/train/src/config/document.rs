@@ -20,8 +20,16 @@ const MARK: &str = "\u{1}";
 /// Gives serde's message for a tree; `None` if it has no complaint.
 pub(crate) type Retry<'r, 's> = dyn Fn(Spanned<DeValue<'s>>) -> Option<String> + 'r;
 
-/// Changes the node at a path and tells the message that serde must then give if the node is the culprit.
-type Change<'c, 's> = dyn Fn(&mut Spanned<DeValue<'s>>, &[Step]) -> String + 'c;
+/// Changes the node at a path and tells what serde must then say if the node is the culprit.
+type Change<'c, 's> = dyn Fn(&mut Spanned<DeValue<'s>>, &[Step]) -> Says + 'c;
+
+/// What serde says of a changed tree.
+enum Says {
+    /// This message.
+    Message(String),
+    /// That [`MARK`] has the wrong type, where this was expected, or whatever it was.
+    WrongType(Option<String>),
+}
 
 /// A node that serde may complain of.
 struct Candidate {
@@ -140,7 +148,7 @@ impl<'s> Document<'s> {
                 let expected = message.replacen(&format!("`{key}`"), &format!("`{renamed}`"), 1);
                 let at = which(candidates, &|root, path| {
                     rename(root, path, &renamed);
-                    expected.clone()
+                    Says::Message(expected.clone())
                 });
                 // serde's span may be that of a value which --set made together with the key, deeper than the key.
                 let at_key = |path: Vec<Step>| {
@@ -163,7 +171,7 @@ impl<'s> Document<'s> {
                 let candidates = self.candidates(&under, &|_, node| lacks(node));
                 let at = which(candidates, &|root, path| {
                     insert(root, path, key, MARK);
-                    String::new()
+                    Says::WrongType(None)
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
@@ -175,7 +183,7 @@ impl<'s> Document<'s> {
                 let marked = format!("{word}{MARK}");
                 let at = which(candidates, &|root, path| {
                     replace(root, path, DeValue::String(marked.clone().into()));
-                    message.replacen(&format!("`{word}`"), &format!("`{marked}`"), 1)
+                    Says::Message(message.replacen(&format!("`{word}`"), &format!("`{marked}`"), 1))
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let suggestion = explain::suggest_word(word, &known);
@@ -183,12 +191,18 @@ impl<'s> Document<'s> {
             }
             Complaint::WrongValue { found, expected } => {
                 let candidates = self.candidates(&under, &|_, node| explain::is_found(node, found));
-                let at = which(candidates, &|root, path| match explain::another(found) {
+                // A text is of the wrong type nearly everywhere, so that serde would complain of it; where a text itself is
+                // wrong, another one is.
+                let is_text = found.starts_with("string ");
+                let at = which(candidates, &|root, path| match explain::another(found).filter(|_| is_text) {
                     Some((value, words)) => {
                         replace(root, path, value);
-                        message.replacen(found, &words, 1)
+                        Says::Message(message.replacen(found, &words, 1))
                     }
-                    None => message.to_owned(),
+                    None => {
+                        replace(root, path, DeValue::String(MARK.into()));
+                        Says::WrongType(Some(expected.to_owned()))
+                    }
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let (found, expected) = (explain::plain(found), explain::plain(expected));
@@ -239,18 +253,17 @@ impl<'s> Document<'s> {
 
     /// Which candidate it is. What serde had to buffer (a model's keys depend on its kind) comes back with the place of
     /// the whole table, and its message may fit several nodes. So each is changed in turn, in a way that serde would
-    /// have to mention: `change` does that and tells the message to expect, or an empty one where any mention of
-    /// [`MARK`] will do.
+    /// have to mention: `change` does that and tells what to expect.
     fn which(&self, candidates: Vec<Candidate>, change: &Change<'_, 's>, retry: &Retry<'_, 's>) -> Option<Candidate> {
         if candidates.len() == 1 {
             return candidates.into_iter().next();
         }
         candidates.into_iter().find(|candidate| {
             let mut root = self.root.clone();
-            let expected = change(&mut root, &candidate.path);
-            retry(root).is_some_and(|message| match expected.is_empty() {
-                true => explain::complains_of_type(&message, MARK),
-                false => message == expected,
+            let says = change(&mut root, &candidate.path);
+            retry(root).is_some_and(|message| match says {
+                Says::Message(expected) => message == expected,
+                Says::WrongType(expected) => explain::complains_of_type(&message, MARK, expected.as_deref()),
             })
         })
     }

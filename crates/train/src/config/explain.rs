@@ -82,7 +82,11 @@ pub(super) fn is_found(node: &DeValue<'_>, found: &str) -> bool {
         DeValue::Float(f) => {
             let text = found.strip_prefix("floating point `").and_then(|f| f.strip_suffix('`'));
             let value: Option<f64> = f.as_str().parse().ok();
-            value.is_some() && text.and_then(|t| t.parse().ok()) == value
+            // What is no finite number is nothing in JSON, by which a model is read.
+            let broken = value.is_some_and(|value| !value.is_finite());
+            let other: Option<f64> = text.and_then(|t| t.parse().ok());
+            let both_nan = value.zip(other).is_some_and(|(value, other)| value.is_nan() && other.is_nan());
+            (broken && found == "null") || both_nan || (value.is_some() && other == value)
         }
         DeValue::Array(_) => found == "sequence",
         DeValue::Table(_) => found == "map",
@@ -113,10 +117,12 @@ pub(super) fn another(found: &str) -> Option<(DeValue<'static>, String)> {
     }
 }
 
-/// Whether a message complains of the type of the text `mark`.
-pub(super) fn complains_of_type(message: &str, mark: &str) -> bool {
+/// Whether a message complains of the type of the text `mark`, where `wanted` was expected if that is told.
+pub(super) fn complains_of_type(message: &str, mark: &str, wanted: Option<&str>) -> bool {
     match read(message) {
-        Complaint::WrongValue { found, .. } => found == format!("string {mark:?}"),
+        Complaint::WrongValue { found, expected } => {
+            found == format!("string {mark:?}") && wanted.is_none_or(|wanted| wanted == expected)
+        }
         Complaint::UnknownWord { word, .. } => word == mark,
         _ => false,
     }
@@ -176,6 +182,7 @@ pub(super) fn plain(words: &str) -> String {
         "a sequence" => "a list in [ ]",
         "sequence" => "a list",
         "map" => "a table",
+        "null" => "no finite number",
         _ => {
             return words
                 .strip_prefix("struct ")

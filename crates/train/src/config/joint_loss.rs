@@ -9,7 +9,7 @@ use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::check::{Issue, above_zero, not_negative};
+use super::check::{Issue, above_zero, fits_f32, not_negative};
 
 /// `[train] joint_loss`: the two are independent of one another and go together in any combination. Whatever is chosen,
 /// the `weight` of each `[[task]]` multiplies the weight that a method gives.
@@ -130,18 +130,22 @@ impl JointLossConfig {
         match self.weighting {
             Weighting::Static => {}
             Weighting::Uncertainty(UncertaintyConfig { learning_rate }) => {
-                learning_rate.map_or(Ok(()), |rate| above_zero("train.joint_loss.weighting.learning_rate", rate))?;
+                let key = "train.joint_loss.weighting.learning_rate";
+                learning_rate.map_or(Ok(()), |rate| above_zero(key, rate).and_then(|()| fits_f32(key, rate)))?;
             }
             Weighting::Dwa(DwaConfig { temperature }) => {
                 above_zero("train.joint_loss.weighting.temperature", temperature)?;
             }
             Weighting::GradNorm(GradNormConfig { alpha, learning_rate }) => {
                 not_negative("train.joint_loss.weighting.alpha", alpha)?;
+                fits_f32("train.joint_loss.weighting.alpha", alpha)?;
                 above_zero("train.joint_loss.weighting.learning_rate", learning_rate)?;
+                fits_f32("train.joint_loss.weighting.learning_rate", learning_rate)?;
             }
         }
         if let GradientMethod::CaGrad(CaGradConfig { c }) = self.gradient {
             not_negative("train.joint_loss.gradient.c", c)?;
+            fits_f32("train.joint_loss.gradient.c", c)?;
         }
         Ok(())
     }

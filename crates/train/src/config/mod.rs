@@ -11,7 +11,9 @@ mod explain;
 mod explanation;
 mod folders;
 mod foreign;
+mod init;
 mod joint_loss;
+mod memory;
 mod rank;
 mod selection;
 mod source;
@@ -29,7 +31,7 @@ pub use joint_loss::{
     CaGradConfig, DwaConfig, GradNormConfig, GradientMethod, JointLossConfig, JointLossRefusal, UncertaintyConfig,
     Weighting, check_joint_loss,
 };
-use pleiad_data::schema::{Block, DataConfig, FeatureBlock, FeatureKind, Schema, TaskConfig};
+use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind, Schema, TaskConfig};
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_model::ModelConfig;
 pub use rank::{RankConfig, RankFunction, RankTransform};
@@ -281,15 +283,13 @@ impl ConfigFile {
     /// An error about the model that was chosen with [`ConfigFile::model`], with the line of the key that it names.
     #[must_use]
     pub fn model_error(&self, name: Option<&str>, error: pleiad_model::Error) -> Error {
-        let mut path = match name {
-            None => vec![Step::from("model")],
-            Some(name) => {
-                let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
-                let index = models.iter().position(|m| m.name == name).unwrap_or_default();
-                vec![Step::from("compare"), Step::from("model"), Step::from(index)]
-            }
-        };
+        let mut path = self.path_of_model(name);
         let message = match error {
+            pleiad_model::Error::TooManyParts { ref scope, .. } => {
+                let key = self.model(name).map(|model| model.key_of(scope)).unwrap_or_default();
+                path.extend(parse_path(&key).unwrap_or_default());
+                error.to_string()
+            }
             pleiad_model::Error::Config { key, message } => {
                 path.extend(parse_path(&key).unwrap_or_default());
                 message
@@ -301,6 +301,14 @@ impl ConfigFile {
             error => error.to_string(),
         };
         self.error_at(&path, message)
+    }
+
+    /// Where the model stands that was chosen with [`ConfigFile::model`].
+    fn path_of_model(&self, name: Option<&str>) -> Vec<Step> {
+        let Some(name) = name else { return vec![Step::from("model")] };
+        let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
+        let index = models.iter().position(|m| m.name == name).unwrap_or_default();
+        vec![Step::from("compare"), Step::from("model"), Step::from(index)]
     }
 
     /// An error about the configuration as a whole.
@@ -325,22 +333,27 @@ impl ConfigFile {
     }
 }
 
-/// The inputs of a schema, with tables of one row: how many they will have is known after a look at the data.
+/// The inputs of a schema. Tables whose size is not configured have one row: how many they will have is known after a look
+/// at the data.
 fn provisional_layout(schema: &Schema) -> InputLayout {
     let (mut column, mut slot) = (0, 0);
-    let mut table_of = |name: &str, table: &str, dim: usize, pooling: Option<Pooling>| {
+    let mut table_of = |name: &str, table: &str, rows: u64, dim: usize, pooling: Option<Pooling>| {
         slot += 1;
-        Input::Categorical { name: name.to_owned(), slot: slot - 1, table: table.to_owned(), rows: 1, dim, pooling }
+        Input::Categorical { name: name.to_owned(), slot: slot - 1, table: table.to_owned(), rows, dim, pooling }
     };
     let inputs = schema.features.iter().map(|feature| match &feature.read {
         FeatureKind::Numeric { .. } => {
             column += 1;
             Input::Numeric { name: feature.name.clone(), column: column - 1 }
         }
-        FeatureKind::Categorical { embedding, table, multiple, .. } => {
-            table_of(&feature.name, table, *embedding, multiple.as_ref().map(|multiple| multiple.pooling))
+        FeatureKind::Categorical { encoding, embedding, table, multiple } => {
+            let rows = match encoding {
+                Encoding::Hash(rows) | Encoding::Ids(rows) => *rows,
+                Encoding::Vocabulary(_) => 1,
+            };
+            table_of(&feature.name, table, rows, *embedding, multiple.as_ref().map(|multiple| multiple.pooling))
         }
-        FeatureKind::Bucketized { embedding, table, .. } => table_of(&feature.name, table, *embedding, None),
+        FeatureKind::Bucketized { embedding, table, .. } => table_of(&feature.name, table, 1, *embedding, None),
     });
     InputLayout { inputs: inputs.collect() }
 }

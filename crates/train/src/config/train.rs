@@ -3,29 +3,38 @@
 use std::path::PathBuf;
 
 use pleiad_data::TaskSpec;
-use pleiad_engine::Precision;
 use pleiad_engine::optim::{OptimizerConfig, Schedule};
-use pleiad_engine::sparse::TablePrecision;
+use pleiad_engine::sparse::{TableOptions, TablePrecision};
+use pleiad_engine::{EngineOptions, Kernels, Precision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::check::{Issue, above_zero, at_least_one, check_option, not_negative};
+use super::check::{Issue, above_zero, check_option, count, fits_f32, not_negative};
 use super::explanation::ExplainConfig;
 use super::joint_loss::JointLossConfig;
 use super::selection::Selection;
+
+/// Epochs, at the most.
+const MOST_EPOCHS: u64 = 1_000_000;
+
+/// Rows of a batch, at the most.
+const MOST_ROWS: u64 = 1 << 24;
+
+/// Steps between two checkpoints, at the most.
+const MOST_STEPS: u64 = 1 << 40;
 
 /// `[train]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// Passes over the training rows, at least 1.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 1_000_000))]
     pub epochs: u64,
     /// Rows of a training step, B, at least 1. The last step of an epoch may have fewer.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 16_777_216))]
     pub batch_size: usize,
     /// Rows predicted at once when the model is measured; changes no result.
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 16_777_216))]
     pub evaluation_batch_size: usize,
     /// Precision of the matrix products of a training step; sums, weights, optimizer state and predictions are f32 in
     /// any case. `bf16` is faster where the processor has it, and slower where it has not.
@@ -143,13 +152,14 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 impl TrainConfig {
     /// Refuses values that no training could use.
     pub(super) fn check(&self, tasks: &[TaskSpec]) -> Result<(), Issue> {
-        at_least_one("train.epochs", self.epochs)?;
-        at_least_one("train.batch_size", self.batch_size as u64)?;
-        at_least_one("train.evaluation_batch_size", self.evaluation_batch_size as u64)?;
-        at_least_one("train.checkpoint.every_epochs", self.checkpoint.every_epochs)?;
-        self.checkpoint.every_steps.map_or(Ok(()), |n| at_least_one("train.checkpoint.every_steps", n))?;
+        count("train.epochs", self.epochs, MOST_EPOCHS)?;
+        count("train.batch_size", self.batch_size as u64, MOST_ROWS)?;
+        count("train.evaluation_batch_size", self.evaluation_batch_size as u64, MOST_ROWS)?;
+        count("train.checkpoint.every_epochs", self.checkpoint.every_epochs, MOST_EPOCHS)?;
+        self.checkpoint.every_steps.map_or(Ok(()), |n| count("train.checkpoint.every_steps", n, MOST_STEPS))?;
         self.checkpoint.every_minutes.map_or(Ok(()), |m| above_zero("train.checkpoint.every_minutes", m))?;
         self.clip_norm.map_or(Ok(()), |norm| above_zero("train.clip_norm", norm))?;
+        self.clip_norm.map_or(Ok(()), |norm| fits_f32("train.clip_norm", norm))?;
         check_option("train.optimizer", self.optimizer.validate())?;
         if let Some(optimizer) = &self.embedding_optimizer {
             check_option("train.embedding_optimizer", optimizer.validate())?;
@@ -158,11 +168,25 @@ impl TrainConfig {
         self.explain.check()?;
         check_option("train.schedule", self.schedule.validate())?;
         if let Some(stopping) = &self.early_stopping {
-            at_least_one("train.early_stopping.patience", stopping.patience)?;
+            count("train.early_stopping.patience", stopping.patience, MOST_EPOCHS)?;
             not_negative("train.early_stopping.min_delta", stopping.min_delta)?;
             stopping.metric.check(tasks).map_err(|message| Issue::new("train.early_stopping.metric", message))?;
         }
         Ok(())
+    }
+
+    /// How the engine trains.
+    #[must_use]
+    pub fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            optimizer: self.optimizer,
+            embedding_optimizer: *self.embedding_optimizer(),
+            clip_norm: self.clip_norm.map(|norm| norm as f32),
+            precision: self.precision,
+            kernels: Kernels::Fastest,
+            tables: TableOptions { precision: self.embedding_precision, folder: self.table_folder.clone() },
+            seed: self.seed,
+        }
     }
 
     /// Optimizer of the embedding tables.

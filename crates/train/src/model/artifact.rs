@@ -78,11 +78,7 @@ pub(crate) fn training_counts(provenance: &Provenance, encoder: &Encoder) -> Opt
 /// [`Error::Config`] if the configuration has other features.
 pub(crate) fn refit(saved: &Encoder, file: &ConfigFile, path: &Path) -> Result<Encoder> {
     if saved.schema().features != file.schema.features {
-        let model = path.display();
-        return Err(file.error(format!(
-            "--init {model}: its features are not those of this configuration, so its encoders and weights have no \
-             meaning here; use the [[feature]] blocks that it was trained with"
-        )));
+        return Err(file.other_features(&saved.schema().features, path));
     }
     let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
     let mut document = serde_json::to_value(saved).map_err(encode)?;

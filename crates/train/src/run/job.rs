@@ -1,10 +1,9 @@
 //! [`Job`]: one model trained on rows that are loaded, and all that is written of it.
 
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use pleiad_engine::Predictor;
-use pleiad_model::artifact::{Provenance, check_weights};
+use pleiad_model::artifact::Provenance;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
@@ -50,8 +49,8 @@ pub(crate) struct Job<'a> {
     pub(crate) store: CheckpointStore,
     /// Where to go on.
     pub(crate) checkpoint: Option<Checkpoint>,
-    /// Weights to start from, and the artifact that they are of.
-    pub(crate) init: Option<(&'a Path, Weights)>,
+    /// Weights to start from.
+    pub(crate) init: Option<Weights>,
 }
 
 impl Job<'_> {
@@ -76,13 +75,7 @@ impl Job<'_> {
                 checkpoint.check_data(&fingerprint, folder.path())?;
                 Start::Resumed(Box::new(checkpoint.into_inner()))
             }
-            None => {
-                if let Some((path, weights)) = &init {
-                    let other = |e| file.error(format!("--init {}: not weights of this [model]: {e}", path.display()));
-                    check_weights(weights, graph).map_err(other)?;
-                }
-                Start::Fresh(init.map(|(_, weights)| weights))
-            }
+            None => Start::Fresh(init),
         };
         store.begin(identity.clone(), fingerprint.clone())?;
         let advised = |error| match error {

@@ -69,6 +69,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let file = options.config;
     let model = file.model(options.model)?;
     file.check_joint_loss(options.model)?;
+    file.check_memory(options.model)?;
     let config = file.for_model(file.joint_loss(options.model), file.config.train.seed);
     let identity = Identity::of(&config, model, options.init)?;
     let folder = RunFolder::new(options.out);
@@ -107,19 +108,23 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
 
     let (base, weights) = match options.init {
         Some(path) => {
-            let Artifact { encoder, weights, provenance, .. } = Artifact::open(path)?;
-            let counts = training_counts(&provenance, &encoder);
-            (Some(Base { encoder: refit(&encoder, file, path)?, counts }), Some(weights))
+            let saved = Artifact::open(path)?;
+            let encoder = refit(&saved.encoder, file, path)?;
+            let graph = model.build(encoder.layout(), encoder.tasks());
+            let graph = graph.map_err(|error| file.model_error(options.model, error))?;
+            file.check_init(options.model, model, &graph, &saved, path)?;
+            let counts = training_counts(&saved.provenance, &saved.encoder);
+            (Some(Base { encoder, counts }), Some(saved.weights))
         }
         None => (None, None),
     };
     let data = RunData::load(file, base, interrupt, observer)?;
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|error| file.model_error(options.model, error))?;
+    file.check_memory_of(options.model, &graph, data.rows.train.rows)?;
     observer.event(&Event::Built { summary: &graph.summary() });
     let trainee = Trainee { file, config: &config, model, graph: &graph, data: &data };
-    let init = options.init.zip(weights);
-    let job = Job { trainee, identity, folder: &folder, store, checkpoint, init };
+    let job = Job { trainee, identity, folder: &folder, store, checkpoint, init: weights };
     let report = job.run("go on with the same command and --resume", interrupt, observer)?;
     Ok(TrainOutcome::Finished(Box::new(report)))
 }

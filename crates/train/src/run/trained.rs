@@ -1,8 +1,7 @@
 //! [`train_model`]: one model on rows that are loaded.
 
 use pleiad_data::Batch;
-use pleiad_engine::sparse::TableOptions;
-use pleiad_engine::{Engine, EngineOptions, Kernels, Predictor};
+use pleiad_engine::{Engine, Predictor};
 use pleiad_model::artifact::check_weights;
 use pleiad_model::graph::Summary;
 use pleiad_model::{Graph, Weights};
@@ -60,16 +59,7 @@ pub fn train_model(
     observer: &mut dyn Observer,
 ) -> Result<Trained> {
     let train = &config.train;
-    let options = EngineOptions {
-        optimizer: train.optimizer,
-        embedding_optimizer: *train.embedding_optimizer(),
-        clip_norm: train.clip_norm.map(|norm| norm as f32),
-        precision: train.precision,
-        kernels: Kernels::Fastest,
-        tables: TableOptions { precision: train.embedding_precision, folder: train.table_folder.clone() },
-        seed: train.seed,
-    };
-    let mut engine = Engine::new(graph, &options)?;
+    let mut engine = Engine::new(graph, &train.engine_options())?;
     let state = match start {
         Start::Fresh(weights) => {
             engine.init(train.seed);

@@ -1,0 +1,204 @@
+//! Whether a model fits in memory, found out before anything is taken: the system promises more than it has, and ends the
+//! process when that shows.
+
+use pleiad_model::Graph;
+use pleiad_model::graph::{Op, TableSpec};
+
+use crate::plan::SHARD_ROWS;
+use crate::sparse::{TableOptions, TablePrecision};
+use crate::{EngineOptions, Error, Result};
+
+/// Needs below this are not worth a question to the system.
+const WORTH_ASKING: u128 = 1 << 26;
+
+/// Bytes of a number.
+const F32: u128 = 4;
+
+/// Address space that a limited process is left for all that is no part of the model.
+const SPARE: u64 = 1 << 28;
+
+/// Refuses a model that needs more memory in training than is free, with batches of `batch_rows` rows; where that is not
+/// known, none is. Numbers are added up in 128 bits, so nothing is too large to be counted.
+///
+/// What is counted is needed in any case: weights, their optimizer state, the gradient and that of one lane, the values of
+/// one shard, the gradients of looked-up vectors.
+///
+/// # Errors
+/// [`Error::TablesTooLarge`] where embedding tables are the larger part, else [`Error::ModelTooLarge`].
+pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -> Result<()> {
+    let tables = table_bytes(&graph.tables, options.embedding_optimizer.slots(), &options.tables);
+    let dense = dense_bytes(graph, 3 + options.optimizer.slots() as u128, batch_rows);
+    let bytes = tables.saturating_add(dense);
+    if bytes < WORTH_ASKING {
+        return Ok(());
+    }
+    let Some(free) = free_memory().filter(|&free| bytes > u128::from(free)) else { return Ok(()) };
+    let told = |bytes: u128| u64::try_from(bytes).unwrap_or(u64::MAX);
+    if let Some(largest) = graph.tables.iter().max_by_key(|table| numbers(table)).filter(|_| tables >= dense) {
+        let (bytes, rows) = (told(tables.max(1)), largest.rows);
+        return Err(Error::TablesTooLarge { bytes, free, largest: largest.name.clone(), rows });
+    }
+    let largest = graph.params.iter().max_by_key(|param| elements(&param.shape));
+    let (largest, parameters) = largest.map_or_else(Default::default, |p| (p.name.clone(), elements(&p.shape)));
+    Err(Error::ModelTooLarge { bytes: told(bytes), free, largest, parameters: told(parameters) })
+}
+
+fn table_bytes(tables: &[TableSpec], slots: usize, options: &TableOptions) -> u128 {
+    if options.folder.is_some() {
+        return 0;
+    }
+    let width: u128 = match options.precision {
+        TablePrecision::F32 => 4,
+        TablePrecision::Bf16 => 2,
+    };
+    tables.iter().fold(0, |sum, table| numbers(table).saturating_mul((1 + slots as u128) * width).saturating_add(sum))
+}
+
+fn numbers(table: &TableSpec) -> u128 {
+    u128::from(table.rows).saturating_mul(table.dim as u128)
+}
+
+fn elements(shape: &[usize]) -> u128 {
+    shape.iter().fold(1, |n, &d| n.saturating_mul(d as u128))
+}
+
+/// `copies` of every dense parameter, and what a batch needs.
+fn dense_bytes(graph: &Graph, copies: u128, batch_rows: usize) -> u128 {
+    let parameters = graph.params.iter().fold(0u128, |sum, param| sum.saturating_add(elements(&param.shape)));
+    let (mut values, mut looked_up) = (0u128, 0u128);
+    for node in &graph.nodes {
+        match node.op {
+            // They have places of their own on the way; what is put together or bent lies where it was computed.
+            Op::Concat | Op::Activation { .. } => {}
+            Op::Embedding { .. } => looked_up = looked_up.saturating_add(node.width as u128),
+            _ => values = values.saturating_add(node.width as u128),
+        }
+    }
+    let shard = values.saturating_mul(SHARD_ROWS as u128);
+    let batch = looked_up.saturating_mul(batch_rows as u128);
+    F32.saturating_mul(parameters.saturating_mul(copies).saturating_add(shard).saturating_add(batch))
+}
+
+/// Where a container's limit stands, by the version of control groups.
+const LIMITS: [&str; 2] = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+
+/// Bytes that can be filled before the system, the container's share of it, or the process's limit of address space runs
+/// out of them, as far as they say so.
+fn free_memory() -> Option<u64> {
+    // A container without a limit says "max", or a number larger than any memory.
+    let limit = |path: &&str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
+    let limits = LIMITS.iter().filter_map(limit);
+    limits.chain(free_in_system()).chain(free_addresses()).min()
+}
+
+fn free_in_system() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    Some(kibibytes(&text, "MemAvailable:")?.saturating_add(kibibytes(&text, "SwapFree:").unwrap_or(0)))
+}
+
+/// What `ulimit -v` leaves.
+#[cfg(unix)]
+fn free_addresses() -> Option<u64> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current?;
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    Some(limit.saturating_sub(kibibytes(&text, "VmSize:")?).saturating_sub(SPARE))
+}
+
+#[cfg(not(unix))]
+fn free_addresses() -> Option<u64> {
+    None
+}
+
+/// Bytes told by the line of `key` in a text of the system's.
+fn kibibytes(text: &str, key: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(key))?;
+    let number: u64 = line.trim_end().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(number.saturating_mul(1024))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
+    use pleiad_model::ModelConfig;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::optim::OptimizerConfig;
+    use crate::{Kernels, Precision};
+
+    fn options(precision: TablePrecision, folder: Option<&str>) -> EngineOptions {
+        EngineOptions {
+            optimizer: OptimizerConfig::default(),
+            embedding_optimizer: OptimizerConfig::default(),
+            clip_norm: None,
+            precision: Precision::F32,
+            kernels: Kernels::Fastest,
+            tables: TableOptions { precision, folder: folder.map(Into::into) },
+            seed: 0,
+        }
+    }
+
+    /// A bottom of these widths over tables of so many rows.
+    fn graph(tables: &[(&str, u64)], bottom: &[usize]) -> Graph {
+        let table = |(slot, &(name, rows)): (usize, &(&str, u64))| Input::Categorical {
+            name: name.into(),
+            slot,
+            table: name.into(),
+            rows,
+            dim: 16,
+            pooling: None,
+        };
+        let layout = InputLayout { inputs: tables.iter().enumerate().map(table).collect() };
+        let Value::Object(keys) = json!({ "kind": "hard-sharing", "bottom": bottom }) else { panic!() };
+        let task = TaskSpec { name: "a".into(), kind: TaskKind::Binary };
+        ModelConfig::from_table(keys).unwrap().build(&layout, &[task]).unwrap()
+    }
+
+    #[test]
+    fn tables_that_fit_alone_but_not_together_are_refused_with_the_way_out() {
+        let Some(free) = free_memory() else { return };
+        // Far from the limit on both sides: others take and give memory meanwhile.
+        let both = graph(&[("users", free / 64), ("items", free / 64 + 1)], &[4]);
+        let check = |graph: &Graph, precision, folder| check_memory(graph, &options(precision, folder), 512);
+        let message = check(&both, TablePrecision::F32, None).unwrap_err().to_string();
+        for told in ["`items`", "table_folder", "embedding_precision"] {
+            assert!(message.contains(told), "{message}");
+        }
+        check(&graph(&[("users", 1000)], &[4]), TablePrecision::F32, None).unwrap();
+        check(&both, TablePrecision::F32, Some("anywhere")).unwrap();
+        assert!(check(&graph(&[("most", 1 << 58)], &[4]), TablePrecision::Bf16, None).is_err());
+    }
+
+    #[test]
+    fn dense_sizes_are_added_up_and_the_largest_is_named() {
+        if free_memory().is_none() {
+            return;
+        }
+        let wide = graph(&[("users", 10)], &[8, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 65_536, 4]);
+        // Seven times 16 GiB, five times over: no test runs on a machine that has them free.
+        let error = check_memory(&wide, &options(TablePrecision::F32, None), 1).unwrap_err();
+        let Error::ModelTooLarge { largest, parameters, bytes, .. } = &error else { panic!("{error}") };
+        assert!(("bottom.2.weight"..="bottom.8.weight").contains(&largest.as_str()), "{largest}");
+        assert_eq!(*parameters, 65_536 * 65_536);
+        assert!(*bytes > 7 * 5 * 4 * 65_536 * 65_536);
+        check_memory(&graph(&[("users", 10)], &[512, 512]), &options(TablePrecision::F32, None), 4096).unwrap();
+    }
+
+    #[test]
+    fn a_batch_counts() {
+        let small = graph(&[("users", 10)], &[4]);
+        let bytes = |rows| dense_bytes(&small, 5, rows);
+        assert_eq!(bytes(1001) - bytes(1), 4 * 16 * 1000);
+        // Weights and biases of the bottom and of the tower; the values of both for one shard.
+        assert_eq!(dense_bytes(&small, 1, 0), 4 * (16 * 4 + 4 + 4 + 1 + 256 * (4 + 1)));
+    }
+
+    #[test]
+    fn sizes_of_the_system_are_read() {
+        assert_eq!(kibibytes("MemFree: 1 kB\nMemAvailable:     12 kB\n", "MemAvailable:"), Some(12 * 1024));
+        assert_eq!(kibibytes("MemAvailable: many kB", "MemAvailable:"), None);
+        assert_eq!(kibibytes("", "MemAvailable:"), None);
+    }
+}

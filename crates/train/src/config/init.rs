@@ -1,0 +1,141 @@
+//! `--init`: whether the weights of a saved model give the same function here.
+//!
+//! Tensors of the same names and shapes do not say it: see [`Graph::difference`]. What a model says of rows must not change
+//! before training changes it, or nobody would know what was trained further.
+
+use std::path::Path;
+
+use pleiad_data::schema::{Feature, FeatureBlock, TaskConfig};
+use pleiad_model::artifact::{Artifact, check_weights};
+use pleiad_model::{Graph, ModelConfig};
+use serde_json::Value;
+
+use super::ConfigFile;
+use super::tree::{Step, parse_path};
+use crate::error::{Error, Result};
+
+/// Keys of `[model]` that are of training alone.
+const OF_TRAINING: [&str; 2] = ["dropout", "calibrator"];
+
+impl ConfigFile {
+    /// Refuses a saved model whose weights would give another function in `graph`, that of the model that was chosen with
+    /// [`ConfigFile::model`].
+    ///
+    /// # Errors
+    /// [`Error::Config`] with the key that differs.
+    pub(crate) fn check_init(
+        &self,
+        name: Option<&str>,
+        model: &ModelConfig,
+        graph: &Graph,
+        saved: &Artifact,
+        path: &Path,
+    ) -> Result<()> {
+        let told = |message: String| format!("--init {}: {message}", path.display());
+        for (at, task) in self.config.tasks.iter().enumerate() {
+            let Some(before) = saved.encoder.schema().tasks.iter().find(|before| before.name == task.name) else {
+                continue;
+            };
+            if let Some((key, message)) = other_task(before, task) {
+                let path: Vec<Step> = [Step::from("task"), Step::from(at)].into_iter().chain(key).collect();
+                return Err(self.error_at(&path, told(message)));
+            }
+        }
+        let differing = differing_keys(&saved.model, model)?;
+        let at_key = |message: String| {
+            let mut path = self.path_of_model(name);
+            let Some((key, words)) = differing.first() else { return self.error_at(&path, told(message)) };
+            path.extend(parse_path(key).unwrap_or_default());
+            self.error_at(&path, told(format!("{message}; {words}")))
+        };
+        if let Err(error) = check_weights(&saved.weights, graph) {
+            return Err(at_key(format!("not weights of this [model]: {error}")));
+        }
+        let Some(scope) = saved.graph.difference(graph) else { return Ok(()) };
+        if !differing.is_empty() {
+            return Err(at_key(format!("the same weights would give another function ({scope} differs)")));
+        }
+        let order: Vec<&str> = saved.graph.outputs.iter().map(|output| output.task.as_str()).collect();
+        let message = format!(
+            "the same weights would give another function: at {scope} they belong to tasks by position; let the [[task]] \
+             blocks stand in the order of the model: {}",
+            order.join(", ")
+        );
+        Err(self.error_at(&[Step::from("task")], told(message)))
+    }
+
+    /// The refusal of a saved model with other features, at the block of the first that differs.
+    pub(crate) fn other_features(&self, saved: &[Feature], path: &Path) -> Error {
+        let here = &self.schema.features;
+        let at = saved.iter().zip(here).position(|(saved, here)| saved != here).unwrap_or(saved.len().min(here.len()));
+        let what = match (saved.get(at), here.get(at)) {
+            (Some(saved), Some(here)) if saved.name == here.name => {
+                let json = |feature: &Feature| serde_json::to_value(&feature.read).unwrap_or_default();
+                let mut lines = Vec::new();
+                crate::checkpoint::compare(&json(saved), &json(here), "", &mut lines);
+                let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+                format!("feature {:?} is read otherwise ({})", here.name, lines.join("; "))
+            }
+            (Some(saved), Some(here)) => format!("feature {} is {:?}, here {:?}", at + 1, saved.name, here.name),
+            (Some(saved), None) => format!("it has the feature {:?}, too", saved.name),
+            (None, here) => format!("it has no feature {:?}", here.map_or("", |here| &here.name)),
+        };
+        let block = here.get(at).and_then(|feature| self.block_of(feature));
+        let place: Vec<Step> = std::iter::once(Step::from("feature")).chain(block.map(Step::from)).collect();
+        let message = format!(
+            "--init {}: its features are not those of this configuration: {what}; its encoders and weights have no meaning \
+             here, use the [[feature]] blocks that it was trained with",
+            path.display()
+        );
+        self.error_at(&place, message)
+    }
+
+    /// Number of the `[[feature]]` block that a feature is of.
+    pub(super) fn block_of(&self, feature: &Feature) -> Option<usize> {
+        let starts =
+            |pattern: &String| pattern.split_once('[').is_some_and(|(start, _)| feature.name.starts_with(start));
+        let named = |block: &FeatureBlock| block.columns.contains(&feature.name);
+        let blocks = &self.config.features;
+        blocks.iter().position(named).or_else(|| blocks.iter().position(|block| block.columns.iter().any(starts)))
+    }
+}
+
+/// What makes a task another one under its name: the key, and what to say.
+fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, String)> {
+    let name = &now.name;
+    if before.kind != now.kind {
+        let kind = |task: &TaskConfig| format!("{:?}", task.kind).to_lowercase();
+        let (before, now) = (kind(before), kind(now));
+        let message =
+            format!("kind: its task {name:?} is {before}, here it is {now}: the weights predict something else");
+        return Some((vec![Step::from("kind")], message));
+    }
+    let (was, is) = (&before.label, &now.label);
+    // A label of another column is another question on purpose; the other value of the same one is a slip.
+    if was.column == is.column && was.positive != is.positive {
+        let value = |label: &pleiad_data::schema::LabelConfig| {
+            label.positive.as_ref().map_or_else(|| "1 (no `positive`)".to_owned(), ToString::to_string)
+        };
+        let (was, is) = (value(was), value(is));
+        let message = format!(
+            "label.positive: its task {name:?} predicts that the label is {was}, here it would be {is}: use the value that \
+             it was trained with"
+        );
+        return Some((vec![Step::from("label"), Step::from("positive")], message));
+    }
+    None
+}
+
+/// Keys of `[model]` that a saved model has otherwise, each with what to say.
+fn differing_keys(saved: &Value, model: &ModelConfig) -> Result<Vec<(String, String)>> {
+    let now = serde_json::to_value(model).map_err(|e| Error::Encode { reason: e.to_string() })?;
+    let mut lines = Vec::new();
+    crate::checkpoint::compare(saved, &now, "", &mut lines);
+    let keys = lines.iter().filter_map(|line| {
+        let (key, values) = line.trim().split_once(": it has ")?;
+        let (before, now) = values.split_once(", this one ")?;
+        let words = format!("the model has model.{key} = {before}, this configuration {now}");
+        Some((key.to_owned(), words))
+    });
+    Ok(keys.filter(|(key, _)| !OF_TRAINING.contains(&key.as_str())).collect())
+}
