@@ -29,7 +29,6 @@ fn sizes_are_held_against_memory_before_rows_are_read() {
         ("model={kind=\"mmoe\",experts=4,widths=[65536,65536,8],tower=[8]}", "model.widths", "GiB of memory are free"),
         ("model={kind=\"hard-sharing\",bottom=[65536],tower=[65536,4]}", "model.tower", "GiB of memory are free"),
         ("feature.1.encoding={hash=1000000000}", "feature.1.encoding", "GiB of memory are free"),
-        ("train.batch_size=9223372036854775807", "train.batch_size", "at most 16777216"),
         ("train.epochs=9223372036854775807", "train.epochs", "at most 1000000"),
     ] {
         let ran = limited(&folder, &["train", "config.toml", "--out", "run", "--set", set]);

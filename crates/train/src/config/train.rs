@@ -17,9 +17,6 @@ use super::selection::Selection;
 /// Epochs, at the most.
 const MOST_EPOCHS: u64 = 1_000_000;
 
-/// Rows of a batch, at the most.
-const MOST_ROWS: u64 = 1 << 24;
-
 /// Steps between two checkpoints, at the most.
 const MOST_STEPS: u64 = 1 << 40;
 
@@ -31,10 +28,10 @@ pub struct TrainConfig {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub epochs: u64,
     /// Rows of a training step, B, at least 1. The last step of an epoch may have fewer.
-    #[schemars(range(min = 1, max = 16_777_216))]
+    #[schemars(range(min = 1))]
     pub batch_size: usize,
     /// Rows predicted at once when the model is measured; changes no result.
-    #[schemars(range(min = 1, max = 16_777_216))]
+    #[schemars(range(min = 1))]
     pub evaluation_batch_size: usize,
     /// Precision of the matrix products of a training step; sums, weights, optimizer state and predictions are f32 in
     /// any case. `bf16` is faster where the processor has it, and slower where it has not.
@@ -153,8 +150,9 @@ impl TrainConfig {
     /// Refuses values that no training could use.
     pub(super) fn check(&self, tasks: &[TaskSpec]) -> Result<(), Issue> {
         count("train.epochs", self.epochs, MOST_EPOCHS)?;
-        count("train.batch_size", self.batch_size as u64, MOST_ROWS)?;
-        count("train.evaluation_batch_size", self.evaluation_batch_size as u64, MOST_ROWS)?;
+        // A batch may be larger than the log: then it is the log.
+        count("train.batch_size", self.batch_size as u64, u64::MAX)?;
+        count("train.evaluation_batch_size", self.evaluation_batch_size as u64, u64::MAX)?;
         count("train.checkpoint.every_epochs", self.checkpoint.every_epochs, MOST_EPOCHS)?;
         self.checkpoint.every_steps.map_or(Ok(()), |n| count("train.checkpoint.every_steps", n, MOST_STEPS))?;
         self.checkpoint.every_minutes.map_or(Ok(()), |m| above_zero("train.checkpoint.every_minutes", m))?;
