@@ -73,7 +73,7 @@ const MOST_EXPERTS: usize = 1024;
 const MOST_UNITS: usize = 1 << 16;
 
 /// Layers of a stack, and levels of a structure, at the most.
-const MOST_LAYERS: usize = 64;
+const MOST_LAYERS: usize = 256;
 
 /// Refuses a number of experts of zero, or beyond the bound.
 pub(super) fn experts_of(count: usize, key: &str) -> Result<usize> {
