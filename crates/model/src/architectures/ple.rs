@@ -311,7 +311,7 @@ mod tests {
     fn stacks_and_levels_are_bounded() {
         let level = "{ task_experts = 1, shared_experts = 1, widths = [1] }";
         for (text, expected) in [
-            (format!("kind = 'ple'\nlevels = [{}]", vec![level; 257].join(", ")), "model.levels: has 257 levels"),
+            (format!("kind = 'ple'\nlevels = [{}]", [level; 257].join(", ")), "model.levels: has 257 levels"),
             (format!("kind = 'hard-sharing'\nbottom = {:?}", vec![1; 257]), "model.bottom: has 257 layers"),
         ] {
             let message = build(&text, &["a"]).unwrap_err().to_string();

@@ -359,7 +359,7 @@ mod tests {
     #[test]
     fn a_model_of_too_many_parts_is_refused_before_it_fills_memory() {
         let level = "{ experts = 1024, widths = [1] }";
-        let message = build(&format!("kind = 'ml-mmoe'\nlevels = [{}]", vec![level; 4].join(", ")), &["a"]);
+        let message = build(&format!("kind = 'ml-mmoe'\nlevels = [{}]", [level; 4].join(", ")), &["a"]);
         assert!(message.unwrap_err().to_string().contains("more than 2097152 pairs of a gate and an expert"));
     }
 
