@@ -63,7 +63,8 @@ impl Cell<'_> {
     /// Whether it is a text that reads as NaN, which a program may write for a missing number.
     #[must_use]
     pub fn is_nan_text(&self) -> bool {
-        matches!(self, Cell::Text(text) if text.len() <= "-nan".len() && text.parse().is_ok_and(f64::is_nan))
+        let Cell::Text(text) = self else { return false };
+        text.ends_with(['n', 'N']) && text.len() <= "-nan".len() && text.parse().is_ok_and(f64::is_nan)
     }
 
     /// The value as true or false, which 1 and 0 are as well.

@@ -89,6 +89,11 @@ impl<'de> Untagged<'de> for Scalar {
         Ok(Self::Integer(value))
     }
 
+    fn from_large_integer<E: de::Error>(value: u64) -> Result<Self, E> {
+        // Compared as a number all the same, as it is one that fits in no integer.
+        Ok(Self::Text(value.to_string()))
+    }
+
     fn from_float<E: de::Error>(value: f64) -> Result<Self, E> {
         Ok(Self::Float(value))
     }
@@ -133,6 +138,7 @@ mod tests {
             assert!(crate::value::Time::parse(expected).is_some());
         }
         assert_eq!(parse("2026"), Ok(Scalar::Integer(2026)));
+        assert_eq!(parse("18446744073709551615"), Ok(Scalar::Text("18446744073709551615".into())));
         // As `--set` reads it.
         let value: toml::Value = toml::from_str::<toml::Table>("key = 2026-01-06").unwrap()["key"].clone();
         assert_eq!(Scalar::deserialize(value).unwrap(), Scalar::Text("2026-01-06".into()));

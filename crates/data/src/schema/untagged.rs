@@ -22,6 +22,11 @@ pub(crate) trait Untagged<'de>: Sized {
         Err(refuse::<Self, E>(de::Unexpected::Signed(value)))
     }
 
+    /// A whole number above those of [`Untagged::from_integer`].
+    fn from_large_integer<E: de::Error>(value: u64) -> Result<Self, E> {
+        Err(refuse::<Self, E>(de::Unexpected::Unsigned(value)))
+    }
+
     fn from_float<E: de::Error>(value: f64) -> Result<Self, E> {
         Err(refuse::<Self, E>(de::Unexpected::Float(value)))
     }
@@ -68,7 +73,7 @@ impl<'de, T: Untagged<'de>> Visitor<'de> for ByShape<T> {
     fn visit_u64<E: de::Error>(self, value: u64) -> Result<T, E> {
         match i64::try_from(value) {
             Ok(value) => T::from_integer(value),
-            Err(_) => Err(refuse::<T, E>(de::Unexpected::Unsigned(value))),
+            Err(_) => T::from_large_integer(value),
         }
     }
 
