@@ -240,3 +240,19 @@ impl Look<'_> {
 fn short(value: f32) -> String {
     if value >= 1e5 { format!("{value:.1e}") } else { format!("{value:.1}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_alarms_of_a_kind_some_are_told_and_the_rest_counted() {
+        let alarm = |kind, at: usize| Alarm::new(kind, 0.6, 10, format!("feature {at}"));
+        let mut found: Vec<Alarm> = (0..14).map(|at| alarm(AlarmKind::UnknownValues, at)).collect();
+        found.push(alarm(AlarmKind::MissingValues, 14));
+        let kept = at_most(found);
+        assert_eq!(kept.len(), NAMED + 1);
+        assert_eq!(kept[NAMED - 1].text, "feature 9; the same holds of 4 more features");
+        assert_eq!(kept[NAMED].text, "feature 14");
+    }
+}

@@ -5,9 +5,11 @@
 //! must remember between two steps is in [`State`], so that a run that is stopped and resumed gives the same bits as
 //! one that never stopped.
 
+mod before;
 mod diagnose;
 mod first_rows;
 mod gather;
+mod health;
 mod history;
 mod input;
 mod joint;
@@ -25,15 +27,16 @@ pub use history::EpochRecord;
 pub use observer::{Event, Interrupt, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
 use pleiad_data::{Batch, TaskKind, TaskSpec};
-use pleiad_engine::{Engine, Predictions};
+use pleiad_engine::Engine;
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
+use self::before::{cannot_compare_epochs, warn_of_one_class};
 use self::history::LossSums;
 use self::input::{Batches, Input};
 use self::joint::take_step;
+use crate::alarm::Alarm;
 use crate::alarm::settings::{Length, settings};
-use crate::alarm::{Alarm, AlarmKind};
-use crate::config::{Selection, TrainConfig};
+use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::rows::Rows;
@@ -124,48 +127,6 @@ struct Trainer<'a> {
     started: Instant,
     seconds_before: f64,
     last_save: Instant,
-}
-
-/// Why the metric that epochs are compared by is not defined on the validation rows, if it is not; found out before the
-/// first step rather than after an epoch. It depends on the labels alone, so that any predictions will do.
-fn cannot_compare_epochs(
-    problem: &Problem<'_>,
-    specs: &[TaskSpec],
-    observer: &mut dyn Observer,
-) -> Result<Option<String>> {
-    let Some(valid) = problem.valid else { return Ok(Some("there are no validation rows".to_owned())) };
-    let any = |batch: &Batch| Ok(Predictions { tasks: vec![vec![0.5; batch.rows]; specs.len()] });
-    let evaluation = evaluate(any, valid, specs, problem.config.evaluation_batch_size)?;
-    let selection = problem.config.selection();
-    match evaluation.score(&selection) {
-        Err(error) if problem.config.early_stopping.is_some() => Err(error),
-        Err(Error::NoSelection { metric, reason }) => {
-            let why = format!("{metric} is not defined on the {} validation rows: {reason}", valid.count());
-            observer.event(&Event::Warning(&format!("the last epoch is kept, not the best one, as {why}")));
-            Ok(Some(why))
-        }
-        Err(error) => Err(error),
-        Ok(_) => {
-            if selection == Selection::Mean {
-                for reason in evaluation.left_out_of_mean() {
-                    let text = format!("{reason}; it has no part in choosing the best epoch");
-                    observer.event(&Event::Warning(&text));
-                }
-            }
-            Ok(None)
-        }
-    }
-}
-
-/// Tells of binary tasks whose training labels are all alike: legal, but never what was meant.
-fn warn_of_one_class(problem: &Problem<'_>, observer: &mut dyn Observer) {
-    for (task, labels) in problem.tasks.iter().zip(problem.train.label_counts()) {
-        if let (TaskKind::Binary, Some(only)) = (task.kind, labels.only) {
-            let text =
-                format!("every training label of task {:?} is {only}: there is nothing to tell apart", task.name);
-            observer.event(&Event::Warning(&text));
-        }
-    }
 }
 
 /// Whether the loop goes on.
@@ -368,51 +329,6 @@ impl<'a> Trainer<'a> {
             self.save(keep)?;
         }
         Ok(Flow::Next)
-    }
-
-    /// Sees to it that the epoch's steps have moved the weights: a loss that is a number does not say so.
-    fn look_at_weights(&mut self) -> Result<()> {
-        let (step, epoch) = (self.state.step, self.state.epoch + 1);
-        let stuck = self.engine.stuck();
-        let is_told = |kind| self.alarms.iter().any(|alarm: &Alarm| alarm.kind == kind);
-        let found = if !stuck.is_none() {
-            let cause = self.likely_cause(self.problem.config.optimizer.learning_rate());
-            if 2 * stuck.dense > stuck.of {
-                return Err(Error::Overflow { step, epoch, weights: stuck.dense, of: stuck.of, cause });
-            }
-            let text = format!(
-                "by step {step} (epoch {epoch}) squared gradients of {} of {} dense weights and of {} table rows of the last \
-                 batch had overflowed to infinity, so that no step moves these any more; likely cause: {cause}",
-                stuck.dense, stuck.of, stuck.table_rows
-            );
-            Alarm::new(AlarmKind::Overflow, stuck.dense as f64 / stuck.of.max(1) as f64, 0, text)
-        } else if self.before.as_ref().is_some_and(|before| !self.engine.has_moved(before)) {
-            let text = format!(
-                "no weight has moved in the {} steps of epoch {epoch}, but perhaps those of embedding tables: the learning \
-                 rate or the tasks' weights are too small for single precision, or every unit is dead; check [train] \
-                 optimizer.learning_rate and `weight`, and scale the features",
-                self.steps_per_epoch
-            );
-            Alarm::new(AlarmKind::StillWeights, 0.0, self.rows as u64, text)
-        } else {
-            self.before = None;
-            return Ok(());
-        };
-        self.before = None;
-        // What is to be expected of a rate of 0 was told before.
-        let follows = found.kind == AlarmKind::StillWeights && is_told(AlarmKind::NothingToLearn);
-        if !follows && !is_told(found.kind) {
-            self.observer.event(&Event::Warning(&found.text));
-            self.alarms.push(found);
-        }
-        Ok(())
-    }
-
-    fn likely_cause(&self, learning_rate: f64) -> String {
-        let State { step, epoch, .. } = self.state;
-        let weights = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch));
-        let tasks: Vec<(&TaskSpec, f64)> = self.specs.iter().zip(weights).collect();
-        diagnose::likely_cause(&self.batch, &self.engine.graph().layout, &tasks, learning_rate)
     }
 
     fn evaluate(&mut self, rows: Rows<'_>) -> Result<Evaluation> {

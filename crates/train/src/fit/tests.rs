@@ -10,7 +10,7 @@ use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use super::*;
-use crate::config::EarlyStopping;
+use crate::config::{EarlyStopping, Selection};
 use crate::error::ErrorKind;
 
 fn task(name: &str, kind: &str) -> TaskConfig {

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::charts::{gains, graph, heat, learning, seesaw, weights};
 use super::page::{Cell, Section, configuration, document, facts, made, rows, stacked, table};
-use super::{ComparisonPage, ModelPage, explained, format};
+use super::{ComparisonPage, ModelPage, data, explained, format};
 use crate::compare::{ComparedModel, Comparison, SeedRun, Spread, VerdictKind};
 use crate::figures;
 use crate::metrics::MetricKind;
@@ -26,6 +26,9 @@ pub(super) fn document_of(page: &ComparisonPage<'_>) -> String {
         "Open a model for its structure, its use of experts, calibration and feature importance, all of its first finished seed.",
         html! { @for (at, model) in page.models.iter().enumerate() { (model_part(model, comparison.models.get(at))) } },
     ));
+    // Rows are the same for all models.
+    let first = page.models.iter().find_map(|model| model.runs.first());
+    sections.extend(data::section(first.and_then(|report| report.data.as_ref())));
     sections.push(Section::new("notes", "Notes and failures", "", notes(comparison)));
     sections.push(Section::new("configuration", "Configuration", "", configuration(page.config)));
     sections.push(Section::new("provenance", "Provenance", "", provenance(page)));

@@ -7,6 +7,7 @@
 
 mod charts;
 mod comparison;
+mod data;
 mod explained;
 mod format;
 mod page;

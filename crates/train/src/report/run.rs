@@ -5,7 +5,7 @@ use pleiad_data::TaskKind;
 
 use super::charts::{graph, learning, weights};
 use super::page::{Section, configuration, document, facts, made, rows};
-use super::{RunPage, explained, format};
+use super::{RunPage, data, explained, format};
 use crate::evaluate::{Evaluation, named_metrics};
 use crate::figures;
 use crate::fit::StopReason;
@@ -37,6 +37,7 @@ pub(super) fn document_of(page: &RunPage<'_>) -> String {
                     that tell much the same share their importance.";
         sections.push(Section::new("importance", "Feature importance", hint, explained::importances(explanation)));
     }
+    sections.extend(data::section(report.data.as_ref()));
     sections.extend([
         Section::new("structure", "Structure", "", graph::graph(page.graph)),
         Section::new("configuration", "Configuration", "", configuration(page.config)),

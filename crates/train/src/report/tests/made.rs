@@ -15,7 +15,7 @@ use crate::compare::{
     Answer, ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict, corrected,
 };
 use crate::config::ConfigFile;
-use crate::counts::{ParameterCount, RowCount, SplitRows};
+use crate::counts::{DataSummary, ParameterCount, RowCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
 use crate::fit::Interrupt;
@@ -164,7 +164,7 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         flops_per_row: summary.flops_per_row,
         seed,
         rows: split_rows(tasks),
-        data: None,
+        data: Some(data_summary(tasks)),
         skipped_rows: 3,
         steps: 2500,
         stop: crate::fit::StopReason::EarlyStopping,
@@ -177,6 +177,23 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         test: Some(evaluation(tasks, quality)),
         alarms: Vec::new(),
     }
+}
+
+/// A feature that lacks values and one with unknown ones, among others.
+fn data_summary(tasks: &[TaskSpec]) -> DataSummary {
+    let count = |missing: u64, unknown: u64| json!({ "rows": 1000, "missing": missing, "values": 1000 - missing, "unknown": unknown });
+    let split = |missing: u64, unknown: u64| {
+        let labels: serde_json::Map<String, serde_json::Value> = tasks
+            .iter()
+            .map(|task| {
+                let positives = (task.kind == TaskKind::Binary).then_some(123);
+                (task.name.clone(), json!({ "rows": 800, "positives": positives }))
+            })
+            .collect();
+        let features = json!({ "<i>age</i>": count(missing, 0), "city": count(0, unknown), "other": count(0, 0) });
+        json!({ "rows": 1000, "tasks": labels, "features": features })
+    };
+    serde_json::from_value(json!({ "train": split(20, 0), "valid": split(0, 610), "test": null })).unwrap()
 }
 
 const CONFIG: &str = "# <script>alert(1)</script> & more\n[data]\ntrain = \"train.csv\"\n\n[[feature]]\n\

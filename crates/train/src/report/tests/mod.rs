@@ -77,6 +77,10 @@ fn a_run_is_told_with_names_escaped() {
         "Feature importance",
         "Structure",
         "Task weights",
+        "base rate",
+        "missing, validation",
+        "61.0 %",
+        "All values of the other 1 feature are there and known",
         "--set train.epochs=3",
         "0123456789abcdef",
     ] {
@@ -95,6 +99,7 @@ fn a_comparison_says_who_pays_before_anything_else() {
     assert!(first("PLE helps every task: ship PLE") < first("<table class=\"heat"));
     assert!(first("<table class=\"heat") < first("seesaw: income (AUC lower by 0.00"));
     assert!(first("seesaw: income (AUC lower by") < first("<figure"));
+    assert!(page.contains("Missing and unknown values of each feature"));
     assert!(page.contains("&lt;b&gt;&quot; is NaN at step 12") && page.contains("MMoE &lt;8&gt;"));
 }
 
