@@ -104,6 +104,7 @@ fn data(error: &pleiad_data::Error) -> Fields {
             .with("value", bad.value.clone()),
         E::NoMatch { pattern, .. } | E::Pattern { pattern, .. } => fields.with("pattern", pattern.as_str()),
         E::UselessTask { task, .. } => fields.with("task", task.as_str()),
+        E::CsvOption { key, .. } => fields.with("argument", "--csv").with("value", key.as_str()),
         E::SynthOption { option, value, .. } => {
             fields.with("argument", format!("--{option}")).with("value", value.as_str())
         }

@@ -73,7 +73,7 @@ fn threads(text: &str) -> Result<usize, String> {
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return usage::report(&error),
+        Err(error) => return usage::report(error),
     };
     stderr::set(Manner { quiet: cli.global.quiet, json: cli.global.format == Format::Json });
     match run(cli) {

@@ -10,7 +10,9 @@ use crate::exit::Failure;
 use crate::stderr::{self, Manner};
 
 /// Prints help, version or the mistake, and gives the exit code.
-pub(crate) fn report(error: &clap::Error) -> ExitCode {
+pub(crate) fn report(mut error: clap::Error) -> ExitCode {
+    point_to_data_format(&mut error);
+    let error = &error;
     if error.use_stderr() && asks_for_json(std::env::args_os()) {
         stderr::set(Manner { quiet: false, json: true });
         return Failure::usage(message(error)).with(details(error)).report();
@@ -18,6 +20,19 @@ pub(crate) fn report(error: &clap::Error) -> ExitCode {
     // Where it cannot be printed, the exit code says it still.
     let _ = error.print();
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// Formats of files are no forms of results: says which option is meant.
+fn point_to_data_format(error: &mut clap::Error) {
+    let is = |kind, matches: fn(&str) -> bool| match error.get(kind) {
+        Some(ContextValue::String(text)) => matches(text),
+        _ => false,
+    };
+    let is_format = is(ContextKind::InvalidArg, |argument| argument.starts_with("--format"));
+    if is_format && is(ContextKind::InvalidValue, |value| ["csv", "parquet", "arrow"].contains(&value)) {
+        let tip = "--format is the form of results; that of the rows is --data-format, of `evaluate`, `predict` and `inspect`";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
 }
 
 /// Whether the arguments, which could not be parsed, ask for JSON.

@@ -172,10 +172,15 @@ fn configuration() {
             case("fraction above one", USAGE, &["config.toml:3:22: data.valid.fraction"], |f| {
                 f.replace("config.toml", "valid = \"valid.csv\"", "valid = { fraction = 1.5 }");
             }),
-            case("format that no ending tells", USAGE, &["cannot tell the format of", "log.dat", "`format`"], |f| {
-                f.replace("config.toml", "train.csv", "log.dat");
-                f.write("log.dat", "x");
-            }),
+            case(
+                "format that no ending tells",
+                USAGE,
+                &["cannot tell the format of", "log.dat", "set format = "],
+                |f| {
+                    f.replace("config.toml", "train.csv", "log.dat");
+                    f.write("log.dat", "x");
+                },
+            ),
             case("not TOML", USAGE, &["config.toml:1:", "not valid TOML"], |f| f.write("config.toml", "data = {")),
             case("not text", USAGE, &["config.toml", "UTF-8"], |f| f.write("config.toml", [0xff, 0xfe, 0x00])),
             case("empty configuration", USAGE, &["config.toml: there is no [data]"], |f| f.write("config.toml", "")),

@@ -1,11 +1,11 @@
 //! The one error type of this crate, and the one description of a bad row.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::advice::Key;
 use crate::disk::Holder;
 use crate::schema::{Place, Problem};
 
@@ -118,12 +118,15 @@ pub enum Error {
     /// Neither the ending nor the configuration tells the format of a file.
     #[error(
         "cannot tell the format of {}: its ending is none of .csv, .tsv, .txt (also with .gz or .zst), .parquet, .pq, \
-         .arrow, .arrows, .feather, .ipc; rename it, or set `format` in [data]",
-        .path.display()
+         .arrow, .arrows, .feather, .ipc; rename it, or {}",
+        .path.display(),
+        Key::format().text("csv", *.by_configuration)
     )]
     UnknownFormat {
         /// The file.
         path: PathBuf,
+        /// Whether a configuration says the format of files, rather than an option of a command.
+        by_configuration: bool,
     },
 
     /// A file is damaged, cut off, or not what its ending says.
@@ -177,10 +180,12 @@ pub enum Error {
     BadRow(Box<BadRow>),
 
     /// There is no row where rows are needed.
-    #[error("there is no {split} row{}", detail(.reason))]
+    #[error("there is no {split} row in {}{}", files(.paths), detail(.reason))]
     NoRows {
         /// `training`, `validation` or `test`.
         split: &'static str,
+        /// The files that were read.
+        paths: Vec<PathBuf>,
         /// Why, where it is known.
         reason: String,
     },
@@ -209,6 +214,15 @@ pub enum Error {
     #[error("cannot make synthetic rows: {reason}")]
     Synth {
         /// What went wrong.
+        reason: String,
+    },
+
+    /// An option of a command that says how CSV files are written.
+    #[error("--csv {key}: {reason}")]
+    CsvOption {
+        /// What was given, or its key.
+        key: String,
+        /// What is wrong with it.
         reason: String,
     },
 
@@ -292,6 +306,7 @@ impl Error {
             | Self::Pipe { .. }
             | Self::UnknownFormat { .. }
             | Self::SynthOption { .. }
+            | Self::CsvOption { .. }
             | Self::UnknownEnding { .. } => ErrorKind::Configuration,
             Self::MissingColumn(missing) if missing.by_configuration => ErrorKind::Configuration,
             Self::Read { .. }
@@ -331,7 +346,7 @@ impl Error {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} has no column \"{column}\", which {needed_by} needs{}{}",
-    .path.display(), there(.elsewhere), hint(.nearest, .columns)
+    .path.display(), there(.elsewhere), hint(.nearest.as_deref(), .columns, .elsewhere.is_none(), *.by_configuration)
 )]
 pub struct MissingColumn {
     /// The file.
@@ -383,6 +398,53 @@ pub struct BadRow {
     pub value: Option<String>,
     /// Why it cannot be used.
     pub reason: Reason,
+    /// Whether a command without a configuration reads the row, which has options for what a configuration says of files.
+    #[serde(default, skip)]
+    pub by_command: bool,
+}
+
+impl BadRow {
+    /// What to do about it, as far as that depends on where the row comes from.
+    fn advice(&self) -> Option<String> {
+        let by_configuration = !self.by_command;
+        let text = |key: &str, value: &str| Key::csv(key).text(value, by_configuration);
+        let is_text = self.line.is_some();
+        let hint = match &self.reason {
+            Reason::Encoding if !is_text => {
+                return Some("texts in Parquet and Arrow are UTF-8: write the file again".to_owned());
+            }
+            Reason::Encoding | Reason::NotEncoded { .. } => {
+                return Some(format!("if the file is written in another encoding, {}", text("encoding", "latin1")));
+            }
+            Reason::BehindQuote | Reason::OpenQuote { .. } | Reason::TooLong { .. } => Hint::Escape,
+            Reason::Fields { hint, .. } => (*hint)?,
+            Reason::NotANumber { hint } => (*hint)?,
+            _ => return None,
+        };
+        match hint {
+            Hint::Escape => Some(format!(
+                "{} if quotes within quotes are written \\\", or {} if quotes are characters like others",
+                text("escape", "\\"),
+                text("quote", "")
+            )),
+            Hint::Trim if is_text => {
+                let set = Key::csv("trim").set("true", by_configuration);
+                Some(format!("{set} if the spaces around it are not part of it"))
+            }
+            Hint::Trim => None,
+            Hint::Null if by_configuration && !is_text => Some(
+                "if it means a missing value, add it to `null` in [data.csv], which is not for CSV alone".to_owned(),
+            ),
+            Hint::Null if by_configuration => {
+                Some("if it means a missing value, add it to `null` in [data.csv]".to_owned())
+            }
+            Hint::Null => {
+                let value = self.value.as_deref().unwrap_or_default();
+                let set = Key::csv("null").set(&format!("'[\"\", \"{value}\"]'"), false);
+                Some(format!("if it means a missing value, {set}"))
+            }
+        }
+    }
 }
 
 impl fmt::Display for BadRow {
@@ -401,8 +463,25 @@ impl fmt::Display for BadRow {
         if let Some(value) = &self.value {
             write!(f, "\"{}\" ", shorten(value))?;
         }
-        write!(f, "{}", self.reason)
+        write!(f, "{}", self.reason)?;
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
     }
+}
+
+/// Which key may make a row one that can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Hint {
+    /// `null`: the text looks like one that stands for a missing value.
+    Null,
+    /// `trim`: spaces stand around the value.
+    Trim,
+    /// `escape`: quotes seem to be written in another way.
+    Escape,
 }
 
 /// Why a row cannot be used; reads after the value.
@@ -419,15 +498,40 @@ pub enum Reason {
         expected: usize,
         /// Whether a field of the row holds a line end, which a quote left open brings about.
         quoted: bool,
+        /// What may help.
+        #[serde(default)]
+        hint: Option<Hint>,
+    },
+    /// A field that does not end with its quotes.
+    #[error("goes on behind its closing quote")]
+    BehindQuote,
+    /// A quote that begins a field and is never closed. Where lines of the file are within it, they are lost with it, and the
+    /// row cannot be left out.
+    #[error("opens with a quote that is never closed{}", if *.lines > 0 {", so that all lines behind it are part of it"} else {""})]
+    OpenQuote {
+        /// Line ends within the field.
+        lines: usize,
+    },
+    /// A record that is longer than any should be.
+    #[error("the row is longer than {mebibytes} MiB: a quote may be left open")]
+    TooLong {
+        /// Longest record.
+        mebibytes: u64,
     },
     /// Text that is not UTF-8.
-    #[error("is not valid UTF-8; convert the file, for example with `iconv -t UTF-8`")]
+    #[error("is not valid UTF-8")]
     Encoding,
+    /// Bytes that mean no text in the file's encoding.
+    #[error("is not valid {encoding}")]
+    NotEncoded {
+        /// The encoding.
+        encoding: String,
+    },
     /// A text where a number is needed.
-    #[error("is not a number{}", hint_text(.hint))]
+    #[error("is not a number")]
     NotANumber {
         /// What may help.
-        hint: Option<Cow<'static, str>>,
+        hint: Option<Hint>,
     },
     /// An infinity.
     #[error("is not finite; a missing value is an empty field or NaN in CSV, null or NaN in Parquet and Arrow")]
@@ -482,7 +586,21 @@ pub enum Reason {
     NotABinaryLabel,
 }
 
-fn hint(nearest: &Option<String>, columns: &[String]) -> String {
+impl Reason {
+    /// Whether more than the one row is lost, so that it cannot be left out.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::OpenQuote { lines: 1.. } | Self::TooLong { .. })
+    }
+}
+
+fn hint(nearest: Option<&str>, columns: &[String], may_be_form: bool, by_configuration: bool) -> String {
+    if let [column] = columns
+        && may_be_form
+        && let Some(separator) = [';', '\t', '|', ','].into_iter().find(|&separator| column.contains(separator))
+    {
+        let set = Key::csv("separator").text(&separator.to_string(), by_configuration);
+        return format!("; it has \"{}\" alone: {set} if that is several columns", shorten(column));
+    }
     match nearest {
         Some(nearest) => format!("; did you mean \"{nearest}\"?"),
         None if columns.is_empty() => "; it has no columns at all".to_owned(),
@@ -502,17 +620,27 @@ fn but_for(names: &str) -> String {
     if names.is_empty() { String::new() } else { format!("; passed over: {names}") }
 }
 
+/// The first of them, and how many there are beside it.
+fn files(paths: &[PathBuf]) -> String {
+    match paths {
+        [] => "the files".to_owned(),
+        [path] => path.display().to_string(),
+        [path, other] => format!("{} and {}", path.display(), other.display()),
+        [path, others @ ..] => format!("{} and {} other files", path.display(), others.len()),
+    }
+}
+
 fn detail(reason: &str) -> String {
     if reason.is_empty() { String::new() } else { format!(": {reason}") }
 }
 
-fn hint_text(hint: &Option<Cow<'static, str>>) -> String {
-    hint.as_ref().map_or_else(String::new, |hint| format!("; {hint}"))
-}
-
-/// At most 80 characters of a value, line ends made visible.
+/// At most 80 characters of a value, line ends made visible. Quotes and backslashes stay as they are.
 fn shorten(value: &str) -> String {
-    let mut short: String = value.chars().take(80).flat_map(char::escape_debug).collect();
+    let visible = |char: char| match char {
+        '"' | '\\' | '\'' => char.to_string(),
+        char => char.escape_debug().to_string(),
+    };
+    let mut short: String = value.chars().take(80).map(visible).collect();
     if value.chars().nth(80).is_some() {
         short.push('…');
     }
@@ -544,10 +672,33 @@ mod tests {
             column: Some("age".into()),
             value: Some("abc\n".into()),
             reason: Reason::NotANumber { hint: None },
+            by_command: false,
         };
         assert_eq!(bad.to_string(), "log.csv, line 17 (row 16), column \"age\": \"abc\\n\" is not a number");
         bad = BadRow { path: None, line: None, value: None, column: None, reason: Reason::MissingNumber, ..bad };
         assert!(bad.to_string().starts_with("row 16: a value is missing"));
+    }
+
+    #[test]
+    fn advice_is_for_those_who_can_follow_it() {
+        let bad = |line, by_command, reason| BadRow {
+            path: None,
+            row: 1,
+            line,
+            column: None,
+            value: Some("NA".into()),
+            reason,
+            by_command,
+        };
+        let null = || Reason::NotANumber { hint: Some(Hint::Null) };
+        let says = |bad: BadRow, what: &str| assert!(bad.to_string().ends_with(what), "{bad}");
+        says(bad(Some(2), false, null()), "; if it means a missing value, add it to `null` in [data.csv]");
+        says(bad(Some(2), true, null()), r#"; if it means a missing value, give --csv null='["", "NA"]'"#);
+        says(bad(None, false, null()), "add it to `null` in [data.csv], which is not for CSV alone");
+        says(bad(Some(2), false, Reason::Encoding), r#"set encoding = "latin1" in [data.csv]"#);
+        says(bad(Some(2), true, Reason::Encoding), "give --csv encoding=latin1");
+        says(bad(None, true, Reason::Encoding), "texts in Parquet and Arrow are UTF-8: write the file again");
+        says(bad(None, true, Reason::NotANumber { hint: Some(Hint::Trim) }), "is not a number");
     }
 
     #[test]

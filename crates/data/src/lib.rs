@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advice;
 mod ahead;
 mod batch;
 mod cache;
@@ -38,7 +39,7 @@ pub use cache::{BLOCK_ROWS, CacheUse, StoredRows, StoredSplits};
 pub use counts::LabelCount;
 pub use dataset::{Dataset, Skipped, Splits};
 pub use encode::{Encoded, Encoder};
-pub use error::{BadRow, Comparison, Error, ErrorKind, MissingColumn, Reason, Result, nearest};
+pub use error::{BadRow, Comparison, Error, ErrorKind, Hint, MissingColumn, Reason, Result, nearest};
 pub use layout::{Input, InputLayout, Pooling};
 pub use load::{LoadOptions, Phase, Progress};
 pub use packed::PackedRows;

@@ -83,6 +83,7 @@ impl<'a> Request<'a> {
             let source = Source {
                 files: expand(base, files, data.format)?,
                 format: data.format,
+                otherwise: None,
                 csv: schema.csv.clone(),
                 by_configuration: true,
                 others: Vec::new(),
@@ -159,7 +160,11 @@ impl<'a> Request<'a> {
             return Ok(Fit { encoder: encoder.clone(), kept: None });
         }
         let plan = self.plan();
-        let source = self.sources[0].as_ref().ok_or_else(|| no_rows(Split::Train, ""))?;
+        let source = self.sources[0].as_ref().ok_or_else(|| Error::NoRows {
+            split: Split::Train.name(),
+            paths: Vec::new(),
+            reason: String::new(),
+        })?;
         // A pipe cannot be read again.
         let keep = if source.files.iter().any(is_pipe) { usize::MAX } else { keep };
         let mut fitter = Fitter::new(self.schema);
@@ -262,15 +267,24 @@ impl<'a> Request<'a> {
             }
             let parts = Split::ALL.into_iter().filter(|&other| self.sources[other as usize].is_none());
             let in_parts: u64 = parts.map(|part| rows[part as usize]).sum();
-            let reason = match self.skipped.rows {
-                1.. => format!("{} bad rows were skipped", self.skipped.rows),
-                0 if self.sources[split as usize].is_none() => "no row of the training files falls into it".to_owned(),
-                0 if split == Split::Train && in_parts > 0 => {
-                    format!("`valid` and `test` in [data] take all {in_parts} rows of the training files")
-                }
-                0 => "its files hold no row".to_owned(),
-            };
-            return Err(no_rows(split, &reason));
+            let source = self.sources[split as usize].as_ref();
+            let mut reasons = Vec::new();
+            if let Some(bad) = self.skipped.examples.first() {
+                reasons.push(match self.skipped.rows {
+                    1 => format!("1 bad row was skipped: {bad}"),
+                    rows => format!("{rows} bad rows were skipped, the first: {bad}"),
+                });
+            }
+            if source.is_none() {
+                reasons.push("no row of the training files falls into it".to_owned());
+            } else if split == Split::Train && in_parts > 0 {
+                let all = if self.skipped.rows > 0 { "all other" } else { "all" };
+                reasons.push(format!("`valid` and `test` in [data] take {all} {in_parts} rows of the training files"));
+            } else if reasons.is_empty() {
+                reasons.push("there are no rows at all".to_owned());
+            }
+            let paths = source.or(self.sources[0].as_ref()).map_or_else(Vec::new, Source::paths);
+            return Err(Error::NoRows { split: split.name(), paths, reason: reasons.join("; ") });
         }
         check_tasks(self.schema, labels)
     }
@@ -318,10 +332,6 @@ fn hand_out(
         }
     }
     Split::ALL.into_iter().zip(parts).try_for_each(|(split, parts)| put(split, &parts))
-}
-
-fn no_rows(split: Split, reason: &str) -> Error {
-    Error::NoRows { split: split.name(), reason: reason.to_owned() }
 }
 
 /// Refuses tasks that nothing can be learnt of.

@@ -8,7 +8,7 @@ use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Plan};
 use crate::error::Result;
 use crate::read::{DataFile, ReadAhead, Source, StopFlag};
-use crate::schema::{Format, OnBadRow};
+use crate::schema::{CsvConfig, Format, OnBadRow};
 use crate::seen::{FeatureCount, add_all};
 use crate::split::SplitRules;
 
@@ -17,8 +17,11 @@ use crate::split::SplitRules;
 pub struct StreamOptions {
     /// The files, in order.
     pub files: Vec<DataFile>,
-    /// Format of all of them; `None` goes by each one's ending.
+    /// Format of all of them; `None` goes by each one's ending, and where that tells nothing by what the encoder was
+    /// fitted on.
     pub format: Option<Format>,
+    /// How CSV files are written.
+    pub csv: CsvConfig,
     /// Whether labels are read (evaluation), or need not even be there (prediction).
     pub with_labels: bool,
     /// Further columns to hand out beside the encoded rows, as they are.
@@ -30,11 +33,12 @@ pub struct StreamOptions {
 }
 
 impl StreamOptions {
-    /// Rows of these files without labels, bad rows as the encoder's schema says.
+    /// Rows of these files without labels, written and treated where they are bad as the encoder's schema says.
     #[must_use]
     pub fn new(encoder: &Encoder, files: Vec<DataFile>) -> Self {
         let on_bad_row = encoder.schema().on_bad_row;
-        Self { files, format: None, with_labels: false, extras: Vec::new(), on_bad_row, stop: None }
+        let csv = encoder.schema().csv.clone();
+        Self { files, format: None, csv, with_labels: false, extras: Vec::new(), on_bad_row, stop: None }
     }
 }
 
@@ -61,7 +65,8 @@ impl<'a> EncodedStream<'a> {
         let source = Source {
             files: options.files.clone(),
             format: options.format,
-            csv: schema.csv.clone(),
+            otherwise: schema.format,
+            csv: options.csv.clone(),
             by_configuration: false,
             others: Vec::new(),
             stop: options.stop.clone(),

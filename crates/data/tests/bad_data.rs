@@ -44,7 +44,7 @@ fn empty_file() {
 
 #[test]
 fn header_only() {
-    stops(b"age,city,click\n", "there is no training row: its files hold no row");
+    stops(b"age,city,click\n", "there is no training row in log.csv: there are no rows at all");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn missing_file_glob_and_directory() {
 #[test]
 fn unknown_ending() {
     let message = "cannot tell the format of log.data: its ending is none of .csv, .tsv, .txt (also with .gz or .zst), \
-                   .parquet, .pq, .arrow, .arrows, .feather, .ipc; rename it, or set `format` in [data]";
+                   .parquet, .pq, .arrow, .arrows, .feather, .ipc; rename it, or set format = \"csv\" in [data]";
     stops_with(&config("log.data"), "log.data", b"age,city,click\n", ErrorKind::Configuration, message);
 }
 
@@ -100,7 +100,9 @@ fn ragged_rows() {
 
 #[test]
 fn quote_left_open() {
-    let message = "log.csv, line 3 (row 2): 2 fields where 3 are expected; is a quote missing or left open?";
+    let message = "log.csv, line 3 (row 2), column \"city\": \"\"b,1\\n3,c,1\\n\" opens with a quote that is never closed, \
+                   so that all lines behind it are part of it; set escape = \"\\\\\" in [data.csv] if quotes within quotes \
+                   are written \\\", or set quote = \"\" in [data.csv] if quotes are characters like others";
     stops(b"age,city,click\n1,a,0\n2,\"b,1\n3,c,1\n", message);
 }
 
@@ -210,16 +212,16 @@ fn log1p_of_minus_one() {
 #[test]
 fn invalid_utf8() {
     let message = "log.csv, line 3 (row 2), column \"city\": \"\u{fffd}b\" \
-                   is not valid UTF-8; convert the file, for example with `iconv -t UTF-8`";
+                   is not valid UTF-8; if the file is written in another encoding, set encoding = \"latin1\" in [data.csv]";
     stops(b"age,city,click\n1,a,0\n2,\xffb,1\n", message);
     // Two halves of one character in two rows are valid together, and nothing by themselves.
     let message = "log.csv, line 2 (row 1), column \"city\": \"\u{fffd}\" \
-                   is not valid UTF-8; convert the file, for example with `iconv -t UTF-8`";
+                   is not valid UTF-8; if the file is written in another encoding, set encoding = \"latin1\" in [data.csv]";
     stops(b"age,city,click\n1,\xc3,0\n2,\xa9,1\n", message);
-    let message = "log.csv has a header that is not valid UTF-8; convert the file, for example with `iconv -t UTF-8`";
+    let message = "log.csv has a header that is not valid UTF-8; set encoding = \"latin1\" in [data.csv]";
     stops(b"age,\xff,click\n1,a,0\n", message);
-    let message = "log.csv is UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`";
-    stops(b"\xff\xfea\0g\0e\0", message);
+    let message = "log.csv has no column \"age\", which a [[feature]] block needs; did you mean \"ag\"?";
+    stops_with(&config("log.csv"), "log.csv", b"\xff\xfea\0g\0\n\0", ErrorKind::Configuration, message);
 }
 
 #[test]
@@ -316,9 +318,10 @@ fn split_columns() {
     let message = "log.csv, line 3 (row 2), column \"day\": \
                    a value is missing, so the row can be put neither into training nor into a split";
     stops_with(&config, "log.csv", format!("{head}1,a,0,\n").as_bytes(), ErrorKind::Data, message);
-    let message = "there is no validation row: no row of the training files falls into it";
+    let message = "there is no validation row in log.csv: no row of the training files falls into it";
     stops_with(&config, "log.csv", head.as_bytes(), ErrorKind::Data, message);
-    let message = "there is no training row: `valid` and `test` in [data] take all 1 rows of the training files";
+    let message =
+        "there is no training row in log.csv: `valid` and `test` in [data] take all 1 rows of the training files";
     stops_with(&config, "log.csv", b"age,city,click,day\n1,a,0,4\n", ErrorKind::Data, message);
     let message = "log.csv has no column \"day\", which `valid` in [data] needs; it has \"age\", \"city\", \"click\"";
     stops_with(&config, "log.csv", b"age,city,click\n1,a,0\n", ErrorKind::Configuration, message);
@@ -328,7 +331,9 @@ fn split_columns() {
 fn a_record_without_end_is_refused() {
     let mut endless = b"age,city,click\n1,\"".to_vec();
     endless.resize(80 << 20, b'x');
-    let message = "log.csv is damaged: a record is longer than 64 MiB; is a quote left open?";
+    let message = "log.csv, line 2 (row 1), column \"city\": the row is longer than 64 MiB: a quote may be left open; \
+                   set escape = \"\\\\\" in [data.csv] if quotes within quotes are written \\\", \
+                   or set quote = \"\" in [data.csv] if quotes are characters like others";
     stops(&endless, message);
 }
 
@@ -351,7 +356,9 @@ fn bad_rows_are_skipped_and_counted() {
     assert_eq!(common::json(&skipping.encoder), common::json(&clean.encoder));
     assert_eq!(skipping.train, clean.train);
     folder.write("log.csv", b"age,city,click\nx,b,1\n");
-    assert_eq!(folder.failure(&config).1, "there is no training row: 1 bad rows were skipped");
+    let message = "there is no training row in log.csv: 1 bad row was skipped: \
+                   log.csv, line 2 (row 1), column \"age\": \"x\" is not a number";
+    assert_eq!(folder.failure(&config).1, message);
 }
 
 #[test]

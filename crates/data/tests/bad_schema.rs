@@ -264,12 +264,19 @@ fn csv() {
         &data("csv = { header = false, columns = ['x[0..3]', 'x1'] }"),
         "[data], csv.columns: \"x1\" twice is not allowed: names are unique",
     );
-    refuses(
-        &data("csv = { separator = 'é' }"),
-        "[data], csv.separator: 'é' is not allowed: one ASCII character that is no line end",
-    );
-    refuses(
-        &data("csv = { separator = ';', quote = ';' }"),
-        "[data], csv.quote: ';' is not allowed: it is the separator already",
-    );
+    for (csv, message) in [
+        ("quote = 'é'", "csv.quote: 'é' is not allowed: one ASCII character that is no line end"),
+        ("escape = 'é'", "csv.escape: 'é' is not allowed: one ASCII character that is no line end"),
+        ("separator = ''", "csv.separator: \"\" is not allowed: 1 to 16 characters, none of them a line end"),
+        ("separator = \"a\\n\"", "csv.separator: \"a\\n\" is not allowed: 1 to 16 characters, none of them a line end"),
+        ("separator = ';', quote = ';'", "csv.separator: \";\" is not allowed: ';' is `quote` already"),
+        ("separator = 'a/', escape = '/'", "csv.separator: \"a/\" is not allowed: '/' is `escape` already"),
+        (
+            "encoding = 'latin-1'",
+            "csv.encoding: \"latin-1\" is not allowed: no encoding of the WHATWG Encoding Standard has this label; did \
+             you mean \"latin1\"?",
+        ),
+    ] {
+        refuses(&data(&format!("csv = {{ {csv} }}")), &format!("[data], {message}"));
+    }
 }

@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use pleiad_data::FeatureCount;
-use pleiad_train::{ByTask, Evaluation, Model, Source};
+use pleiad_train::{ByTask, Evaluation, Model};
 use serde::Serialize;
 
+use crate::commands::rows::FileForm;
 use crate::exit::Failure;
 use crate::output::{Format, count, print, print_json};
 use crate::progress::RowProgress;
@@ -23,13 +24,15 @@ pub(crate) struct Evaluate {
     /// Rows: CSV, Parquet or Arrow; repeat it, or use a glob in quotes, for several files
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<String>,
+    #[command(flatten)]
+    form: FileForm,
 }
 
 impl Evaluate {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let interrupt = signals::interrupt()?;
         let mut model = Model::open(&self.model)?;
-        let source = Source::new(&self.data)?;
+        let source = self.form.source(&self.data)?;
         let progress = RowProgress::new("evaluating", None);
         let (evaluation, read) = model.evaluate(&source, &interrupt, &mut |rows| progress.at(rows))?;
         drop(progress);

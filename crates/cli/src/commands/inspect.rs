@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use pleiad_data::TaskKind;
-use pleiad_train::{Inspection, Model, Source};
+use pleiad_train::{Inspection, Model};
 
+use crate::commands::rows::FileForm;
 use crate::exit::Failure;
 use crate::output::{Format, Table, count, print, print_json};
 use crate::progress::RowProgress;
@@ -25,6 +26,8 @@ pub(crate) struct Inspect {
     /// Rows to observe the gates on
     #[arg(long, value_name = "FILE")]
     data: Vec<String>,
+    #[command(flatten)]
+    form: FileForm,
 }
 
 impl Inspect {
@@ -33,7 +36,7 @@ impl Inspect {
         let mut model = Model::open(&self.model)?;
         let mut inspection = model.inspect();
         if !self.data.is_empty() {
-            let source = Source::new(&self.data)?;
+            let source = self.form.source(&self.data)?;
             let progress = RowProgress::new("observing gates", None);
             let seen = model.utilisation(&source, &interrupt, &mut |rows| progress.at(rows))?;
             drop(progress);

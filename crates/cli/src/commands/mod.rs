@@ -7,6 +7,7 @@ mod import;
 mod inspect;
 mod predict;
 mod quickstart;
+mod rows;
 mod schema;
 mod synth;
 mod train;

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use pleiad_train::{Model, Source};
+use pleiad_train::Model;
 use serde_json::json;
 
+use crate::commands::rows::FileForm;
 use crate::exit::Failure;
 use crate::output::{Format, count, print, print_json};
 use crate::progress::RowProgress;
@@ -25,6 +26,8 @@ pub(crate) struct Predict {
     /// Rows: CSV, Parquet or Arrow; repeat it, or use a glob in quotes, for several files
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<String>,
+    #[command(flatten)]
+    form: FileForm,
     /// File to write: .csv, .csv.gz, .csv.zst, .parquet or .arrow
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
@@ -34,7 +37,7 @@ impl Predict {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let interrupt = signals::interrupt()?;
         let mut model = Model::open(&self.model)?;
-        let source = Source::new(&self.data)?;
+        let source = self.form.source(&self.data)?;
         let progress = RowProgress::new("predicting", None);
         let (rows, read) = model.predict(&source, &self.out, &interrupt, &mut |rows| progress.at(rows))?;
         drop(progress);

@@ -83,7 +83,8 @@ impl Key {
 
 /// The schema without what changes no encoded row.
 fn neutral(schema: &Schema) -> Schema {
-    let mut schema = schema.clone();
+    // What files are is a key of its own, of which this is no more than a part.
+    let mut schema = Schema { format: None, ..schema.clone() };
     for feature in &mut schema.features {
         match &mut feature.read {
             FeatureKind::Numeric { .. } => {}

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::parse::BadCells;
-use crate::error::Reason;
+use crate::error::{Hint, Reason};
 use crate::read::{Cell, Column};
 use crate::schema::{Missing, Transform};
 
@@ -99,7 +99,7 @@ fn check(cell: Cell<'_>, may_miss: bool) -> Result<f64, Reason> {
 
 /// A cell as a finite number in f32's range.
 pub(super) fn finite(cell: Cell<'_>) -> Result<f64, Reason> {
-    let number = cell.number().ok_or_else(|| Reason::NotANumber { hint: hint(cell).map(Into::into) })?;
+    let number = cell.number().ok_or_else(|| Reason::NotANumber { hint: hint(cell) })?;
     if !number.is_finite() {
         // A text such as 1e999 is finite where it stands, and infinite only as a number.
         let is_written_out = matches!(cell, Cell::Text(text) if text.contains(|c: char| c.is_ascii_digit()));
@@ -108,13 +108,13 @@ pub(super) fn finite(cell: Cell<'_>) -> Result<f64, Reason> {
     if number.abs() > f64::from(f32::MAX) { Err(Reason::TooLarge) } else { Ok(number) }
 }
 
-fn hint(cell: Cell<'_>) -> Option<&'static str> {
+fn hint(cell: Cell<'_>) -> Option<Hint> {
     let Cell::Text(text) = cell else { return None };
     let trimmed = text.trim();
     if trimmed.is_empty() || NULL_SPELLINGS.contains(&trimmed) {
-        Some("if it means a missing value, add it to `null` in [data.csv]")
+        Some(Hint::Null)
     } else if trimmed.len() != text.len() && trimmed.parse::<f64>().is_ok() {
-        Some("set trim = true in [data.csv] if the spaces around it are not part of it")
+        Some(Hint::Trim)
     } else {
         None
     }
@@ -277,9 +277,7 @@ mod tests {
     fn what_is_no_finite_number_is_bad() {
         let column =
             text(&[Some("abc"), Some("NaN"), Some("inf"), Some("1e39"), Some("1e999"), Some(" 1"), Some("NA"), None]);
-        let hints = |hint: Option<&'static str>| Reason::NotANumber { hint: hint.map(Into::into) };
-        let trim = "set trim = true in [data.csv] if the spaces around it are not part of it";
-        let null = "if it means a missing value, add it to `null` in [data.csv]";
+        let hints = |hint| Reason::NotANumber { hint };
         assert_eq!(
             reasons(&column, &[], Missing::Error),
             [
@@ -288,8 +286,8 @@ mod tests {
                 (2, Reason::NotFinite),
                 (3, Reason::TooLarge),
                 (4, Reason::TooLarge),
-                (5, hints(Some(trim))),
-                (6, hints(Some(null))),
+                (5, hints(Some(Hint::Trim))),
+                (6, hints(Some(Hint::Null))),
                 (7, Reason::MissingNumber),
             ]
         );

@@ -158,11 +158,15 @@ impl Plan {
     /// [`Parsed::bad`], in row order, each by the first thing that is wrong with it.
     ///
     /// # Errors
-    /// If a column's type is none that its feature or task can read.
+    /// If a column's type is none that its feature or task can read, or rows are lost that cannot be counted.
     pub fn parse(&self, chunk: Chunk) -> Result<Parsed> {
         let mut bad = BadCells::default();
         for broken in &chunk.broken {
             let (column, value) = (broken.column.clone(), broken.value.clone());
+            if broken.reason.is_final() {
+                let bad_row = chunk.origin.bad_row(broken.row, column.as_deref(), value, broken.reason.clone());
+                return Err(Error::BadRow(Box::new(bad_row)));
+            }
             bad.0.push(BadCell { row: broken.row, column, value, reason: broken.reason.clone() });
         }
 

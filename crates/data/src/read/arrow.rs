@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::Schema;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::guard::guarded;
-use super::open::{Input, START};
+use super::messages::Messages;
+use super::open::{Input, Place, START};
 use super::parquet::Picker;
 use super::{envelope, forms, locate};
 use crate::error::{Error, Result};
@@ -21,7 +22,11 @@ const FILE_MAGIC: &[u8; 6] = b"ARROW1";
 
 pub(super) struct ArrowReader {
     path: Arc<Path>,
+    place: Place,
     batches: Batches,
+    is_file: bool,
+    /// Fields that are wanted.
+    projection: Vec<usize>,
     picker: Picker,
     /// What is left of the batch at hand; batches may be larger than a chunk.
     rest: Option<RecordBatch>,
@@ -31,6 +36,8 @@ pub(super) struct ArrowReader {
 enum Batches {
     File(FileReader<BufReader<File>>),
     Stream(StreamReader<BufReader<File>>),
+    /// Where one of the others gave up.
+    Messages(Box<Messages>),
 }
 
 impl ArrowReader {
@@ -42,15 +49,14 @@ impl ArrowReader {
         by_configuration: bool,
     ) -> Result<Self> {
         let read_error = |source| Error::Read { path: path.to_path_buf(), source };
-        // A copy of a pipe is open, so that its name can go.
-        let (file, _) = input.into_file(path)?;
+        let (file, place) = input.into_file(path)?;
         let mut file = BufReader::new(file);
         let mut start = Vec::new();
         file.by_ref().take(START as u64).read_to_end(&mut start).map_err(read_error)?;
         if start.is_empty() {
             return Err(Error::EmptyFile { path: path.to_path_buf() });
         }
-        if let Some(mistaken) = forms::mistaken(path, &start, Format::Arrow) {
+        if let Some(mistaken) = forms::mistaken(path, &start, Format::Arrow, by_configuration) {
             return Err(mistaken);
         }
         file.rewind().map_err(read_error)?;
@@ -61,29 +67,49 @@ impl ArrowReader {
         }
         file.rewind().map_err(read_error)?;
         // The schema comes first, to know the projection that the reader is then built with.
-        let schema: SchemaRef = if is_file {
-            guarded(path, || FileReader::try_new(&mut file, None).map(|reader| reader.schema()))?
-        } else {
-            guarded(path, || StreamReader::try_new(&mut file, None).map(|reader| reader.schema()))?
+        let schema = match is_file {
+            true => guarded(path, || FileReader::try_new(&mut file, None).map(|reader| reader.schema())),
+            false => guarded(path, || StreamReader::try_new(&mut file, None).map(|reader| reader.schema())),
         };
         file.rewind().map_err(read_error)?;
-        let header: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let fields = locate(path, &header, wanted, by_configuration)?;
-        let mut projection: Vec<usize> = fields.iter().flatten().copied().collect();
-        projection.sort_unstable();
-        projection.dedup();
-        let batches = if is_file {
-            Batches::File(guarded(path, || FileReader::try_new(file, Some(projection)))?)
-        } else {
-            Batches::Stream(guarded(path, || StreamReader::try_new(file, Some(projection)))?)
+        let fields_of = |schema: &Schema| -> Result<Vec<Option<usize>>> {
+            let header: Vec<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+            locate(path, &header, wanted, by_configuration)
         };
-        Ok(Self {
-            path: Arc::clone(path),
-            batches,
-            picker: Picker::new(&fields, wanted, null),
-            rest: None,
-            next_row: 0,
-        })
+        let of_all = |fields: &[Option<usize>]| {
+            let mut projection: Vec<usize> = fields.iter().flatten().copied().collect();
+            projection.sort_unstable();
+            projection.dedup();
+            projection
+        };
+        let (fields, projection, batches) = match schema {
+            Ok(schema) => {
+                let fields = fields_of(&schema)?;
+                let projection = of_all(&fields);
+                let all = Some(projection.clone());
+                let batches = match is_file {
+                    true => Batches::File(guarded(path, || FileReader::try_new(file, all))?),
+                    false => Batches::Stream(guarded(path, || StreamReader::try_new(file, all))?),
+                };
+                (fields, projection, batches)
+            }
+            Err(error) => {
+                let Some(messages) = otherwise(path, &place, file, is_file) else { return Err(error) };
+                let fields = fields_of(messages.schema())?;
+                if let Some(unknown) = fields.iter().position(|field| field.is_some_and(|at| messages.is_unknown(at))) {
+                    return Err(Error::ColumnType {
+                        path: path.to_path_buf(),
+                        column: wanted[unknown].name.clone(),
+                        found: "integers of 128 bits".to_owned(),
+                        expected: "numbers; write them as decimals, texts or integers of 64 bits".to_owned(),
+                    });
+                }
+                let projection = of_all(&fields);
+                (fields, projection, Batches::Messages(Box::new(messages)))
+            }
+        };
+        let (path, picker) = (Arc::clone(path), Picker::new(&fields, wanted, null));
+        Ok(Self { path, place, batches, is_file, projection, picker, rest: None, next_row: 0 })
     }
 
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {
@@ -91,11 +117,16 @@ impl ArrowReader {
             if let Some(batch) = self.rest.take().filter(|batch| batch.num_rows() > 0) {
                 break batch;
             }
-            let Self { path, batches, .. } = self;
+            let Self { path, batches, projection, .. } = self;
             let next = guarded(path, || match batches {
                 Batches::File(reader) => reader.next().transpose(),
                 Batches::Stream(reader) => reader.next().transpose(),
-            })?;
+                Batches::Messages(messages) => messages.next(projection),
+            });
+            let next = match next {
+                Err(error) if !matches!(batches, Batches::Messages(_)) => Some(self.as_bytes().ok_or(error)?),
+                next => next?,
+            };
             match next {
                 Some(batch) => self.rest = Some(batch),
                 None => return Ok(None),
@@ -103,10 +134,46 @@ impl ArrowReader {
         };
         let rows = batch.num_rows().min(CHUNK_ROWS);
         self.rest = Some(batch.slice(rows, batch.num_rows() - rows));
-        let columns = self.picker.pick(&self.path, &batch.slice(0, rows))?;
-        let origin =
-            Origin { path: Some(Arc::clone(&self.path)), first_row: self.next_row, position: 0, lines: Vec::new() };
+        let (columns, broken) = self.picker.pick(&self.path, &batch.slice(0, rows))?;
+        let origin = Origin { path: Some(Arc::clone(&self.path)), first_row: self.next_row, ..Origin::default() };
         self.next_row += rows as u64;
-        Ok(Some(Chunk { rows, columns, origin, broken: Vec::new() }))
+        Ok(Some(Chunk { rows, columns, origin, broken }))
     }
+
+    /// The batch that could not be decoded, with texts as bytes, as all that follow. `None` if it cannot be decoded so
+    /// either.
+    fn as_bytes(&mut self) -> Option<RecordBatch> {
+        let file = self.place.open().ok()?;
+        let Self { path, projection, is_file, .. } = self;
+        let mut messages = guarded(path, || Messages::open(BufReader::new(file), *is_file)).ok()?;
+        let mut rows = self.next_row;
+        loop {
+            let batch = guarded(path, || messages.next(projection)).ok()??;
+            match rows.checked_sub(batch.num_rows() as u64) {
+                Some(left) if rows > 0 => rows = left,
+                _ if rows > 0 => return None,
+                _ if batch.num_rows() == 0 => {}
+                _ => {
+                    self.batches = Batches::Messages(Box::new(messages));
+                    return Some(batch);
+                }
+            }
+        }
+    }
+}
+
+/// Reads a file that the decoder refuses for a column whose type is not known, which is no harm where nobody asks for it, or
+/// for a text in a dictionary, which concerns some rows alone. What is damaged stays refused.
+fn otherwise(path: &Path, place: &Place, file: BufReader<File>, is_file: bool) -> Option<Messages> {
+    let messages = guarded(path, || Messages::open(file, is_file)).ok()?;
+    if messages.has_unknown() {
+        return Some(messages);
+    }
+    let again = || {
+        let file = place.open().ok()?;
+        guarded(path, || Messages::open(BufReader::new(file), is_file)).ok()
+    };
+    let mut seen = again()?;
+    let is_bad = guarded(path, || seen.has_bad_dictionary()).ok()?;
+    is_bad.then(again).flatten()
 }

@@ -1,7 +1,7 @@
 //! [`Block`]: bytes of a file, in memory that is there already.
 
 use std::io::{ErrorKind, Read, Result};
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 /// Bytes that were read. Memory beyond them has been written before, so that reading need not clear it.
 #[derive(Debug, Default)]
@@ -15,6 +15,12 @@ impl Deref for Block {
 
     fn deref(&self) -> &[u8] {
         &self.memory[..self.len]
+    }
+}
+
+impl DerefMut for Block {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[..self.len]
     }
 }
 
@@ -54,12 +60,6 @@ impl Block {
             }
         }
         Ok(false)
-    }
-
-    /// The bytes alone.
-    pub(super) fn into_vec(mut self) -> Vec<u8> {
-        self.memory.truncate(self.len);
-        self.memory
     }
 
     /// Memory for `more` bytes behind these.
@@ -103,7 +103,8 @@ mod tests {
         assert!(block.fill(&mut file, 3).unwrap());
         assert_eq!(&*block, b"dxef");
         assert!(block.fill(&mut file, 1).unwrap());
-        assert_eq!(block.into_vec(), b"dxef");
+        block[0] = b'D';
+        assert_eq!(&*block, b"Dxef");
     }
 
     #[test]

@@ -60,6 +60,8 @@ pub struct Origin {
     pub position: u64,
     /// Line on which each row starts, from 1; empty for formats without lines.
     pub lines: Vec<u64>,
+    /// Whether a command without a configuration reads them, which messages have to know.
+    pub by_command: bool,
 }
 
 impl Origin {
@@ -73,6 +75,7 @@ impl Origin {
             column: column.map(str::to_owned),
             value,
             reason,
+            by_command: self.by_command,
         }
     }
 }
@@ -87,14 +90,16 @@ impl Chunk {
         let header: Vec<String> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
         let fields = super::locate(path, &header, wanted, false)?;
         // Here the columns stand as they stand in the batch, not as a projection would leave them.
+        let mut broken = Vec::new();
         let column = |(wanted, field): (&Wanted, &Option<usize>)| {
             field
                 .and_then(|at| batch.columns().get(at))
-                .map(|array| super::reduce(path, &wanted.name, array, null))
+                .map(|array| super::reduce(path, &wanted.name, array, null, &mut broken))
                 .transpose()
         };
         let columns = wanted.iter().zip(&fields).map(column).collect::<Result<_>>()?;
-        Ok(Self { rows: batch.num_rows(), columns, origin: Origin::default(), broken: Vec::new() })
+        broken.sort_by_key(|broken| broken.row);
+        Ok(Self { rows: batch.num_rows(), columns, origin: Origin::default(), broken })
     }
 
     /// Value of row `row` in wanted column `column`; a column that the file lacks is missing everywhere.

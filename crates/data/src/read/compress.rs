@@ -19,7 +19,7 @@ const MAX_WINDOW: u64 = 1 << 27;
 ///
 /// # Errors
 /// If it cannot be read, is empty, is named `.gz` or `.zst` and is not that, or is in a form that is not read.
-pub(super) fn open(path: &Path, input: Input) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open(path: &Path, input: Input, by_configuration: bool) -> Result<Box<dyn Read + Send>> {
     let read_error = |source| explain(path, source);
     let damaged = |reason: &str| Error::Damaged { path: path.to_owned(), reason: reason.to_owned() };
     let (start, rest): (Vec<u8>, Box<dyn Read + Send>) = match input {
@@ -37,7 +37,7 @@ pub(super) fn open(path: &Path, input: Input) -> Result<Box<dyn Read + Send>> {
     if is_zstd {
         check_window(path, &start)?;
     } else if !is_gzip {
-        if let Some(mistaken) = forms::mistaken(path, &start, Format::Csv) {
+        if let Some(mistaken) = forms::mistaken(path, &start, Format::Csv, by_configuration) {
             return Err(mistaken);
         }
         if has_ending(path, "gz") {
@@ -45,9 +45,6 @@ pub(super) fn open(path: &Path, input: Input) -> Result<Box<dyn Read + Send>> {
         }
         if has_ending(path, "zst") {
             return Err(damaged("is named .zst, but is not zstd"));
-        }
-        if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
-            return Err(damaged("is UTF-16; convert it to UTF-8, for example with `iconv -f UTF-16 -t UTF-8`"));
         }
     }
     let bytes = BufReader::with_capacity(BUFFER, Cursor::new(start).chain(rest));
@@ -188,7 +185,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let mut text = String::new();
-        let mut input = open(&path, Input::File(std::fs::File::open(&path).unwrap()))?;
+        let mut input = open(&path, Input::File(std::fs::File::open(&path).unwrap()), true)?;
         input.read_to_string(&mut text).map_err(|error| explain(&path, error)).map(|_| text)
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::compress::has_ending;
+use crate::advice::Key;
 use crate::error::Error;
 use crate::schema::Format;
 
@@ -105,7 +106,7 @@ pub(super) fn within(path: &Path, start: &[u8]) -> Option<Error> {
         form: format!("compressed, and what it holds is {form}"),
         advice: "unpack it first".to_owned(),
     };
-    match mistaken(path, start, Format::Csv) {
+    match mistaken(path, start, Format::Csv, true) {
         Some(Error::OtherForm { form, .. }) => Some(packed(&form)),
         _ if is_gzip(start) || is_zstd(start) => Some(packed("compressed again")),
         _ => None,
@@ -150,7 +151,7 @@ pub(super) fn format(start: &[u8]) -> Format {
 }
 
 /// What the first bytes of a file are, where it ought to be `expected`.
-pub(super) fn mistaken(path: &Path, start: &[u8], expected: Format) -> Option<Error> {
+pub(super) fn mistaken(path: &Path, start: &[u8], expected: Format, by_configuration: bool) -> Option<Error> {
     if let Some(other) = other(path, start) {
         return Some(other);
     }
@@ -158,7 +159,7 @@ pub(super) fn mistaken(path: &Path, start: &[u8], expected: Format) -> Option<Er
         let (path, form, advice) = (path.to_owned(), form.to_owned(), advice.to_owned());
         Some(Error::OtherForm { path, form, advice })
     };
-    let named = |format| format!("set format = \"{format}\" in [data], or rename it");
+    let named = |format| format!("{}, or rename it", Key::format().text(format, by_configuration));
     match expected {
         Format::Csv if is_parquet(start) => error("a Parquet file", &named("parquet")),
         Format::Csv if is_arrow_file(start) => error("an Arrow file", &named("arrow")),
@@ -197,12 +198,12 @@ mod tests {
         // A header may begin so, too.
         for text in ["ORC,PAR1\n1,2\n", "BZh9,y\n", "FEA1,x\n", "PAR1,ARROW1\n", "LZIP\n", "P", ""] {
             assert!(other(path, text.as_bytes()).is_none(), "{text}");
-            assert!(mistaken(path, text.as_bytes(), Format::Csv).is_none(), "{text}");
+            assert!(mistaken(path, text.as_bytes(), Format::Csv, true).is_none(), "{text}");
             assert_eq!(format(text.as_bytes()), Format::Csv);
         }
-        let parquet = mistaken(path, b"PAR1\x15\x04\x15", Format::Csv).unwrap().to_string();
+        let parquet = mistaken(path, b"PAR1\x15\x04\x15", Format::Csv, true).unwrap().to_string();
         assert!(parquet.contains("a.csv is a Parquet file; set format = \"parquet\""), "{parquet}");
-        let text = mistaken(Path::new("a.parquet"), b"x,y\n1,2\n", Format::Parquet).unwrap().to_string();
+        let text = mistaken(Path::new("a.parquet"), b"x,y\n1,2\n", Format::Parquet, true).unwrap().to_string();
         assert!(text.contains("a.parquet is a text; set format = \"csv\""), "{text}");
     }
 

@@ -11,26 +11,33 @@ mod cell;
 mod chunk;
 mod column;
 mod compress;
-mod csv;
+mod dialect;
+mod encoding;
 mod envelope;
 mod folders;
 mod forms;
 mod guard;
+mod header;
 mod marks;
+mod messages;
 mod open;
 mod parquet;
+mod parquet_bytes;
 mod paths;
 mod piece;
 mod plain;
 mod quotes;
+mod records;
 mod repeated;
 mod reused;
+mod rows;
 mod text;
 mod times;
+mod utf8;
 mod walk;
 mod words;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ::arrow::array::ArrayRef;
@@ -45,13 +52,14 @@ pub use paths::{DataFile, expand, format_of};
 pub use repeated::Repeated;
 pub use times::Times;
 
+pub(crate) use encoding::{LABELS, is_label};
 pub(crate) use guard::guarded;
 pub(crate) use open::{identity, is_pipe, open_file};
 
 use self::folders::Given;
 use self::open::Stop;
 use self::piece::{Part, Piece};
-use crate::error::{Error, MissingColumn, Result, nearest};
+use crate::error::{Error, MissingColumn, Reason, Result, nearest};
 use crate::schema::{CsvConfig, Format};
 
 /// Files, and how they are read.
@@ -61,6 +69,8 @@ pub struct Source {
     pub files: Vec<DataFile>,
     /// Format of all of them; `None` goes by each one's ending.
     pub format: Option<Format>,
+    /// Format of files whose ending is none that is known.
+    pub otherwise: Option<Format>,
     /// How CSV files are written.
     pub csv: CsvConfig,
     /// Whether a column that no file has is a mistake of the configuration rather than of the file (it decides the error's
@@ -102,26 +112,23 @@ impl Source {
     fn open(&self, file: &DataFile, wanted: &[Wanted], stop: &Stop) -> Result<FileReader> {
         let path: Arc<Path> = Arc::from(file.path.as_path());
         let mut input = open::open(file, stop)?;
-        let Self { csv, by_configuration, .. } = self;
-        Ok(match input.format(&path, self.format)? {
-            Format::Csv => {
-                FileReader::Text(Box::new(plain::TextReader::open(&path, input, csv, wanted, *by_configuration)?))
+        let (null, by_configuration) = (&self.csv.null, self.by_configuration);
+        Ok(match input.format(&path, self)? {
+            Format::Csv => FileReader::Text(Box::new(plain::TextReader::open(&path, input, self, wanted)?)),
+            Format::Parquet => {
+                let reader = parquet::ParquetReader::open(&path, input, wanted, null, by_configuration)?;
+                FileReader::Parquet(Box::new(reader))
             }
-            Format::Parquet => FileReader::Parquet(Box::new(parquet::ParquetReader::open(
-                &path,
-                input,
-                wanted,
-                &csv.null,
-                *by_configuration,
-            )?)),
-            Format::Arrow => FileReader::Arrow(Box::new(arrow::ArrowReader::open(
-                &path,
-                input,
-                wanted,
-                &csv.null,
-                *by_configuration,
-            )?)),
+            Format::Arrow => {
+                let reader = arrow::ArrowReader::open(&path, input, wanted, null, by_configuration)?;
+                FileReader::Arrow(Box::new(reader))
+            }
         })
+    }
+
+    /// The paths of the files.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|file| file.path.clone()).collect()
     }
 
     /// Says whose mistake it is that a file lacks a column: that of the file, if another one has it.
@@ -148,7 +155,7 @@ impl Rows {
             let part = match &mut self.open {
                 Some(FileReader::Text(reader)) => {
                     lines_before = reader.lines_before();
-                    reader.next_part()?.map(Part::from)
+                    reader.next_lines()?.map(Part::Lines)
                 }
                 Some(FileReader::Parquet(reader)) => reader.next_part()?,
                 Some(FileReader::Arrow(reader)) => reader.next_chunk()?.map(Part::Rows),
@@ -176,15 +183,23 @@ impl Rows {
     }
 }
 
-/// An Arrow array as a column of `path`, in which the texts `null` are missing values.
-fn reduce(path: &Path, name: &str, array: &ArrayRef, null: &[String]) -> Result<Column> {
-    let column = Column::from_arrow(array).map_err(|found| Error::ColumnType {
+/// An Arrow array as a column of `path`, in which the texts `null` are missing values. Texts that are no UTF-8 are missing,
+/// and break their rows.
+fn reduce(path: &Path, name: &str, array: &ArrayRef, null: &[String], broken: &mut Vec<Broken>) -> Result<Column> {
+    let column_type = |found| Error::ColumnType {
         path: path.to_owned(),
         column: name.to_owned(),
         found,
         expected: "numbers, texts, true/false, dates or lists of them".to_owned(),
-    })?;
-    Ok(column.without(null))
+    };
+    let (array, bad) = utf8::texts(array).map_err(column_type)?;
+    broken.extend(bad.into_iter().map(|bad| Broken {
+        row: bad.row,
+        column: Some(name.to_owned()),
+        value: Some(bad.value),
+        reason: Reason::Encoding,
+    }));
+    Ok(Column::from_arrow(&array).map_err(column_type)?.without(null))
 }
 
 /// Where each wanted column stands among the columns of a file.

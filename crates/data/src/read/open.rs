@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tempfile::TempPath;
 
 use super::paths::{DataFile, format_of};
-use super::{compress, forms};
+use super::{Source, compress, forms};
 use crate::error::{Error, Result};
 use crate::schema::Format;
 
@@ -161,20 +161,21 @@ fn open_pipe(path: &Path) -> io::Result<File> {
 }
 
 impl Input {
-    /// The format: by the configuration, the ending, and for a pipe without one by its first bytes.
-    pub(super) fn format(&mut self, path: &Path, given: Option<Format>) -> Result<Format> {
-        let unnamed = match (given, format_of(path)) {
-            (Some(format), _) | (None, Ok(format)) => return Ok(format),
-            (None, Err(unnamed)) => unnamed,
-        };
-        match self {
-            Self::Pipe { start, .. } => Ok(forms::format(start)),
-            Self::File(file) => {
+    /// The format: the one that is given, by the ending, the one of files without one, and else for a pipe by its first
+    /// bytes.
+    pub(super) fn format(&mut self, path: &Path, source: &Source) -> Result<Format> {
+        let named = source.format.or_else(|| format_of(path)).or(source.otherwise);
+        match (named, self) {
+            (Some(format), _) => Ok(format),
+            (None, Self::Pipe { start, .. }) => Ok(forms::format(start)),
+            (None, Self::File(file)) => {
                 let mut start = Vec::new();
                 file.take(START as u64)
                     .read_to_end(&mut start)
                     .map_err(|source| Error::Read { path: path.to_owned(), source })?;
-                Err(forms::unnamed(path, &start).unwrap_or(unnamed))
+                let by_configuration = source.by_configuration;
+                let unnamed = || Error::UnknownFormat { path: path.to_owned(), by_configuration };
+                Err(forms::unnamed(path, &start).unwrap_or_else(unnamed))
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arrow::array::RecordBatch;
 use parquet::arrow::ProjectionMask;
@@ -12,12 +12,12 @@ use parquet::arrow::arrow_reader::{
 use parquet::basic::Compression;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 
-use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
+use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::column::Column;
 use super::guard::guarded;
 use super::open::{Input, Place, START};
 use super::piece::Part;
-use super::{forms, locate, reduce};
+use super::{forms, locate, parquet_bytes, reduce};
 use crate::error::{Error, Result};
 use crate::footer;
 use crate::schema::Format;
@@ -30,9 +30,18 @@ pub(super) struct ParquetReader {
     next_group: usize,
     next_row: u64,
     /// The row group at hand, where it is too large to be decoded at once.
-    batches: Option<ParquetRecordBatchReader>,
+    batches: Option<Batches>,
     /// Rows before that one.
     group_begins: u64,
+}
+
+/// Batches of a row group.
+struct Batches {
+    reader: ParquetRecordBatchReader,
+    group: usize,
+    rows: usize,
+    /// Whether texts are bytes.
+    as_bytes: bool,
 }
 
 /// What every row group's decoding needs.
@@ -42,6 +51,8 @@ struct ParquetFile {
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
     picker: Picker,
+    /// As `metadata`, with texts as bytes; `None` if there is no such.
+    as_bytes: OnceLock<Option<ArrowReaderMetadata>>,
 }
 
 /// A row group that is yet to be decoded.
@@ -66,20 +77,29 @@ impl ParquetReader {
         if start.is_empty() {
             return Err(Error::EmptyFile { path: path.to_path_buf() });
         }
-        if let Some(mistaken) = forms::mistaken(path, &start, Format::Parquet) {
+        if let Some(mistaken) = forms::mistaken(path, &start, Format::Parquet, by_configuration) {
             return Err(mistaken);
         }
         if !footer::verify(&mut file).map_err(read_error)? {
             return Err(damaged(path, "its footer is not as it was written"));
         }
-        let metadata = guarded(path, || ArrowReaderMetadata::load(&file, ArrowReaderOptions::default()))?;
+        let load = |options| guarded(path, || ArrowReaderMetadata::load(&file, options));
+        let metadata = match load(ArrowReaderOptions::default()) {
+            // What the writer says of Arrow's types may be of one that is not known; Parquet's own types say enough.
+            Err(error) => match load(ArrowReaderOptions::default().with_skip_arrow_metadata(true)) {
+                Ok(metadata) if parquet_bytes::has_unknown(&metadata) => metadata,
+                _ => return Err(error),
+            },
+            metadata => metadata?,
+        };
         check_counts(path, metadata.metadata())?;
         let header: Vec<String> = metadata.schema().fields().iter().map(|field| field.name().clone()).collect();
         let fields = locate(path, &header, wanted, by_configuration)?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().flatten().copied());
         check_compression(path, metadata.metadata(), &mask)?;
         let picker = Picker::new(&fields, wanted, null);
-        let file = Arc::new(ParquetFile { path: Arc::clone(path), place, metadata, mask, picker });
+        let (path, as_bytes) = (Arc::clone(path), OnceLock::new());
+        let file = Arc::new(ParquetFile { path, place, metadata, mask, picker, as_bytes });
         Ok(Self { file, next_group: 0, next_row: 0, batches: None, group_begins: 0 })
     }
 
@@ -87,7 +107,7 @@ impl ParquetReader {
         let file = Arc::clone(&self.file);
         loop {
             if let Some(batches) = &mut self.batches {
-                if let Some(batch) = guarded(&file.path, || batches.next().transpose())? {
+                if let Some(batch) = batches.next(&file)? {
                     let chunk = file.chunk(&batch, self.next_row)?;
                     self.next_row += chunk.rows as u64;
                     return Ok(Some(Part::Rows(chunk)));
@@ -100,7 +120,7 @@ impl ParquetReader {
             let number = self.next_group;
             self.next_group += 1;
             if group.total_byte_size() > GROUP_BYTES {
-                self.batches = Some(file.decoder(number)?);
+                self.batches = Some(Batches::open(&file, number)?);
                 self.group_begins = self.next_row;
                 continue;
             }
@@ -112,14 +132,15 @@ impl ParquetReader {
 }
 
 impl ParquetFile {
-    fn decoder(&self, group: usize) -> Result<ParquetRecordBatchReader> {
+    fn decoder(&self, metadata: &ArrowReaderMetadata, group: usize, skip: usize) -> Result<ParquetRecordBatchReader> {
         // A handle of its own, since copies of one share their position.
         let file = self.place.open()?;
         guarded(&self.path, || {
-            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(self.mask.clone())
                 .with_batch_size(CHUNK_ROWS)
+                .with_offset(skip)
                 .build()
         })
     }
@@ -133,19 +154,46 @@ impl ParquetFile {
         Err(damaged(&self.path, format!("row group {group} holds {found} rows, and its footer says {told}")))
     }
 
+    /// Metadata by which texts are read as bytes, of which one that is not UTF-8 is no reason to refuse others.
+    fn as_bytes(&self) -> Option<&ArrowReaderMetadata> {
+        let make = || guarded(&self.path, || parquet_bytes::metadata(&self.metadata)).ok();
+        self.as_bytes.get_or_init(make).as_ref()
+    }
+
     fn chunk(&self, batch: &RecordBatch, first_row: u64) -> Result<Chunk> {
-        let columns = self.picker.pick(&self.path, batch)?;
-        let origin = Origin { path: Some(Arc::clone(&self.path)), first_row, position: 0, lines: Vec::new() };
-        Ok(Chunk { rows: batch.num_rows(), columns, origin, broken: Vec::new() })
+        let (columns, broken) = self.picker.pick(&self.path, batch)?;
+        let origin = Origin { path: Some(Arc::clone(&self.path)), first_row, ..Origin::default() };
+        Ok(Chunk { rows: batch.num_rows(), columns, origin, broken })
+    }
+}
+
+impl Batches {
+    fn open(file: &ParquetFile, group: usize) -> Result<Self> {
+        Ok(Self { reader: file.decoder(&file.metadata, group, 0)?, group, rows: 0, as_bytes: false })
+    }
+
+    /// The next batch; where it cannot be decoded, with texts as bytes, as all that follow.
+    fn next(&mut self, file: &ParquetFile) -> Result<Option<RecordBatch>> {
+        let mut next = guarded(&file.path, || self.reader.next().transpose());
+        if next.is_err()
+            && !self.as_bytes
+            && let Some(metadata) = file.as_bytes()
+            && let Ok(mut reader) = file.decoder(metadata, self.group, self.rows)
+            && let Ok(batch) = guarded(&file.path, || reader.next().transpose())
+        {
+            (next, self.reader, self.as_bytes) = (Ok(batch), reader, true);
+        }
+        self.rows += next.as_ref().ok().and_then(Option::as_ref).map_or(0, RecordBatch::num_rows);
+        next
     }
 }
 
 impl RowGroup {
     pub(super) fn decode(self) -> Result<Vec<Chunk>> {
         let Self { file, number, first_row: begin } = self;
-        let (mut batches, mut first_row) = (file.decoder(number)?, begin);
+        let (mut batches, mut first_row) = (Batches::open(&file, number)?, begin);
         let mut chunks = Vec::new();
-        while let Some(batch) = guarded(&file.path, || batches.next().transpose())? {
+        while let Some(batch) = batches.next(&file)? {
             let chunk = file.chunk(&batch, first_row)?;
             first_row += chunk.rows as u64;
             chunks.push(chunk);
@@ -205,11 +253,14 @@ impl Picker {
         Self { wanted: wanted.to_vec(), places, null: null.to_vec() }
     }
 
-    pub(super) fn pick(&self, path: &Path, batch: &RecordBatch) -> Result<Vec<Option<Column>>> {
+    pub(super) fn pick(&self, path: &Path, batch: &RecordBatch) -> Result<(Vec<Option<Column>>, Vec<Broken>)> {
+        let mut broken = Vec::new();
         let column = |(wanted, place): (&Wanted, &Option<usize>)| {
             let array = place.and_then(|at| batch.columns().get(at));
-            array.map(|array| reduce(path, &wanted.name, array, &self.null)).transpose()
+            array.map(|array| reduce(path, &wanted.name, array, &self.null, &mut broken)).transpose()
         };
-        self.wanted.iter().zip(&self.places).map(column).collect()
+        let columns = self.wanted.iter().zip(&self.places).map(column).collect::<Result<_>>()?;
+        broken.sort_by_key(|broken| broken.row);
+        Ok((columns, broken))
     }
 }

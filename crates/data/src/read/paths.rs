@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::compress::has_ending;
 use super::folders::{self, FolderColumn};
 use super::walk;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::schema::{Files, Format};
 
 /// What stands for the standard input in place of a path.
@@ -56,7 +56,7 @@ pub fn expand(base: &Path, files: &Files, format: Option<Format>) -> Result<Vec<
             continue;
         }
         let path = base.join(pattern);
-        let is_data = |path: &Path| format.is_some() || format_of(path).is_ok();
+        let is_data = |path: &Path| format.is_some() || format_of(path).is_some();
         let paths = match path.metadata() {
             Ok(found) if found.is_dir() => walk::folder(&path, &is_data)?,
             Err(_) if walk::is_glob(pattern) => walk::glob(base, pattern, &is_data)?,
@@ -67,11 +67,9 @@ pub fn expand(base: &Path, files: &Files, format: Option<Format>) -> Result<Vec<
     Ok(expanded)
 }
 
-/// Format of a file, by its ending.
-///
-/// # Errors
-/// If the ending is none of those known.
-pub fn format_of(path: &Path) -> Result<Format> {
+/// Format of a file, by its ending; `None` if the ending is none of those known.
+#[must_use]
+pub fn format_of(path: &Path) -> Option<Format> {
     let stem = path.file_stem().map(Path::new);
     let name = match stem {
         Some(stem) if has_ending(path, "gz") || has_ending(path, "zst") => stem,
@@ -80,13 +78,13 @@ pub fn format_of(path: &Path) -> Result<Format> {
     let is_compressed = name != path;
     let is = |endings: &[&str]| endings.iter().any(|ending| has_ending(name, ending));
     if is(&["csv", "tsv", "txt"]) {
-        Ok(Format::Csv)
+        Some(Format::Csv)
     } else if is(&["parquet", "pq"]) && !is_compressed {
-        Ok(Format::Parquet)
+        Some(Format::Parquet)
     } else if is(&["arrow", "arrows", "feather", "ipc"]) && !is_compressed {
-        Ok(Format::Arrow)
+        Some(Format::Arrow)
     } else {
-        Err(Error::UnknownFormat { path: path.to_owned() })
+        None
     }
 }
 
@@ -94,6 +92,7 @@ pub fn format_of(path: &Path) -> Result<Format> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     #[test]
     fn endings_tell_the_format() {
@@ -108,7 +107,7 @@ mod tests {
             ("a", None),
             ("csv", None),
         ] {
-            assert_eq!(format_of(Path::new(name)).ok(), format, "{name}");
+            assert_eq!(format_of(Path::new(name)), format, "{name}");
         }
     }
 

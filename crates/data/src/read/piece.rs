@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::chunk::Chunk;
 use super::folders::Given;
 use super::parquet::RowGroup;
-use super::plain::{Lines, TextPart};
+use super::plain::Lines;
 use crate::error::Result;
 
 /// A part of a file.
@@ -22,15 +22,6 @@ pub(super) enum Part {
     Rows(Chunk),
     Lines(Lines),
     RowGroup(RowGroup),
-}
-
-impl From<TextPart> for Part {
-    fn from(part: TextPart) -> Self {
-        match part {
-            TextPart::Rows(chunk) => Self::Rows(chunk),
-            TextPart::Lines(lines) => Self::Lines(lines),
-        }
-    }
 }
 
 /// The rows of a [`Piece`].
@@ -53,7 +44,7 @@ impl Piece {
             Part::Rows(chunk) => (vec![chunk], None),
             Part::RowGroup(group) => (group.decode()?, None),
             Part::Lines(lines) => {
-                let (chunks, count) = lines.split()?;
+                let (chunks, count) = lines.split();
                 (chunks, Some(count))
             }
         };

@@ -1,57 +1,38 @@
 //! Text files in parts: bytes are read here and cut where a record ends, and split into rows on whatever thread has time.
 //!
 //! Without a quote, and without a carriage return that is not part of a line end, every line is a record and every
-//! separator ends a field; that is all that the `csv` crate would find out byte by byte. A part with quotes is cut by
-//! [`super::quotes`], and goes through [`CsvReader`] when it is split. Where a carriage return ends a line by itself, so
-//! does the rest of the file.
+//! separator ends a field. All other text is taken apart by [`super::records`]; where it has quotes alone, [`super::quotes`]
+//! finds where to cut it.
 
-use std::io::{Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use memchr::memchr;
-
 use super::block::Block;
-use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
-use super::csv::{self, BOM, CsvReader, MAX_RECORD};
+use super::chunk::{Chunk, Wanted};
+use super::dialect::Dialect;
+use super::encoding::Text;
+use super::header::{self, BOM, Header};
 use super::marks::{Marks, split_line};
 use super::open::Input;
-use super::text::{Form, MAX_COLUMN_BYTES, Place, byte, separator};
-use super::{compress, quotes};
-use crate::error::{Error, Reason, Result};
-use crate::schema::CsvConfig;
+use super::records::{Records, Step};
+use super::rows::RowBuilder;
+use super::text::Form;
+use super::{Source, compress, quotes};
+use crate::error::Result;
 
 /// Bytes that are split at a time: a thousand rows or some more, which is work worth handing to another thread.
 const BLOCK: usize = 1 << 19;
 
-/// Lines whose fields are found before any of them is looked at: with what is known of a column, they stay in the nearest
-/// cache meanwhile.
-const TOGETHER: usize = 32;
+/// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
+pub(super) const MAX_RECORD: usize = 1 << 26;
 
-/// Where no field is.
-const NOWHERE: Place = (1, 0);
-
-/// What a text file is read by.
-pub(super) enum TextReader {
-    /// Line by line.
-    Plain(Box<PlainReader>),
-    /// Record by record.
-    Csv(Box<CsvReader>),
-}
-
-/// What a [`TextReader`] gives.
-pub(super) enum TextPart {
-    /// Lines that are yet to be split.
-    Lines(Lines),
-    /// Rows, which are counted from where the records began.
-    Rows(Chunk),
-}
-
-pub(super) struct PlainReader {
+/// Reads a text file.
+pub(super) struct TextReader {
     form: Arc<Form>,
     bytes: Box<dyn Read + Send>,
     block: usize,
-    /// What was read and not given out; it begins with a line.
+    /// What was read and not given out; it begins with a record.
     rest: Block,
     /// Whether the bytes are at their end.
     is_over: bool,
@@ -60,115 +41,79 @@ pub(super) struct PlainReader {
 }
 
 impl TextReader {
-    pub(super) fn open(
-        path: &Arc<Path>,
-        input: Input,
-        config: &CsvConfig,
-        wanted: &[Wanted],
-        by_configuration: bool,
-    ) -> Result<Self> {
-        Self::over(path, compress::open(path, input)?, BLOCK, config, wanted, by_configuration)
+    pub(super) fn open(path: &Arc<Path>, input: Input, source: &Source, wanted: &[Wanted]) -> Result<Self> {
+        Self::over(path, compress::open(path, input, source.by_configuration)?, BLOCK, source, wanted)
     }
 
     fn over(
         path: &Arc<Path>,
-        mut bytes: Box<dyn Read + Send>,
+        bytes: Box<dyn Read + Send>,
         block: usize,
-        config: &CsvConfig,
+        source: &Source,
         wanted: &[Wanted],
-        by_configuration: bool,
     ) -> Result<Self> {
+        let config = &source.csv;
+        let text = Text::new(bytes, config.encoding.as_deref()).map_err(|error| compress::explain(path, error))?;
+        let (mut bytes, dialect) = (text.bytes, Dialect::of(path, config));
+        let encoding = text.encoding.map(encoding_rs::Encoding::name);
         let mut rest = Block::default();
-        // More than a mark, which is not looked for in parts, here or there.
-        let is_over = fill(path, &mut bytes, &mut rest, block.max(2 * BOM.len()))?;
-        let start = if rest.starts_with(BOM) { BOM.len() } else { 0 };
-        let is_plain = !has_bare_return(&rest) && (is_over || rest.contains(&b'\n'));
-        let header = if is_plain { Self::header(path, &rest[start..], is_over, config)? } else { None };
-        let Some((header, header_bytes)) = header else {
-            let bytes = Box::new(Cursor::new(rest.into_vec()).chain(bytes));
-            return Ok(Self::Csv(Box::new(CsvReader::open(path, bytes, config, wanted, by_configuration)?)));
-        };
-        let lines_before = line_ends(&rest[start..start + header_bytes]);
-        rest.drop_first(start + header_bytes);
-        let form = Arc::new(Form::new(path, config, header, wanted, by_configuration)?);
-        Ok(Self::Plain(Box::new(PlainReader { form, bytes, block, rest, is_over, lines_before })))
-    }
-
-    /// Names of the columns, and how many bytes the header takes with the empty lines before it; `None` if that is more
-    /// than `bytes`.
-    fn header(
-        path: &Arc<Path>,
-        bytes: &[u8],
-        is_whole: bool,
-        config: &CsvConfig,
-    ) -> Result<Option<(Vec<String>, usize)>> {
-        if !config.header {
-            return Ok(Some((config.columns.clone(), 0)));
+        let mut is_over = fill(path, &mut bytes, &mut rest, block.max(BOM.len()))?;
+        if rest.starts_with(BOM) {
+            rest.drop_first(BOM.len());
         }
-        let Some(start) = bytes.iter().position(|byte| !b"\r\n".contains(byte)) else {
-            return if is_whole { Err(Error::EmptyFile { path: path.to_path_buf() }) } else { Ok(None) };
+        let head = match config.header {
+            false => Header { names: config.columns.clone(), ..Header::default() },
+            true => loop {
+                if let Some(found) = header::read(path, source, &dialect, encoding, &rest, is_over)? {
+                    break found;
+                }
+                let more = rest.len().max(block);
+                is_over = fill(path, &mut bytes, &mut rest, more)?;
+            },
         };
-        let end = quotes::first_end(&bytes[start..], separator(path, config), config.quote.map(byte));
-        let end = end.map(|end| start + end).or(is_whole.then_some(bytes.len()));
-        end.map(|end| Ok((csv::header(path, config, &bytes[start..end])?, end))).transpose()
+        rest.drop_first(head.bytes);
+        let form = Arc::new(Form::new(path, source, dialect, encoding, head.names, wanted)?);
+        Ok(Self { form, bytes, block, rest, is_over, lines_before: head.lines })
     }
 
     /// Lines before the first row that [`Lines`] do not count.
     pub(super) fn lines_before(&self) -> u64 {
-        match self {
-            Self::Plain(reader) => reader.lines_before,
-            Self::Csv(_) => 0,
-        }
+        self.lines_before
     }
 
-    pub(super) fn next_part(&mut self) -> Result<Option<TextPart>> {
-        if let Self::Plain(reader) = self {
-            if let Some(lines) = reader.next_lines()? {
-                return Ok(Some(TextPart::Lines(lines)));
-            }
-            if reader.is_over && reader.rest.is_empty() {
-                return Ok(None);
-            }
-            let PlainReader { form, bytes, rest, .. } = &mut **reader;
-            let bytes = std::mem::replace(bytes, Box::new(std::io::empty()));
-            *self = Self::Csv(Box::new(CsvReader::go_on(form, std::mem::take(rest).into_vec(), bytes)));
-        }
-        match self {
-            Self::Csv(reader) => Ok(reader.next_chunk()?.map(TextPart::Rows)),
-            Self::Plain(_) => Ok(None),
-        }
-    }
-}
-
-impl PlainReader {
-    /// The next lines; `None` at the end, and where there is more than lines.
-    fn next_lines(&mut self) -> Result<Option<Lines>> {
+    /// The next records; `None` at the end.
+    pub(super) fn next_lines(&mut self) -> Result<Option<Lines>> {
         loop {
             if !self.is_over {
                 let more = self.block.saturating_sub(self.rest.len()).max(1);
                 self.is_over = fill(&self.form.path, &mut self.bytes, &mut self.rest, more)?;
             }
-            if self.rest.is_empty() || has_bare_return(&self.rest) {
+            if self.rest.is_empty() {
                 return Ok(None);
             }
-            let Form { separator, quote, .. } = *self.form;
-            let quote = quote.filter(|&quote| memchr(quote, &self.rest).is_some());
-            let end = match self.is_over {
-                true => Some(self.rest.len()),
-                false => quotes::last_end(&self.rest, separator, quote),
+            let dialect = &self.form.dialect;
+            let (has_returns, is_plain) = (has_bare_return(&self.rest), dialect.is_plain(&self.rest));
+            let end = match dialect.simple() {
+                _ if self.is_over => Some(self.rest.len()),
+                _ if has_returns => dialect.last_end(&self.rest),
+                _ if is_plain => memchr::memrchr(b'\n', &self.rest).map(|at| at + 1),
+                Some((separator, quote)) => quotes::last_end(&self.rest, separator, quote),
+                None => dialect.last_end(&self.rest),
             };
-            if let Some(end) = end {
+            // A record that is longer than any should be is told of when it is split; nothing behind it is read.
+            let is_endless = end.is_none() && self.rest.len() > MAX_RECORD;
+            if let Some(end) = end.or(is_endless.then_some(self.rest.len())) {
+                let separator = dialect.byte().filter(|_| is_plain && !has_returns && !is_endless);
                 let mut rest = self.form.blocks.take().unwrap_or_default();
                 rest.extend(&self.rest[end..]);
                 let mut bytes = std::mem::replace(&mut self.rest, rest);
                 bytes.truncate(end);
-                return Ok(Some(Lines { form: Arc::clone(&self.form), bytes, has_quotes: quote.is_some() }));
+                if is_endless {
+                    (self.bytes, self.is_over) = (Box::new(std::io::empty()), true);
+                }
+                return Ok(Some(Lines { form: Arc::clone(&self.form), bytes, separator, is_endless }));
             }
-            // A record that is longer than any should be is for the other reader to refuse.
-            if self.rest.len() as u64 > MAX_RECORD / 2 {
-                return Ok(None);
-            }
-            self.block = self.rest.len() * 2;
+            self.block = (self.rest.len() * 2).min(MAX_RECORD + 1);
         }
     }
 }
@@ -185,75 +130,65 @@ fn has_bare_return(bytes: &[u8]) -> bool {
     memchr::memchr_iter(b'\r', bytes).any(is_bare)
 }
 
-fn line_ends(bytes: &[u8]) -> u64 {
-    memchr::memchr_iter(b'\n', bytes).count() as u64
-}
-
 /// Whole records of a text file.
 pub(super) struct Lines {
     form: Arc<Form>,
     bytes: Block,
-    has_quotes: bool,
+    /// What ends every field, where every line is a record.
+    separator: Option<u8>,
+    /// Whether they are the beginning of a record that is too long.
+    is_endless: bool,
 }
 
 impl Lines {
     /// The rows, counted from 0 and with lines from 1, and the number of lines.
-    pub(super) fn split(self) -> Result<(Vec<Chunk>, u64)> {
-        if self.has_quotes { self.split_records() } else { Ok(self.split_lines()) }
-    }
-
-    fn split_records(self) -> Result<(Vec<Chunk>, u64)> {
-        let lines = line_ends(&self.bytes);
-        let mut reader = CsvReader::go_on(&self.form, self.bytes.into_vec(), Box::new(std::io::empty()));
-        let chunks = std::iter::from_fn(|| reader.next_chunk().transpose()).collect::<Result<_>>()?;
-        self.form.give_back(reader.into_builders());
-        Ok((chunks, lines))
-    }
-
-    fn split_lines(self) -> (Vec<Chunk>, u64) {
-        let Self { form, mut bytes, .. } = self;
-        let (mut chunks, mut columns) = (Vec::new(), form.builders());
-        let (mut at, mut line_number, mut first_row) = (0, 0, 0);
-        let mut fields: Vec<Place> = Vec::with_capacity(TOGETHER * form.width());
-        let mut marks = Marks::new(&bytes, form.separator);
-        while at < bytes.len() {
-            let (mut lines, mut broken, start) = (Vec::new(), Vec::new(), at);
-            while at < bytes.len() && lines.len() < CHUNK_ROWS && at - start < MAX_COLUMN_BYTES / 2 {
-                let before = fields.len();
-                let (is_empty, next) = split_line(&bytes, at, &mut marks, &mut fields);
-                line_number += 1;
-                at = next;
-                if is_empty {
-                    fields.truncate(before);
-                    continue;
-                }
-                lines.push(line_number);
-                let found = fields.len() - before;
-                if found != form.width() {
-                    fields.truncate(before);
-                    fields.resize(before + form.width(), NOWHERE);
-                    let reason = Reason::Fields { found, expected: form.width(), quoted: false };
-                    broken.push(Broken { row: lines.len() - 1, column: None, value: None, reason });
-                }
-                if lines.len().is_multiple_of(TOGETHER) {
-                    form.push_lines(&mut columns, &bytes, &fields);
-                    fields.clear();
-                }
-            }
-            form.push_lines(&mut columns, &bytes, &fields);
-            fields.clear();
-            let rows = lines.len();
-            if rows > 0 {
-                let columns = form.finish(&mut columns, &mut broken);
-                let origin = Origin { path: Some(Arc::clone(&form.path)), first_row, position: 0, lines };
-                chunks.push(Chunk { rows, columns, origin, broken });
-                first_row += rows as u64;
-            }
-        }
-        form.give_back(columns);
+    pub(super) fn split(self) -> (Vec<Chunk>, u64) {
+        let Self { form, mut bytes, separator, is_endless } = self;
+        let mut rows = RowBuilder::new(&form);
+        let lines = match separator {
+            Some(separator) => split_lines(&mut rows, &bytes, separator),
+            None => split_records(&mut rows, &form.dialect, &mut bytes, is_endless),
+        };
+        let chunks = rows.finish(&bytes);
         bytes.clear();
         form.blocks.give_back(bytes);
-        (chunks, line_number)
+        (chunks, lines)
+    }
+}
+
+/// Takes lines apart, each of which is a record, and gives their number.
+fn split_lines(rows: &mut RowBuilder<'_>, bytes: &[u8], separator: u8) -> u64 {
+    let (mut at, mut line) = (0, 0);
+    let mut marks = Marks::new(bytes, separator);
+    while at < bytes.len() {
+        let before = rows.fields.len();
+        let (is_empty, next) = split_line(bytes, at, &mut marks, &mut rows.fields);
+        line += 1;
+        if is_empty {
+            rows.fields.truncate(before);
+        } else if rows.fields.len() - before == rows.width() {
+            rows.add(bytes, line);
+        } else {
+            rows.add_ragged(bytes, before, at..next, line);
+        }
+        at = next;
+    }
+    line
+}
+
+/// Takes records apart, and gives the number of lines.
+fn split_records(rows: &mut RowBuilder<'_>, dialect: &Dialect, bytes: &mut [u8], is_endless: bool) -> u64 {
+    let mut records = Records::new(dialect, true);
+    loop {
+        let before = rows.fields.len();
+        let Step::Record(record) = records.next(bytes, &mut rows.fields) else { return records.lines() };
+        let (is_whole, line) = (rows.fields.len() - before == rows.width(), record.line);
+        match record.fault {
+            fault if is_endless => rows.add_endless(bytes, before, fault.as_ref(), line),
+            Some(fault) => rows.add_fault(bytes, before, &fault, line),
+            None if is_whole => rows.add(bytes, line),
+            None => rows.add_ragged(bytes, before, record.range, line),
+        }
     }
 }
 
@@ -262,7 +197,10 @@ impl Lines {
 mod tests {
     use proptest::prelude::*;
 
+    use std::io::Cursor;
+
     use super::*;
+    use crate::schema::CsvConfig;
 
     /// Every cell, line and broken row, as one text.
     fn shown(chunk: &Chunk, first_row: u64, lines: u64, into: &mut Vec<String>) {
@@ -280,33 +218,40 @@ mod tests {
             .to_vec()
     }
 
+    fn source(csv: &CsvConfig) -> Source {
+        Source {
+            files: Vec::new(),
+            format: None,
+            otherwise: None,
+            csv: csv.clone(),
+            by_configuration: true,
+            others: Vec::new(),
+            stop: None,
+        }
+    }
+
     fn rows(text: &[u8], config: &CsvConfig, block: usize) -> Result<Vec<String>> {
+        read(text, config, block, false)
+    }
+
+    fn read(text: &[u8], config: &CsvConfig, block: usize, by_records: bool) -> Result<Vec<String>> {
         let path: Arc<Path> = Arc::from(Path::new("log.csv"));
         let bytes = Box::new(Cursor::new(text.to_vec()));
-        let mut reader = TextReader::over(&path, bytes, block, config, &wanted(), false)?;
+        let mut reader = TextReader::over(&path, bytes, block, &source(config), &wanted())?;
         let (mut shown_rows, mut first_row, mut lines) = (Vec::new(), 0, reader.lines_before());
-        while let Some(part) = reader.next_part()? {
-            match part {
-                TextPart::Rows(chunk) => shown(&chunk, first_row, lines, &mut shown_rows),
-                TextPart::Lines(part) => {
-                    let (chunks, count) = part.split()?;
-                    chunks.iter().for_each(|chunk| shown(chunk, first_row, lines, &mut shown_rows));
-                    first_row += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
-                    lines += count;
-                }
-            }
+        while let Some(mut part) = reader.next_lines()? {
+            part.separator = part.separator.filter(|_| !by_records);
+            let (chunks, count) = part.split();
+            chunks.iter().for_each(|chunk| shown(chunk, first_row, lines, &mut shown_rows));
+            first_row += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
+            lines += count;
         }
         Ok(shown_rows)
     }
 
+    /// All in one part, and none of it by the way for lines.
     fn by_records(text: &[u8], config: &CsvConfig) -> Result<Vec<String>> {
-        let path: Arc<Path> = Arc::from(Path::new("log.csv"));
-        let mut reader = CsvReader::open(&path, Box::new(Cursor::new(text.to_vec())), config, &wanted(), false)?;
-        let mut shown_rows = Vec::new();
-        while let Some(chunk) = reader.next_chunk()? {
-            shown(&chunk, 0, 0, &mut shown_rows);
-        }
-        Ok(shown_rows)
+        read(text, config, 1 << 20, true)
     }
 
     fn compare(text: &[u8], config: &CsvConfig) {
@@ -334,6 +279,8 @@ mod tests {
             "a,b",
             "a,c\n1,2\n",
             "\"a\",b\n1,2\n",
+            "a,b\r1,2\r\r\"3\r\",4\r",
+            "a,b\n1,\"2\"x\n\"3\" ,4\n5,\"6",
         ] {
             compare(text.as_bytes(), &CsvConfig::default());
             compare(text.as_bytes(), &CsvConfig { quote: None, ..CsvConfig::default() });
@@ -360,6 +307,47 @@ mod tests {
         };
         assert_eq!(lines(text), ["0 line 2", "1 line 3", "2 line 5", "3 line 7", "4 line 8", "5 line 9"]);
         assert_eq!(lines(b"a,b\n1,2\r\n\"x\r\",4\n5,6\r\n7,8\n"), ["0 line 2", "1 line 3", "2 line 4", "3 line 5"]);
+        assert_eq!(lines(b"a,b\r1,2\r3,4\r"), ["0 line 2", "1 line 3"]);
+    }
+
+    #[test]
+    fn a_record_without_end_is_told_of_and_nothing_behind_it_is_read() {
+        let mut text = b"a,b\n1,2\n3,\"".to_vec();
+        text.resize(MAX_RECORD + (1 << 21), b'x');
+        text.extend(b"\"\n5,6\n");
+        let rows = rows(&text, &CsvConfig::default(), 1 << 20).unwrap();
+        assert_eq!(rows.len(), 2);
+        assert!(rows[1].starts_with("1 line 3") && rows[1].contains("TooLong"), "{}", rows[1]);
+    }
+
+    fn dialect(separator: &str, quote: Option<char>, escape: Option<char>, trim: bool) -> CsvConfig {
+        CsvConfig { separator: Some(separator.to_owned()), quote, escape, trim, ..CsvConfig::default() }
+    }
+
+    #[test]
+    fn other_encodings_are_read_alike() {
+        let expected = rows("a,b\né,\"ü\n\"\n€,4\n".as_bytes(), &CsvConfig::default(), 1 << 10).unwrap();
+        let latin1 = CsvConfig { encoding: Some("latin1".into()), ..CsvConfig::default() };
+        let utf16: Vec<u8> = "\u{feff}a,b\né,\"ü\n\"\n€,4\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        for block in [1, 7, 1 << 10] {
+            assert_eq!(rows(b"a,b\n\xe9,\"\xfc\n\"\n\x80,4\n", &latin1, block).unwrap(), expected);
+            assert_eq!(rows(&utf16, &CsvConfig::default(), block).unwrap(), expected);
+        }
+        let gb18030 = CsvConfig { encoding: Some("gb18030".into()), ..CsvConfig::default() };
+        let broken = rows(b"a,b\n1,\xff\n3,4\n", &gb18030, 1 << 10).unwrap();
+        assert!(broken[0].contains("NotEncoded { encoding: \"gb18030\" }"), "{}", broken[0]);
+        assert!(broken[1].ends_with("[]"), "{}", broken[1]);
+    }
+
+    #[test]
+    fn headers_are_records_too() {
+        let header = |text: &str, config: &CsvConfig| rows(text.as_bytes(), config, 4).map(|rows| rows.len());
+        assert_eq!(header("\n\"a\"::\"b\"\n1::2\n", &dialect("::", Some('"'), None, false)).unwrap(), 1);
+        assert_eq!(header("\"a\" , \"b\"\r1,2", &dialect(",", Some('"'), None, true)).unwrap(), 1);
+        let fails = |text: &str| header(text, &CsvConfig::default()).unwrap_err().to_string();
+        assert!(fails("\"a\"x,b\n1,2\n").contains("goes on behind its closing quote"));
+        assert!(fails("\"a,b\n1,2\n").contains("never closed"));
+        assert!(fails("a\0,\0b\0\n").contains("encoding = \"utf-16le\""));
     }
 
     proptest! {
@@ -374,6 +362,14 @@ mod tests {
                 ..CsvConfig::default() };
             let text = if header { format!("a,b{}{text}", if line_ends { "\n" } else { "\r\n" }) } else { text };
             compare(text.as_bytes(), &config);
+        }
+
+        #[test]
+        fn any_text_of_any_dialect_gives_the_same_rows(
+            text in "[ab:,\n12 \r\"\\\\é]{0,60}", separator in prop::sample::select(vec![",", "::", ":"]),
+            quote in prop::option::of(Just('"')), escape in prop::option::of(Just('\\')), trim in any::<bool>(),
+        ) {
+            compare(format!("a{separator}b\n{text}").as_bytes(), &dialect(separator, quote, escape, trim));
         }
     }
 }

@@ -1,34 +1,23 @@
 //! Where records end in text with quotes, found without taking their fields apart.
 //!
 //! A quote that begins a field opens it up to the next quote that is not doubled; line ends between the two are part of
-//! the field. Any other quote is a character like others. So it is in the `csv` crate, which takes the records apart then.
+//! the field. Any other quote is a character like others. So it is in the `csv` crate, and in [`super::records`], which takes
+//! the records apart then.
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr_iter, memrchr};
+use memchr::{memchr_iter, memrchr};
 
 use super::words::{equal, places};
 
-/// Behind the first record of `bytes`; `None` if it has no end there.
-pub(super) fn first_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option<usize> {
-    let mut end = None;
-    outside(bytes, separator, quote, |part| {
-        end = memchr(b'\n', &bytes[part.clone()]).map(|at| part.start + at + 1);
-        end.is_none()
-    });
-    end
-}
-
 /// Behind the last record of `bytes` that has its end there, which begin with a record.
-pub(super) fn last_end(bytes: &[u8], separator: u8, quote: Option<u8>) -> Option<usize> {
-    let Some(quote) = quote else { return memrchr(b'\n', bytes).map(|at| at + 1) };
+pub(super) fn last_end(bytes: &[u8], separator: u8, quote: u8) -> Option<usize> {
     if let Some(end) = last_end_by_toggling(bytes, separator, quote) {
         return end;
     }
     let mut end = None;
-    outside(bytes, separator, Some(quote), |part| {
+    outside(bytes, separator, quote, |part| {
         end = memrchr(b'\n', &bytes[part.clone()]).map(|at| part.start + at + 1).or(end);
-        true
     });
     end
 }
@@ -62,18 +51,16 @@ fn last_end_by_toggling(bytes: &[u8], separator: u8, quote: u8) -> Option<Option
     regular.then_some(end)
 }
 
-/// Calls `f` with the parts that are outside of quotes, for as long as it wants more of them.
+/// Calls `f` with the parts that are outside of quotes.
 #[inline]
-fn outside(bytes: &[u8], separator: u8, quote: Option<u8>, mut f: impl FnMut(Range<usize>) -> bool) {
+fn outside(bytes: &[u8], separator: u8, quote: u8, mut f: impl FnMut(Range<usize>)) {
     // Where the part at hand began; `None` inside of quotes.
     let mut start = Some(0);
-    let mut quotes = quote.map(|quote| memchr_iter(quote, bytes)).into_iter().flatten().peekable();
+    let mut quotes = memchr_iter(quote, bytes).peekable();
     while let Some(at) = quotes.next() {
         match start {
             Some(from) if at == from || [separator, b'\n'].contains(&bytes[at - 1]) => {
-                if !f(from..at) {
-                    return;
-                }
+                f(from..at);
                 start = None;
             }
             Some(_) => {}
@@ -107,11 +94,9 @@ mod tests {
     #[test]
     fn line_ends_between_quotes_end_no_record() {
         let text = b"a,\"b\n\"\"\nc\",d\ne\"\nf\"\n\"g\n";
-        assert_eq!(first_end(text, b',', Some(b'"')), Some(13));
-        assert_eq!(last_end(text, b',', Some(b'"')), Some(19));
-        assert_eq!(last_end(text, b',', None), Some(text.len()));
-        assert_eq!(first_end(b"\"a\n", b',', Some(b'"')), None);
-        assert_eq!(last_end(b"a\n\"b\"", b',', Some(b'"')), Some(2));
+        assert_eq!(last_end(text, b',', b'"'), Some(19));
+        assert_eq!(last_end(b"\"a\n", b',', b'"'), None);
+        assert_eq!(last_end(b"a\n\"b\"", b',', b'"'), Some(2));
     }
 
     #[test]
@@ -129,9 +114,7 @@ mod tests {
         #[test]
         fn records_end_where_they_do_for_the_csv_crate(text in "[a,\n\"]{0,40}", long in 0usize..100) {
             let text = format!("{}{text}", "a,".repeat(long));
-            let ends = ends(text.as_bytes());
-            prop_assert_eq!(first_end(text.as_bytes(), b',', Some(b'"')), ends.first().copied());
-            prop_assert_eq!(last_end(text.as_bytes(), b',', Some(b'"')), ends.last().copied());
+            prop_assert_eq!(last_end(text.as_bytes(), b',', b'"'), ends(text.as_bytes()).last().copied());
         }
     }
 }

@@ -9,15 +9,12 @@ use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 use super::block::Block;
 use super::chunk::{Broken, Wanted};
 use super::column::Column;
+use super::dialect::Dialect;
 use super::repeated::{MOST, Repeated};
 use super::reused::Reused;
-use super::{compress, locate};
+use super::{Source, locate};
 use crate::error::{Reason, Result};
 use crate::interner::Interner;
-use crate::schema::CsvConfig;
-
-/// Longest text of one column of one chunk: what Arrow's 32-bit offsets reach.
-pub(super) const MAX_COLUMN_BYTES: usize = i32::MAX as usize;
 
 /// Where a field begins among some bytes, and where it ends.
 pub(super) type Place = (u32, u32);
@@ -26,14 +23,16 @@ pub(super) type Place = (u32, u32);
 #[derive(Debug)]
 pub(super) struct Form {
     pub(super) path: Arc<Path>,
-    pub(super) separator: u8,
-    pub(super) quote: Option<u8>,
+    pub(super) dialect: Dialect,
+    /// What the file is written in, where that is not UTF-8.
+    encoding: Option<&'static str>,
+    /// Whether the keys that say how a file is written stand in a configuration.
+    pub(super) by_configuration: bool,
     /// Names of the columns.
     pub(super) header: Vec<String>,
     /// Field of each wanted column.
     fields: Vec<Option<usize>>,
     names: Vec<String>,
-    trim: bool,
     null: Vec<Vec<u8>>,
     /// Whether the empty field alone means a missing value, which is the common case.
     only_empty: bool,
@@ -46,21 +45,23 @@ pub(super) struct Form {
 impl Form {
     pub(super) fn new(
         path: &Arc<Path>,
-        config: &CsvConfig,
+        source: &Source,
+        dialect: Dialect,
+        encoding: Option<&'static str>,
         header: Vec<String>,
         wanted: &[Wanted],
-        by_configuration: bool,
     ) -> Result<Self> {
+        let null = &source.csv.null;
         Ok(Self {
             path: Arc::clone(path),
-            separator: separator(path, config),
-            quote: config.quote.map(byte),
-            fields: locate(path, &header, wanted, by_configuration)?,
+            dialect,
+            encoding,
+            by_configuration: source.by_configuration,
+            fields: locate(path, &header, wanted, source.by_configuration)?,
             header,
             names: wanted.iter().map(|column| column.name.clone()).collect(),
-            trim: config.trim,
-            null: config.null.iter().map(|null| null.as_bytes().to_vec()).collect(),
-            only_empty: config.null.len() == 1 && config.null[0].is_empty(),
+            null: null.iter().map(|null| null.as_bytes().to_vec()).collect(),
+            only_empty: null.len() == 1 && null[0].is_empty(),
             builders: Reused::default(),
             blocks: Reused::default(),
         })
@@ -81,16 +82,9 @@ impl Form {
         self.builders.give_back(builders);
     }
 
-    /// Appends a record, whose fields `get` gives.
-    pub(super) fn push<'r>(&self, columns: &mut [TextBuilder], get: impl Fn(usize) -> Option<&'r [u8]>) {
-        for (builder, field) in columns.iter_mut().zip(&self.fields) {
-            builder.push(field.and_then(&get).and_then(|field| self.value(field)));
-        }
-    }
-
-    /// Appends lines, of all of whose fields `at` tells where they are in `bytes`; a range that is none is a missing
+    /// Appends records, of all of whose fields `at` tells where they are in `bytes`; a range that is none is a missing
     /// value. One column after the other, so that what is known of one is near, and its next branch to be foreseen.
-    pub(super) fn push_lines(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[Place]) {
+    pub(super) fn push(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[Place]) {
         for (builder, field) in columns.iter_mut().zip(&self.fields) {
             for line in at.chunks_exact(self.width().max(1)) {
                 let field = field.and_then(|field| bytes.get(line[field].0 as usize..line[field].1 as usize));
@@ -102,7 +96,7 @@ impl Form {
     /// The value that a field is, unless it stands for a missing one.
     #[inline]
     fn value<'r>(&self, field: &'r [u8]) -> Option<&'r [u8]> {
-        let value = if self.trim { field.trim_ascii() } else { field };
+        let value = if self.dialect.trim { field.trim_ascii() } else { field };
         let is_null = match self.only_empty {
             true => value.is_empty(),
             false => self.null.iter().any(|null| null == value),
@@ -112,26 +106,18 @@ impl Form {
 
     /// The columns, once all rows of a chunk are there. Fields that are not UTF-8 break their rows.
     pub(super) fn finish(&self, columns: &mut [TextBuilder], broken: &mut Vec<Broken>) -> Vec<Option<Column>> {
-        let columns = finish(columns, &self.names, broken);
+        let columns = finish(columns, &self.names, &self.not_text(), broken);
         broken.sort_by_key(|broken| broken.row);
         columns.into_iter().zip(&self.fields).map(|(texts, field)| field.map(|_| texts)).collect()
     }
-}
 
-/// Between two fields.
-pub(super) fn separator(path: &Path, config: &CsvConfig) -> u8 {
-    byte(config.separator.unwrap_or(if is_tsv(path) { '\t' } else { ',' }))
-}
-
-fn is_tsv(path: &Path) -> bool {
-    let stem_is_tsv = || path.file_stem().is_some_and(|stem| compress::has_ending(Path::new(stem), "tsv"));
-    compress::has_ending(path, "tsv")
-        || ((compress::has_ending(path, "gz") || compress::has_ending(path, "zst")) && stem_is_tsv())
-}
-
-/// Separator and quote are ASCII: the schema has been checked.
-pub(super) fn byte(char: char) -> u8 {
-    u8::try_from(char).unwrap_or(b',')
+    /// Why bytes that mean no text cannot be used.
+    fn not_text(&self) -> Reason {
+        match self.encoding {
+            None => Reason::Encoding,
+            Some(encoding) => Reason::NotEncoded { encoding: encoding.to_owned() },
+        }
+    }
 }
 
 /// Texts of one column of a chunk: each different one once, for as long as there are few.
@@ -194,7 +180,7 @@ impl TextBuilder {
 }
 
 /// The columns; builders are as new afterwards. Fields that are not UTF-8 become missing, and their rows broken.
-fn finish(builders: &mut [TextBuilder], names: &[String], broken: &mut Vec<Broken>) -> Vec<Column> {
+fn finish(builders: &mut [TextBuilder], names: &[String], not_text: &Reason, broken: &mut Vec<Broken>) -> Vec<Column> {
     builders.iter_mut().for_each(TextBuilder::check);
     // One piece of memory for the codes of all columns, which mostly are many and short.
     let mut codes = Vec::with_capacity(builders.iter().map(|builder| builder.codes.len()).sum());
@@ -203,7 +189,7 @@ fn finish(builders: &mut [TextBuilder], names: &[String], broken: &mut Vec<Broke
     let mut start = 0;
     let column = |(builder, name): (&mut TextBuilder, &String)| {
         if let Some(mut all) = builder.all.take() {
-            all.drop_invalid(name, broken);
+            all.drop_invalid(name, not_text, broken);
             return Column::Text(all.finish());
         }
         let own = ScalarBuffer::new(codes.clone(), start, builder.codes.len());
@@ -247,7 +233,7 @@ impl AllTexts {
     }
 
     /// Makes fields that are not UTF-8 missing, and their rows broken.
-    fn drop_invalid(&mut self, name: &str, broken: &mut Vec<Broken>) {
+    fn drop_invalid(&mut self, name: &str, not_text: &Reason, broken: &mut Vec<Broken>) {
         if self.fields_are_utf8() {
             return;
         }
@@ -260,7 +246,7 @@ impl AllTexts {
             let is_utf8 = std::str::from_utf8(field).is_ok();
             if !is_utf8 {
                 let value = Some(String::from_utf8_lossy(field).into_owned());
-                broken.push(Broken { row, column: Some(name.to_owned()), value, reason: Reason::Encoding });
+                broken.push(Broken { row, column: Some(name.to_owned()), value, reason: not_text.clone() });
             }
             let is_there = is_utf8 && valid.get(row).copied().unwrap_or(true);
             self.push(is_there.then_some(field));
@@ -285,7 +271,7 @@ mod tests {
     fn built(builder: &mut TextBuilder, fields: &[Option<&[u8]>]) -> (Column, Vec<Broken>) {
         fields.iter().for_each(|field| builder.push(*field));
         let mut broken = Vec::new();
-        let column = finish(std::slice::from_mut(builder), &["x".to_owned()], &mut broken).remove(0);
+        let column = finish(std::slice::from_mut(builder), &["x".to_owned()], &Reason::Encoding, &mut broken).remove(0);
         (column, broken)
     }
 

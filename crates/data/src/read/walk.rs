@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
             // Folders that writers of data make. Another one is no match, as a glob of files does not ask for it.
             Ok((_, true)) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if name.contains('=') || format_of(&path).is_ok() {
+                if name.contains('=') || format_of(&path).is_some() {
                     return self.all_below(&path);
                 }
                 drop(name);

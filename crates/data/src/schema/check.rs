@@ -10,6 +10,9 @@ use crate::compare::Comparand;
 /// Most rows of one embedding table: what its tensor's shape and an index of it can hold anywhere.
 const MAX_TABLE_ROWS: u64 = 1 << 40;
 
+/// Longest separator, in characters.
+const MAX_SEPARATOR: usize = 16;
+
 /// Most rows of a window.
 const MAX_WINDOW: u64 = 1 << 32;
 
@@ -126,17 +129,36 @@ pub(super) fn csv(csv: &CsvConfig) -> Result<()> {
     if !csv.header && csv.columns.is_empty() {
         return at("csv.columns", Problem::Needed { reason: "with header = false the columns have no other names" });
     }
-    for (key, char) in [("csv.separator", csv.separator), ("csv.quote", csv.quote)] {
+    let is_line_end = |char: char| matches!(char, '\n' | '\r' | '\0');
+    for (key, char) in [("csv.quote", csv.quote), ("csv.escape", csv.escape)] {
         if let Some(char) = char
-            && (!char.is_ascii() || char == '\n' || char == '\r' || char == '\0')
+            && (!char.is_ascii() || is_line_end(char))
         {
             return at(key, value(format!("{char:?}"), "one ASCII character that is no line end"));
         }
     }
-    if csv.quote.is_some() && csv.separator == csv.quote {
-        return at("csv.quote", value(format!("{:?}", csv.quote.unwrap_or_default()), "it is the separator already"));
+    if let Some(separator) = &csv.separator {
+        let found = |reason: &str| value(format!("{separator:?}"), reason);
+        if !(1..=MAX_SEPARATOR).contains(&separator.chars().count()) || separator.contains(is_line_end) {
+            return at("csv.separator", found("1 to 16 characters, none of them a line end"));
+        }
+        for (key, char) in [("quote", csv.quote), ("escape", csv.escape)] {
+            if let Some(char) = char
+                && separator.contains(char)
+            {
+                return at("csv.separator", found(&format!("{char:?} is `{key}` already")));
+            }
+        }
     }
-    Ok(())
+    match &csv.encoding {
+        Some(label) if !crate::read::is_label(label) => {
+            let nearest = crate::error::nearest(label, crate::read::LABELS);
+            let hint = nearest.map_or_else(String::new, |label| format!("; did you mean \"{label}\"?"));
+            let reason = format!("no encoding of the WHATWG Encoding Standard has this label{hint}");
+            at("csv.encoding", value(format!("\"{label}\""), reason))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Features of all blocks, and each one's block.

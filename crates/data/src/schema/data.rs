@@ -7,6 +7,7 @@ use serde::{Deserialize as DeriveDeserialize, Serialize};
 
 use super::scalar::Scalar;
 use super::untagged::{self, Untagged};
+use crate::error::Result;
 
 /// `[data]`.
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
@@ -222,19 +223,44 @@ pub struct CsvConfig {
     /// Names of the columns of a file without header; ranges such as `x[0..512]` are allowed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// Between two fields, one ASCII character. Default: a tab in files named `.tsv`, else a comma.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub separator: Option<char>,
+    /// Between two fields: one character or several, such as `"::"`. Default: a tab in files named `.tsv`, else a comma.
+    #[serde(deserialize_with = "separator", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16))]
+    pub separator: Option<String>,
     /// Around fields that hold separators, quotes or line ends; one ASCII character, doubled inside of a field.
     /// `""` switches quoting off.
     #[serde(with = "quote")]
     #[schemars(with = "String", length(max = 1))]
     pub quote: Option<char>,
+    /// Before a quote that is part of a field, one ASCII character, such as `"\\"`; before an escape, a separator or a line
+    /// end as well. It has this meaning between quotes, and everywhere where quoting is off. Default: none.
+    #[serde(with = "quote", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", length(max = 1))]
+    pub escape: Option<char>,
+    /// What the text is encoded in, by its label in the WHATWG Encoding Standard, such as `"latin1"` or `"gb18030"`.
+    /// Default: UTF-8, and UTF-16 where the file begins with its mark.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
     /// Whether spaces and tabs around a field are not part of it.
     pub trim: bool,
     /// Fields that mean "missing"; in files of other formats, texts that do. Default: the empty field alone, since `NA` or
     /// `null` may well be a category.
     pub null: Vec<String>,
+}
+
+impl CsvConfig {
+    /// The keys of `[data.csv]`.
+    pub const KEYS: [&'static str; 8] =
+        ["header", "columns", "separator", "quote", "escape", "encoding", "trim", "null"];
+
+    /// Expands ranges of columns, and checks all.
+    ///
+    /// # Errors
+    /// [`crate::Error::Schema`] with the key, on the first thing that cannot be.
+    pub fn resolve(&self) -> Result<Self> {
+        super::check::csv(self)?;
+        Ok(Self { columns: super::check::csv_columns(self)?, ..self.clone() })
+    }
 }
 
 impl Default for CsvConfig {
@@ -244,10 +270,18 @@ impl Default for CsvConfig {
             columns: Vec::new(),
             separator: None,
             quote: Some('"'),
+            escape: None,
+            encoding: None,
             trim: false,
             null: vec![String::new()],
         }
     }
+}
+
+/// A tab may be written as `\t` where its text is taken as it is.
+fn separator<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let separator = Option::<String>::deserialize(deserializer)?;
+    Ok(separator.map(|separator| separator.replace("\\t", "\t")))
 }
 
 mod quote {
@@ -267,7 +301,7 @@ mod quote {
         let mut chars = text.chars();
         match (chars.next(), chars.next()) {
             (quote, None) => Ok(quote),
-            _ => Err(D::Error::invalid_value(Unexpected::Str(&text), &"one character, or \"\" for no quoting")),
+            _ => Err(D::Error::invalid_value(Unexpected::Str(&text), &"one character, or \"\" for none")),
         }
     }
 }
@@ -337,7 +371,7 @@ mod tests {
         let error = parse("train = 3").unwrap_err();
         assert!(error.contains("expected a path, a glob, or a list of them"), "{error}");
         let error = parse("train = 'a'\n[csv]\nquote = '--'").unwrap_err();
-        assert!(error.contains("line 3") && error.contains("no quoting"), "{error}");
+        assert!(error.contains("line 3") && error.contains("\"\" for none"), "{error}");
     }
 
     #[test]
@@ -350,5 +384,34 @@ mod tests {
         .unwrap();
         let json = serde_json::to_string(&data).unwrap();
         assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), data);
+        let dialect = "train = 'a'\n[csv]\nseparator = '::'\nescape = '\\'\nencoding = 'gbk'";
+        let data = parse(dialect).unwrap();
+        let json = serde_json::to_string(&data).unwrap();
+        assert_eq!(serde_json::from_str::<DataConfig>(&json).unwrap(), data);
+    }
+
+    #[test]
+    fn all_keys_of_csv_are_known() {
+        let config = CsvConfig {
+            columns: vec!["a".into()],
+            separator: Some(",".into()),
+            escape: Some('\\'),
+            encoding: Some("gbk".into()),
+            ..CsvConfig::default()
+        };
+        let json = serde_json::to_value(config).unwrap();
+        let mut keys: Vec<_> = json.as_object().unwrap().keys().map(String::as_str).collect();
+        let mut known = CsvConfig::KEYS;
+        keys.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(keys, known);
+    }
+
+    #[test]
+    fn a_tab_may_be_written_out() {
+        let separator = |text: &str| parse(&format!("train = 'a'\n[csv]\nseparator = {text}")).unwrap().csv.separator;
+        assert_eq!(separator(r#""\t""#).as_deref(), Some("\t"));
+        assert_eq!(separator(r"'\t'").as_deref(), Some("\t"));
+        assert_eq!(separator("'::'").as_deref(), Some("::"));
     }
 }

@@ -34,6 +34,9 @@ use crate::layout::Pooling;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
+    /// Format of the training files, where the configuration says it; files whose ending tells none have it, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<Format>,
     /// How CSV files are written; column ranges are expanded.
     pub csv: CsvConfig,
     /// What to do about a row that cannot be read.
@@ -114,9 +117,10 @@ impl Schema {
     /// [`Error::Schema`] with block and key, on the first thing that cannot be.
     pub fn resolve(data: &DataConfig, features: &[FeatureBlock], tasks: &[TaskConfig]) -> Result<Self> {
         check::data(data)?;
-        let csv = CsvConfig { columns: check::csv_columns(&data.csv)?, ..data.csv.clone() };
+        let csv = data.csv.resolve()?;
         let (resolved, blocks) = check::expand(features)?;
-        let schema = Self { csv, on_bad_row: data.on_bad_row, features: resolved, tasks: tasks.to_vec() };
+        let schema =
+            Self { format: data.format, csv, on_bad_row: data.on_bad_row, features: resolved, tasks: tasks.to_vec() };
         schema.check(&blocks)?;
         Ok(schema)
     }

@@ -1,6 +1,6 @@
 //! What a model is made of, and which experts it uses.
 
-use pleiad_data::{EncodedStream, Skipped, StreamOptions, TaskKind};
+use pleiad_data::{EncodedStream, Skipped, TaskKind};
 use pleiad_engine::GateStatistics;
 use serde::Serialize;
 
@@ -104,7 +104,7 @@ impl Model {
     ) -> Result<Utilisation> {
         let Self { encoder, predictor, .. } = self;
         let mut statistics = GateStatistics::new(predictor.graph());
-        let mut options = StreamOptions::new(encoder, source.files.clone());
+        let mut options = source.options(encoder)?;
         options.stop = Some(interrupt.flag());
         let mut stream = EncodedStream::open(encoder, &options)?;
         let mut rows = 0;
@@ -118,7 +118,7 @@ impl Model {
             progress(rows);
         }
         if rows == 0 {
-            return Err(super::no_rows(stream.skipped()));
+            return Err(super::no_rows(source, stream.skipped()));
         }
         let (gates, experts) = (explain::gates(&statistics), explain::experts(&statistics));
         let alarms = explain::alarms(&gates, &experts);

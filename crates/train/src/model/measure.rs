@@ -1,6 +1,6 @@
 //! Metrics of a model on files with labels.
 
-use pleiad_data::{EncodedStream, StreamOptions};
+use pleiad_data::EncodedStream;
 
 use super::{Model, Read, Source};
 use crate::alarm::outputs::OutputWatch;
@@ -22,7 +22,7 @@ impl Model {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(Evaluation, Read)> {
         let Self { encoder, predictor, training_counts, .. } = self;
-        let mut options = StreamOptions::new(encoder, source.files.clone());
+        let mut options = source.options(encoder)?;
         options.with_labels = true;
         options.stop = Some(interrupt.flag());
         let mut stream = EncodedStream::open(encoder, &options)?;
@@ -41,7 +41,7 @@ impl Model {
             progress(rows);
         }
         if rows == 0 {
-            return Err(super::no_rows(stream.skipped()));
+            return Err(super::no_rows(source, stream.skipped()));
         }
         let evaluation = evaluator.finish();
         let mut read = Read::of(&stream, encoder, training_counts.as_deref());

@@ -74,10 +74,11 @@ impl Read {
     }
 }
 
-fn no_rows(skipped: &Skipped) -> crate::Error {
-    let reason = match skipped.rows {
-        0 => "the files have no rows".to_owned(),
-        rows => format!("all {rows} rows were skipped as bad"),
+fn no_rows(source: &Source, skipped: &Skipped) -> crate::Error {
+    let reason = match skipped.examples.first() {
+        None => "there are none at all".to_owned(),
+        Some(bad) => format!("all {} were skipped as bad, the first: {bad}", skipped.rows),
     };
-    crate::Error::Data(pleiad_data::Error::NoRows { split: "data", reason })
+    let paths = source.files.iter().map(|file| file.path.clone()).collect();
+    crate::Error::Data(pleiad_data::Error::NoRows { split: "data", paths, reason })
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Float32Array};
 use arrow::datatypes::{DataType, Field, Schema};
 use arrow::record_batch::RecordBatch;
+use pleiad_data::EncodedStream;
 use pleiad_data::write::RecordWriter;
-use pleiad_data::{EncodedStream, StreamOptions};
 
 use super::{Model, Read, Source};
 use crate::error::{Error, Result};
@@ -49,7 +49,7 @@ impl Model {
             RecordBatch::try_new(Arc::clone(&schema), columns).map_err(|e| Error::Encode { reason: e.to_string() })
         };
         let mut writer = RecordWriter::create(out, Arc::clone(&schema))?;
-        let mut options = StreamOptions::new(encoder, source.files.clone());
+        let mut options = source.options(encoder)?;
         options.stop = Some(interrupt.flag());
         let mut stream = EncodedStream::open(encoder, &options)?;
         let mut good = 0;

@@ -1,0 +1,475 @@
+//! Records of any [`Dialect`], taken apart.
+//!
+//! A line ends with "\n", "\r\n" or "\r"; empty lines are no records. A quote at the beginning of a field opens it up to the
+//! next quote that is neither doubled nor escaped; any other quote is a character like others. Between quotes an escape
+//! takes the meaning from a quote, an escape, a separator or a line end that follows it; before other characters it is one
+//! itself. Outside of quotes it has no meaning, unless there are no quotes at all: then it has it everywhere.
+//!
+//! Text behind a closing quote says that the file is written by other rules: it is a [`Fault`], as is a quote that is never
+//! closed. The record goes on as if the text were part of the field, so that others behind it can be read.
+
+use std::ops::Range;
+
+use memchr::{memchr_iter, memchr2, memchr3};
+
+use super::dialect::Dialect;
+use super::text::Place;
+
+/// What [`Records::next`] finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A record, whose fields were appended.
+    Record(Record),
+    /// Only a part of a record is there.
+    Incomplete,
+    /// Nothing but empty lines.
+    End,
+}
+
+/// A record, among bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Where it stands, without its line end.
+    pub(super) range: Range<usize>,
+    /// Line of its first byte, from 1.
+    pub(super) line: u64,
+    /// What is wrong with it.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Where a record breaks the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    /// The field, from 0.
+    pub(super) field: usize,
+    /// Where it stands, quotes and all.
+    pub(super) range: Range<usize>,
+    /// Whether its quote is never closed; else text follows behind the one that closes it.
+    pub(super) open: bool,
+}
+
+/// Goes through the records of some bytes, which begin with one.
+#[derive(Debug)]
+pub(super) struct Records<'d> {
+    dialect: &'d Dialect,
+    /// Whether the bytes end where the file does, or at the end of a record.
+    is_whole: bool,
+    /// Where the next record is looked for.
+    at: usize,
+    /// Line of that place, from 1.
+    line: u64,
+    /// Fields of the record at hand that hold quotes or escapes which are no part of the text.
+    coded: Vec<usize>,
+}
+
+/// Where a field's text is, and what follows it.
+struct Field {
+    place: Range<usize>,
+    is_coded: bool,
+    is_quoted: bool,
+    fault: Option<Fault>,
+    /// Behind the field: its separator, a line end, or the end of the bytes.
+    end: usize,
+}
+
+impl<'d> Records<'d> {
+    pub(super) fn new(dialect: &'d Dialect, is_whole: bool) -> Self {
+        Self { dialect, is_whole, at: 0, line: 1, coded: Vec::new() }
+    }
+
+    /// Behind the last record that was found, and the empty lines after it.
+    pub(super) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Lines before that place.
+    pub(super) fn lines(&self) -> u64 {
+        self.line - 1
+    }
+
+    /// Finds the next record, and appends where its fields are; what is no part of their texts is taken out of `bytes`.
+    pub(super) fn next(&mut self, bytes: &mut [u8], fields: &mut Vec<Place>) -> Step {
+        let before = fields.len();
+        let step = self.find(bytes, fields);
+        if let Step::Record(_) = step {
+            for &field in &self.coded {
+                let (start, end) = fields[before + field];
+                let kept = self.dialect.decode(&mut bytes[start as usize..end as usize]);
+                fields[before + field].1 = start + kept as u32;
+            }
+        } else {
+            fields.truncate(before);
+        }
+        step
+    }
+
+    /// Finds the next record, and appends where its fields are, as they are written.
+    pub(super) fn find(&mut self, bytes: &[u8], fields: &mut Vec<Place>) -> Step {
+        self.skip_empty(bytes);
+        self.coded.clear();
+        if self.at == bytes.len() {
+            return Step::End;
+        }
+        let (before, start) = (fields.len(), self.at);
+        let (mut begin, mut fault, mut quoted) = (start, None, false);
+        let end = loop {
+            let number = fields.len() - before;
+            let Some(field) = self.field(bytes, begin, number) else { return Step::Incomplete };
+            // A block has some times the longest record at the most, which is far from 4 GiB.
+            fields.push((field.place.start as u32, field.place.end as u32));
+            if field.is_coded {
+                self.coded.push(number);
+            }
+            quoted |= field.is_quoted;
+            fault = fault.or(field.fault);
+            match bytes.get(field.end) {
+                None | Some(b'\n' | b'\r') => break field.end,
+                Some(_) => begin = field.end + self.dialect.separator.len(),
+            }
+        };
+        let next = match bytes.get(end) {
+            None => end,
+            // What follows may be the other half of the line end.
+            Some(b'\r') if end + 1 == bytes.len() && !self.is_whole => return Step::Incomplete,
+            Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => end + 2,
+            Some(_) => end + 1,
+        };
+        let record = Record { range: start..end, line: self.line, fault };
+        let inside = if quoted || self.dialect.quote.is_none() { count(b'\n', &bytes[start..end]) } else { 0 };
+        self.line += inside + u64::from(next > end);
+        self.at = next;
+        Step::Record(record)
+    }
+
+    fn skip_empty(&mut self, bytes: &[u8]) {
+        while let Some(byte @ (b'\n' | b'\r')) = bytes.get(self.at) {
+            self.at += 1;
+            self.line += u64::from(*byte == b'\n' || !matches!(bytes.get(self.at), Some(b'\n')));
+        }
+    }
+
+    /// The field that begins at `begin`; `None` if it has no end there.
+    fn field(&self, bytes: &[u8], begin: usize, number: usize) -> Option<Field> {
+        let dialect = self.dialect;
+        let opens = dialect.skip_blanks(bytes, begin);
+        let Some(quote) = dialect.quote.filter(|&quote| bytes.get(opens) == Some(&quote)) else {
+            let (end, is_coded) = self.unquoted(bytes, begin)?;
+            return Some(Field { place: begin..end, is_coded, is_quoted: false, fault: None, end });
+        };
+        let (closes, is_coded) = match self.closing(bytes, opens + 1, quote)? {
+            (Some(closes), is_coded) => (closes, is_coded),
+            (None, is_coded) => {
+                let (range, end) = (begin..bytes.len(), bytes.len());
+                let fault = Some(Fault { field: number, range, open: true });
+                return Some(Field { place: opens + 1..end, is_coded, is_quoted: true, fault, end });
+            }
+        };
+        let behind = dialect.skip_blanks(bytes, closes + 1);
+        if behind == bytes.len() && !self.is_whole {
+            return None;
+        }
+        let place = opens + 1..closes;
+        if dialect.ends_field(bytes, behind) {
+            return Some(Field { place, is_coded, is_quoted: true, fault: None, end: behind });
+        }
+        let (end, _) = self.unquoted(bytes, closes + 1)?;
+        let fault = Some(Fault { field: number, range: begin..end, open: false });
+        Some(Field { place, is_coded, is_quoted: true, fault, end })
+    }
+
+    /// Where the quote that closes a field is, if there is one, and whether quotes or escapes stand before it that are no
+    /// part of the text; `None` if that cannot be known yet.
+    fn closing(&self, bytes: &[u8], from: usize, quote: u8) -> Option<(Option<usize>, bool)> {
+        let (mut at, mut is_coded) = (from, false);
+        let escape = self.dialect.escape.unwrap_or(quote);
+        loop {
+            let Some(found) = memchr2(quote, escape, &bytes[at..]) else {
+                return self.is_whole.then_some((None, is_coded));
+            };
+            at += found;
+            let Some(next) = bytes.get(at + 1) else {
+                // A quote at the very end closes; an escape there is a character like others.
+                let closes = (bytes[at] == quote).then_some(at);
+                return self.is_whole.then_some((closes, is_coded));
+            };
+            if bytes[at] == quote {
+                if *next != quote {
+                    return Some((Some(at), is_coded));
+                }
+                (at, is_coded) = (at + 2, true);
+            } else if self.dialect.is_special(&bytes[at + 1..]) {
+                (at, is_coded) = (at + 2, true);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Where a field without quotes ends, and whether it has escapes; `None` if it has no end there.
+    fn unquoted(&self, bytes: &[u8], from: usize) -> Option<(usize, bool)> {
+        let dialect = self.dialect;
+        let (first, escape) = (dialect.separator[0], dialect.escape.filter(|_| dialect.quote.is_none()));
+        let (mut at, mut is_coded) = (from, false);
+        loop {
+            let rest = &bytes[at..];
+            let Some(found) = memchr3(first, b'\n', b'\r', rest) else {
+                let escaped = escape.is_some_and(|escape| rest.contains(&escape));
+                return self.is_whole.then_some((bytes.len(), is_coded || escaped));
+            };
+            if let Some(escape) = escape
+                && let Some(escaped) = memchr::memchr(escape, &rest[..found])
+            {
+                at += escaped + 1;
+                let special = dialect.special(&bytes[at..]);
+                (at, is_coded) = (at + special, is_coded || special > 0);
+                continue;
+            }
+            at += found;
+            if dialect.ends_field(bytes, at) {
+                return Some((at, is_coded));
+            }
+            at += 1;
+        }
+    }
+}
+
+impl Dialect {
+    /// Behind spaces and tabs that are no part of a field.
+    fn skip_blanks(&self, bytes: &[u8], from: usize) -> usize {
+        let is_blank = |at: usize| matches!(bytes.get(at), Some(b' ' | b'\t')) && !self.ends_field(bytes, at);
+        let mut at = from;
+        while self.trim && is_blank(at) {
+            at += 1;
+        }
+        at
+    }
+
+    /// Whether a separator, a line end or the end of the bytes is at `at`.
+    fn ends_field(&self, bytes: &[u8], at: usize) -> bool {
+        bytes.get(at).is_none_or(|byte| matches!(byte, b'\n' | b'\r')) || bytes[at..].starts_with(&self.separator)
+    }
+
+    /// How many bytes behind an escape it takes the meaning from.
+    fn special(&self, bytes: &[u8]) -> usize {
+        match bytes.first() {
+            Some(b'\n') => 1,
+            Some(b'\r') => 1 + usize::from(bytes.get(1) == Some(&b'\n')),
+            Some(&byte) if Some(byte) == self.quote || Some(byte) == self.escape => 1,
+            _ if bytes.starts_with(&self.separator) => self.separator.len(),
+            _ => 0,
+        }
+    }
+
+    fn is_special(&self, bytes: &[u8]) -> bool {
+        self.special(bytes) > 0
+    }
+
+    /// Takes out of a field what is no part of its text, and gives the text's length.
+    fn decode(&self, field: &mut [u8]) -> usize {
+        let (mut from, mut to) = (0, 0);
+        while from < field.len() {
+            let taken = match Some(field[from]) {
+                byte if byte == self.escape => self.special(&field[from + 1..]),
+                byte if byte == self.quote && field.get(from + 1) == self.quote.as_ref() => 1,
+                _ => 0,
+            };
+            // The text moves to the front, past what was taken out before.
+            from += usize::from(taken > 0);
+            let count = taken.max(1);
+            field.copy_within(from..from + count, to);
+            (from, to) = (from + count, to + count);
+        }
+        to
+    }
+
+    /// Behind the last record of `bytes` that has its end there, which begin with a record.
+    pub(super) fn last_end(&self, bytes: &[u8]) -> Option<usize> {
+        let (mut records, mut fields) = (Records::new(self, false), Vec::new());
+        let mut end = None;
+        while let Step::Record(_) = records.find(bytes, &mut fields) {
+            fields.clear();
+            end = Some(records.at());
+        }
+        end
+    }
+}
+
+fn count(byte: u8, bytes: &[u8]) -> u64 {
+    memchr_iter(byte, bytes).count() as u64
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn dialect(separator: &str, escape: Option<u8>) -> Dialect {
+        Dialect { separator: separator.into(), quote: Some(b'"'), escape, trim: false }
+    }
+
+    /// Fields, line and fault of every record.
+    type Found = Vec<(Vec<String>, u64, Option<(usize, bool)>)>;
+
+    fn records(text: &str, dialect: &Dialect) -> Found {
+        let mut bytes = text.as_bytes().to_vec();
+        let (mut records, mut fields, mut found) = (Records::new(dialect, true), Vec::new(), Vec::new());
+        while let Step::Record(record) = records.next(&mut bytes, &mut fields) {
+            let text = |place: &Place| String::from_utf8_lossy(&bytes[place.0 as usize..place.1 as usize]).into_owned();
+            let fault = record.fault.map(|fault| (fault.field, fault.open));
+            found.push((fields.iter().map(text).collect(), record.line, fault));
+            fields.clear();
+        }
+        found
+    }
+
+    fn texts(text: &str, dialect: &Dialect) -> Vec<Vec<String>> {
+        records(text, dialect)
+            .into_iter()
+            .map(|(fields, _, fault)| {
+                assert_eq!(fault, None, "{text}");
+                fields
+            })
+            .collect()
+    }
+
+    #[test]
+    fn escapes_have_a_meaning_between_quotes() {
+        let dialect = dialect(",", Some(b'\\'));
+        assert_eq!(texts(r#""say \"hi\"",1"#, &dialect), [[r#"say "hi""#, "1"]]);
+        assert_eq!(texts(r#""a\", b",1"#, &dialect), [[r#"a", b"#, "1"]]);
+        assert_eq!(texts(r#""a\\","b""c""#, &dialect), [[r"a\", r#"b"c"#]]);
+        assert_eq!(texts("\"a\\\nb\\,c\",\"C:\\temp\"\n", &dialect), [["a\nb,c", r"C:\temp"]]);
+        // Outside of quotes the escape is a character like others.
+        assert_eq!(texts("\\N,C:\\\\x\\,\\\"\n", &dialect), [[r"\N", r"C:\\x\", r#"\""#]]);
+    }
+
+    #[test]
+    fn without_quotes_escapes_have_a_meaning_everywhere() {
+        let dialect = Dialect { quote: None, ..dialect("\t", Some(b'\\')) };
+        assert_eq!(
+            texts("a\\\tb\t\\N\tc\\\\\nd\\\ne\t\"\tf\\", &dialect),
+            [vec!["a\tb", r"\N", r"c\"], vec!["d\ne", "\"", r"f\"],]
+        );
+        let dialect = Dialect { quote: None, ..self::dialect("::", Some(b'\\')) };
+        assert_eq!(texts("a\\::b::c\\:x::d", &dialect), [["a::b", r"c\:x", "d"]]);
+    }
+
+    #[test]
+    fn separators_may_have_several_characters() {
+        let dialect = dialect("::", None);
+        assert_eq!(
+            texts("1::Toy Story: 2::\"a::b\"\n:::\"\"\n", &dialect),
+            [vec!["1", "Toy Story: 2", "a::b"], vec!["", ":\"\""],]
+        );
+        assert_eq!(texts("1¦2\n", &self::dialect("¦", None)), [["1", "2"]]);
+    }
+
+    #[test]
+    fn blanks_around_quotes_are_no_part_where_the_dialect_says_so() {
+        let trim = Dialect { trim: true, ..dialect(",", None) };
+        assert_eq!(texts("1, \"a, b\"\t,2\n", &trim), [["1", "a, b", "2"]]);
+        let tabs = Dialect { trim: true, ..dialect("\t", None) };
+        assert_eq!(texts("\t \"a\" \t\n", &tabs), [["", "a", ""]]);
+        assert_eq!(records("1,\"a\" ,2\n", &dialect(",", None))[0].2, Some((1, false)));
+    }
+
+    #[test]
+    fn faults_are_found_and_what_follows_is_read() {
+        let comma = dialect(",", None);
+        let found = records("a,b\n\"x\"y,2\n\"p\nq\"\" r\"s\n3,\"open\n4", &comma);
+        let faults: Vec<_> = found.iter().map(|(fields, line, fault)| (fields.len(), *line, *fault)).collect();
+        assert_eq!(faults, [(2, 1, None), (2, 2, Some((0, false))), (1, 3, Some((0, false))), (2, 5, Some((1, true)))]);
+        assert_eq!(records("a\"b\"c,d\n", &comma)[0], (vec!["a\"b\"c".into(), "d".into()], 1, None));
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        let lines = |text: &str| records(text, &dialect(",", None)).iter().map(|found| found.1).collect::<Vec<_>>();
+        assert_eq!(lines("a\r\n\r\nb\n\n\"c\r\nd\"\r\ne"), [1, 3, 5, 7]);
+        assert_eq!(lines("a\rb\r\rc\r\nd"), [1, 2, 4, 5]);
+    }
+
+    /// What the `csv` crate makes of the same text.
+    fn expected(text: &str, dialect: &Dialect) -> Vec<Vec<String>> {
+        let mut reader = csv::ReaderBuilder::new();
+        reader.has_headers(false).flexible(true).delimiter(dialect.byte().unwrap()).escape(dialect.escape);
+        let fields = |record: Result<csv::StringRecord, _>| record.unwrap().iter().map(str::to_owned).collect();
+        reader.from_reader(text.as_bytes()).into_records().map(fields).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_those_of_the_csv_crate(text in "[ab,\n\r\" ]{0,40}") {
+            let dialect = dialect(",", None);
+            let (found, expected) = (records(&text, &dialect), expected(&text, &dialect));
+            prop_assert_eq!(found.len(), expected.len());
+            for ((fields, _, fault), expected) in found.iter().zip(&expected) {
+                prop_assert_eq!(fields.len(), expected.len());
+                if fault.is_none() {
+                    prop_assert_eq!(fields, expected);
+                }
+            }
+        }
+
+        /// Where an escape stands before what it has a meaning for.
+        #[test]
+        fn escapes_are_those_of_the_csv_crate(parts in prop::collection::vec(
+            prop::sample::select(vec!["a", "\\\"", "\\\\", "\\,", "\\\n", "\"\"", "\n", ","]), 0..12), plain in "[a\\\\]{0,4}",
+        ) {
+            let text = format!("\"{}\",{plain}\nb\n", parts.concat());
+            let dialect = dialect(",", Some(b'\\'));
+            prop_assert_eq!(texts(&text, &dialect), expected(&text, &dialect));
+        }
+
+        #[test]
+        fn fields_survive_any_dialect(
+            table in prop::collection::vec(prop::collection::vec("[ab:;,|\\\\\"\n\r\t é]{0,6}", 3), 1..6),
+            separator in prop::sample::select(vec![",", "\t", "::", ";;;", "¦", ":"]),
+            escape in prop::option::of(Just(b'\\')), trim in any::<bool>(), crlf in any::<bool>(),
+        ) {
+            let dialect = Dialect { trim, ..dialect(separator, escape) };
+            let quoted = |field: &String| match escape {
+                Some(_) => format!("\"{}\"", field.replace('\\', "\\\\").replace('"', "\\\"")),
+                None => format!("\"{}\"", field.replace('"', "\"\"")),
+            };
+            let line = |fields: &Vec<String>| fields.iter().map(quoted).collect::<Vec<_>>().join(separator);
+            let end = if crlf { "\r\n" } else { "\n" };
+            let text: String = table.iter().map(|fields| line(fields) + end).collect();
+            prop_assert_eq!(texts(&text, &dialect), table);
+            // The end of the last record is found wherever the bytes are cut.
+            for cut in 0..text.len() {
+                let found = dialect.last_end(&text.as_bytes()[..cut]);
+                let mut ends = (1..=cut).filter(|&end| is_record_end(&text, end, &dialect));
+                prop_assert_eq!(found, ends.next_back(), "cut at {}", cut);
+            }
+        }
+
+        #[test]
+        fn no_text_breaks_it(
+            text in "[ab:,\\\\\"\n\r\t ]{0,50}", separator in prop::sample::select(vec![",", "::", ":\t"]),
+            quote in prop::option::of(Just(b'"')), escape in prop::option::of(Just(b'\\')), trim in any::<bool>(),
+        ) {
+            let dialect = Dialect { separator: separator.into(), quote, escape, trim };
+            let all = records(&text, &dialect);
+            // Cut in two where a record ends, it is the same.
+            let end = dialect.last_end(text.as_bytes()).unwrap_or(0);
+            let (first, second) = (records(&text[..end], &dialect), records(&text[end..], &dialect));
+            let fields = |found: &Found| found.iter().map(|f| (f.0.clone(), f.2)).collect::<Vec<_>>();
+            prop_assert_eq!([fields(&first), fields(&second)].concat(), fields(&all));
+        }
+    }
+
+    fn is_record_end(text: &str, end: usize, dialect: &Dialect) -> bool {
+        let bytes = text.as_bytes();
+        bytes[end - 1] == b'\n' && dialect.last_end(bytes).is_some() && {
+            let (mut records, mut fields) = (Records::new(dialect, true), Vec::new());
+            let mut ends = Vec::new();
+            while let Step::Record(_) = records.find(bytes, &mut fields) {
+                ends.push(records.at());
+            }
+            ends.contains(&end)
+        }
+    }
+}
