@@ -13,6 +13,7 @@
 mod commands;
 mod details;
 mod exit;
+mod lines;
 mod output;
 mod paint;
 mod progress;
