@@ -288,6 +288,10 @@ mod pipes {
         assert!(says.contains("f.csv is a pipe, and it is named twice"), "{says}");
         let says = refused(&folder, USAGE, &["--set", "data.train=[\"-\", \"/dev/stdin\"]"]);
         assert!(says.contains("is a pipe, and it is named twice"), "{says}");
+        folder.replace("config.toml", "log/*.csv", "f.csv");
+        let ran = folder.run(&["bench", "--config", "config.toml"]);
+        assert_eq!(ran.code, Some(USAGE), "{}", ran.stderr);
+        assert!(ran.stderr.contains("f.csv is a pipe, and `bench` reads files several times"), "{}", ran.stderr);
     }
 
     #[test]

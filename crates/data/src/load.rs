@@ -12,7 +12,7 @@ use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
 use crate::error::{Error, Result};
 use crate::raw::{RawRows, RawSample};
-use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file};
+use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file, refuse_pipes};
 use crate::schema::{DataConfig, Files, OnBadRow, Schema, SplitConfig};
 use crate::seen::{FeatureCount, add_all};
 use crate::split::{Split, SplitRules};
@@ -106,14 +106,8 @@ impl<'a> Request<'a> {
 
     /// Refuses pipes where files are read more than once.
     pub(crate) fn check_read_again(&self) -> Result<()> {
-        match self.sources.iter().flatten().flat_map(|source| &source.files).find(|file| is_pipe(file)) {
-            None => Ok(()),
-            Some(pipe) => {
-                let reason =
-                    "`stream` in [data] reads files several times; write it to a file first, or train in memory";
-                Err(Error::Pipe { path: pipe.path.clone(), reason: reason.to_owned() })
-            }
-        }
+        let reason = "`stream` in [data] reads files several times; write it to a file first, or train in memory";
+        refuse_pipes(self.sources.iter().flatten().flat_map(|source| &source.files), reason)
     }
 
     /// Which splits the configuration asks for.

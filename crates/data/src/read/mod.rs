@@ -47,7 +47,7 @@ pub use cell::Cell;
 pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 pub use column::{Column, List};
 pub use folders::FolderColumn;
-pub use open::StopFlag;
+pub use open::{StopFlag, refuse_pipes};
 pub use paths::{DataFile, expand, format_of};
 pub use repeated::Repeated;
 pub use times::Times;

@@ -120,6 +120,17 @@ pub(crate) fn is_pipe(file: &DataFile) -> bool {
     file.is_standard_input || file.path.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir())
 }
 
+/// Refuses pipes, for `reason`.
+///
+/// # Errors
+/// [`Error::Pipe`] with the first of them.
+pub fn refuse_pipes<'f>(files: impl IntoIterator<Item = &'f DataFile>, reason: &str) -> Result<()> {
+    match files.into_iter().find(|file| is_pipe(file)) {
+        None => Ok(()),
+        Some(pipe) => Err(Error::Pipe { path: pipe.path.clone(), reason: reason.to_owned() }),
+    }
+}
+
 /// What two names of one pipe have in common.
 pub(crate) fn identity(file: &DataFile) -> Option<(u64, u64)> {
     #[cfg(unix)]

@@ -40,6 +40,17 @@ pub struct DataConfig {
     pub stream: Stream,
 }
 
+impl DataConfig {
+    /// Files of all splits that have some of their own.
+    pub fn files(&self) -> impl Iterator<Item = &Files> {
+        let splits = [&self.valid, &self.test].into_iter().flatten();
+        std::iter::once(&self.train).chain(splits.filter_map(|split| match split {
+            SplitConfig::Files(files) => Some(files),
+            SplitConfig::Part(_) => None,
+        }))
+    }
+}
+
 /// `stream = true` or `stream = { window = 262144 }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)] // for writing alone; `Deserialize` is by hand

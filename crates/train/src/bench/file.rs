@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
+use pleiad_data::read::{expand, refuse_pipes};
 use serde::Serialize;
 
 use super::memory::Memory;
@@ -44,6 +45,7 @@ pub struct FileFigures {
 /// # Errors
 /// Those of loading and training.
 pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<FileFigures> {
+    check_files(config)?;
     Memory::forget_peak();
     let model = config.model(None)?;
     let start = Instant::now();
@@ -87,4 +89,14 @@ pub fn cached_file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dy
     config.config.data.cache = Some(folder.path().display().to_string());
     RunData::load(&config, None, interrupt, observer)?;
     file(&config, interrupt, observer)
+}
+
+/// Refuses pipes, since files are read several times.
+fn check_files(config: &ConfigFile) -> Result<()> {
+    let data = &config.config.data;
+    for files in data.files() {
+        let files = expand(&config.folder(), files, data.format)?;
+        refuse_pipes(&files, "`bench` reads files several times; write it to a file first")?;
+    }
+    Ok(())
 }
