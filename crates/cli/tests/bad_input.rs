@@ -232,7 +232,9 @@ fn data() {
                     first_row(f, "old,2,Oslo,0,");
                 },
             ),
-            case("NaN", DATA, &["line 2", "\"age\"", "NaN", "not finite"], |f| first_row(f, "NaN,2,Oslo,0,")),
+            case("NaN", DATA, &["line 2", "\"age\"", "NaN", "is a missing value; set `missing`"], |f| {
+                first_row(f, "NaN,2,Oslo,0,")
+            }),
             case("infinite", DATA, &["line 2", "\"visits\"", "inf", "not finite"], |f| first_row(f, "30,inf,Oslo,0,")),
             case("beyond f32", DATA, &["line 2", "\"age\"", "1e300"], |f| first_row(f, "1e300,2,Oslo,0,")),
             case("missing number", DATA, &["line 2", "\"age\"", "missing", "\"mean\""], |f| first_row(f, ",2,Oslo,0,")),
