@@ -13,6 +13,8 @@
 
 mod header;
 mod identity;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -97,7 +99,8 @@ impl CheckpointStore {
             let path = self.folder.join(name);
             fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
         }
-        Ok(())
+        // A killed run may have been on it, and have removed a part of one.
+        self.prune()
     }
 
     /// The newest checkpoint that is whole, if there is any checkpoint at all. Those that are passed over are told to
@@ -243,10 +246,9 @@ impl Keeper for CheckpointStore {
         let folder = self.folder.join(self.best.as_deref().unwrap_or_default());
         let header = Header::read(&folder)?;
         if Some(&header.identity) != self.identity.as_ref() || header.data != self.data {
-            let reason =
-                "it is not of this run, so that the weights of its best epoch are lost; train again in another \
-                          folder"
-                    .to_owned();
+            let reason = "it is not of this run, so that the weights of its best epoch are lost; train again in another \
+                          folder";
+            let reason = reason.to_owned();
             return Err(Error::Damaged { path: folder, reason });
         }
         let path = folder.join(WEIGHTS);

@@ -46,7 +46,7 @@ pub struct State {
 }
 
 impl State {
-    pub(super) fn new(config: &TrainConfig, tasks: usize) -> Self {
+    pub(crate) fn new(config: &TrainConfig, tasks: usize) -> Self {
         Self {
             epoch: 0,
             step_in_epoch: 0,

@@ -1,0 +1,87 @@
+//! Checkpoints of several runs, or of a killed one, in one folder.
+#![allow(clippy::unwrap_used)]
+
+use pleiad_data::schema::TaskConfig;
+use pleiad_data::{Input, InputLayout};
+use pleiad_engine::sparse::TableOptions;
+use pleiad_engine::{EngineOptions, Kernels, Precision};
+use pleiad_model::ModelConfig;
+use serde_json::json;
+
+use super::*;
+use crate::config::TrainConfig;
+
+fn engine(seed: u64) -> Engine {
+    let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".to_owned(), column: 0 }] };
+    let model = json!({ "kind": "hard-sharing", "bottom": [4], "tower": [2] });
+    let model: ModelConfig = serde_json::from_value(model).unwrap();
+    let task = json!({ "name": "click", "kind": "binary", "label": { "column": "click" } });
+    let task: TaskConfig = serde_json::from_value(task).unwrap();
+    let graph = model.build(&layout, &[task.spec()]).unwrap();
+    let config = config();
+    let options = EngineOptions {
+        optimizer: config.optimizer,
+        embedding_optimizer: *config.embedding_optimizer(),
+        clip_norm: None,
+        precision: Precision::F32,
+        kernels: Kernels::Fastest,
+        tables: TableOptions::default(),
+        seed,
+    };
+    let mut engine = Engine::new(&graph, &options).unwrap();
+    engine.init(seed);
+    engine
+}
+
+fn config() -> TrainConfig {
+    serde_json::from_value(json!({ "optimizer": { "kind": "adam", "learning_rate": 0.1 } })).unwrap()
+}
+
+fn state(step: u64) -> State {
+    State { step, ..State::new(&config(), 1) }
+}
+
+fn store(folder: &Path, seed: u64) -> CheckpointStore {
+    let mut store = CheckpointStore::new(folder.to_path_buf());
+    store.begin(serde_json::from_value(json!({ "seed": seed })).unwrap(), "rows".to_owned()).unwrap();
+    store
+}
+
+#[test]
+fn best_weights_are_those_of_the_run_or_none() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("checkpoints");
+    let mut first = store(&folder, 1);
+    first.save(&state(5), &engine(1), true).unwrap();
+    let mut found = engine(9);
+    first.restore_best(&mut found).unwrap();
+    assert_eq!(found.weights(), engine(1).weights());
+    // Another run that comes to the same step does not take that for its own.
+    let mut second = store(&folder, 2);
+    second.save(&state(5), &engine(2), true).unwrap();
+    second.restore_best(&mut found).unwrap();
+    assert_eq!(found.weights(), engine(2).weights());
+    // Nor does the first one.
+    let error = first.restore_best(&mut found).unwrap_err().to_string();
+    assert!(error.contains("step-000000000005") && error.contains("not of this run"), "{error}");
+    assert_eq!(found.weights(), engine(2).weights(), "none are taken");
+}
+
+#[test]
+fn what_a_killed_run_left_goes_when_the_next_begins() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("checkpoints");
+    let mut first = store(&folder, 1);
+    for step in [5, 6, 7] {
+        first.save(&state(step), &engine(1), step == 6).unwrap();
+    }
+    // Half written, and half removed.
+    fs::create_dir(folder.join(".pleiad-dead.tmp")).unwrap();
+    fs::create_dir(folder.join("step-000000000001")).unwrap();
+    let mut next = CheckpointStore::new(folder.clone());
+    assert!(next.latest(&mut crate::fit::Silent).unwrap().is_some());
+    next.begin(first.identity.clone().unwrap(), "rows".to_owned()).unwrap();
+    let mut names = next.entries().unwrap();
+    names.sort();
+    assert_eq!(names, ["step-000000000006", "step-000000000007"]);
+}
