@@ -23,7 +23,7 @@ pub(crate) struct Inspect {
     /// Model (the folder RUN/model)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Rows to observe the gates on
+    /// Rows to observe the gates on; a file, a folder, a glob in quotes, or - for standard input
     #[arg(long, value_name = "FILE")]
     data: Vec<String>,
     #[command(flatten)]

@@ -23,7 +23,7 @@ pub(crate) struct Predict {
     /// Model (the folder RUN/model)
     #[arg(value_name = "MODEL")]
     model: PathBuf,
-    /// Rows: CSV, Parquet or Arrow; repeat it, or use a glob in quotes, for several files
+    /// Rows: CSV, Parquet or Arrow; a file, a folder, a glob in quotes, or - for standard input; may be repeated
     #[arg(long, value_name = "FILE", required = true)]
     data: Vec<String>,
     #[command(flatten)]
