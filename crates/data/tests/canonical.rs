@@ -15,6 +15,7 @@ use arrow::array::{
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float16Type, Float64Type, TimeUnit, i256};
 use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, json, parquet_bytes};
+use parquet::data_type::{Int32Type, Int96, Int96Type};
 use pleiad_data::{Error, ErrorKind, Ids, Split, Splits};
 use proptest::prelude::*;
 
@@ -243,6 +244,40 @@ fn times_with_a_zone() {
             &["2026-01-01 00:00:00 UTC", "", "2026-07-01 22:00:00 UTC", "2026-01-01 00:00:00.25 UTC"],
         ],
     );
+}
+
+/// As Spark writes times with a zone: 96-bit times, in UTC, of a type that has no zone.
+#[test]
+fn times_of_96_bits_are_instants() {
+    let schema = "message m { required int96 v; required int96 w; required int32 y; }";
+    let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+    let mut bytes = Vec::new();
+    let mut writer = parquet::file::writer::SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
+    let mut group = writer.next_row_group().unwrap();
+    let times: Vec<Int96> = [1_767_225_600_000_000_i64, 1_767_247_200_500_000]
+        .map(|micros| {
+            let mut time = Int96::new();
+            // Days of the Julian calendar, and nanoseconds.
+            let (day, nanos) = (micros / 86_400_000_000, micros % 86_400_000_000 * 1000);
+            time.set_data(nanos as u32, (nanos >> 32) as u32, day as u32 + 2_440_588);
+            time
+        })
+        .to_vec();
+    for _ in 0..2 {
+        let mut column = group.next_column().unwrap().unwrap();
+        column.typed::<Int96Type>().write_batch(&times, None, None).unwrap();
+        column.close().unwrap();
+    }
+    let mut column = group.next_column().unwrap().unwrap();
+    column.typed::<Int32Type>().write_batch(&[0, 1], None, None).unwrap();
+    column.close().unwrap();
+    group.close().unwrap();
+    writer.close().unwrap();
+    let expected =
+        loaded(CATEGORY, "log.csv", written(&["2026-01-01T00:00:00.000Z", "2026-01-01T06:00:00.500Z"]).as_bytes());
+    let found = loaded(CATEGORY, "log.parquet", &bytes);
+    assert_eq!(json(&found.encoder), json(&expected.encoder));
+    assert_eq!(found.train, expected.train);
 }
 
 #[test]

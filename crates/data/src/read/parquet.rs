@@ -9,8 +9,9 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
 };
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Type as PhysicalType};
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::schema::types::ColumnDescPtr;
 
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::column::Column;
@@ -97,7 +98,8 @@ impl ParquetReader {
         let fields = locate(path, &header, wanted, by_configuration)?;
         let mask = ProjectionMask::roots(metadata.parquet_schema(), fields.iter().flatten().copied());
         check_compression(path, metadata.metadata(), &mask)?;
-        let picker = Picker::new(&fields, wanted, null);
+        let instants = instants(metadata.metadata());
+        let picker = Picker { instants, ..Picker::new(&fields, wanted, null) };
         let (path, as_bytes) = (Arc::clone(path), OnceLock::new());
         let file = Arc::new(ParquetFile { path, place, metadata, mask, picker, as_bytes });
         Ok(Self { file, next_group: 0, next_row: 0, batches: None, group_begins: 0 })
@@ -129,6 +131,13 @@ impl ParquetReader {
             return Ok(Some(Part::RowGroup(RowGroup { file, number, first_row })));
         }
     }
+}
+
+/// Columns of 96-bit times, which Spark writes for times with a zone by default, and which are in UTC.
+fn instants(metadata: &ParquetMetaData) -> Vec<String> {
+    let columns = metadata.file_metadata().schema_descr().columns().iter();
+    let is_instant = |column: &&ColumnDescPtr| column.physical_type() == PhysicalType::INT96;
+    columns.filter(is_instant).map(|column| column.path().string()).collect()
 }
 
 impl ParquetFile {
@@ -242,6 +251,8 @@ pub(super) struct Picker {
     places: Vec<Option<usize>>,
     /// Texts that are missing values.
     null: Vec<String>,
+    /// Wanted columns whose times are instants, though their type does not say so.
+    instants: Vec<String>,
 }
 
 impl Picker {
@@ -250,14 +261,20 @@ impl Picker {
         present.sort_unstable();
         present.dedup();
         let places = fields.iter().map(|field| field.and_then(|field| present.binary_search(&field).ok())).collect();
-        Self { wanted: wanted.to_vec(), places, null: null.to_vec() }
+        Self { wanted: wanted.to_vec(), places, null: null.to_vec(), instants: Vec::new() }
     }
 
     pub(super) fn pick(&self, path: &Path, batch: &RecordBatch) -> Result<(Vec<Option<Column>>, Vec<Broken>)> {
         let mut broken = Vec::new();
         let column = |(wanted, place): (&Wanted, &Option<usize>)| {
             let array = place.and_then(|at| batch.columns().get(at));
-            array.map(|array| reduce(path, &wanted.name, array, &self.null, &mut broken)).transpose()
+            let column = array.map(|array| reduce(path, &wanted.name, array, &self.null, &mut broken)).transpose()?;
+            Ok(match column {
+                Some(Column::Time(times)) if self.instants.contains(&wanted.name) => {
+                    Some(Column::Time(times.into_instants()))
+                }
+                column => column,
+            })
         };
         let columns = self.wanted.iter().zip(&self.places).map(column).collect::<Result<_>>()?;
         broken.sort_by_key(|broken| broken.row);

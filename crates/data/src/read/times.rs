@@ -65,6 +65,12 @@ impl Times {
         })
     }
 
+    /// The same times, of no zone, as instants.
+    pub(super) fn into_instants(self) -> Self {
+        let kind = if self.kind == TimeKind::Local { TimeKind::Utc } else { self.kind };
+        Self { kind, ..self }
+    }
+
     /// What they count from.
     #[must_use]
     pub fn kind(&self) -> TimeKind {
