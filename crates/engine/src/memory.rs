@@ -4,7 +4,10 @@
 use pleiad_model::Graph;
 use pleiad_model::graph::{Op, TableSpec};
 
+use crate::engine::MAX_LANES;
+use crate::kernels::linear::Arithmetic;
 use crate::plan::SHARD_ROWS;
+use crate::runner::{lanes, shards};
 use crate::sparse::{TableOptions, TablePrecision};
 use crate::{EngineOptions, Error, Result};
 
@@ -20,14 +23,21 @@ const SPARE: u64 = 1 << 28;
 /// Refuses a model that needs more memory in training than is free, with batches of `batch_rows` rows; where that is not
 /// known, none is. Numbers are added up in 128 bits, so nothing is too large to be counted.
 ///
-/// What is counted is needed in any case: weights, their optimizer state, the gradient and that of one lane, the values of
-/// one shard, the gradients of looked-up vectors.
+/// What is counted is needed in any case: weights, their optimizer state, the gradient and that of every lane, weights as
+/// products want them, the values of one shard, the gradients of looked-up vectors.
 ///
 /// # Errors
 /// [`Error::TablesTooLarge`] where embedding tables are the larger part, else [`Error::ModelTooLarge`].
 pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -> Result<()> {
     let tables = table_bytes(&graph.tables, options.embedding_optimizer.slots(), &options.tables);
-    let dense = dense_bytes(graph, 3 + options.optimizer.slots() as u128, batch_rows);
+    let lanes = lanes(shards(batch_rows).len(), MAX_LANES).len().max(1);
+    let packed = match Arithmetic::choose(options.precision, options.kernels) {
+        Arithmetic::Plain => 0,
+        // In bf16 they take half of it, forth and back.
+        _ => 1,
+    };
+    let copies = 2 + lanes + packed + options.optimizer.slots();
+    let dense = dense_bytes(graph, copies as u128, batch_rows);
     let bytes = tables.saturating_add(dense);
     if bytes < WORTH_ASKING {
         return Ok(());

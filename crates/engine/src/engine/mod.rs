@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
 pub use self::health::Stuck;
+pub(crate) use self::passes::MAX_LANES;
 use self::passes::{Lane, TableGradients, uses};
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};

@@ -16,7 +16,7 @@ use crate::sparse::{GradientOf, Storage, Use};
 /// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
 /// threads that a step can use and the memory that private gradients take; it does not depend on the threads there
 /// are, and so neither does the order of any sum.
-const MAX_LANES: usize = 16;
+pub(crate) const MAX_LANES: usize = 16;
 
 /// What one lane writes.
 #[derive(Debug)]
