@@ -11,6 +11,8 @@
 //! the best epoch. Before a run goes on from one, every file of it is read and compared with its hash; where one differs,
 //! the run goes on from the checkpoint before, and comes to the same bits.
 
+#[cfg(test)]
+mod damage;
 mod header;
 mod identity;
 #[cfg(test)]
