@@ -421,7 +421,16 @@ impl BadRow {
             Reason::NotANumber { hint } => (*hint)?,
             _ => return None,
         };
+        let is_blank = |char: char| char == ' ' || char == '\t';
+        let blanks_behind = self.value.as_ref().is_some_and(|value| value.ends_with(is_blank));
         match hint {
+            Hint::Escape if self.reason == Reason::BehindQuote && blanks_behind => {
+                let set = Key::csv("trim").set("true", by_configuration);
+                Some(format!(
+                    "{set} if spaces around a field are not part of it, or {} if quotes within quotes are written \\\"",
+                    text("escape", "\\")
+                ))
+            }
             Hint::Escape => Some(format!(
                 "{} if quotes within quotes are written \\\", or {} if quotes are characters like others",
                 text("escape", "\\"),

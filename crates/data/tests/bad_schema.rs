@@ -267,6 +267,7 @@ fn csv() {
     for (csv, message) in [
         ("quote = 'é'", "csv.quote: 'é' is not allowed: one ASCII character that is no line end"),
         ("escape = 'é'", "csv.escape: 'é' is not allowed: one ASCII character that is no line end"),
+        ("quote = ','", "csv.quote: ',' is not allowed: it is the separator already; set `separator` to another"),
         ("separator = ''", "csv.separator: \"\" is not allowed: 1 to 16 characters, none of them a line end"),
         ("separator = \"a\\n\"", "csv.separator: \"a\\n\" is not allowed: 1 to 16 characters, none of them a line end"),
         ("separator = ';', quote = ';'", "csv.separator: \";\" is not allowed: ';' is `quote` already"),

@@ -136,6 +136,9 @@ pub(super) fn csv(csv: &CsvConfig) -> Result<()> {
         {
             return at(key, value(format!("{char:?}"), "one ASCII character that is no line end"));
         }
+        if let (Some(char @ (',' | '\t')), None) = (char, &csv.separator) {
+            return at(key, value(format!("{char:?}"), "it is the separator already; set `separator` to another"));
+        }
     }
     if let Some(separator) = &csv.separator {
         let found = |reason: &str| value(format!("{separator:?}"), reason);
