@@ -99,7 +99,7 @@ fn tasks() {
     );
     refuses(
         &task("name = 'a'\nkind = 'regression'\nlabel = { column = 'y', missing = inf }"),
-        "[[task]] block 2, label.missing: inf is not allowed: a finite number is needed",
+        "[[task]] block 2, label.missing: inf is not allowed: a finite 32-bit number is needed",
     );
     let head = "name = 'a'\nkind = 'binary'\nlabel = { column = 'y' }\n";
     let choice = "[[task]] block 2, where: exactly one of `equals`, `not_equals` and `in` is needed beside `column`";
@@ -115,7 +115,7 @@ fn tasks() {
     );
     refuses(
         &task(&format!("{head}weight = {{ initial = 1, ratio = 0 }}")),
-        "[[task]] block 2, weight.ratio: must be a finite number above 0, not 0",
+        "[[task]] block 2, weight.ratio: must be a number above 0 and at most 1000, not 0",
     );
 }
 
@@ -193,7 +193,7 @@ fn transforms() {
     let numeric = |lines: &str| feature(&format!("columns = ['size']\nkind = 'numeric'\n{lines}"));
     refuses(
         &numeric("transform = [{ clip = [1, 0] }]"),
-        "[[feature]] block 2, transform: clip = [1, 0] is not allowed: two finite numbers, the lower one first",
+        "[[feature]] block 2, transform: clip = [1, 0] is not allowed: two finite 32-bit numbers, the lower one first",
     );
     refuses(
         &numeric("transform = ['standardize', 'log1p']"),

@@ -94,13 +94,15 @@ pub(super) fn text(comparison: &Comparison) -> String {
         direction(comparison),
     );
     let gained = format!(
-        "MTL gain over {} (positive is better), paired by seed{}",
+        "MTL gain over {} (+ is better), paired by seed{}",
         comparison.baseline,
-        if seeds > 1 { ", with its 95 % confidence interval; * also after Holm's correction" } else { "" },
+        if seeds > 1 { ", 95 % confidence interval; * holds after Holm's correction" } else { "" },
     );
     let (metrics, gains) = (metrics_by_model(comparison), gains_by_model(comparison));
     let alone = comparison.models.len() == 1;
-    let answer = paint(&comparison.answer.text, Tone::Strong, paints(&std::io::stdout()));
+    // In a pipe a sentence stays a line.
+    let answer = folded(&comparison.answer.text, output::width().unwrap_or(usize::MAX), 0);
+    let answer = paint(&answer, Tone::Strong, paints(&std::io::stdout()));
     let widest = output::width().unwrap_or(WIDEST).min(WIDEST);
     let mut text = match [&metrics, &gains].iter().all(|table| width(table) <= widest) {
         true if alone => format!("{answer}\n\n{measured}\n\n{metrics}"),
