@@ -452,7 +452,8 @@ fn quickstart_leaves_a_log_a_configuration_and_a_model() {
         assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
     }
     // The answer comes first, in a sentence of its own length.
-    let widest = ran.stdout.lines().skip(1).take_while(|line| !line.starts_with("model  ") || !line.contains("verdict"));
+    let widest =
+        ran.stdout.lines().skip(1).take_while(|line| !line.starts_with("model  ") || !line.contains("verdict"));
     assert!(widest.map(|line| line.chars().count()).max() < Some(121), "five tasks stand below one another");
     let files: Vec<String> = folder.listing();
     for file in ["first/model/model.json", "first/video.parquet", "first/video.toml", "first/compared/report.html"] {
