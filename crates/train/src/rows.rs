@@ -1,8 +1,10 @@
 //! [`RowSet`]: encoded rows of a split, in memory or on disk, and what is asked of both alike.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
-use pleiad_data::{Batch, Dataset, LabelCount, StoredRows};
+use pleiad_data::{BLOCK_ROWS, Batch, Dataset, LabelCount, StoredRows};
+use rayon::prelude::*;
 
 use crate::error::Result;
 
@@ -118,6 +120,32 @@ impl RowSet {
     #[must_use]
     pub fn count(&self) -> u64 {
         Rows::from(self).count()
+    }
+
+    /// What `of` makes of parts of the rows, in order: of at most `most` parts from all over, each of as many consecutive rows
+    /// as a block on disk has. Parts are looked at on all threads, and what is on disk is read no further.
+    ///
+    /// # Errors
+    /// Those of reading rows from disk.
+    pub(crate) fn map_parts<T: Send>(
+        &self,
+        most: usize,
+        of: impl Fn(&Batch, Range<usize>) -> T + Sync,
+    ) -> Result<Vec<T>> {
+        let parts = (Rows::from(self).count() as usize).div_ceil(BLOCK_ROWS);
+        let step = parts.div_ceil(most.max(1)).max(1);
+        let numbers: Vec<usize> = (0..parts).step_by(step).collect();
+        match self {
+            Self::Memory(rows) => {
+                let rows = rows.as_batch();
+                let part = |number| number * BLOCK_ROWS..rows.rows.min((number + 1) * BLOCK_ROWS);
+                Ok(numbers.into_par_iter().map(|number| of(rows, part(number))).collect())
+            }
+            Self::Stored { rows, .. } => {
+                let read = |number| rows.read(number).map(|rows| of(&rows, 0..rows.rows));
+                Ok(numbers.into_par_iter().map(read).collect::<Result<_, _>>()?)
+            }
+        }
     }
 
     /// Changes when a row changes. Rows in memory and on disk have different ones.

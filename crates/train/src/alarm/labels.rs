@@ -1,5 +1,7 @@
 //! What a structure takes for granted of the labels: that a funnel's later events have labels, and never come alone.
 
+use std::ops::Range;
+
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_model::ModelConfig;
 
@@ -8,8 +10,8 @@ use crate::counts::RowCount;
 use crate::error::Result;
 use crate::rows::RowSet;
 
-/// Rows on disk of which labels are compared.
-const COMPARED: usize = 1 << 16;
+/// Blocks of rows on disk of which labels are compared: 65,536 rows.
+const COMPARED: usize = 16;
 
 /// What is wrong with a funnel whose later events lack labels: a model of the entire space that learns from rows with
 /// the earlier event alone.
@@ -37,31 +39,41 @@ pub(crate) fn broken_funnel(model: &ModelConfig, tasks: &[TaskSpec], train: &Row
     if funnel.is_empty() {
         return Ok(Vec::new());
     }
-    let rows = train.at_most(COMPARED)?;
+    let most = match train {
+        RowSet::Memory(_) => usize::MAX,
+        RowSet::Stored { .. } => COMPARED,
+    };
     let position = |name: &String| tasks.iter().position(|task| task.name == *name);
-    let pairs = funnel.windows(2).filter_map(|pair| Some((position(&pair[0])?, position(&pair[1])?)));
-    let alarm = |(earlier, later): (usize, usize)| {
-        let (found, later_events) = against(&rows, earlier, later);
+    let pairs: Vec<(usize, usize)> =
+        funnel.windows(2).filter_map(|pair| Some((position(&pair[0])?, position(&pair[1])?))).collect();
+    let of_part = |rows: &Batch, range: Range<usize>| {
+        let of_pair = |&(earlier, later): &(usize, usize)| against(rows, range.clone(), earlier, later);
+        (range.len() as u64, pairs.iter().map(of_pair).collect::<Vec<_>>())
+    };
+    let parts = train.map_parts(most, of_part)?;
+    let rows: u64 = parts.iter().map(|(rows, _)| rows).sum();
+    let alarm = |(at, &(earlier, later)): (usize, &(usize, usize))| {
+        let sum = |of: fn(&(u64, u64)) -> u64| parts.iter().map(|(_, pairs)| of(&pairs[at])).sum::<u64>();
+        let (found, later_events) = (sum(|pair| pair.0), sum(|pair| pair.1));
         (found > 0).then(|| {
             let (kind, first, second) = (model.kind(), &tasks[earlier].name, &tasks[later].name);
             let text = format!(
-                "{found} of {} training rows have {second:?} without {first:?} ({} of all rows with {second:?}): {kind} \
+                "{found} of {rows} training rows have {second:?} without {first:?} ({} of all rows with {second:?}): {kind} \
                  takes it that {second:?} can only follow {first:?}, and cannot learn these rows; check how the two labels \
                  were joined, or take another order of `funnel` or another structure",
-                rows.rows,
                 percent(found as f64 / later_events as f64),
             );
-            Alarm::new(AlarmKind::BrokenFunnel, found as f64 / rows.rows as f64, rows.rows as u64, text).of_task(second)
+            Alarm::new(AlarmKind::BrokenFunnel, found as f64 / rows as f64, rows, text).of_task(second)
         })
     };
-    Ok(pairs.filter_map(alarm).collect())
+    Ok(pairs.iter().enumerate().filter_map(alarm).collect())
 }
 
 /// Rows with the later event and not the earlier one, and rows with the later event; of those that have both labels.
-fn against(rows: &Batch, earlier: usize, later: usize) -> (u64, u64) {
+fn against(rows: &Batch, range: Range<usize>, earlier: usize, later: usize) -> (u64, u64) {
     let (earlier, later) = (&rows.labels[earlier], &rows.labels[later]);
-    let both = earlier.present.iter().zip(&later.present).map(|(a, b)| *a && *b);
-    let labels = earlier.values.iter().zip(&later.values).zip(both);
+    let both = earlier.present[range.clone()].iter().zip(&later.present[range.clone()]).map(|(a, b)| *a && *b);
+    let labels = earlier.values[range.clone()].iter().zip(&later.values[range]).zip(both);
     labels.fold((0, 0), |(against, all), ((&earlier, &later), both)| {
         let happened = both && later == 1.0;
         (against + u64::from(happened && earlier == 0.0), all + u64::from(happened))

@@ -4,21 +4,20 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pleiad_data::Batch;
 use rayon::prelude::*;
 
 use super::{Alarm, AlarmKind, percent};
 use crate::error::Result;
-use crate::rows::{RowSet, Rows};
+use crate::rows::RowSet;
 
 /// Rows of a split that are looked for, from all over it.
 const LOOKED_FOR: usize = 1 << 12;
 
-/// Rows that a thread hashes at a time; as many as a block on disk has.
-const PART: usize = pleiad_data::BLOCK_ROWS;
-
 /// Parts of the training rows that are looked through, from all over them: a million rows.
 const PARTS: usize = 256;
+
+/// Parts of a split that rows to look for are taken from.
+const SPLIT_PARTS: usize = 64;
 
 /// A share of rows in both splits, beyond what chance gives, that is told.
 const SHARE: f64 = 0.01;
@@ -37,18 +36,16 @@ pub(crate) fn shared_rows(train: &RowSet, splits: &[(&'static str, &RowSet)]) ->
     if splits.is_empty() {
         return Ok(Vec::new());
     }
-    let own = hashes_of(train)?;
-    let step = step(train);
-    let others = splits.iter().map(|(_, rows)| hashes_of(rows)).collect::<Result<Vec<_>>>()?;
+    let all = train.map_parts(PARTS, |rows, range| rows.row_hashes(range))?.concat();
+    let of_split = |(_, rows): &(&str, &RowSet)| -> Result<Vec<u64>> {
+        Ok(thinned(&rows.map_parts(SPLIT_PARTS, |rows, range| rows.row_hashes(range))?.concat()))
+    };
+    let others = splits.iter().map(of_split).collect::<Result<Vec<_>>>()?;
+    let own = thinned(&all);
     let mut counts = Counts::default();
     own.iter().chain(others.iter().flatten()).for_each(|&hash| counts.look_for(hash));
-    look_through(train, step, &counts)?;
-    // A row that is itself among those that were looked through was found once without being there twice.
-    let itself = |i: usize| {
-        let part = (i as u64 * rows_of(train) / own.len() as u64) / PART as u64;
-        u32::from(part.is_multiple_of(step as u64))
-    };
-    let again = own.iter().enumerate().filter(|&(i, &hash)| counts.of(hash) > itself(i)).count();
+    all.par_iter().for_each(|&hash| counts.count(hash));
+    let again = own.iter().filter(|&&hash| counts.of(hash) > 1).count();
     let twice = again as f64 / own.len().max(1) as f64;
     let alarm = |((name, _), hashes): (&(&str, &RowSet), &Vec<u64>)| {
         let looked_for = hashes.len().max(1) as f64;
@@ -74,43 +71,10 @@ pub(crate) fn shared_rows(train: &RowSet, splits: &[(&'static str, &RowSet)]) ->
     Ok(splits.iter().zip(&others).filter_map(alarm).collect())
 }
 
-/// Hashes of rows from all over a split.
-fn hashes_of(rows: &RowSet) -> Result<Vec<u64>> {
-    let all = rows.at_most(LOOKED_FOR)?;
-    let count = all.rows.min(LOOKED_FOR);
-    let of_row = |i: usize| {
-        let row = i * all.rows / count;
-        all.row_hashes(row..row + 1)
-    };
-    Ok((0..count).flat_map(of_row).collect())
-}
-
-fn rows_of(rows: &RowSet) -> u64 {
-    Rows::from(rows).count()
-}
-
-/// Which parts of the training rows are looked through: every so-and-so-many-th.
-fn step(train: &RowSet) -> usize {
-    (rows_of(train).div_ceil(PART as u64) as usize).div_ceil(PARTS).max(1)
-}
-
-/// Counts those rows that are looked for, in every `step`-th part.
-fn look_through(train: &RowSet, step: usize, counts: &Counts) -> Result<()> {
-    let count = |rows: &Batch, from: usize, to: usize| {
-        rows.row_hashes(from..to).into_iter().for_each(|hash| counts.count(hash));
-    };
-    match train {
-        RowSet::Memory(rows) => {
-            let rows = rows.as_batch();
-            let starts: Vec<usize> = (0..rows.rows).step_by(step * PART).collect();
-            starts.into_par_iter().for_each(|from| count(rows, from, rows.rows.min(from + PART)));
-        }
-        RowSet::Stored { rows, .. } => {
-            let blocks: Vec<usize> = (0..rows.blocks()).step_by(step).collect();
-            blocks.into_par_iter().try_for_each(|block| rows.read(block).map(|rows| count(&rows, 0, rows.rows)))?;
-        }
-    }
-    Ok(())
+/// At most [`LOOKED_FOR`] of these, from all over.
+fn thinned(hashes: &[u64]) -> Vec<u64> {
+    let count = hashes.len().min(LOOKED_FOR);
+    (0..count).map(|i| hashes[i * hashes.len() / count]).collect()
 }
 
 /// How often rows that are looked for were found, by their hash.
@@ -155,7 +119,7 @@ impl Hasher for AsItIs {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use pleiad_data::{Dataset, Ids, Labels};
+    use pleiad_data::{Batch, Dataset, Ids, Labels};
 
     use super::*;
 
