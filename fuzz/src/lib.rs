@@ -41,7 +41,6 @@ embedding = 2
 columns = ["price"]
 kind = "bucketized"
 buckets = 2
-missing = "zero"
 embedding = 2
 
 [[task]]
