@@ -59,7 +59,7 @@ impl Ran {
         let is_telling =
             |line: &&str| ["error:", "panicked", "memory allocation", "interrupted"].iter().any(|w| line.contains(w));
         let lines: Vec<&str> = self.stderr.lines().collect();
-        let from = lines.iter().position(|line| is_telling(&line)).unwrap_or(lines.len().saturating_sub(2));
+        let from = lines.iter().position(is_telling).unwrap_or(lines.len().saturating_sub(2));
         let said: String = lines[from..].join(" | ").chars().take(400).collect();
         format!("{:?}: {said}", self.end)
     }

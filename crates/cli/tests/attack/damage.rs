@@ -39,24 +39,20 @@ pub(crate) struct Damage {
     whole: Vec<u8>,
 }
 
-fn boxed(damages: Vec<Damage>) -> Vec<Box<Damage>> {
-    damages.into_iter().map(Box::new).collect()
-}
-
 /// The model, checkpoints, a cache, and the figures of a finished run.
-pub(crate) fn own_files() -> Vec<Box<Damage>> {
-    boxed(vec![
+pub(crate) fn own_files() -> Vec<Damage> {
+    vec![
         model("model.json"),
         model("golden.safetensors"),
         model("weights.safetensors"),
         checkpoint(),
         cache(),
         figures(),
-    ])
+    ]
 }
 
 /// CSV plain and compressed, Parquet, Arrow.
-pub(crate) fn data_files() -> Vec<Box<Damage>> {
+pub(crate) fn data_files() -> Vec<Damage> {
     let promises = [
         ("rows.csv", Promise::Open),
         ("rows.csv.gz", Promise::Sealed),
@@ -65,13 +61,13 @@ pub(crate) fn data_files() -> Vec<Box<Damage>> {
         ("rows.parquet", Promise::Checked(0.05)),
         ("rows.arrow", Promise::Open),
     ];
-    boxed(promises.into_iter().map(|(name, promise)| data(name, promise)).collect())
+    promises.into_iter().map(|(name, promise)| data(name, promise)).collect()
 }
 
 /// TOML.
-pub(crate) fn configurations() -> Vec<Box<Damage>> {
+pub(crate) fn configurations() -> Vec<Damage> {
     let arena = Arena::new(150);
-    boxed(vec![Damage {
+    vec![Damage {
         name: "config.toml",
         files: vec!["config.toml".to_owned()],
         restore: vec![],
@@ -82,7 +78,7 @@ pub(crate) fn configurations() -> Vec<Box<Damage>> {
         limit: Duration::from_secs(3),
         whole: fs::read(arena.path("config.toml")).unwrap(),
         arena,
-    }])
+    }]
 }
 
 fn model(file: &'static str) -> Damage {

@@ -7,6 +7,7 @@
 //! `PLEIAD_ATTACK_SECONDS` (for each kind) and `PLEIAD_ATTACK_SEED`. Each kind prints a table of what it counted.
 
 #![allow(clippy::unwrap_used)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the counts are the result")]
 #![cfg(target_os = "linux")]
 
 mod arena;
@@ -30,7 +31,7 @@ fn draws(kind: u64) -> ChaCha8Rng {
 }
 
 /// Tries all of `attacks` in turn until the time is over, each at least once.
-fn in_turn<A: ?Sized>(kind: &'static str, attacks: &mut [Box<A>], mut attempt: impl FnMut(&mut A, &mut Tally)) {
+fn in_turn<A>(kind: &'static str, attacks: &mut [A], mut attempt: impl FnMut(&mut A, &mut Tally)) {
     let mut tally = Tally::new(kind);
     let clock = Clock::new();
     loop {

@@ -28,8 +28,8 @@ type Judge = Box<dyn Fn(&Arena, &Ran, &Ran) -> Result<&'static str, String>>;
 const TRAIN: [&str; 4] = ["train", "config.toml", "--out", "run"];
 
 /// Fresh runs, resumed ones, comparisons, runs inside of a comparison, one cache, one file.
-pub(crate) fn all() -> Vec<Box<Pair>> {
-    vec![fresh(), resumed(), compared(), cached(), predicted()].into_iter().map(Box::new).collect()
+pub(crate) fn all() -> Vec<Pair> {
+    vec![fresh(), resumed(), compared(), cached(), predicted()]
 }
 
 /// Whether one was through and the other was refused, or came when all was over.
