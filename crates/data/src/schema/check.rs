@@ -55,8 +55,12 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
     if data.cache.as_ref().is_some_and(String::is_empty) {
         return Err(problem(Block::Data, "cache", value("\"\"", "name a folder")));
     }
-    if let Some(window) = data.stream.window().filter(|window| !(1..=MAX_WINDOW).contains(&(*window as u64))) {
-        return Err(problem(Block::Data, "stream.window", bound(window, format!("be 1 to {MAX_WINDOW} rows"))));
+    match data.stream.window() {
+        Some(0) => return Err(problem(Block::Data, "stream.window", bound(0, "be at least 1"))),
+        Some(window) if window as u64 > MAX_WINDOW => {
+            return Err(problem(Block::Data, "stream.window", bound(window, format!("be at most {MAX_WINDOW}"))));
+        }
+        _ => {}
     }
     csv(&data.csv)
 }
