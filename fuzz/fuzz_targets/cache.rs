@@ -14,7 +14,7 @@ fn rows() -> usize {
     let sets = ["data.cache=\"kept\"".to_owned()];
     let file = ConfigFile::parse(&folder.join("config.toml"), pleiad_fuzz::CONFIG.to_owned(), &sets).expect("sound");
     let splits = Splits::load(&file.config.data, folder, &file.schema, LoadOptions::default());
-    splits.expect("the log is there, whatever became of the cache").train.batch.rows
+    splits.expect("the log is there, whatever became of the cache").train.rows()
 }
 
 /// A cache as it was written.

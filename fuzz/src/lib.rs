@@ -135,7 +135,7 @@ pub fn load(config: &str, name: &str, bytes: &[u8], sets: &[String]) -> Option<u
     let sets: Vec<String> = [format!("data.train={name:?}")].into_iter().chain(sets.iter().cloned()).collect();
     let file = ConfigFile::parse(&folder.join("config.toml"), config.to_owned(), &sets).ok()?;
     let splits = Splits::load(&file.config.data, folder, &file.schema, LoadOptions::default()).ok()?;
-    Some(splits.train.batch.rows)
+    Some(splits.train.rows())
 }
 
 /// Trains the small log into `out`, or goes on with what is there.
