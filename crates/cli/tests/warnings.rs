@@ -309,3 +309,34 @@ fn rows_in_two_files_are_counted() {
     let ran = train(&folder, "parts", &[]);
     assert!(!ran.stderr.contains("are training rows too"), "{}", ran.stderr);
 }
+
+#[test]
+fn a_feature_that_no_training_row_has_is_told_once() {
+    let folder = Folder::with_log();
+    let rows = folder.text("train.csv");
+    let header: Vec<&str> = rows.lines().next().unwrap().split(',').collect();
+    let city = header.iter().position(|column| *column == "city").unwrap();
+    let without = |(i, line): (usize, &str)| {
+        let mut cells: Vec<&str> = line.split(',').collect();
+        if i > 0 {
+            cells[city] = "";
+        }
+        cells.join(",")
+    };
+    let lines: Vec<String> = rows.lines().enumerate().map(without).collect();
+    folder.write("train.csv", lines.join("\n") + "\n");
+    let ran = train(&folder, "run", &[]);
+    one_with(&ran, &["feature \"city\"", "has no value in 100 % of training"]);
+    assert!(!ran.stderr.contains("unknown to its vocabulary"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_set_whose_value_begins_as_toml_and_is_none_says_so() {
+    let folder = Folder::with_log();
+    for set in ["model={kind=\"ple\",levels=[}", "train.seed=[1", "data.train=\"a.csv"] {
+        let ran = train(&folder, "run", &[set]);
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("--set {set}")), "{}", ran.stderr);
+        assert!(ran.stderr.contains("the value is not valid TOML: "), "{}", ran.stderr);
+    }
+}

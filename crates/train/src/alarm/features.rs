@@ -111,6 +111,12 @@ impl Look<'_> {
         else {
             return None;
         };
+        // Every value is unknown to a vocabulary without one: `missing` says why.
+        let is_empty = |count: &FeatureCount| count.rows > 0 && count.missing == count.rows;
+        let fitted_on = self.parts.first().and_then(|part| part.counts.get(at));
+        if self.context == Context::Fitted && fitted_on.is_some_and(is_empty) {
+            return None;
+        }
         let (name, base) = (self.name(at), self.base(at, FeatureCount::unknown_share));
         let is_large = |count: &FeatureCount| {
             let share = count.unknown_share();

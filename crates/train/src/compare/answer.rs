@@ -36,6 +36,11 @@ impl<'a> Judged<'a> {
         Some(Self { name: &model.name, verdict, firm, surest: p_values.fold(1.0, f64::min) })
     }
 
+    /// Whether it hurts a task beyond what so many gains do by chance.
+    fn surely_hurts(&self) -> bool {
+        self.verdict.holds.iter().any(|task| self.verdict.hurts.contains(task))
+    }
+
     fn is(&self, kinds: &[VerdictKind]) -> bool {
         kinds.contains(&self.verdict.kind)
     }
@@ -60,7 +65,8 @@ impl Answer {
             size(b).cmp(&size(a)).then(a.surest.total_cmp(&b.surest))
         });
         let seesaws: Vec<&Judged<'_>> = judged.iter().filter(|m| m.is(&[VerdictKind::Seesaw])).collect();
-        let hurting: Vec<&str> = judged.iter().filter(|m| m.is(&[VerdictKind::Hurts])).map(|m| m.name).collect();
+        let hurting = judged.iter().filter(|m| m.is(&[VerdictKind::Hurts]));
+        let (surely, maybe): (Vec<&Judged<'_>>, Vec<&Judged<'_>>) = hurting.partition(|m| m.surely_hurts());
         let answer = match (better.split_first(), seesaws.first()) {
             (Some((best, others)), _) if !best.firm.is_empty() => {
                 let every = best.verdict.kind == VerdictKind::HelpsAll && best.firm.len() == best.verdict.helps.len();
@@ -98,11 +104,14 @@ impl Answer {
                 )
             }
             (None, None) => {
-                let hurt = match hurting.len() {
-                    0 => String::new(),
-                    1 => format!(" ({} hurts)", hurting[0]),
-                    _ => format!(" ({} hurt)", list(&hurting)),
+                let said = |models: &[&Judged<'_>], one: &str, many: &str| {
+                    let names: Vec<&str> = models.iter().map(|m| m.name).collect();
+                    let verb = if names.len() == 1 { one } else { many };
+                    (!names.is_empty()).then(|| format!("{} {verb}", list(&names)))
                 };
+                let parts = [said(&surely, "hurts", "hurt"), said(&maybe, "seems to hurt", "seem to hurt")];
+                let parts: Vec<String> = parts.into_iter().flatten().collect();
+                let hurt = if parts.is_empty() { String::new() } else { format!(" ({})", parts.join("; ")) };
                 says(format!("Nothing beats {baseline}: ship {baseline}{hurt}"), Some(baseline))
             }
         };
@@ -175,6 +184,9 @@ mod tests {
 
     type Gains = [(&'static str, &'static [f64])];
 
+    /// [`BARELY`], below zero.
+    const BARELY_DOWN: &[f64] = &[-0.010, -0.020, -0.012];
+
     fn model(name: &str, gains: Option<&Gains>, verdict: Option<Verdict>, finished: bool) -> ComparedModel {
         let run = match finished {
             true => SeedRun::Finished {
@@ -216,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_first_sentence_says_what_to_ship() {
-        let cases: [Case; 10] = [
+        let cases: [Case; 11] = [
             (&[("PLE", &[("a", UP), ("b", UP)])], "PLE helps every task: ship PLE", Some("PLE")),
             (
                 &[("MMoE", &[("a", UP), ("b", EITHER)]), ("PLE", &[("a", UP), ("b", UP)])],
@@ -232,6 +244,11 @@ mod tests {
             (
                 &[("PLE", &[("a", EITHER), ("b", DOWN)]), ("MMoE", &[("a", EITHER), ("b", EITHER)])],
                 "Nothing beats alone: ship alone (PLE hurts)",
+                Some("alone"),
+            ),
+            (
+                &[("PLE", &[("a", EITHER), ("b", BARELY_DOWN)]), ("MMoE", &[("a", DOWN), ("b", EITHER)])],
+                "Nothing beats alone: ship alone (MMoE hurts; PLE seems to hurt)",
                 Some("alone"),
             ),
             (

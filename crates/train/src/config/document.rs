@@ -68,8 +68,14 @@ impl<'s> Document<'s> {
             parse_path_spanned(key)?.into_iter().map(|(step, range)| (step, at(range))).collect();
         let text = value.trim();
         let start = set.len() - value.trim_start().len();
-        let mut value =
-            DeValue::parse(text).unwrap_or_else(|_| Spanned::new(0..text.len(), DeValue::String(text.into())));
+        let mut value = match DeValue::parse(text) {
+            Ok(value) => value,
+            Err(e) if text.starts_with(['{', '[', '"', '\'']) => {
+                return Err(format!("the value is not valid TOML: {}", e.message()));
+            }
+            // Text may stand without quotes.
+            Err(_) => Spanned::new(0..text.len(), DeValue::String(text.into())),
+        };
         // Every node has a place of its own in the --set, so that a complaint finds its way back to it.
         shift(&mut value, span.start + start);
         assign(&mut self.root, &path, value, span.end)
