@@ -115,7 +115,8 @@ fn checkpoint() -> Damage {
         arena.remove("stopped");
         let mut running = arena.spawn(&train);
         let checkpoints = arena.path("stopped/checkpoints");
-        let some = || fs::read_dir(&checkpoints).map_or(0, |entries| entries.flatten().count()) >= 2;
+        let is_whole = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().starts_with("step-");
+        let some = || fs::read_dir(&checkpoints).map_or(0, |entries| entries.flatten().filter(is_whole).count()) >= 2;
         while !some() && !running.is_over() {
             std::thread::sleep(Duration::from_millis(1));
         }
