@@ -122,6 +122,7 @@ fn model(error: &pleiad_model::Error) -> Fields {
         | E::Version { path, .. }
         | E::Damaged { path, .. }
         | E::Inconsistent { path, .. }
+        | E::TooLarge { path, .. }
         | E::GoldenRow { path, .. }
         | E::Occupied { path, .. } => fields.file(path),
         E::MissingTensor { path, tensor, nearest } | E::UnknownTensor { path, tensor, nearest } => {

@@ -218,10 +218,50 @@ fn what_a_finished_run_says_is_not_taken_on_trust() {
         let digit = whole.rfind(|c: char| c.is_ascii_digit()).unwrap();
         let other = if whole.as_bytes()[digit] == b'1' { "2" } else { "1" };
         folder.write(file, format!("{}{other}{}", &whole[..digit], &whole[digit + 1..]));
-        assert_refused(&folder.run(&resume), &[file, "changed since it was written", "remove it"]);
+        assert_refused(&folder.run(&resume), &[file, "changed since it was written", "remove "]);
         folder.write(file, &whole);
         folder.ok(&resume);
     }
+}
+
+#[test]
+fn a_finished_run_has_the_model_that_its_figures_are_of() {
+    let folder = Folder::with_log();
+    let train = |out, seed| ["train", "config.toml", "--out", out, "--set", "train.epochs=1", "--set", seed];
+    folder.ok(&train("run", "train.seed=1"));
+    folder.ok(&train("other", "train.seed=2"));
+    let resume = [&train("run", "train.seed=1")[..], &["--resume"]].concat();
+    folder.ok(&resume);
+    let put_back = |name: &str| {
+        fs::remove_dir_all(folder.join("run")).unwrap();
+        copy(&folder.join("kept"), &folder.join("run"));
+        folder.ok(&resume);
+        folder.join(name)
+    };
+    copy(&folder.join("run"), &folder.join("kept"));
+
+    // The whole model of another run, or none.
+    fs::remove_dir_all(folder.join("run/model")).unwrap();
+    copy(&folder.join("other/model"), &folder.join("run/model"));
+    assert_refused(&folder.run(&resume), &["run/model", "metrics.json was written for", "remove run/metrics.json"]);
+    fs::remove_dir_all(put_back("run/model")).unwrap();
+    assert_refused(&folder.run(&resume), &["run/model", "metrics.json was written for"]);
+    // A bit of one of its files.
+    for file in ["model.json", "weights.safetensors", "golden.safetensors"] {
+        let path = format!("run/model/{file}");
+        put_back(&path);
+        flip(&folder, &path, folder.read(&path).len() / 2);
+        assert_refused(&folder.run(&resume), &[file]);
+    }
+    // The explanation of another run, or none.
+    fs::copy(folder.join("other/explain.json"), put_back("run/explain.json")).unwrap();
+    assert_refused(&folder.run(&resume), &["explain.json", "metrics.json was written for"]);
+    fs::remove_file(put_back("run/explain.json")).unwrap();
+    assert_refused(&folder.run(&resume), &["explain.json", "metrics.json was written for"]);
+    // As it says.
+    fs::remove_file(folder.join("run/metrics.json")).unwrap();
+    folder.ok(&resume);
+    assert!(folder.join("run/explain.json").exists());
 }
 
 #[test]
@@ -257,4 +297,9 @@ tower = [2]
     fs::remove_file(folder.join(file)).unwrap();
     folder.ok(&compare);
     assert_eq!(folder.json("compared/compare.json")["models"][1]["tasks"], first["models"][1]["tasks"]);
+
+    // Nor the model beside it.
+    fs::remove_dir_all(folder.join("compared/runs/b/seed-2/model")).unwrap();
+    copy(&folder.join("compared/runs/b/seed-1/model"), &folder.join("compared/runs/b/seed-2/model"));
+    assert_refused(&folder.run(&compare), &["seed-2/model", "metrics.json was written for"]);
 }

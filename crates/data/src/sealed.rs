@@ -10,7 +10,9 @@
 //! The hash is XXH64 (seed 0) of the whole file with sixteen zeros in its place. It is always the first member and always
 //! stands at the same bytes, so that it can be checked before anything is parsed, and by other programs, too.
 
-use std::io::{self, Cursor, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 use serde::Serialize;
 use xxhash_rust::xxh64::Xxh64;
@@ -95,6 +97,18 @@ pub fn unseal(document: &mut [u8]) -> Result<(), Unsealed> {
     // Lines keep their numbers, for messages.
     document[1..digits.end + AFTER.len()].iter_mut().filter(|byte| **byte != b'\n').for_each(|byte| *byte = b' ');
     Ok(())
+}
+
+/// The hash that a sealed file says it has; `None` where it does not begin with one. Whether it is right is
+/// [`unseal`]'s to find out.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn stated(path: &Path) -> io::Result<Option<String>> {
+    let mut begins = Vec::new();
+    File::open(path)?.take((BEFORE.len() + ZEROS.len()) as u64).read_to_end(&mut begins)?;
+    let digits = begins.strip_prefix(BEFORE).filter(|digits| digits.len() == ZEROS.len());
+    Ok(digits.map(|digits| String::from_utf8_lossy(digits).into_owned()))
 }
 
 /// How hashes are written.

@@ -61,9 +61,9 @@ pub enum Error {
         /// Its rows.
         rows: u64,
     },
-    /// Dense parameters, and what training keeps beside them, that need more memory than there is.
+    /// Dense parameters, and what training or predicting keeps beside them, that need more memory than there is.
     #[error(
-        "the model needs {:.1} GiB with optimizer state, gradients and the values of a batch, {:.1} GiB of memory are free; \
+        "the model needs {:.1} GiB with all that is kept beside its weights, {:.1} GiB of memory are free; \
          the largest part is `{largest}` with {parameters} numbers", *bytes as f64 / GIB, *free as f64 / GIB
     )]
     ModelTooLarge {

@@ -28,6 +28,6 @@ pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
 pub use kernels::peak::product_peak;
-pub use memory::check_memory;
+pub use memory::{check_memory, check_memory_to_predict};
 pub use precision::{Kernels, Precision};
 pub use predictor::{Predictions, Predictor};

@@ -7,6 +7,7 @@ use pleiad_model::graph::{Op, TableSpec};
 use crate::engine::MAX_LANES;
 use crate::kernels::linear::Arithmetic;
 use crate::plan::SHARD_ROWS;
+use crate::precision::{Kernels, Precision};
 use crate::runner::{lanes, shards};
 use crate::sparse::{TableOptions, TablePrecision};
 use crate::{EngineOptions, Error, Result};
@@ -24,7 +25,8 @@ const SPARE: u64 = 1 << 28;
 /// known, none is. Numbers are added up in 128 bits, so nothing is too large to be counted.
 ///
 /// What is counted is needed in any case: weights, their optimizer state, the gradient and that of every lane, weights as
-/// products want them, the values of one shard, the gradients of looked-up vectors.
+/// products want them (forth and back for steps, forth for validation), the weights of before the first epoch, which they are
+/// held against after it, the values of one shard, the gradients of looked-up vectors.
 ///
 /// # Errors
 /// [`Error::TablesTooLarge`] where embedding tables are the larger part, else [`Error::ModelTooLarge`].
@@ -33,11 +35,30 @@ pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -
     let lanes = lanes(shards(batch_rows).len(), MAX_LANES).len().max(1);
     let packed = match Arithmetic::choose(options.precision, options.kernels) {
         Arithmetic::Plain => 0,
-        // In bf16 they take half of it, forth and back.
-        _ => 1,
+        Arithmetic::Tiles => 2,
+        // In half of the space each; or once, rounded.
+        Arithmetic::PairTiles | Arithmetic::Amx | Arithmetic::Rounded => 1,
     };
-    let copies = 2 + lanes + packed + options.optimizer.slots();
-    let dense = dense_bytes(graph, copies as u128, batch_rows);
+    let copies = 3 + lanes + packed + packed_to_predict() + options.optimizer.slots();
+    refuse(graph, tables, dense_bytes(graph, copies as u128, batch_rows))
+}
+
+/// Refuses a model that needs more memory than is free to be opened and to predict: its weights as they are read, where they
+/// are computed with, and as products want them; tables once.
+///
+/// # Errors
+/// As [`check_memory`].
+pub fn check_memory_to_predict(graph: &Graph) -> Result<()> {
+    let tables = table_bytes(&graph.tables, 0, &TableOptions::default());
+    refuse(graph, tables, dense_bytes(graph, 2 + packed_to_predict() as u128, 1))
+}
+
+/// How often predictions need the weights as products want them.
+fn packed_to_predict() -> usize {
+    usize::from(Arithmetic::choose(Precision::F32, Kernels::Fastest) != Arithmetic::Plain)
+}
+
+fn refuse(graph: &Graph, tables: u128, dense: u128) -> Result<()> {
     let bytes = tables.saturating_add(dense);
     if bytes < WORTH_ASKING {
         return Ok(());
@@ -136,7 +157,6 @@ mod tests {
 
     use super::*;
     use crate::optim::OptimizerConfig;
-    use crate::{Kernels, Precision};
 
     fn options(precision: TablePrecision, folder: Option<&str>) -> EngineOptions {
         EngineOptions {

@@ -188,6 +188,14 @@ pub enum Error {
         /// Which, and why.
         reason: String,
     },
+    /// An artifact that this machine has no room for.
+    #[error("{} cannot be opened: {reason}", path.display())]
+    TooLarge {
+        /// The artifact.
+        path: PathBuf,
+        /// How much is needed, and how much there is.
+        reason: String,
+    },
     /// Something else stands where an artifact is to be written.
     #[error("{} is in the way: {reason}; name another directory", path.display())]
     Occupied {
@@ -274,7 +282,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Io { action: "write", .. } => ErrorKind::Runtime,
+            Self::Io { action: "write", .. } | Self::TooLarge { .. } => ErrorKind::Runtime,
             Self::Io { .. }
             | Self::NotAnArtifact { .. }
             | Self::Version { .. }

@@ -114,7 +114,7 @@ impl Lock {
         let path = path.to_path_buf();
         let (mut taken, mut gone) = (0, 0);
         loop {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+            let file = lock_file().open(&path)?;
             match file.try_lock() {
                 // Else its last holder removed it after it was opened here: another file has the name now, or none.
                 Ok(()) if gone == MOST_TRIES || is_at(&file, &path) => {
@@ -182,6 +182,18 @@ impl Drop for Lock {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// How a lock's file is opened. What a link leads to is nobody's lock, and must not be written to.
+fn lock_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
+    }
+    options
 }
 
 /// Says in the file who holds its lock. That it cannot be said (a full disk) is no reason not to go on.
@@ -362,6 +374,18 @@ mod tests {
             Err(Refusal::Held { path, holder }) => (path, holder),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_in_the_place_of_a_lock_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        let precious = root.path().join("precious");
+        fs::write(&precious, "kept").unwrap();
+        fs::create_dir(root.path().join("run")).unwrap();
+        std::os::unix::fs::symlink(&precious, root.path().join("run").join(LOCK_FILE)).unwrap();
+        assert!(matches!(FolderLock::take(&root.path().join("run"), "pleiad one"), Err(Refusal::Io(_))));
+        assert_eq!(fs::read_to_string(precious).unwrap(), "kept");
     }
 
     #[test]

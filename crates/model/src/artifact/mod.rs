@@ -94,16 +94,24 @@ impl Artifact {
     /// [`Error::NotAnArtifact`], [`Error::Version`], [`Error::Damaged`], [`Error::Inconsistent`], those of
     /// [`read_weights`] and of [`Graph::validate`]; each names the file.
     pub fn open(dir: &Path) -> Result<Self> {
+        Self::open_if(dir, &|_| Ok(()))
+    }
+
+    /// [`Artifact::open`], if `fits` agrees before the weights are read.
+    ///
+    /// # Errors
+    /// As there, and [`Error::TooLarge`] with what `fits` says.
+    pub fn open_if(dir: &Path, fits: &dyn Fn(&Graph) -> Result<(), String>) -> Result<Self> {
         let mut before = FolderIdentity::of(dir);
         for _ in 1..REOPENED {
-            let opened = Self::open_once(dir);
+            let opened = Self::open_once(dir, fits);
             let after = FolderIdentity::of(dir);
             if before == after {
                 return opened;
             }
             before = after;
         }
-        Self::open_once(dir)
+        Self::open_once(dir, fits)
     }
 
     /// Removes what killed processes of earlier versions left beside the artifact at `dir` (what this one leaves goes with
@@ -112,7 +120,7 @@ impl Artifact {
         directory::sweep_beside(dir);
     }
 
-    fn open_once(dir: &Path) -> Result<Self> {
+    fn open_once(dir: &Path, fits: &dyn Fn(&Graph) -> Result<(), String>) -> Result<Self> {
         let not_ours = |reason: String| Err(Error::NotAnArtifact { path: dir.to_owned(), reason });
         match look_at(dir)? {
             None => return not_ours("there is nothing at this path".to_owned()),
@@ -130,6 +138,7 @@ impl Artifact {
         let document::Contents { model, graph, encoder, provenance, weights_xxh64, golden_xxh64 } =
             document::read(&dir.join(MODEL))?;
         check_encoder(dir, &encoder, &graph)?;
+        fits(&graph).map_err(|reason| Error::TooLarge { path: dir.to_owned(), reason })?;
         let others = |file: &str, what: &str| {
             let reason = format!("its {what} are not those that {MODEL} was saved with: copy the whole model again");
             Err(Error::Damaged { path: dir.join(file), reason })

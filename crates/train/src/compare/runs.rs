@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::error::{Error, Result};
 use crate::fit::{Interrupt, Observer};
-use crate::run::{Job, RunFolder, RunReport, Trainee, read_sealed, write_sealed};
+use crate::run::{Job, REMOVE_IT, RunFolder, RunReport, Trainee, read_sealed, write_sealed};
 
 /// What became of a run.
 #[derive(Debug, Clone)]
@@ -81,7 +81,9 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
         remove_dir(&folder.checkpoints())?;
         return Ok(Some(Ran::Finished(Box::new(report))));
     }
-    let Some(failure) = read_sealed::<Failure>(path.join("failed.json"), "the end of a run")? else { return Ok(None) };
+    let Some(failure) = read_sealed::<Failure>(path.join("failed.json"), "the end of a run", REMOVE_IT)? else {
+        return Ok(None);
+    };
     identity.check_hash(&failure.config_hash, path)?;
     check_data(&failure.data_fingerprint)?;
     remove_dir(&folder.checkpoints())?;

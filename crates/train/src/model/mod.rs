@@ -13,7 +13,8 @@ pub(crate) use artifact::{ToSave, note_training_counts, refit, training_counts};
 pub use import::{ImportOptions, ImportReport, import};
 pub use inspect::{Inspection, ModuleSize, Utilisation};
 use pleiad_data::{EncodedStream, Encoder, FeatureCount, Skipped};
-use pleiad_engine::Predictor;
+use pleiad_engine::{Predictor, check_memory_to_predict};
+use pleiad_model::Graph;
 use pleiad_model::artifact::Artifact;
 pub use source::Source;
 
@@ -37,10 +38,11 @@ impl Model {
     /// Opens an artifact and lets it predict its golden rows.
     ///
     /// # Errors
-    /// If a file is missing, damaged or of another version, or the model does not give what it gave when it was
-    /// saved.
+    /// If a file is missing, damaged or of another version, if the model does not fit in memory, or does not give what it
+    /// gave when it was saved.
     pub fn open(path: &Path) -> Result<Self> {
-        let artifact = Artifact::open(path)?;
+        let fits = |graph: &Graph| check_memory_to_predict(graph).map_err(|error| error.to_string());
+        let artifact = Artifact::open_if(path, &fits)?;
         let kind = artifact.kind().to_owned();
         let Artifact { graph, encoder, weights, golden, provenance, .. } = artifact;
         let training_counts = training_counts(&provenance, &encoder);

@@ -1,12 +1,12 @@
 //! A run's folder.
 
 use std::fs;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pleiad_data::disk::{self, FolderLock, LOCK_FILE, Refusal, Unlockable};
-use pleiad_data::sealed::{seal, unseal};
+use pleiad_data::sealed::{seal, stated, unseal};
 use pleiad_model::artifact::Artifact;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -152,9 +152,40 @@ impl RunFolder {
         Error::Exists { path: self.path.clone(), what: "exists and is not empty", advice }
     }
 
-    /// The report, if the run is complete.
+    /// The report, if the run is complete. Model and explanation are those that it was written for.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if one of them is another, [`Error::Model`] if the model is damaged.
     pub(crate) fn report(&self) -> Result<Option<RunReport>> {
-        read_sealed(self.metrics(), "the metrics of a run")
+        let Some(report) = read_sealed::<RunReport>(self.metrics(), "the metrics of a run", REMOVE_IT)? else {
+            return Ok(None);
+        };
+        let (model, explanation) = self.hashes()?;
+        let other = |path: PathBuf, what: &str| {
+            let metrics = self.metrics();
+            let advice = format!("remove {} to train again, or use another folder", metrics.display());
+            Err(Error::Damaged {
+                path,
+                reason: format!("it is not {what} that metrics.json was written for; {advice}"),
+            })
+        };
+        if model != report.model_xxh64 {
+            return other(self.model(), "the model");
+        }
+        if explanation != report.explain_xxh64 {
+            return other(self.explain(), "the explanation");
+        }
+        Artifact::open(&self.model())?;
+        Ok(Some(report))
+    }
+
+    /// The hashes that the model and its explanation say they have. Those of a model that is not there are empty.
+    pub(crate) fn hashes(&self) -> Result<(String, Option<String>)> {
+        let stated = |path: &Path| match stated(path) {
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+            stated => stated.map_err(|error| Error::io(path, error)),
+        };
+        Ok((stated(&self.model().join("model.json"))?.unwrap_or_default(), stated(&self.explain())?))
     }
 
     /// Writes the report, whole or not at all.
@@ -165,7 +196,8 @@ impl RunFolder {
 
     /// What is explained of the model; `None` for a run that is not complete, or was made before runs had it.
     pub(crate) fn explanation(&self) -> Result<Option<Explanation>> {
-        read_sealed(self.explain(), "the explanation of a model")
+        let advice = "remove metrics.json beside it to have it made again, or use another folder";
+        read_sealed(self.explain(), "the explanation of a model", advice)
     }
 
     /// Writes what is explained of the model, whole or not at all; without it, takes away what a run that was cut short
@@ -195,17 +227,17 @@ impl RunFolder {
     }
 }
 
-/// What a file says that has a hash of itself; `None` if it is not there. `what` it should be, for messages.
-pub(crate) fn read_sealed<T: DeserializeOwned>(path: PathBuf, what: &str) -> Result<Option<T>> {
+/// What to do about a damaged file that is made again where it is missing.
+pub(crate) const REMOVE_IT: &str = "remove it to have it made again, or use another folder";
+
+/// What a file says that has a hash of itself; `None` if it is not there. For messages: `what` it should be, and what to do.
+pub(crate) fn read_sealed<T: DeserializeOwned>(path: PathBuf, what: &str, advice: &str) -> Result<Option<T>> {
     let mut text = match fs::read(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io(&path, error)),
     };
-    let damaged = |reason: String| Error::Damaged {
-        path: path.clone(),
-        reason: format!("{reason}; remove it to have it made again, or use another folder"),
-    };
+    let damaged = |reason: String| Error::Damaged { path: path.clone(), reason: format!("{reason}; {advice}") };
     unseal(&mut text).map_err(|reason| damaged(reason.to_string()))?;
     serde_json::from_slice(&text).map(Some).map_err(|error| damaged(format!("not {what}: {error}")))
 }

@@ -112,6 +112,7 @@ impl Job<'_> {
         };
         folder.write_page(&run_page(&page))?;
         folder.write_events(&tensorboard::events(&report, now()))?;
+        (report.model_xxh64, report.explain_xxh64) = folder.hashes()?;
         // Last, since its presence says that the run is complete.
         folder.write_report(&report)?;
         Ok(report)

@@ -28,7 +28,7 @@ pub use data::{Base, RunData};
 pub use report::RunReport;
 pub use trained::{Start, Trained, train_model};
 
-pub(crate) use self::folder::{RunFolder, read_sealed, write_atomically, write_sealed};
+pub(crate) use self::folder::{REMOVE_IT, RunFolder, read_sealed, write_atomically, write_sealed};
 pub(crate) use self::job::{Job, Trainee};
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;

@@ -25,6 +25,11 @@ pub struct RunReport {
     /// Floating-point operations of one forward row.
     #[serde(default)]
     pub flops_per_row: u64,
+    /// XXH64 of `model/model.json`, which has those of the model's other files, as it says itself.
+    pub model_xxh64: String,
+    /// XXH64 of `explain.json`, as it says itself; `None` where the model was not explained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain_xxh64: Option<String>,
     /// Seed of the run.
     pub seed: u64,
     /// Rows of each split, and of each task's sample space in it.

@@ -133,6 +133,9 @@ impl Trained {
             config_hash: identity.hash(),
             data_fingerprint: String::new(),
             flops_per_row: summary.flops_per_row,
+            // Known when they are written.
+            model_xxh64: String::new(),
+            explain_xxh64: None,
             seed: config.train.seed,
             rows: data.rows.clone(),
             data: Some(data.summary()),

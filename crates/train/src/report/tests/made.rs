@@ -162,6 +162,8 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         config_hash: "0123456789abcdef".into(),
         data_fingerprint: "fedcba9876543210".into(),
         flops_per_row: summary.flops_per_row,
+        model_xxh64: String::new(),
+        explain_xxh64: None,
         seed,
         rows: split_rows(tasks),
         data: Some(data_summary(tasks)),
