@@ -25,8 +25,8 @@ const SPARE: u64 = 1 << 28;
 /// known, none is. Numbers are added up in 128 bits, so nothing is too large to be counted.
 ///
 /// What is counted is needed in any case: weights, their optimizer state, the gradient and that of every lane, weights as
-/// products want them (forth and back for steps, forth for validation), the weights of before the first epoch, which they are
-/// held against after it, the values of one shard, the gradients of looked-up vectors.
+/// products want them, forth and back, one more copy (of the weights before the first epoch, to see whether they have moved, and
+/// after it of those that validation predicts with), the values of one shard, the gradients of looked-up vectors.
 ///
 /// # Errors
 /// [`Error::TablesTooLarge`] where embedding tables are the larger part, else [`Error::ModelTooLarge`].
@@ -39,7 +39,7 @@ pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -
         // In half of the space each; or once, rounded.
         Arithmetic::PairTiles | Arithmetic::Amx | Arithmetic::Rounded => 1,
     };
-    let copies = 3 + lanes + packed + packed_to_predict() + options.optimizer.slots();
+    let copies = 3 + lanes + packed + options.optimizer.slots();
     refuse(graph, tables, dense_bytes(graph, copies as u128, batch_rows))
 }
 
