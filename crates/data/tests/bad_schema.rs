@@ -174,6 +174,29 @@ fn keys_of_another_kind() {
 }
 
 #[test]
+fn exact_values() {
+    let exact = |keys: &str| feature(&format!("columns = ['n']\nkind = 'numeric'\nexact = {{ {keys} }}"));
+    refuses(&exact("embedding = 0"), "[[feature]] block 2, exact.embedding: 0 is not allowed: an embedding has 1 to 65536 numbers");
+    refuses(
+        &exact("embedding = 2, max_size = 0"),
+        "[[feature]] block 2, exact.max_size: 0 is not allowed: a vocabulary keeps at least 1 value",
+    );
+    refuses(
+        &feature("columns = ['n']\nkind = 'categorical'\nembedding = 2\nexact = { embedding = 2 }"),
+        "[[feature]] block 2, exact: has no meaning here: numeric features take it, and this one is categorical",
+    );
+    refuses(
+        &feature("columns = ['n']\nkind = 'categorical'\nembedding = 2\nencoding = 'exact'\nmultiple = true"),
+        "[[feature]] block 2, multiple: has no meaning here: a list has no one number; use encoding = \"vocabulary\"",
+    );
+    refuses(
+        &task("name = 'n'\nkind = 'binary'\nlabel = { column = 'age' }"),
+        "[[task]] block 2, label.column: column \"age\" is also a feature ([[feature]] block 1): the model would read what it \
+         has to predict; remove it from the features",
+    );
+}
+
+#[test]
 fn buckets() {
     let bucketized = |lines: &str| feature(&format!("columns = ['size']\nkind = 'bucketized'\nembedding = 4\n{lines}"));
     refuses(&bucketized(""), "[[feature]] block 2: a bucketized feature needs boundaries = [..] or buckets = ..");

@@ -1,4 +1,6 @@
 //! Bucketized numbers: boundaries given, or fitted as quantiles of the training rows.
+//!
+//! Where a value is so frequent that quantiles would fall on it more than once, it has a bucket of its own: see [`Parts`].
 
 use crate::schema::Buckets;
 
@@ -43,16 +45,99 @@ impl Sample {
         self.seen += 1;
     }
 
-    /// Boundaries of `buckets` buckets of equal size; fewer where many values are equal.
+    /// Boundaries of `buckets` buckets; fewer where there are fewer values. See [`Parts`].
     pub(super) fn boundaries(&self, buckets: usize) -> Vec<f64> {
         let mut sorted = self.values.clone();
         sorted.sort_unstable_by(f64::total_cmp);
-        let Some(&least) = sorted.first() else { return Vec::new() };
-        let mut boundaries: Vec<f64> = (1..buckets).map(|i| sorted[i * sorted.len() / buckets]).collect();
-        // -0 and 0 are one number.
-        boundaries.dedup_by(|a, b| a == b);
-        boundaries.retain(|&boundary| boundary > least);
-        boundaries
+        let values: Vec<Value> = sorted
+            // -0 and 0 are one number.
+            .chunk_by(|a, b| a == b)
+            .map(|equal| Value { number: equal[0], rows: equal.len(), alone: false })
+            .collect();
+        Parts::of(values, buckets).boundaries()
+    }
+}
+
+/// A number that rows hold, and how many rows do.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    number: f64,
+    rows: usize,
+    /// Whether it has a bucket of its own.
+    alone: bool,
+}
+
+/// The buckets, each by its least value.
+///
+/// Of N rows and B buckets, a value of more than N / B rows has a bucket of its own, which is one of the B. It is then looked
+/// at the rows and buckets that are left in the same way, until there is no such value. The R rows that are left are cut
+/// into the b buckets that are left: bucket i begins at the value of row `floor(i R / b)` in ascending order, i = 1 to b - 1.
+/// Where no value has more than N / B rows, these are the plain quantiles.
+///
+/// A bucket that a value of its own would cut in two becomes two. If there are more than B of them by that, the two
+/// neighbours without a value of their own that hold the fewest rows become one, again and again; where there are no such
+/// neighbours, the smallest bucket becomes a part of the one before it (the first of the one behind it).
+struct Parts {
+    parts: Vec<Value>,
+}
+
+impl Parts {
+    /// Of all values, ascending.
+    fn of(mut values: Vec<Value>, buckets: usize) -> Self {
+        let (mut rows, mut left) = (values.iter().map(|value| value.rows).sum::<usize>(), buckets);
+        loop {
+            let is_large = |value: &&mut Value| !value.alone && value.rows as u128 * left as u128 > rows as u128;
+            let (mut count, mut taken) = (0, 0);
+            for value in values.iter_mut().filter(is_large) {
+                value.alone = true;
+                count += 1;
+                taken += value.rows;
+            }
+            if count == 0 {
+                break;
+            }
+            // Each has more than its share, so that they are fewer than the buckets.
+            (rows, left) = (rows - taken, left - count);
+        }
+        let mut parts: Vec<Value> = Vec::new();
+        let mut before = 0;
+        for value in values {
+            let begins = if value.alone {
+                true
+            } else {
+                // The least i whose row is this value's or a later one's.
+                let i = (before as u128 * left as u128).div_ceil(rows as u128).max(1);
+                let row = i * rows as u128 / left as u128;
+                before += value.rows;
+                i < left as u128 && row < before as u128 || parts.last().is_none_or(|last| last.alone)
+            };
+            match parts.last_mut() {
+                Some(last) if !begins => last.rows += value.rows,
+                _ => parts.push(value),
+            }
+        }
+        let mut parts = Self { parts };
+        while parts.parts.len() > buckets && parts.join() {}
+        parts
+    }
+
+    /// Makes one of two buckets; whether there were two.
+    fn join(&mut self) -> bool {
+        let neighbours = self.parts.windows(2).enumerate().filter(|(_, pair)| !pair[0].alone && !pair[1].alone);
+        let pair = neighbours.min_by_key(|(_, pair)| pair[0].rows + pair[1].rows).map(|(at, _)| at);
+        let smallest = || {
+            let parts = self.parts.iter().enumerate().filter(|(_, part)| !part.alone);
+            parts.min_by_key(|(_, part)| part.rows).map(|(at, _)| at.saturating_sub(1))
+        };
+        let Some(at) = pair.or_else(smallest).filter(|at| at + 1 < self.parts.len()) else { return false };
+        let second = self.parts.remove(at + 1);
+        self.parts[at].rows += second.rows;
+        self.parts[at].alone |= second.alone;
+        true
+    }
+
+    fn boundaries(&self) -> Vec<f64> {
+        self.parts.iter().skip(1).map(|part| part.number).collect()
     }
 }
 
@@ -97,12 +182,68 @@ mod tests {
         assert_eq!(sample.boundaries(4), [25.0, 50.0, 75.0]);
     }
 
-    #[test]
-    fn equal_values_make_fewer_buckets() {
+    fn boundaries(values: impl IntoIterator<Item = f64>, buckets: usize) -> Vec<f64> {
         let mut sample = Sample::default();
-        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0].into_iter().for_each(|v| sample.observe(v));
-        assert_eq!(sample.boundaries(4), [2.0]);
-        assert!(Sample::default().boundaries(4).is_empty());
+        values.into_iter().for_each(|value| sample.observe(value));
+        sample.boundaries(buckets)
+    }
+
+    fn times(value: f64, rows: usize) -> impl Iterator<Item = f64> {
+        std::iter::repeat_n(value, rows)
+    }
+
+    #[test]
+    fn fewer_values_than_buckets_have_one_each() {
+        assert_eq!(boundaries([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 3.0], 4), [2.0, 3.0]);
+        assert!(boundaries([], 4).is_empty());
+        assert!(boundaries(times(5.0, 9), 4).is_empty());
+        assert!(boundaries([-0.0, 0.0, 0.0], 2).is_empty());
+    }
+
+    /// Capital gains: 96 % zeros, amounts, and a last value that stands for all above.
+    #[test]
+    fn a_frequent_value_has_a_bucket_of_its_own_and_the_others_are_cut_as_if_it_were_not_there() {
+        let amounts = (1..=300).map(f64::from);
+        let found = boundaries(times(0.0, 9600).chain(amounts).chain(times(99_999.0, 100)), 5);
+        assert_eq!(found, [1.0, 101.0, 201.0, 99_999.0]);
+        let rows = [0.0, 1.0, 100.0, 101.0, 300.0, 99_999.0].map(|value| row(&found, value));
+        assert_eq!(rows, [1, 2, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn buckets_are_no_more_than_asked_for() {
+        // 0 to 8, every second one in 10 rows and the others in one: 5 buckets are of the frequent ones.
+        let values = || (0..9).flat_map(|i| times(f64::from(i), if i % 2 == 0 { 10 } else { 1 }));
+        assert_eq!(boundaries(values(), 9), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]);
+        assert_eq!(boundaries(values(), 6).len(), 5);
+        // A bucket between two frequent values is one of those that are left.
+        let found = boundaries(times(-1.0, 2).chain(times(0.0, 90)).chain((1..=10).map(f64::from)), 4);
+        assert_eq!(found, [0.0, 1.0, 7.0]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_the_values(
+            counts in proptest::collection::vec(1..60usize, 1..40), buckets in 2..30usize, thin in proptest::bool::ANY,
+        ) {
+            let of = |count: usize| if thin { 1 } else { count };
+            let values: Vec<f64> =
+                counts.iter().enumerate().flat_map(|(i, &count)| times(i as f64, of(count))).collect();
+            let found = boundaries(values.clone(), buckets);
+            proptest::prop_assert!(check(&found, &Buckets::Quantiles(buckets)).is_ok(), "{found:?}");
+            proptest::prop_assert!(found.iter().all(|boundary| values.contains(boundary) && *boundary > 0.0));
+            let is_frequent = |count: usize| of(count) * buckets > values.len();
+            if !counts.iter().any(|&count| is_frequent(count)) {
+                let mut plain: Vec<f64> = (1..buckets).map(|i| values[i * values.len() / buckets]).collect();
+                plain.dedup();
+                plain.retain(|&boundary| boundary > 0.0);
+                proptest::prop_assert_eq!(&found, &plain);
+            }
+            // Two frequent values are never in one bucket.
+            let frequent = (0..counts.len()).filter(|&i| is_frequent(counts[i])).map(|i| row(&found, i as f64));
+            let frequent: Vec<u64> = frequent.collect();
+            proptest::prop_assert!(frequent.windows(2).all(|pair| pair[0] < pair[1]), "{frequent:?} {found:?}");
+        }
     }
 
     #[test]

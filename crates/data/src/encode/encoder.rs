@@ -115,7 +115,7 @@ impl Encoder {
                 }
                 (FeatureKind::Categorical { encoding, embedding, table, multiple }, fitted) => {
                     let rows = match (encoding, fitted) {
-                        (Encoding::Vocabulary(_), Fitted::Vocabulary) => match vocabularies.get(table) {
+                        (Encoding::Vocabulary(_) | Encoding::Exact(_), Fitted::Vocabulary) => match vocabularies.get(table) {
                             Some(vocabulary) => {
                                 used += usize::from(tables.insert(table));
                                 vocabulary.rows()

@@ -105,10 +105,11 @@ impl Fitter {
         }
         let mut vocabularies = BTreeMap::new();
         for feature in &self.schema.features {
-            if let FeatureKind::Categorical { encoding: Encoding::Vocabulary(config), table, .. } = &feature.read
+            if let FeatureKind::Categorical { encoding, table, .. } = &feature.read
+                && let Some(config) = encoding.vocabulary()
                 && let Some(counter) = counters.remove(table)
             {
-                vocabularies.insert(table.clone(), counter.finish(*config));
+                vocabularies.insert(table.clone(), counter.finish(config));
             }
         }
         let table_rows: Vec<Vec<u64>> = self
@@ -133,7 +134,7 @@ impl FeatureFit {
     fn new(kind: &FeatureKind) -> Self {
         match kind {
             FeatureKind::Numeric { transform, missing } => Self::Numeric(NumericFit::new(transform, *missing)),
-            FeatureKind::Categorical { encoding: Encoding::Vocabulary(_), multiple, .. } => {
+            FeatureKind::Categorical { encoding: Encoding::Vocabulary(_) | Encoding::Exact(_), multiple, .. } => {
                 Self::Vocabulary { counter: Counter::default(), multiple: multiple.clone(), is_done: false }
             }
             FeatureKind::Categorical { encoding: Encoding::Hash(_), .. } => Self::Known(Fitted::Hash),

@@ -9,6 +9,7 @@
 mod buckets;
 mod category;
 mod encoder;
+mod exact;
 mod fit;
 mod labels;
 pub(crate) mod numeric;

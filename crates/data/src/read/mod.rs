@@ -55,6 +55,7 @@ pub use times::Times;
 pub(crate) use encoding::{LABELS, is_label};
 pub(crate) use guard::guarded;
 pub(crate) use open::{identity, is_pipe, open_file};
+pub(crate) use repeated::MOST as MOST_REPEATED;
 
 use self::folders::Given;
 use self::open::Stop;

@@ -5,7 +5,7 @@ use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::UInt16Type;
 
 /// Most different texts that a code tells from one another, and from none.
-pub(super) const MOST: usize = u16::MAX as usize;
+pub(crate) const MOST: usize = u16::MAX as usize;
 
 /// Texts of which many are equal, as those of a category are: each is there once, so that whatever depends on the text
 /// alone is found out once.
@@ -19,7 +19,7 @@ pub struct Repeated {
 
 impl Repeated {
     /// `codes` are at most as large as there are texts, of which none is missing.
-    pub(super) fn new(texts: StringArray, codes: ScalarBuffer<u16>) -> Self {
+    pub(crate) fn new(texts: StringArray, codes: ScalarBuffer<u16>) -> Self {
         debug_assert!(texts.null_count() == 0 && codes.iter().all(|&code| usize::from(code) <= texts.len()));
         Self { texts, codes }
     }

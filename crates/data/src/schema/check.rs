@@ -180,8 +180,19 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
                 .map_err(|reason| problem(Block::Feature(index), "columns", Problem::Range { reason }))?;
             for name in names {
                 let read = kind(block, &name).map_err(|(key, what)| problem(Block::Feature(index), key, what))?;
-                features.push(Feature { name, read });
-                block_of.push(index);
+                let exact = block.exact.map(|exact| Feature {
+                    name: format!("{name}.exact"),
+                    column: Some(name.clone()),
+                    read: FeatureKind::Categorical {
+                        encoding: exact.encoding(),
+                        embedding: exact.embedding,
+                        table: format!("{name}.exact"),
+                        multiple: None,
+                    },
+                });
+                features.push(Feature { name, column: None, read });
+                features.extend(exact);
+                block_of.resize(features.len(), index);
             }
         }
     }
@@ -228,9 +239,10 @@ fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
 /// Refuses keys that belong to another kind.
 fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
     use FeatureKindConfig::{Bucketized, Categorical, Numeric};
-    let given: [(&'static str, bool, &[FeatureKindConfig]); 10] = [
+    let given: [(&'static str, bool, &[FeatureKindConfig]); 11] = [
         ("transform", !block.transform.is_empty(), &[Numeric]),
         ("missing", block.missing.is_some(), &[Numeric]),
+        ("exact", block.exact.is_some(), &[Numeric]),
         ("encoding", block.encoding.is_some(), &[Categorical]),
         ("embedding", block.embedding.is_some(), &[Categorical, Bucketized]),
         ("table", block.table.is_some(), &[Categorical]),
@@ -267,8 +279,8 @@ pub(super) fn features(features: &[Feature], blocks: &[usize]) -> Result<()> {
     let mut tables: HashMap<&str, &Feature> = HashMap::new();
     for (feature, &block) in features.iter().zip(blocks) {
         let at = |(key, what): Fault| problem(Block::Feature(block), key, what);
-        if feature.name.is_empty() {
-            let name = feature.name.clone();
+        if feature.name.is_empty() || feature.column().is_empty() {
+            let name = String::new();
             return Err(at(("columns", Problem::BadName { name, what: "column", reason: "it is empty" })));
         }
         if let Some(&first) = seen.get(feature.name.as_str()) {
@@ -296,14 +308,28 @@ fn one_feature(feature: &Feature) -> Result<(), Fault> {
         FeatureKind::Numeric { transform, missing } => return numeric(transform, *missing),
         FeatureKind::Categorical { embedding, .. } | FeatureKind::Bucketized { embedding, .. } => *embedding,
     };
+    // What `exact` of a numeric feature has made has its keys there.
+    let is_beside = feature.column.is_some();
     if width == 0 || width > MAX_EMBEDDING {
-        return Err(("embedding", value(width, format!("an embedding has 1 to {MAX_EMBEDDING} numbers"))));
+        let key = if is_beside { "exact.embedding" } else { "embedding" };
+        return Err((key, value(width, format!("an embedding has 1 to {MAX_EMBEDDING} numbers"))));
     }
     match &feature.read {
         FeatureKind::Numeric { .. } => Ok(()),
         FeatureKind::Categorical { encoding, multiple, .. } => {
             if multiple.as_ref().is_some_and(|multiple| multiple.separator.is_empty()) {
                 return Err(("separator", value("\"\"", "at least one character separates two values")));
+            }
+            if matches!(encoding, Encoding::Exact(_)) && multiple.is_some() {
+                return Err(("multiple", pointless("a list has no one number; use encoding = \"vocabulary\"")));
+            }
+            if let Some(config) = encoding.vocabulary() {
+                let keys = match (encoding, is_beside) {
+                    (_, true) => ["exact.min_count", "exact.max_size"],
+                    (Encoding::Exact(_), false) => ["encoding.exact.min_count", "encoding.exact.max_size"],
+                    _ => ["encoding.vocabulary.min_count", "encoding.vocabulary.max_size"],
+                };
+                return vocabulary(config, keys);
             }
             categorical(*encoding)
         }
@@ -338,16 +364,19 @@ fn categorical(encoding: Encoding) -> Result<(), Fault> {
         Encoding::Ids(rows) if rows > MAX_TABLE_ROWS => {
             Err(("encoding.ids", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
         }
-        Encoding::Vocabulary(VocabularyConfig { max_size: Some(size), .. }) if size >= MAX_TABLE_ROWS => {
-            let reason = format!("a table has at most {MAX_TABLE_ROWS} rows");
-            Err(("encoding.vocabulary.max_size", value(size, reason)))
+        _ => Ok(()),
+    }
+}
+
+fn vocabulary(config: VocabularyConfig, [min_count, max_size]: [&'static str; 2]) -> Result<(), Fault> {
+    match config {
+        VocabularyConfig { max_size: Some(size), .. } if size >= MAX_TABLE_ROWS => {
+            Err((max_size, value(size, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
         }
-        Encoding::Vocabulary(VocabularyConfig { min_count, .. }) if min_count > MAX_TABLE_ROWS => {
-            Err(("encoding.vocabulary.min_count", value(min_count, format!("at most {MAX_TABLE_ROWS}"))))
+        VocabularyConfig { min_count: count, .. } if count > MAX_TABLE_ROWS => {
+            Err((min_count, value(count, format!("at most {MAX_TABLE_ROWS}"))))
         }
-        Encoding::Vocabulary(VocabularyConfig { max_size: Some(0), .. }) => {
-            Err(("encoding.vocabulary.max_size", value(0, "a vocabulary keeps at least 1 value")))
-        }
+        VocabularyConfig { max_size: Some(0), .. } => Err((max_size, value(0, "a vocabulary keeps at least 1 value"))),
         _ => Ok(()),
     }
 }
@@ -480,7 +509,7 @@ fn weight(weight: &TaskWeight) -> Result<(), Fault> {
 pub(super) fn leakage(features: &[Feature], blocks: &[usize], tasks: &[TaskConfig]) -> Result<()> {
     for (index, task) in tasks.iter().enumerate() {
         let column = &task.label.column;
-        if let Some((_, &feature)) = features.iter().zip(blocks).find(|(feature, _)| &feature.name == column) {
+        if let Some((_, &feature)) = features.iter().zip(blocks).find(|(feature, _)| feature.column() == column) {
             let what = Problem::Leakage { column: column.clone(), feature };
             return Err(problem(Block::Task(index), "label.column", what));
         }

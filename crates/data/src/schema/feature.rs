@@ -15,7 +15,7 @@ use crate::layout::Pooling;
 ///
 /// | kind | keys |
 /// | --- | --- |
-/// | `numeric` | `transform`, `missing` |
+/// | `numeric` | `transform`, `missing`, `exact` |
 /// | `categorical` | `encoding`, `embedding`, `table`, `multiple`, `separator`, `pooling` |
 /// | `bucketized` | `boundaries` or `buckets`, `embedding` |
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
@@ -31,6 +31,10 @@ pub struct FeatureBlock {
     /// Numeric: what stands for a missing value. Default: `"error"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<Missing>,
+    /// Numeric: the column is read a second time, as a category: frequent values have an embedding of their own, beside the
+    /// number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exact: Option<ExactConfig>,
     /// Categorical: how a value becomes a table row. Default: `"vocabulary"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
@@ -53,7 +57,8 @@ pub struct FeatureBlock {
     /// Bucketized: ascending boundaries; a value lies in the bucket after the last boundary that is not above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundaries: Option<Vec<f64>>,
-    /// Bucketized: number of buckets that hold equally many training rows each.
+    /// Bucketized: number of buckets that hold equally many training rows each. A value of more rows than that has one of
+    /// its own, and the rest is cut as if it were not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<usize>,
 }
@@ -142,6 +147,36 @@ impl Untagged<'_> for Missing {
     }
 }
 
+/// `exact = { embedding = 8 }` of a numeric feature.
+///
+/// A number may be an event and not an amount: capital gains of 99,999, an age of 18, a price of 0. It makes a second
+/// feature of the column, behind the number, named `<column>.exact` as its table is: categorical, `encoding = { exact = .. }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExactConfig {
+    /// Width of a value's embedding.
+    pub embedding: usize,
+    /// Values seen in fewer training rows than this share row 0.
+    #[serde(default = "frequent")]
+    pub min_count: u64,
+    /// Most values that have a row of their own; the rarest share row 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
+}
+
+/// Training rows that a value has at the least, so that its embedding says more than noise.
+fn frequent() -> u64 {
+    5
+}
+
+impl ExactConfig {
+    /// How the values become table rows.
+    #[must_use]
+    pub fn encoding(&self) -> Encoding {
+        Encoding::Exact(VocabularyConfig { min_count: self.min_count, max_size: self.max_size })
+    }
+}
+
 /// How a categorical value becomes a row of its embedding table.
 ///
 /// Values are told apart by their canonical text, which is the same whatever the file's type: a whole number's decimal
@@ -152,6 +187,9 @@ pub enum Encoding {
     /// Row 0 for values that training did not see (or dropped) and for missing ones, then the training rows' values:
     /// most frequent first, ties in the order of their bytes. `"vocabulary"` alone takes the defaults.
     Vocabulary(VocabularyConfig),
+    /// As a vocabulary, of a column of numbers: two values are one if they are the same number, however it is written. A
+    /// missing one is a value like others, called `NaN`.
+    Exact(VocabularyConfig),
     /// Row 0 for missing values, row `1 + XXH64(text, seed 0) mod (rows - 1)` for all others.
     Hash(u64),
     /// The value is the table's row: a whole number from 0 to below this many. A missing value makes the row a bad one.
@@ -175,6 +213,17 @@ impl Default for VocabularyConfig {
     }
 }
 
+impl Encoding {
+    /// What is kept of the training rows' values, where they are looked up.
+    #[must_use]
+    pub fn vocabulary(&self) -> Option<VocabularyConfig> {
+        match self {
+            Self::Vocabulary(config) | Self::Exact(config) => Some(*config),
+            Self::Hash(_) | Self::Ids(_) => None,
+        }
+    }
+}
+
 impl Default for Encoding {
     fn default() -> Self {
         Self::Vocabulary(VocabularyConfig::default())
@@ -186,6 +235,7 @@ impl Default for Encoding {
 #[serde(rename_all = "snake_case")]
 enum EncodingTable {
     Vocabulary(VocabularyConfig),
+    Exact(VocabularyConfig),
     Hash(u64),
     Ids(u64),
 }
@@ -198,11 +248,12 @@ impl<'de> Deserialize<'de> for Encoding {
 
 impl<'de> Untagged<'de> for Encoding {
     const EXPECTING: &'static str =
-        "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { hash = rows } or { ids = rows }";
+        "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { exact = { .. } }, { hash = rows } or { ids = rows }";
 
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
         match value {
             "vocabulary" => Ok(Self::default()),
+            "exact" => Ok(Self::Exact(VocabularyConfig::default())),
             "hash" | "ids" => {
                 Err(E::custom(format!("\"{value}\" needs the number of table rows: encoding = {{ {value} = 100000 }}")))
             }
@@ -213,6 +264,7 @@ impl<'de> Untagged<'de> for Encoding {
     fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         Ok(match EncodingTable::deserialize(MapAccessDeserializer::new(map))? {
             EncodingTable::Vocabulary(config) => Self::Vocabulary(config),
+            EncodingTable::Exact(config) => Self::Exact(config),
             EncodingTable::Hash(rows) => Self::Hash(rows),
             EncodingTable::Ids(rows) => Self::Ids(rows),
         })
@@ -242,6 +294,8 @@ mod tests {
                 "{ vocabulary = { min_count = 3 } }",
                 Encoding::Vocabulary(VocabularyConfig { min_count: 3, max_size: None }),
             ),
+            ("'exact'", Encoding::Exact(VocabularyConfig::default())),
+            ("{ exact = { max_size = 9 } }", Encoding::Exact(VocabularyConfig { min_count: 1, max_size: Some(9) })),
             ("{ hash = 10 }", Encoding::Hash(10)),
             ("{ ids = 7 }", Encoding::Ids(7)),
         ] {
@@ -249,6 +303,17 @@ mod tests {
             assert_eq!(block.encoding, Some(encoding));
             let json = serde_json::to_string(&block).unwrap();
             assert_eq!(serde_json::from_str::<FeatureBlock>(&json).unwrap(), block, "{json}");
+        }
+    }
+
+    #[test]
+    fn exact_values_are_frequent_unless_said_otherwise() {
+        for (keys, expected) in [
+            ("embedding = 8", ExactConfig { embedding: 8, min_count: 5, max_size: None }),
+            ("embedding = 2, min_count = 1, max_size = 50", ExactConfig { embedding: 2, min_count: 1, max_size: Some(50) }),
+        ] {
+            let block = parse(&format!("columns = ['a']\nkind = 'numeric'\nexact = {{ {keys} }}")).unwrap();
+            assert_eq!(block.exact, Some(expected));
         }
     }
 
@@ -283,6 +348,8 @@ mod tests {
             ("encoding = { hashed = 3 }", "unknown variant `hashed`"),
             ("encoding = { hash = -3 }", "invalid value: integer `-3`, expected u64"),
             ("encoding = { vocabulary = { mincount = 3 } }", "unknown field `mincount`"),
+            ("exact = { min_count = 3 }", "missing field `embedding`"),
+            ("exact = { embedding = 8, dim = 3 }", "unknown field `dim`"),
             ("missing = 'median'", "expected \"mean\", \"zero\", \"error\" or a number"),
             ("transform = ['log']", "unknown variant `log`"),
             ("transform = [{ clip = 3 }]", "invalid type: integer `3`"),

@@ -19,7 +19,7 @@ pub use columns::MAX_RANGE;
 pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
-pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use feature::{Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};
@@ -47,14 +47,25 @@ pub struct Schema {
     pub tasks: Vec<TaskConfig>,
 }
 
-/// One feature: one column.
+/// One feature: one column, or one way to read it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// Its name, which is its column's.
+    /// Its name, which is its column's unless `column` is given.
     pub name: String,
+    /// The column that it reads, where it is called otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// How it is read.
     pub read: FeatureKind,
+}
+
+impl Feature {
+    /// The column that it reads.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
+    }
 }
 
 /// How a feature is read.

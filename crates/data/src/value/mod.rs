@@ -15,3 +15,10 @@ pub use time::{Time, TimeKind};
 pub(crate) use float::{is_category, widen, widen_half, write as write_float};
 pub(crate) use short::Short;
 pub(crate) use text::{canonical, canonical_or_none};
+
+/// The canonical text of a finite number of any size.
+pub(crate) fn text_of_number(number: f64) -> String {
+    let mut short = Short::default();
+    float::write(number, &mut short);
+    short.text().to_owned()
+}

@@ -93,8 +93,8 @@ impl ConfigFile {
     /// Number of the `[[feature]]` block that a feature is of.
     pub(super) fn block_of(&self, feature: &Feature) -> Option<usize> {
         let starts =
-            |pattern: &String| pattern.split_once('[').is_some_and(|(start, _)| feature.name.starts_with(start));
-        let named = |block: &FeatureBlock| block.columns.contains(&feature.name);
+            |pattern: &String| pattern.split_once('[').is_some_and(|(start, _)| feature.column().starts_with(start));
+        let named = |block: &FeatureBlock| block.columns.iter().any(|column| column == feature.column());
         let blocks = &self.config.features;
         blocks.iter().position(named).or_else(|| blocks.iter().position(|block| block.columns.iter().any(starts)))
     }
