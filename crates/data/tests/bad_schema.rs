@@ -176,7 +176,10 @@ fn keys_of_another_kind() {
 #[test]
 fn exact_values() {
     let exact = |keys: &str| feature(&format!("columns = ['n']\nkind = 'numeric'\nexact = {{ {keys} }}"));
-    refuses(&exact("embedding = 0"), "[[feature]] block 2, exact.embedding: 0 is not allowed: an embedding has 1 to 65536 numbers");
+    refuses(
+        &exact("embedding = 0"),
+        "[[feature]] block 2, exact.embedding: 0 is not allowed: an embedding has 1 to 65536 numbers",
+    );
     refuses(
         &exact("embedding = 2, max_size = 0"),
         "[[feature]] block 2, exact.max_size: 0 is not allowed: a vocabulary keeps at least 1 value",

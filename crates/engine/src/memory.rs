@@ -53,6 +53,14 @@ pub fn check_memory_to_predict(graph: &Graph) -> Result<()> {
     refuse(graph, tables, dense_bytes(graph, 2 + packed_to_predict() as u128, 1))
 }
 
+/// Refuses an average of the weights that needs more memory than is free: one more copy of the dense ones.
+///
+/// # Errors
+/// As [`check_memory`].
+pub(crate) fn check_memory_to_average(graph: &Graph) -> Result<()> {
+    refuse(graph, 0, dense_bytes(graph, 1, 0))
+}
+
 /// How often predictions need the weights as products want them.
 fn packed_to_predict() -> usize {
     usize::from(Arithmetic::choose(Precision::F32, Kernels::Fastest) != Arithmetic::Plain)

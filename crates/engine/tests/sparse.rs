@@ -289,6 +289,41 @@ fn a_row_that_returns_goes_on_from_its_state() {
     assert_eq!(table.state(1)[2..4], v);
 }
 
+/// Adam with decoupled decay, written out: a row shrinks by `1 - eta lambda` in the steps that look it up, and in no other.
+#[test]
+fn a_row_decays_when_it_is_looked_up_and_only_then() {
+    let (eta, lambda, [b1, b2], epsilon) = (0.05f64, 0.2f64, [0.9f64, 0.999f64], 1e-8f64);
+    let config =
+        OptimizerConfig::AdamW(AdamWConfig { learning_rate: eta, weight_decay: lambda, ..AdamWConfig::default() });
+    let (rows, dim) = (6, 3);
+    let mut table = table(rows, dim, 2);
+    let start = table.weights();
+    let mut weights: Vec<f64> = start.iter().map(|&w| w.into()).collect();
+    let (mut mean, mut square) = (vec![0.0f64; rows * dim], vec![0.0f64; rows * dim]);
+    let mut touched = TouchedRows::new();
+    for (step, looked_up) in [vec![1, 4], vec![4], vec![4, 4, 2], vec![1, 2]].into_iter().enumerate() {
+        let step = step as u64 + 1;
+        let grad = noise(looked_up.len() * dim, step);
+        let ids = Ids::Single(looked_up.clone());
+        let uses = [Use { ids: &ids, pooling: None, of: GradientOf::BatchRows, grad: &grad, ld: dim, col: 0 }];
+        touched.gather(rows, dim, &uses);
+        table.update(&touched, &StepRule::new(&config, step, 1.0), 1.0, step);
+        let gradient = reference_gradient(rows, dim, &uses);
+        for row in (0..rows).filter(|&row| looked_up.contains(&(row as u64))) {
+            for i in row * dim..(row + 1) * dim {
+                mean[i] = b1 * mean[i] + (1.0 - b1) * gradient[i];
+                square[i] = b2 * square[i] + (1.0 - b2) * gradient[i] * gradient[i];
+                let [m, v] = [mean[i] / (1.0 - b1.powi(step as i32)), square[i] / (1.0 - b2.powi(step as i32))];
+                weights[i] = weights[i] * (1.0 - eta * lambda) - eta * m / (v.sqrt() + epsilon);
+            }
+        }
+    }
+    assert_close(&table.weights(), &weights);
+    for row in [0, 3, 5] {
+        assert_eq!(table.weights()[row * dim..][..dim], start[row * dim..][..dim], "row {row} was never looked up");
+    }
+}
+
 #[test]
 fn threads_change_no_bit() {
     let (rows, dim, batch) = (20_000, 16, 6000);

@@ -109,6 +109,7 @@ impl Engine {
         combine: &Combine<'_>,
     ) -> Result<(StepStats, Gram)> {
         self.check_step(batch, task_weights)?;
+        self.hide_average();
         let mut by_task = match self.by_task.take() {
             Some(by_task) => by_task,
             None => Box::new(ByTask::new(&self.graph, self.arithmetic())?),

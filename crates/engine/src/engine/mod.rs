@@ -1,5 +1,6 @@
 //! [`Engine`]: a model in training.
 
+mod average;
 mod by_task;
 mod first_rows;
 mod health;
@@ -10,6 +11,7 @@ use pleiad_data::Batch;
 use pleiad_model::{Graph, Weights};
 use rayon::prelude::*;
 
+use self::average::{Average, blend, blend_table};
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
 pub use self::health::Stuck;
@@ -90,6 +92,7 @@ pub struct Engine {
     /// Lanes whose gradients are still to be summed into `gradient`; 0 if it is there.
     unsummed: usize,
     by_task: Option<Box<ByTask>>,
+    average: Option<Average>,
     steps: u64,
 }
 
@@ -134,6 +137,7 @@ impl Engine {
             workspaces: Workspaces::default(),
             unsummed: 0,
             by_task: None,
+            average: None,
             steps: 0,
             layers: Layers::new(&plan, Arithmetic::choose(options.precision, options.kernels)),
             plan,
@@ -270,6 +274,7 @@ impl Engine {
             touched,
             batch_wide,
             folded_rows,
+            average,
             ..
         } = self;
         // Those of the steps that are taken.
@@ -279,6 +284,11 @@ impl Engine {
         };
         let rule = StepRule::new(&options.optimizer, self.steps, learning_rate_factor);
         let count = gradient.len().div_ceil(UPDATE_CHUNK);
+        let rate = average.as_ref().map_or(0.0, |average| average.rate(self.steps));
+        let (average, table_averages) = match average {
+            Some(average) => (&mut *average.dense, &mut *average.tables),
+            None => (&mut [][..], &mut [][..]),
+        };
         // Lanes that are not summed yet are summed stretch by stretch right here, and their sum stays in cache: nobody asks
         // for it afterwards, so it is not written to where whole gradients lie.
         let parts: Vec<&[f32]> = lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
@@ -288,10 +298,12 @@ impl Engine {
                 .par_chunks_mut(UPDATE_CHUNK)
                 .zip(gradient.par_chunks(UPDATE_CHUNK))
                 .zip(state_chunks(first, count))
-                .zip(state_chunks(second, count));
-            chunks.enumerate().for_each(|(chunk, (((weights, gradient), first), second))| {
+                .zip(state_chunks(second, count))
+                .zip(state_chunks(average, count));
+            chunks.enumerate().for_each(|(chunk, ((((weights, gradient), first), second), average))| {
                 if parts.is_empty() {
-                    return rule.update(weights, gradient, [first, second], scale);
+                    rule.update(weights, gradient, [first, second], scale);
+                    return blend(average, weights, rate);
                 }
                 let mut sum = [0.0; SUM_CHUNK];
                 for start in (0..weights.len()).step_by(SUM_CHUNK) {
@@ -302,19 +314,25 @@ impl Engine {
                         [&mut *first, &mut *second].map(|s| s.get_mut(range.clone()).unwrap_or_default());
                     rule.update(&mut weights[range], sum, [first, second], scale);
                 }
+                blend(average, weights, rate);
             });
             // The next step wants it so, and threads are at work now: it would have to call them together for that alone.
             layers.prepare(step_plan, weights, revision);
         };
         let rule = StepRule::new(&options.embedding_optimizer, self.steps, learning_rate_factor);
         let gradients = TableGradients { batch_wide, folded: folded_rows };
-        let tables = parameters.tables.par_iter_mut().zip(touched).enumerate();
+        let mut averages: Vec<Option<&mut Vec<f32>>> = table_averages.iter_mut().map(Option::as_mut).collect();
+        averages.resize_with(touched.len(), || None);
+        let tables = parameters.tables.par_iter_mut().zip(touched).zip(averages).enumerate();
         let update_tables = || {
-            tables.for_each(|(t, (table, touched))| {
+            tables.for_each(|(t, ((table, touched), average))| {
                 if let Some(batch) = batch {
                     table.gather(touched, &uses(plan, t, batch, gradients));
                 }
                 table.update(touched, &rule, scale, self.steps);
+                if let Some(average) = average {
+                    blend_table(average, table, rate);
+                }
             });
         };
         // Side by side: one waits for memory, the other less, and there is one end to wait for.

@@ -48,6 +48,7 @@ impl Engine {
         beside: impl FnOnce() + Send,
     ) -> Result<StepStats> {
         self.check_step(batch, task_weights)?;
+        self.hide_average();
         let targets = Targets::of(&self.graph, batch);
         let lanes_used = self.run_lanes(batch, &targets, task_weights, beside);
         self.unsummed = lanes_used;

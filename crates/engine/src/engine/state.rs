@@ -74,9 +74,17 @@ impl Engine {
         for state in self.options.embedding_optimizer.slot_names() {
             shapes.extend(self.graph.tables.iter().map(|t| (of(&t.tensor(), state), t.shape())));
         }
+        if let Some(average) = &self.average {
+            shapes.extend(self.graph.params.iter().map(|p| (of(&p.name, LAST), p.shape.clone())));
+            let tables = self.graph.tables.iter().zip(&average.tables).filter(|(_, other)| other.is_some());
+            shapes.extend(tables.map(|(t, _)| (of(&t.tensor(), LAST), t.shape())));
+        }
         shapes
     }
 }
+
+/// What the last step left, where the weights are an average; and the average, where they are not.
+const LAST: &str = "last";
 
 /// Where the name of a state ends a tensor's name: its slot, and the name before it.
 fn slot_of<'n>(name: &'n str, states: &[&str]) -> Option<(usize, &'n str)> {
@@ -95,7 +103,15 @@ impl TensorSource for StateView<'_> {
     }
 
     fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
-        let Engine { options, plan, state, parameters, .. } = self.engine;
+        let Engine { options, plan, state, parameters, average, .. } = self.engine;
+        if let (Some(average), Some((_, tensor))) = (average, slot_of(name, &[LAST])) {
+            if let Some(i) = self.names.param(tensor) {
+                return plan.params.gather_range(i, range, &average.dense, out);
+            }
+            if let Some(values) = self.names.table(tensor).and_then(|t| average.tables[t].as_ref()) {
+                return out.extend_from_slice(&values[range]);
+            }
+        }
         if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
             && let Some(i) = self.names.param(param)
         {
@@ -120,7 +136,15 @@ impl TensorSink for StateSink<'_> {
     }
 
     fn write(&mut self, name: &str, at: usize, values: &[f32]) {
-        let Engine { options, plan, state, parameters, .. } = &mut *self.engine;
+        let Engine { options, plan, state, parameters, average, .. } = &mut *self.engine;
+        if let (Some(average), Some((_, tensor))) = (average, slot_of(name, &[LAST])) {
+            if let Some(i) = self.names.param(tensor) {
+                return plan.params.scatter_from(i, at, values, &mut average.dense);
+            }
+            if let Some(all) = self.names.table(tensor).and_then(|t| average.tables[t].as_mut()) {
+                return all[at..at + values.len()].copy_from_slice(values);
+            }
+        }
         if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
             && let Some(i) = self.names.param(param)
         {

@@ -38,7 +38,7 @@ pub use rank::{RankConfig, RankFunction, RankTransform};
 use schemars::JsonSchema;
 pub use selection::Selection;
 use serde::{Deserialize, Serialize};
-pub use train::{CheckpointConfig, EarlyStopping, TrainConfig};
+pub use train::{AverageConfig, CheckpointConfig, EarlyStopping, TrainConfig};
 
 use self::check::Issue;
 use self::document::Document;

@@ -459,7 +459,17 @@ fn rank_names_tasks_and_numeric_columns() {
 #[test]
 fn the_schema_knows_every_key() {
     let schema = Config::json_schema().to_string();
-    for key in ["on_bad_row", "pooling", "positive", "task_experts", "early_stopping", "match_parameters", "power"] {
+    for key in [
+        "on_bad_row",
+        "pooling",
+        "positive",
+        "task_experts",
+        "early_stopping",
+        "match_parameters",
+        "power",
+        "exact",
+        "decay",
+    ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }
 }

@@ -56,6 +56,9 @@ pub struct TrainConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.0))]
     pub clip_norm: Option<f64>,
+    /// Averages the weights of all steps; what is measured and saved is the average.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub average: Option<AverageConfig>,
     /// How the tasks' losses are weighed beside `[[task]] weight`, and how their gradients become one.
     #[serde(skip_serializing_if = "is_default")]
     pub joint_loss: JointLossConfig,
@@ -87,6 +90,7 @@ impl Default for TrainConfig {
             table_folder: None,
             schedule: Schedule::default(),
             clip_norm: None,
+            average: None,
             joint_loss: JointLossConfig::default(),
             early_stopping: None,
             explain: ExplainConfig::default(),
@@ -95,6 +99,18 @@ impl Default for TrainConfig {
             shuffle: true,
         }
     }
+}
+
+/// `[train] average`: the weights that are measured and saved are a running average of those of all steps.
+///
+/// After step t it moves by `(1 - decay) / (1 - decay^t)` of its distance to the weights: a mean in which a step counts
+/// `decay` times what the next one does, and the start nothing. Steps go on from the weights themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AverageConfig {
+    /// Above 0 and below 1; about the last `1 / (1 - decay)` steps count.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub decay: f64,
 }
 
 /// `[train] early_stopping`: training ends when `patience` epochs in a row did not raise the metric by more than
@@ -158,6 +174,11 @@ impl TrainConfig {
         self.checkpoint.every_minutes.map_or(Ok(()), |m| above_zero("train.checkpoint.every_minutes", m))?;
         self.clip_norm.map_or(Ok(()), |norm| above_zero("train.clip_norm", norm))?;
         self.clip_norm.map_or(Ok(()), |norm| fits_f32("train.clip_norm", norm))?;
+        if let Some(AverageConfig { decay }) = self.average
+            && !(decay > 0.0 && decay < 1.0)
+        {
+            return Err(Issue::new("train.average.decay", format!("must be above 0 and below 1, not {decay}")));
+        }
         check_option("train.optimizer", self.optimizer.validate())?;
         if let Some(optimizer) = &self.embedding_optimizer {
             check_option("train.embedding_optimizer", optimizer.validate())?;

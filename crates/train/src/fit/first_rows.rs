@@ -31,6 +31,11 @@ impl FirstRows {
             let watched = std::mem::take(&mut self.watched).into_iter();
             self.untrained = watched.filter(|(at, row)| rows.get(*at) == Some(row)).map(|(at, _)| at).collect();
         }
+        self.fill(engine);
+    }
+
+    /// Gives those rows the mean of the others.
+    pub(super) fn fill(&self, engine: &mut Engine) {
         engine.fill_first_rows(&self.untrained);
     }
 }

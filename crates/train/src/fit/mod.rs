@@ -285,6 +285,10 @@ impl<'a> Trainer<'a> {
         self.look_at_weights()?;
         // Before they are judged: what is kept and saved is what was measured.
         self.state.first_rows.end_epoch(self.engine);
+        if config.average.is_some() {
+            self.engine.show_average();
+            self.state.first_rows.fill(self.engine);
+        }
         let valid = self.problem.valid.map(|valid| self.evaluate(valid)).transpose()?;
         let score = match &valid {
             Some(valid) if self.no_score.is_none() => Some(valid.score(&config.selection())?),
@@ -362,6 +366,8 @@ impl<'a> Trainer<'a> {
 
     fn save(&mut self, best: bool) -> Result<()> {
         self.state.seconds = self.seconds();
+        // Whoever opens a checkpoint finds the weights that predict.
+        self.engine.show_average();
         self.keeper.save(&self.state, self.engine, best)?;
         self.last_save = Instant::now();
         Ok(())

@@ -10,7 +10,7 @@ use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use super::*;
-use crate::config::{EarlyStopping, Selection};
+use crate::config::{AverageConfig, EarlyStopping, Selection};
 use crate::error::ErrorKind;
 
 fn task(name: &str, kind: &str) -> TaskConfig {
@@ -73,6 +73,7 @@ fn engine(config: &TrainConfig) -> Engine {
     };
     let mut engine = Engine::new(&graph(), &options).unwrap();
     engine.init(config.seed);
+    config.average.iter().for_each(|average| engine.average(average.decay).unwrap());
     engine
 }
 
@@ -200,23 +201,46 @@ fn without_validation_rows_the_last_epoch_is_kept() {
 
 #[test]
 fn a_resumed_training_gives_the_bits_of_one_that_never_stopped() {
+    resumes(&config(4, 0.02));
+}
+
+#[test]
+fn so_does_one_that_averages() {
+    let config = TrainConfig { average: Some(AverageConfig { decay: 0.9 }), ..config(4, 0.02) };
+    resumes(&config);
+}
+
+/// What is measured and kept is the average: on few rows in large steps it is better than the weights of any step.
+#[test]
+fn an_average_is_what_is_measured_and_kept() {
+    let (few, valid) = (rows(100, 1), rows(300, 2));
+    let plain = config(6, 0.05);
+    let averaged = TrainConfig { average: Some(AverageConfig { decay: 0.95 }), ..plain.clone() };
+    let (plain, kept) = (train(&plain, &few, None).unwrap(), train(&averaged, &few, Some(&valid)).unwrap());
+    assert_ne!(plain.weights, kept.weights);
+    let score = kept.history[kept.best_epoch as usize - 1].score;
+    assert_eq!(Some(score_of(&averaged, &kept.weights, &valid)), score);
+    // The same steps, whatever is averaged beside them.
+    let losses = |kept: &Kept| kept.history.iter().map(|record| record.loss).collect::<Vec<_>>();
+    assert_eq!(losses(&plain), losses(&kept));
+}
+
+fn resumes(config: &TrainConfig) {
     let (train_rows, valid) = (rows(100, 1), rows(80, 2));
-    let config = config(4, 0.02);
-    let whole = train(&config, &train_rows, Some(&valid)).unwrap();
+    let whole = train(config, &train_rows, Some(&valid)).unwrap();
     // Seven steps an epoch: before the first, within epochs, at the end of one, in the last one.
     for stop_after in [1, 5, 7, 12, 14, 27] {
         let tasks = tasks();
-        let problem =
-            Problem { config: &config, tasks: &tasks, train: (&train_rows).into(), valid: Some((&valid).into()) };
+        let problem = Problem { config, tasks: &tasks, train: (&train_rows).into(), valid: Some((&valid).into()) };
         let mut keeper = Everything::default();
         let interrupt = Interrupt::default();
         let mut observer = StopAfter { steps: stop_after, interrupt: interrupt.clone() };
-        let outcome = fit(&problem, &mut engine(&config), None, &mut keeper, &interrupt, &mut observer).unwrap();
+        let outcome = fit(&problem, &mut engine(config), None, &mut keeper, &interrupt, &mut observer).unwrap();
         let Outcome::Interrupted { steps, signal } = outcome else { panic!("not interrupted after {stop_after}") };
         assert_eq!((steps, signal), (stop_after as u64, 15));
 
         let (state, weights, optimizer) = keeper.last.take().unwrap();
-        let mut engine = engine(&config);
+        let mut engine = engine(config);
         engine.load(&weights).unwrap();
         engine.load_state(&optimizer).unwrap();
         engine.set_step_count(state.step);

@@ -11,7 +11,7 @@ use super::report::RunReport;
 use crate::alarm::Alarm;
 use crate::alarm::outputs::OutputWatch;
 use crate::checkpoint::{Checkpointed, Identity};
-use crate::config::Config;
+use crate::config::{Config, TrainConfig};
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
@@ -68,9 +68,11 @@ pub fn train_model(
                 check_weights(&weights, graph)?;
                 engine.load(&weights)?;
             }
+            begin_average(&mut engine, train)?;
             None
         }
         Start::Resumed(checkpoint) => {
+            begin_average(&mut engine, train)?;
             checkpoint.restore(&mut engine)?;
             Some(checkpoint.state)
         }
@@ -114,6 +116,11 @@ pub fn train_model(
     }
     alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
     Ok(Trained { fitted, predictor: engine.into_predictor()?, valid, test, alarms })
+}
+
+/// Before the first step, and before a checkpoint is read, which holds the average and the weights beside it.
+fn begin_average(engine: &mut Engine, train: &TrainConfig) -> Result<()> {
+    Ok(train.average.map_or(Ok(()), |average| engine.average(average.decay))?)
 }
 
 impl Trained {
