@@ -87,7 +87,7 @@ fn neutral(schema: &Schema) -> Schema {
     let mut schema = Schema { format: None, ..schema.clone() };
     for feature in &mut schema.features {
         match &mut feature.read {
-            FeatureKind::Numeric { .. } => {}
+            FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => {}
             FeatureKind::Bucketized { embedding, .. } => *embedding = 1,
             FeatureKind::Categorical { embedding, multiple, .. } => {
                 *embedding = 1;

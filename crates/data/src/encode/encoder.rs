@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::numeric::{Lately, Step, apply};
 use super::parse::{Parsed, Plan, UNKNOWN, Values};
 use super::vocabulary::Vocabulary;
-use super::{buckets, category, settle};
+use super::{buckets, category, pieces, settle};
 use crate::batch::{Batch, Ids};
 use crate::error::{BadRow, Error, Reason, Result};
 use crate::layout::{Input, InputLayout};
@@ -39,6 +39,8 @@ pub struct Encoder {
 pub(super) enum Fitted {
     /// Transforms, and what stands for a missing value before them.
     Numeric { steps: Vec<Step>, missing: Option<f64> },
+    /// Boundaries of pieces, and what stands for a missing value before them.
+    Pieces { boundaries: Vec<f64>, missing: Option<f64> },
     /// Looked up in the table's vocabulary.
     Vocabulary,
     /// Hashed.
@@ -113,15 +115,28 @@ impl Encoder {
                     columns += 1;
                     continue;
                 }
+                (FeatureKind::Pieces { pieces, .. }, Fitted::Pieces { boundaries, missing }) => {
+                    pieces::check(boundaries, *pieces).map_err(&at)?;
+                    if missing.is_some_and(|missing| !missing.is_finite()) {
+                        return Err(at("what stands for a missing value is not finite".to_owned()));
+                    }
+                    for _ in 1..boundaries.len() {
+                        layout.inputs.push(Input::Numeric { name: feature.name.clone(), column: columns });
+                        columns += 1;
+                    }
+                    continue;
+                }
                 (FeatureKind::Categorical { encoding, embedding, table, multiple }, fitted) => {
                     let rows = match (encoding, fitted) {
-                        (Encoding::Vocabulary(_) | Encoding::Exact(_), Fitted::Vocabulary) => match vocabularies.get(table) {
-                            Some(vocabulary) => {
-                                used += usize::from(tables.insert(table));
-                                vocabulary.rows()
+                        (Encoding::Vocabulary(_) | Encoding::Exact(_), Fitted::Vocabulary) => {
+                            match vocabularies.get(table) {
+                                Some(vocabulary) => {
+                                    used += usize::from(tables.insert(table));
+                                    vocabulary.rows()
+                                }
+                                None => return Err(at(format!("table \"{table}\" has no vocabulary"))),
                             }
-                            None => return Err(at(format!("table \"{table}\" has no vocabulary"))),
-                        },
+                        }
                         (Encoding::Hash(rows), Fitted::Hash) | (Encoding::Ids(rows), Fitted::Ids) => *rows,
                         _ => return Err(at("what is fitted is not what the schema has".to_owned())),
                     };
@@ -195,7 +210,8 @@ impl Encoder {
         let mut sizes = settle::sizes(&numeric, self.layout.numeric_width(), &parsed.splits).into_iter();
         let splits = &parsed.splits;
         for ((feature, fitted), values) in self.schema.features.iter().zip(&self.fitted).zip(parsed.features) {
-            let may_miss = matches!(fitted, Fitted::Numeric { missing: Some(_), .. });
+            let may_miss =
+                matches!(fitted, Fitted::Numeric { missing: Some(_), .. } | Fitted::Pieces { missing: Some(_), .. });
             let (mut ids, first_unknown) = match (&feature.read, fitted, values) {
                 (FeatureKind::Categorical { table, multiple, .. }, _, Values::Categories(column)) => {
                     self.look_up(table, multiple.as_ref(), &column)
@@ -207,7 +223,9 @@ impl Encoder {
                 (_, _, Values::Coded { codes, numbers }) => (Ids::Single(codes.spread(&numbers)), None),
                 (_, _, Values::Numbers(numbers)) => {
                     let own = settle::numbers(&numbers, splits, may_miss);
-                    let sizes = sizes.next().unwrap_or_default();
+                    let others = if let Fitted::Pieces { boundaries, .. } = fitted { boundaries.len() - 2 } else { 0 };
+                    // None of the pieces is large.
+                    let sizes = sizes.by_ref().take(1 + others).last().unwrap_or_default();
                     counts.push(
                         own.into_iter()
                             .zip(sizes)
@@ -283,18 +301,28 @@ impl Encoder {
 
     /// Numeric inputs `[B, N]`, not finite where a transform left f32's range.
     fn numbers(&self, parsed: &Parsed) -> Vec<f32> {
-        let mut columns: Vec<(&[f64], Lately<'_>, f32)> = self
+        let pieces: Vec<Vec<[Step; 2]>> = self
             .fitted
             .iter()
-            .zip(&parsed.features)
-            .filter_map(|(fitted, values)| match (fitted, values) {
-                (Fitted::Numeric { steps, missing }, Values::Numbers(numbers)) => {
-                    let fill = missing.map_or(0.0, |missing| apply(steps, missing) as f32);
-                    Some((numbers.as_slice(), Lately::new(steps), fill))
-                }
-                _ => None,
-            })
+            .map(
+                |fitted| {
+                    if let Fitted::Pieces { boundaries, .. } = fitted { pieces::steps(boundaries) } else { vec![] }
+                },
+            )
             .collect();
+        let mut columns: Vec<(&[f64], Lately<'_>, f32)> = Vec::new();
+        for ((fitted, values), pieces) in self.fitted.iter().zip(&parsed.features).zip(&pieces) {
+            let Values::Numbers(numbers) = values else { continue };
+            let mut column = |steps, missing: &Option<f64>| {
+                let fill = missing.map_or(0.0, |missing| apply(steps, missing) as f32);
+                columns.push((numbers.as_slice(), Lately::new(steps), fill));
+            };
+            match fitted {
+                Fitted::Numeric { steps, missing } => column(steps, missing),
+                Fitted::Pieces { missing, .. } => pieces.iter().for_each(|steps| column(steps, missing)),
+                _ => {}
+            }
+        }
         let width = columns.len();
         let mut numeric = vec![0.0; parsed.rows * width];
         if width == 0 {

@@ -9,6 +9,7 @@ use super::category;
 use super::encoder::{Encoder, Fitted};
 use super::numeric::{Lately, Moments, Step};
 use super::parse::{Parsed, Values};
+use super::pieces::PiecesFit;
 use super::vocabulary::Counter;
 use crate::error::Result;
 use crate::read::Column;
@@ -37,6 +38,7 @@ enum FeatureFit {
         buckets: usize,
         is_done: bool,
     },
+    Pieces(PiecesFit),
     /// Nothing to learn.
     Known(Fitted),
 }
@@ -134,6 +136,7 @@ impl FeatureFit {
     fn new(kind: &FeatureKind) -> Self {
         match kind {
             FeatureKind::Numeric { transform, missing } => Self::Numeric(NumericFit::new(transform, *missing)),
+            FeatureKind::Pieces { pieces, missing } => Self::Pieces(PiecesFit::new(*pieces, *missing)),
             FeatureKind::Categorical { encoding: Encoding::Vocabulary(_) | Encoding::Exact(_), multiple, .. } => {
                 Self::Vocabulary { counter: Counter::default(), multiple: multiple.clone(), is_done: false }
             }
@@ -151,6 +154,7 @@ impl FeatureFit {
     fn needs_pass(&self) -> bool {
         match self {
             Self::Numeric(fit) => fit.needs_pass(),
+            Self::Pieces(fit) => fit.needs_pass(),
             Self::Vocabulary { is_done, .. } | Self::Quantiles { is_done, .. } => !is_done,
             Self::Known(_) => false,
         }
@@ -161,6 +165,7 @@ impl FeatureFit {
             (Self::Numeric(fit), Values::Numbers(numbers)) if fit.needs_pass() => {
                 fit.observe(known(numbers, mask));
             }
+            (Self::Pieces(fit), Values::Numbers(numbers)) if fit.needs_pass() => fit.observe(known(numbers, mask)),
             (Self::Quantiles { sample, is_done: false, .. }, Values::Numbers(numbers)) => {
                 known(numbers, mask).for_each(|value| sample.observe(value));
             }
@@ -174,6 +179,7 @@ impl FeatureFit {
     fn end_pass(&mut self) {
         match self {
             Self::Numeric(fit) if fit.needs_pass() => fit.end_pass(),
+            Self::Pieces(fit) => fit.end_pass(),
             Self::Vocabulary { is_done, .. } | Self::Quantiles { is_done, .. } => *is_done = true,
             _ => {}
         }
@@ -182,6 +188,7 @@ impl FeatureFit {
     fn finish(self) -> Fitted {
         match self {
             Self::Numeric(fit) => fit.finish(),
+            Self::Pieces(fit) => fit.finish(),
             Self::Vocabulary { .. } => Fitted::Vocabulary,
             Self::Quantiles { sample, buckets, .. } => Fitted::Buckets { boundaries: sample.boundaries(buckets) },
             Self::Known(fitted) => fitted,
@@ -217,6 +224,16 @@ fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, ma
         }
     }
     Values::Numbered(numbers)
+}
+
+/// What stands for a missing value, given the mean.
+pub(super) fn filling(missing: Missing, mean: f64) -> Option<f64> {
+    match missing {
+        Missing::Error => None,
+        Missing::Mean => Some(mean),
+        Missing::Zero => Some(0.0),
+        Missing::Value(value) => Some(value),
+    }
 }
 
 impl NumericFit {
@@ -279,12 +296,6 @@ impl NumericFit {
     }
 
     fn finish(self) -> Fitted {
-        let missing = match self.missing {
-            Missing::Error => None,
-            Missing::Mean => Some(self.mean),
-            Missing::Zero => Some(0.0),
-            Missing::Value(value) => Some(value),
-        };
-        Fitted::Numeric { steps: self.steps, missing }
+        Fitted::Numeric { steps: self.steps, missing: filling(self.missing, self.mean) }
     }
 }

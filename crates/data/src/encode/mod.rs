@@ -14,6 +14,7 @@ mod fit;
 mod labels;
 pub(crate) mod numeric;
 mod parse;
+mod pieces;
 mod settle;
 mod vocabulary;
 

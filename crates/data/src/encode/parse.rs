@@ -9,7 +9,7 @@ use crate::batch::{Ids, Labels};
 use crate::compare::{Comparand, Purpose};
 use crate::error::{BadRow, Comparison, Error, Reason, Result};
 use crate::read::{Cell, Chunk, Column, Origin, Repeated, Wanted};
-use crate::schema::{Encoding, FeatureKind, Missing, Scalar, Schema};
+use crate::schema::{Encoding, FeatureKind, Missing, Scalar, Schema, Transform};
 use crate::split::{Split, SplitRules};
 
 /// Stands for the table row of a value that a vocabulary does not have until it is counted: missing values are told from
@@ -199,6 +199,11 @@ impl Plan {
                 FeatureKind::Numeric { transform, missing } => {
                     single(chunk, name, &cells, "a number")?;
                     Values::Numbers(numeric::parse(name, &cells, transform, *missing, bad))
+                }
+                FeatureKind::Pieces { missing, .. } => {
+                    single(chunk, name, &cells, "a number")?;
+                    // As if it had a transform: a narrow float is the number that it is written as.
+                    Values::Numbers(numeric::parse(name, &cells, &[Transform::Standardize], *missing, bad))
                 }
                 FeatureKind::Bucketized { .. } => {
                     single(chunk, name, &cells, "a number")?;

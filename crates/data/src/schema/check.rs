@@ -16,6 +16,9 @@ const MAX_SEPARATOR: usize = 16;
 /// Most rows of a window.
 const MAX_WINDOW: u64 = 1 << 32;
 
+/// Most pieces of a number.
+const MAX_PIECES: usize = 1024;
+
 /// Widest embedding.
 const MAX_EMBEDDING: usize = 1 << 16;
 
@@ -190,7 +193,13 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
                         multiple: None,
                     },
                 });
+                let pieces = block.pieces.map(|pieces| Feature {
+                    name: format!("{name}.pieces"),
+                    column: Some(name.clone()),
+                    read: FeatureKind::Pieces { pieces, missing: block.missing.unwrap_or_default() },
+                });
                 features.push(Feature { name, column: None, read });
+                features.extend(pieces);
                 features.extend(exact);
                 block_of.resize(features.len(), index);
             }
@@ -239,10 +248,11 @@ fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
 /// Refuses keys that belong to another kind.
 fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
     use FeatureKindConfig::{Bucketized, Categorical, Numeric};
-    let given: [(&'static str, bool, &[FeatureKindConfig]); 11] = [
+    let given: [(&'static str, bool, &[FeatureKindConfig]); 12] = [
         ("transform", !block.transform.is_empty(), &[Numeric]),
         ("missing", block.missing.is_some(), &[Numeric]),
         ("exact", block.exact.is_some(), &[Numeric]),
+        ("pieces", block.pieces.is_some(), &[Numeric]),
         ("encoding", block.encoding.is_some(), &[Categorical]),
         ("embedding", block.embedding.is_some(), &[Categorical, Bucketized]),
         ("table", block.table.is_some(), &[Categorical]),
@@ -306,6 +316,8 @@ pub(super) fn features(features: &[Feature], blocks: &[usize]) -> Result<()> {
 fn one_feature(feature: &Feature) -> Result<(), Fault> {
     let width = match &feature.read {
         FeatureKind::Numeric { transform, missing } => return numeric(transform, *missing),
+        FeatureKind::Pieces { pieces: 2..=MAX_PIECES, missing } => return numeric(&[], *missing),
+        FeatureKind::Pieces { pieces, .. } => return Err(("pieces", bound(pieces, format!("be 2 to {MAX_PIECES}")))),
         FeatureKind::Categorical { embedding, .. } | FeatureKind::Bucketized { embedding, .. } => *embedding,
     };
     // What `exact` of a numeric feature has made has its keys there.
@@ -315,7 +327,7 @@ fn one_feature(feature: &Feature) -> Result<(), Fault> {
         return Err((key, value(width, format!("an embedding has 1 to {MAX_EMBEDDING} numbers"))));
     }
     match &feature.read {
-        FeatureKind::Numeric { .. } => Ok(()),
+        FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => Ok(()),
         FeatureKind::Categorical { encoding, multiple, .. } => {
             if multiple.as_ref().is_some_and(|multiple| multiple.separator.is_empty()) {
                 return Err(("separator", value("\"\"", "at least one character separates two values")));
@@ -521,7 +533,7 @@ impl Feature {
     /// Name of the embedding table, if there is one.
     pub(crate) fn table(&self) -> Option<&str> {
         match &self.read {
-            FeatureKind::Numeric { .. } => None,
+            FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => None,
             FeatureKind::Categorical { table, .. } | FeatureKind::Bucketized { table, .. } => Some(table),
         }
     }

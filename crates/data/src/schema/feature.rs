@@ -15,7 +15,7 @@ use crate::layout::Pooling;
 ///
 /// | kind | keys |
 /// | --- | --- |
-/// | `numeric` | `transform`, `missing`, `exact` |
+/// | `numeric` | `transform`, `missing`, `exact`, `pieces` |
 /// | `categorical` | `encoding`, `embedding`, `table`, `multiple`, `separator`, `pooling` |
 /// | `bucketized` | `boundaries` or `buckets`, `embedding` |
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
@@ -35,6 +35,11 @@ pub struct FeatureBlock {
     /// number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exact: Option<ExactConfig>,
+    /// Numeric: the column is read a second time, piece by piece: as many numbers from 0 to 1 beside it, each of which rises
+    /// over a stretch that holds as many training rows as every other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 2, max = 1024))]
+    pub pieces: Option<usize>,
     /// Categorical: how a value becomes a table row. Default: `"vocabulary"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
@@ -247,8 +252,7 @@ impl<'de> Deserialize<'de> for Encoding {
 }
 
 impl<'de> Untagged<'de> for Encoding {
-    const EXPECTING: &'static str =
-        "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { exact = { .. } }, { hash = rows } or { ids = rows }";
+    const EXPECTING: &'static str = "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { exact = { .. } }, { hash = rows } or { ids = rows }";
 
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
         match value {
@@ -310,7 +314,10 @@ mod tests {
     fn exact_values_are_frequent_unless_said_otherwise() {
         for (keys, expected) in [
             ("embedding = 8", ExactConfig { embedding: 8, min_count: 5, max_size: None }),
-            ("embedding = 2, min_count = 1, max_size = 50", ExactConfig { embedding: 2, min_count: 1, max_size: Some(50) }),
+            (
+                "embedding = 2, min_count = 1, max_size = 50",
+                ExactConfig { embedding: 2, min_count: 1, max_size: Some(50) },
+            ),
         ] {
             let block = parse(&format!("columns = ['a']\nkind = 'numeric'\nexact = {{ {keys} }}")).unwrap();
             assert_eq!(block.exact, Some(expected));

@@ -79,6 +79,15 @@ pub enum FeatureKind {
         /// What stands for a missing value.
         missing: Missing,
     },
+    /// A number, piece by piece (piecewise linear encoding; Gorishniy et al., *On Embeddings for Numerical Features in Tabular
+    /// Deep Learning*, NeurIPS 2022). Of boundaries b_0 < ... < b_T, piece t is
+    /// `max(0, min(1, (x - b_(t-1)) / (b_t - b_(t-1))))`. Each is an input of its own; all have the feature's name.
+    Pieces {
+        /// Pieces, at the most: there are fewer where there are fewer values.
+        pieces: usize,
+        /// What stands for a missing value.
+        missing: Missing,
+    },
     /// A category, embedded.
     Categorical {
         /// How a value becomes a table row.

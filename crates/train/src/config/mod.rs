@@ -341,21 +341,30 @@ fn provisional_layout(schema: &Schema) -> InputLayout {
         slot += 1;
         Input::Categorical { name: name.to_owned(), slot: slot - 1, table: table.to_owned(), rows, dim, pooling }
     };
-    let inputs = schema.features.iter().map(|feature| match &feature.read {
-        FeatureKind::Numeric { .. } => {
-            column += 1;
-            Input::Numeric { name: feature.name.clone(), column: column - 1 }
-        }
-        FeatureKind::Categorical { encoding, embedding, table, multiple } => {
-            let rows = match encoding {
-                Encoding::Hash(rows) | Encoding::Ids(rows) => *rows,
-                Encoding::Vocabulary(_) | Encoding::Exact(_) => 1,
-            };
-            table_of(&feature.name, table, rows, *embedding, multiple.as_ref().map(|multiple| multiple.pooling))
-        }
-        FeatureKind::Bucketized { embedding, table, .. } => table_of(&feature.name, table, 1, *embedding, None),
-    });
-    InputLayout { inputs: inputs.collect() }
+    let mut inputs = Vec::new();
+    for feature in &schema.features {
+        let input = match &feature.read {
+            FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => {
+                // Fewer pieces where there are fewer values, which a look at the data tells.
+                let count = if let FeatureKind::Pieces { pieces, .. } = feature.read { pieces } else { 1 };
+                inputs.extend(
+                    (column..column + count).map(|column| Input::Numeric { name: feature.name.clone(), column }),
+                );
+                column += count;
+                continue;
+            }
+            FeatureKind::Categorical { encoding, embedding, table, multiple } => {
+                let rows = match encoding {
+                    Encoding::Hash(rows) | Encoding::Ids(rows) => *rows,
+                    Encoding::Vocabulary(_) | Encoding::Exact(_) => 1,
+                };
+                table_of(&feature.name, table, rows, *embedding, multiple.as_ref().map(|multiple| multiple.pooling))
+            }
+            FeatureKind::Bucketized { embedding, table, .. } => table_of(&feature.name, table, 1, *embedding, None),
+        };
+        inputs.push(input);
+    }
+    InputLayout { inputs }
 }
 
 fn quoted(names: &[&str]) -> String {

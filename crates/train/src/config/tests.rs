@@ -469,6 +469,7 @@ fn the_schema_knows_every_key() {
         "power",
         "exact",
         "decay",
+        "pieces",
     ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }

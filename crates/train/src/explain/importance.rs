@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use pleiad_data::{Batch, Labels, TaskKind, TaskSpec};
+use pleiad_data::{Batch, Input, Labels, TaskKind, TaskSpec};
 use pleiad_engine::{Predictions, Predictor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -109,7 +109,9 @@ pub(crate) fn importance(
     interrupt: &Interrupt,
     progress: &mut Progress<'_>,
 ) -> Result<Importance> {
+    // Inputs of one name, as the pieces of a number, are one feature.
     let inputs = predictor.graph().layout.inputs.clone();
+    let inputs: Vec<&[Input]> = inputs.chunk_by(|a, b| a.name() == b.name()).collect();
     let spaces = spaces(rows);
     let available = spaces.iter().map(|space| space.rows.len()).max().unwrap_or(0);
     let cost = ImportanceOptions::cost(predictor.graph());
@@ -133,18 +135,18 @@ pub(crate) fn importance(
         let mut stack = Stack::of(&sample, shuffles.len());
         for part in shuffles.chunks(stack.copies()) {
             if let Some(signal) = interrupt.raised() {
-                let feature = part.first().map_or("", |&(feature, _)| inputs[features[feature]].name());
+                let feature = part.first().map_or("", |&(feature, _)| inputs[features[feature]][0].name());
                 let what = format!("stopped while features were shuffled, at {feature:?}");
                 return Err(Error::Interrupted { signal, what });
             }
             for (copy, &(feature, repeat)) in part.iter().enumerate() {
                 let feature = features[feature];
                 let order = shuffled(sample.rows, options.seed, feature as u64, repeat as u64);
-                stack.shuffle(copy, &inputs[feature], &order);
+                inputs[feature].iter().for_each(|input| stack.shuffle(copy, input, &order));
             }
             let predictions = predictor.predict(stack.batch())?;
             for (copy, &(feature, _)) in part.iter().enumerate() {
-                stack.put_back(copy, &inputs[features[feature]]);
+                inputs[features[feature]].iter().for_each(|input| stack.put_back(copy, input));
                 let copy = copy * sample.rows..(copy + 1) * sample.rows;
                 let shuffled = metrics(&predictions, copy, &sample, &space.tasks, &of_space);
                 for (task, losses) in losses.iter_mut().enumerate() {
@@ -159,7 +161,7 @@ pub(crate) fn importance(
         for (((&task, spec), baseline), losses) in space.tasks.iter().zip(&of_space).zip(baseline).zip(losses) {
             let features = features.iter().zip(losses).map(|(&feature, losses)| {
                 let (loss, sd) = mean_and_sd(&losses);
-                FeatureImportance { feature: inputs[feature].name().to_owned(), loss, sd }
+                FeatureImportance { feature: inputs[feature][0].name().to_owned(), loss, sd }
             });
             found[task] = Some(TaskImportance {
                 metric: main_metric(spec),
