@@ -14,7 +14,7 @@ use crate::error::{BadRow, Error, Reason, Result};
 use crate::layout::{Input, InputLayout};
 use crate::raw::RawRows;
 use crate::read::{Chunk, Column};
-use crate::schema::{Encoding, FeatureKind, Multiple, Schema, TaskSpec};
+use crate::schema::{Encoding, Feature, FeatureKind, Multiple, Schema, TaskSpec};
 use crate::seen::FeatureCount;
 use crate::split::{Split, SplitRules};
 
@@ -320,8 +320,10 @@ impl Encoder {
         for (row, numbers) in numeric.chunks_exact(width).enumerate() {
             if let Some(at) = numbers.iter().position(|value| !value.is_finite()) {
                 keep[row] = false;
-                let is_at = |input: &&Input| matches!(input, Input::Numeric { column, .. } if *column == at);
-                let name = self.layout.inputs.iter().find(is_at).map(Input::name);
+                let is_at = |input: &Input| matches!(input, Input::Numeric { column, .. } if *column == at);
+                // An input for each feature, in their order.
+                let feature = self.layout.inputs.iter().position(is_at).and_then(|at| self.schema.features.get(at));
+                let name = feature.map(Feature::column);
                 bad.push(parsed.origin.bad_row(parsed.in_chunk[row], name, None, Reason::TransformedTooLarge));
             }
         }

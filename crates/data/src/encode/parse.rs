@@ -124,7 +124,7 @@ impl Plan {
                 wanted.len() - 1
             })
         };
-        let features = schema.features.iter().map(|f| want(&f.name, &|| "a [[feature]] block".to_owned())).collect();
+        let features = schema.features.iter().map(|f| want(f.column(), &|| "a [[feature]] block".to_owned())).collect();
         let mut tasks = Vec::new();
         if with_labels {
             for task in &schema.tasks {
@@ -194,7 +194,7 @@ impl Plan {
     fn features(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Values>> {
         let mut values = Vec::with_capacity(self.features.len());
         for (feature, &at) in self.schema.features.iter().zip(&self.features) {
-            let (name, cells) = (feature.name.as_str(), column(chunk, at));
+            let (name, cells) = (feature.column(), column(chunk, at));
             values.push(match &feature.read {
                 FeatureKind::Numeric { transform, missing } => {
                     single(chunk, name, &cells, "a number")?;

@@ -175,14 +175,28 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
         if block.columns.is_empty() {
             return Err(problem(Block::Feature(index), "columns", Problem::NoColumn));
         }
+        let at = |(key, what): Fault| problem(Block::Feature(index), key, what);
+        let range = |key: &'static str| move |reason| at((key, Problem::Range { reason }));
+        let mut columns = Vec::new();
         for pattern in &block.columns {
-            let names = expand_range(pattern)
-                .map_err(|reason| problem(Block::Feature(index), "columns", Problem::Range { reason }))?;
-            for name in names {
-                let read = kind(block, &name).map_err(|(key, what)| problem(Block::Feature(index), key, what))?;
-                features.push(Feature { name, read });
-                block_of.push(index);
-            }
+            columns.extend(expand_range(pattern).map_err(range("columns"))?);
+        }
+        let names = block.name.as_deref().map(expand_range).transpose().map_err(range("name"))?;
+        if let Some(names) = names.as_ref().filter(|names| names.len() != columns.len()) {
+            let reason = format!(
+                "it stands for {} names, and the block has {} columns; a range such as x[0..{}] names each of them",
+                names.len(),
+                columns.len(),
+                columns.len()
+            );
+            return Err(at(("name", value(format!("\"{}\"", block.name.as_deref().unwrap_or_default()), reason))));
+        }
+        let names = names.unwrap_or_else(|| columns.clone());
+        for (name, column) in names.into_iter().zip(columns) {
+            let read = kind(block, &name).map_err(at)?;
+            let column = (name != column).then_some(column);
+            features.push(Feature { name, column, read });
+            block_of.push(index);
         }
     }
     Ok((features, block_of))
@@ -267,12 +281,16 @@ pub(super) fn features(features: &[Feature], blocks: &[usize]) -> Result<()> {
     let mut tables: HashMap<&str, &Feature> = HashMap::new();
     for (feature, &block) in features.iter().zip(blocks) {
         let at = |(key, what): Fault| problem(Block::Feature(block), key, what);
+        let empty = |what| Problem::BadName { name: String::new(), what, reason: "it is empty" };
+        if feature.column().is_empty() {
+            return Err(at(("columns", empty("column"))));
+        }
         if feature.name.is_empty() {
-            let name = feature.name.clone();
-            return Err(at(("columns", Problem::BadName { name, what: "column", reason: "it is empty" })));
+            return Err(at(("name", empty("feature"))));
         }
         if let Some(&first) = seen.get(feature.name.as_str()) {
-            return Err(at(("columns", Problem::DuplicateFeature { column: feature.name.clone(), first })));
+            let key = if feature.column.is_some() { "name" } else { "columns" };
+            return Err(at((key, Problem::DuplicateFeature { name: feature.name.clone(), first })));
         }
         seen.insert(&feature.name, block);
         one_feature(feature).map_err(at)?;
@@ -480,7 +498,7 @@ fn weight(weight: &TaskWeight) -> Result<(), Fault> {
 pub(super) fn leakage(features: &[Feature], blocks: &[usize], tasks: &[TaskConfig]) -> Result<()> {
     for (index, task) in tasks.iter().enumerate() {
         let column = &task.label.column;
-        if let Some((_, &feature)) = features.iter().zip(blocks).find(|(feature, _)| &feature.name == column) {
+        if let Some((_, &feature)) = features.iter().zip(blocks).find(|(feature, _)| feature.column() == column) {
             let what = Problem::Leakage { column: column.clone(), feature };
             return Err(problem(Block::Task(index), "label.column", what));
         }
@@ -489,6 +507,12 @@ pub(super) fn leakage(features: &[Feature], blocks: &[usize], tasks: &[TaskConfi
 }
 
 impl Feature {
+    /// The column that it is read from.
+    #[must_use]
+    pub fn column(&self) -> &str {
+        self.column.as_deref().unwrap_or(&self.name)
+    }
+
     /// Name of the embedding table, if there is one.
     pub(crate) fn table(&self) -> Option<&str> {
         match &self.read {

@@ -47,12 +47,15 @@ pub struct Schema {
     pub tasks: Vec<TaskConfig>,
 }
 
-/// One feature: one column.
+/// One feature: one way to read a column, which may have several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// Its name, which is its column's.
+    /// Its name, unique.
     pub name: String,
+    /// Its column; `None` where it has the feature's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
     /// How it is read.
     pub read: FeatureKind,
 }

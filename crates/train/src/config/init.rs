@@ -70,7 +70,11 @@ impl ConfigFile {
         let at = saved.iter().zip(here).position(|(saved, here)| saved != here).unwrap_or(saved.len().min(here.len()));
         let what = match (saved.get(at), here.get(at)) {
             (Some(saved), Some(here)) if saved.name == here.name => {
-                let json = |feature: &Feature| serde_json::to_value(&feature.read).unwrap_or_default();
+                let json = |feature: &Feature| {
+                    let mut read = serde_json::to_value(&feature.read).unwrap_or_default();
+                    read["column"] = feature.column().into();
+                    read
+                };
                 let mut lines = Vec::new();
                 crate::checkpoint::compare(&json(saved), &json(here), "", &mut lines);
                 let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
@@ -94,9 +98,17 @@ impl ConfigFile {
     pub(super) fn block_of(&self, feature: &Feature) -> Option<usize> {
         let starts =
             |pattern: &String| pattern.split_once('[').is_some_and(|(start, _)| feature.name.starts_with(start));
-        let named = |block: &FeatureBlock| block.columns.contains(&feature.name);
+        let named = |block: &FeatureBlock| match &block.name {
+            Some(name) => *name == feature.name,
+            None => block.columns.contains(&feature.name),
+        };
         let blocks = &self.config.features;
-        blocks.iter().position(named).or_else(|| blocks.iter().position(|block| block.columns.iter().any(starts)))
+        blocks.iter().position(named).or_else(|| {
+            blocks.iter().position(|block| match &block.name {
+                Some(name) => starts(name),
+                None => block.columns.iter().any(starts),
+            })
+        })
     }
 }
 

@@ -95,7 +95,7 @@ impl Config {
         if let Some(rank) = &self.rank {
             let tasks: Vec<&str> = specs.iter().map(|task| task.name.as_str()).collect();
             let numeric = schema.features.iter().filter(|f| matches!(f.read, FeatureKind::Numeric { .. }));
-            rank.check(&tasks, &numeric.map(|f| f.name.as_str()).collect::<Vec<_>>())?;
+            rank.check(&tasks, &numeric.map(|f| f.column()).collect::<Vec<_>>())?;
         }
         Ok(schema)
     }
