@@ -182,7 +182,7 @@ mod tests {
         };
         let layout = InputLayout { inputs: tables.iter().enumerate().map(table).collect() };
         let Value::Object(keys) = json!({ "kind": "hard-sharing", "bottom": bottom }) else { panic!() };
-        let task = TaskSpec { name: "a".into(), kind: TaskKind::Binary };
+        let task = TaskSpec::new("a", TaskKind::Binary);
         ModelConfig::from_table(keys).unwrap().build(&layout, &[task]).unwrap()
     }
 

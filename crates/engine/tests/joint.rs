@@ -29,7 +29,7 @@ fn funnel() -> Graph {
         let mut g = g.scope(format!("towers.{task}"));
         let hidden = g.linear(common, "0", 4, Activation::Tanh).unwrap();
         let y = g.linear(hidden, "1", 1, Activation::Identity).unwrap();
-        g.output(&pleiad_data::TaskSpec { name: task.into(), kind }, y).unwrap();
+        g.output(&pleiad_data::TaskSpec::new(task, kind), y).unwrap();
     }
     graph
 }
@@ -157,8 +157,7 @@ fn dot(a: &Weights, b: &Weights, names: &[String]) -> f64 {
 /// Graphs that share much, some, or little: PLE with two levels, hard sharing, and a funnel with a penalty.
 fn graphs() -> Vec<Graph> {
     let layout = funnel().layout;
-    let tasks: Vec<TaskSpec> =
-        funnel().outputs.iter().map(|o| TaskSpec { name: o.task.clone(), kind: o.kind }).collect();
+    let tasks: Vec<TaskSpec> = funnel().outputs.iter().map(|o| TaskSpec::new(&*o.task, o.kind)).collect();
     let build = |table: Value| {
         let Value::Object(table) = table else { panic!("a table") };
         ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()

@@ -6,6 +6,7 @@
 
 mod reference;
 
+use pleiad_data::schema::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective};
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::sparse::TableOptions;
@@ -82,7 +83,7 @@ fn activation(graph: &mut Graph, x: Node, function: Activation) -> Node {
 
 fn output(graph: &mut Graph, node: Node, kind: TaskKind) {
     let task = format!("t{}", graph.outputs.len());
-    graph.outputs.push(Output { task, kind, node });
+    graph.outputs.push(Output { task, kind, node, objective: Objective::default() });
 }
 
 fn batch(rows: usize, tasks: usize) -> Batch {
@@ -167,7 +168,7 @@ fn check(graph: &Graph) {
         let numbers = reference::numbers(graph, &weights, &batch);
         for ((found, exact), output) in predicted.tasks.iter().zip(&numbers).zip(&graph.outputs) {
             for (&found, &z) in found.iter().zip(exact) {
-                let exact = if output.kind == TaskKind::Binary { 1.0 / (1.0 + (-z).exp()) } else { z };
+                let exact = reference::prediction(output, z);
                 assert!((f64::from(found) - exact).abs() < 2e-6 * exact.abs().max(1.0), "{found} {exact}");
             }
         }
@@ -555,4 +556,26 @@ fn graphs_that_do_not_hold_together_are_refused() {
     output(&mut g, y, TaskKind::Binary);
     output(&mut g, y, TaskKind::Binary);
     assert!(Engine::new(&g, &options).is_err(), "two tasks with one prediction were taken");
+}
+
+#[test]
+fn other_losses() {
+    let objective = |loss, transform, positive_weight| Objective { loss, transform, positive_weight };
+    let focal = Some(LossConfig::Focal(FocalConfig { gamma: 1.5, alpha: 0.3 }));
+    let huber = Some(LossConfig::Huber(HuberConfig { delta: 0.4 }));
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    for (kind, objective) in [
+        (TaskKind::Binary, objective(focal, None, None)),
+        (TaskKind::Binary, objective(None, None, Some(4.0))),
+        (TaskKind::Binary, objective(focal, None, Some(2.0))),
+        (TaskKind::Regression, objective(huber, None, None)),
+        (TaskKind::Regression, objective(None, Some(LabelTransform::Log1p), None)),
+        (TaskKind::Regression, objective(huber, Some(LabelTransform::Log1p), None)),
+    ] {
+        let y = linear(&mut g, x, 1, true);
+        output(&mut g, y, kind);
+        g.outputs.last_mut().unwrap().objective = objective;
+    }
+    check(&g);
 }

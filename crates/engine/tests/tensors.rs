@@ -20,7 +20,7 @@ fn graph() -> Graph {
             Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 500, dim: 6, pooling: None },
         ],
     };
-    let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+    let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
     model.build(&layout, &tasks).unwrap()
 }
 

@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     fn task(name: &str, kind: TaskKind) -> TaskSpec {
-        TaskSpec { name: name.into(), kind }
+        TaskSpec::new(name, kind)
     }
 
     fn labels(values: &[f32]) -> Labels {

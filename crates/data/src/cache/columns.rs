@@ -251,10 +251,7 @@ mod tests {
     }
 
     fn tasks() -> Vec<TaskSpec> {
-        vec![
-            TaskSpec { name: "click".into(), kind: TaskKind::Binary },
-            TaskSpec { name: "time".into(), kind: TaskKind::Regression },
-        ]
+        vec![TaskSpec::new("click", TaskKind::Binary), TaskSpec::new("time", TaskKind::Regression)]
     }
 
     fn labels(values: &[Option<f32>]) -> Labels {

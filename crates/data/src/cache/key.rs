@@ -97,7 +97,9 @@ fn neutral(schema: &Schema) -> Schema {
             }
         }
     }
-    schema.tasks.iter_mut().for_each(|task| task.weight = TaskWeight::default());
+    for task in &mut schema.tasks {
+        (task.weight, task.loss, task.positive_weight) = (TaskWeight::default(), None, None);
+    }
     schema
 }
 

@@ -31,6 +31,9 @@ pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, 
             (false, _) => value(task.kind, positive.as_ref(), cell),
         };
         match found {
+            Ok(value) if task.label.transform.is_some() && value <= -1.0 => {
+                bad.push(row, &task.label.column, cell, Reason::Log1p);
+            }
             Ok(value) => {
                 labels.values[row] = value;
                 labels.present[row] = true;
@@ -176,6 +179,14 @@ mod tests {
         // A name, where the positive one is.
         let named = task("kind = 'binary'\nlabel = { column = 'y', positive = 'Nan' }");
         assert_eq!(run(&named, &texts(&[Some("Nan"), Some("nan")]), None).0.values, [1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_label_of_a_logarithm_is_above_minus_one_and_stays_as_it_is() {
+        let task = task("kind = 'regression'\nlabel = { column = 'y', transform = 'log1p' }");
+        let (labels, bad) = run(&task, &texts(&[Some("-0.5"), Some("-1"), Some("9"), Some("-3"), None]), None);
+        assert_eq!(labels.values, [-0.5, 0.0, 9.0, 0.0, 0.0]);
+        assert_eq!(bad, [(1, Reason::Log1p), (3, Reason::Log1p)]);
     }
 
     #[test]

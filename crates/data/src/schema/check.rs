@@ -442,11 +442,15 @@ pub(super) fn tasks(tasks: &[TaskConfig]) -> Result<()> {
             if !missing.is_finite() || missing.abs() > f64::from(f32::MAX) {
                 return at("label.missing", value(missing, "a finite 32-bit number is needed"));
             }
+            if task.label.transform.is_some() && missing <= -1.0 {
+                return at("label.missing", value(missing, "log1p needs values above -1"));
+            }
         }
         if let Some(filter) = &task.filter {
             where_(filter).or_else(|(key, what)| at(key, what))?;
         }
         weight(&task.weight).or_else(|(key, what)| at(key, what))?;
+        task.objective().check(task.kind).or_else(|(key, what)| at(key, what))?;
     }
     Ok(())
 }

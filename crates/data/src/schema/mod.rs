@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod data;
 mod feature;
+mod objective;
 mod problem;
 mod scalar;
 mod task;
@@ -20,6 +21,7 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective};
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};

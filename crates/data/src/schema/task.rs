@@ -5,6 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess};
 use serde::{Deserialize, Serialize};
 
+use super::objective::{LabelTransform, LossConfig, Objective};
 use super::scalar::Scalar;
 use super::untagged::{self, Untagged};
 
@@ -19,13 +20,23 @@ pub enum TaskKind {
 }
 
 /// What model, engine and metrics need to know of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
     /// Name of the task, unique; also the name of its prediction column.
     pub name: String,
     /// What it predicts.
     pub kind: TaskKind,
+    /// Its loss, and how its predictions are read.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
+}
+
+impl TaskSpec {
+    /// A task with the loss of its kind.
+    pub fn new(name: impl Into<String>, kind: TaskKind) -> Self {
+        Self { name: name.into(), kind, objective: Objective::default() }
+    }
 }
 
 /// One `[[task]]` block.
@@ -44,6 +55,12 @@ pub struct TaskConfig {
     /// Weight in the joint loss (equations 8 and 10).
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight: TaskWeight,
+    /// Another loss than that of the kind: `"focal"` of a binary task, `"huber"` of a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossConfig>,
+    /// Binary: weight of positive rows in the loss. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_weight: Option<f64>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -54,11 +71,18 @@ impl TaskConfig {
     /// What model, engine and metrics need to know.
     #[must_use]
     pub fn spec(&self) -> TaskSpec {
-        TaskSpec { name: self.name.clone(), kind: self.kind }
+        TaskSpec { name: self.name.clone(), kind: self.kind, objective: self.objective() }
+    }
+
+    /// Its loss, and how its predictions are read.
+    #[must_use]
+    pub fn objective(&self) -> Objective {
+        let Self { loss, positive_weight, ref label, .. } = *self;
+        Objective { loss, transform: label.transform, positive_weight }
     }
 }
 
-/// `label = { column = .., positive = .., missing = .. }`, or the name of the column alone.
+/// `label = { column = .., positive = .., missing = .., transform = .. }`, or the name of the column alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 #[schemars(transform = or_a_column)]
@@ -72,6 +96,9 @@ pub struct LabelConfig {
     /// Without it such a row is in no sample space of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<f64>,
+    /// Regression: what the label is trained as. Predictions and metrics stay in the label's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<LabelTransform>,
 }
 
 fn or_a_column(schema: &mut schemars::Schema) {
@@ -95,10 +122,11 @@ impl<'de> Deserialize<'de> for LabelConfig {
 }
 
 impl<'de> Untagged<'de> for LabelConfig {
-    const EXPECTING: &'static str = "the name of a column or { column = .., positive = .., missing = .. }";
+    const EXPECTING: &'static str =
+        "the name of a column or { column = .., positive = .., missing = .., transform = .. }";
 
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
-        Ok(Self { column: value.to_owned(), positive: None, missing: None })
+        Ok(Self { column: value.to_owned(), positive: None, missing: None, transform: None })
     }
 
     fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {

@@ -2,6 +2,7 @@
 
 use pleiad_data::{Batch, Labels};
 use pleiad_model::Graph;
+use pleiad_model::graph::Output;
 use pleiad_model::objective::{Loss, OrderExcess};
 
 use super::{Shard, Shared};
@@ -32,7 +33,7 @@ impl Targets {
             Penalty { earlier: p.earlier, later: p.later, scale: over(p.weight, rows) }
         };
         Self {
-            tasks: graph.outputs.iter().map(|output| Loss::of(output.kind)).collect(),
+            tasks: graph.outputs.iter().map(Output::loss).collect(),
             rows: batch.labels.iter().map(Labels::count).collect(),
             penalties: graph.penalties.iter().map(penalty).collect(),
         }
@@ -82,8 +83,8 @@ pub(crate) fn seed_gradients(
             for ((d, z), (&y, &present)) in numbers.zip(rows_of) {
                 // A row outside of the sample space must not leave a trace, not even 0 * infinity.
                 d[0] = if present {
-                    *sum += f64::from((loss.value)(z[0], y));
-                    scale * (loss.derivative)(z[0], y)
+                    *sum += f64::from(loss.value(z[0], y));
+                    scale * loss.derivative(z[0], y)
                 } else {
                     0.0
                 };

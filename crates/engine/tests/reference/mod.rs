@@ -3,8 +3,9 @@
 
 #![allow(dead_code, reason = "each test reads a part of it")]
 
+use pleiad_data::schema::{FocalConfig, HuberConfig, LabelTransform, LossConfig};
 use pleiad_data::{Batch, Pooling, TaskKind};
-use pleiad_model::graph::{Activation, NodeSpec, Op};
+use pleiad_model::graph::{Activation, NodeSpec, Op, Output};
 use pleiad_model::{Graph, Weights};
 
 /// Weights in f64, of which one may be moved.
@@ -52,13 +53,7 @@ fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]
         for (i, &z) in z.iter().enumerate().filter(|(i, _)| labels.present[*i]) {
             let y = f64::from(labels.values[i]);
             count += 1.0;
-            sum += match output.kind {
-                TaskKind::Regression => (z - y).powi(2),
-                TaskKind::Binary => {
-                    let p = 1.0 / (1.0 + (-z).exp());
-                    -y * p.ln() - (1.0 - y) * (1.0 - p).ln()
-                }
-            };
+            sum += row_loss(output, z, y);
         }
         losses.push(if count == 0.0 { 0.0 } else { sum / count });
     }
@@ -73,6 +68,34 @@ fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]
     }
     let joint = losses.iter().zip(task_weights).map(|(l, &w)| l * f64::from(w)).sum();
     (joint, losses)
+}
+
+/// The prediction that a task's number stands for.
+pub(crate) fn prediction(output: &Output, z: f64) -> f64 {
+    match (output.kind, output.objective.transform) {
+        (TaskKind::Binary, _) => 1.0 / (1.0 + (-z).exp()),
+        (TaskKind::Regression, None) => z,
+        (TaskKind::Regression, Some(LabelTransform::Log1p)) => z.exp() - 1.0,
+    }
+}
+
+fn row_loss(output: &Output, z: f64, y: f64) -> f64 {
+    let y = if output.objective.transform.is_some() { (1.0 + y).ln() } else { y };
+    let weight = if y == 1.0 { output.objective.positive_weight.unwrap_or(1.0) } else { 1.0 };
+    let p = 1.0 / (1.0 + (-z).exp());
+    weight
+        * match (output.kind, output.objective.loss) {
+            (TaskKind::Regression, Some(LossConfig::Huber(HuberConfig { delta }))) => {
+                let error = (z - y).abs();
+                if error <= delta { error * error / 2.0 } else { delta * (error - delta / 2.0) }
+            }
+            (TaskKind::Regression, _) => (z - y).powi(2),
+            (TaskKind::Binary, Some(LossConfig::Focal(FocalConfig { gamma, alpha }))) => {
+                let (p, alpha) = if y == 1.0 { (p, alpha) } else { (1.0 - p, 1.0 - alpha) };
+                -alpha * (1.0 - p).powf(gamma) * p.ln()
+            }
+            (TaskKind::Binary, _) => -y * p.ln() - (1.0 - y) * (1.0 - p).ln(),
+        }
 }
 
 fn numbers_at(graph: &Graph, point: &Point<'_>, batch: &Batch) -> Vec<Vec<f64>> {

@@ -232,7 +232,8 @@ impl<'g> GraphBuilder<'g> {
         if self.width(node) != 1 {
             return Err(Error::OutputWidth { task: task.name.clone(), width: self.width(node) });
         }
-        self.graph.outputs.push(Output { task: task.name.clone(), kind: task.kind, node });
+        let (name, kind, objective) = (task.name.clone(), task.kind, task.objective);
+        self.graph.outputs.push(Output { task: name, kind, node, objective });
         Ok(())
     }
 
@@ -313,7 +314,7 @@ mod tests {
         assert!(matches!(g.linear(x, "none", 0, Activation::Relu), Err(Error::ZeroWidth { .. })));
         assert!(matches!(g.dropout(x, 1.0), Err(Error::DropoutRate { .. })));
         assert!(matches!(g.dropout(x, f32::NAN), Err(Error::DropoutRate { .. })));
-        let task = TaskSpec { name: "t".into(), kind: TaskKind::Binary };
+        let task = TaskSpec::new("t", TaskKind::Binary);
         assert!(matches!(g.output(&task, wide), Err(Error::OutputWidth { width: 3, .. })));
         assert!(matches!(g.mix(wide, "gate", &experts[1..]), Err(Error::InputWidth { expected: 1, found: 3, .. })));
         assert!(matches!(g.sum("sum", &[wide, slim], 1.0), Err(Error::UnequalWidths { .. })));

@@ -16,12 +16,14 @@ mod validate;
 pub use builder::GraphBuilder;
 pub use gating::Expert;
 pub use op::{Activation, NodeSpec, Op};
+use pleiad_data::schema::Objective;
 use pleiad_data::{InputLayout, TaskKind};
 pub use reach::Reach;
 use serde::{Deserialize, Serialize};
 pub use summary::{ModuleCount, Summary};
 
 use crate::init::Init;
+use crate::objective::Loss;
 
 /// Handle of a node: its position in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -94,7 +96,7 @@ impl TableSpec {
 }
 
 /// A task's prediction: the node `[B, 1]` that gives its logit (binary) or value (regression).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Name of the task.
@@ -103,6 +105,17 @@ pub struct Output {
     pub kind: TaskKind,
     /// `[B, 1]`.
     pub node: Node,
+    /// Its loss, and how its predictions are read.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
+}
+
+impl Output {
+    /// What the task loses per row, and what it predicts.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        Loss::of(self.kind, &self.objective)
+    }
 }
 
 /// A gate, for those who want to see what it learned.

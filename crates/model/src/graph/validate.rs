@@ -53,6 +53,9 @@ impl Graph {
             if self.nodes.get(output.node.0).is_none_or(|n| n.width != 1) {
                 return part(format!("the prediction of task {:?} is not a node of width 1", output.task));
             }
+            if let Err((key, problem)) = output.objective.check(output.kind) {
+                return part(format!("{key} of task {:?} {problem}", output.task));
+            }
             if !tasks.insert(&output.task) {
                 return part(format!("task {:?} stands twice", output.task));
             }
@@ -183,7 +186,7 @@ mod tests {
         let similar = g.dot("dot", learned, both, 2.0).unwrap();
         let y = g.linear(mixed, "tower", 1, Activation::Identity).unwrap();
         let y = g.conjunction("conjunction", y, similar).unwrap();
-        g.output(&TaskSpec { name: "t".into(), kind: TaskKind::Binary }, y).unwrap();
+        g.output(&TaskSpec::new("t", TaskKind::Binary), y).unwrap();
         graph
     }
 

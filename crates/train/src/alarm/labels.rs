@@ -97,7 +97,7 @@ mod tests {
     fn found(click: [Option<f32>; 4], buy: [Option<f32>; 4]) -> Vec<Alarm> {
         let model: ModelConfig =
             toml::from_str("kind = 'aitm'\nfunnel = ['click', 'buy']\nbottom = [4]\ntower = [4]").unwrap();
-        let spec = |name: &str| TaskSpec { name: name.to_owned(), kind: TaskKind::Binary };
+        let spec = |name: &str| TaskSpec::new(name, TaskKind::Binary);
         let rows = Batch { rows: 4, labels: vec![labels(buy), labels(click)], ..Batch::default() };
         let rows = RowSet::Memory(Dataset::from(rows));
         broken_funnel(&model, &[spec("buy"), spec("click")], &rows).unwrap()

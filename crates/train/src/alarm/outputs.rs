@@ -159,7 +159,7 @@ mod tests {
     use crate::evaluate::evaluate;
 
     fn found(kind: TaskKind, predict: fn(usize) -> f32, label: fn(usize) -> f32) -> Vec<(AlarmKind, String)> {
-        let tasks = [TaskSpec { name: "watch".to_owned(), kind }];
+        let tasks = [TaskSpec::new("watch", kind)];
         let labels = Labels { values: (0..100).map(label).collect(), present: (0..100).map(|i| i % 10 > 0).collect() };
         let rows = Batch { rows: 100, labels: vec![labels], ..Batch::default() };
         let mut watch = OutputWatch::new(&tasks);

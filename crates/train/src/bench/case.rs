@@ -116,8 +116,7 @@ impl Case {
     /// # Errors
     /// A `[model]` that cannot be built.
     pub fn graph(&self) -> Result<Graph> {
-        let tasks: Vec<TaskSpec> =
-            self.tasks.iter().map(|name| TaskSpec { name: name.clone(), kind: TaskKind::Binary }).collect();
+        let tasks: Vec<TaskSpec> = self.tasks.iter().map(|name| TaskSpec::new(name, TaskKind::Binary)).collect();
         Ok(ModelConfig::from_table(self.model.clone())?.build(&self.layout(), &tasks)?)
     }
 

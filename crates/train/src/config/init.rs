@@ -135,6 +135,15 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
         );
         return Some((vec![Step::from("label"), Step::from("positive")], message));
     }
+    if was.transform != is.transform {
+        let say = |label: &pleiad_data::schema::LabelConfig| if label.transform.is_some() { "is" } else { "is not" };
+        let message = format!(
+            "label.transform: its task {name:?} {} trained on logarithms, here it {}: the weights predict something else",
+            say(was),
+            say(is)
+        );
+        return Some((vec![Step::from("label"), Step::from("transform")], message));
+    }
     None
 }
 

@@ -256,7 +256,7 @@ mod tests {
     }
 
     fn tasks() -> Vec<TaskSpec> {
-        ["first", "second", "third"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary }).to_vec()
+        ["first", "second", "third"].map(|name| TaskSpec::new(name, TaskKind::Binary)).to_vec()
     }
 
     /// Every task predicts the second number plus the pooled list's.

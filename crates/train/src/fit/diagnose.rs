@@ -36,7 +36,7 @@ pub(super) fn likely_cause(
     let largest_label = tasks
         .iter()
         .zip(&batch.labels)
-        .filter(|((task, _), _)| task.kind == TaskKind::Regression)
+        .filter(|((task, _), _)| task.kind == TaskKind::Regression && task.objective.is_default())
         .filter_map(|((task, _), labels)| largest(labels.values.iter().copied()).map(|value| (&task.name, value)))
         .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()));
     if let Some((name, value)) = largest_label.filter(|(_, value)| value.abs() > LARGE) {
@@ -81,7 +81,7 @@ mod tests {
         };
         let labels = Labels { values: labels.to_vec(), present: vec![true, true] };
         let batch = Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels] };
-        let task = TaskSpec { name: "price".into(), kind: TaskKind::Regression };
+        let task = TaskSpec::new("price", TaskKind::Regression);
         likely_cause(&batch, &layout, &[(&task, weight)], 0.5)
     }
 

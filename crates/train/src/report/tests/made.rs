@@ -34,7 +34,7 @@ fn noise(i: usize, salt: usize) -> f64 {
 
 fn tasks(names: &[&str]) -> Vec<TaskSpec> {
     let kind = |i: usize| if i == 2 { TaskKind::Regression } else { TaskKind::Binary };
-    names.iter().enumerate().map(|(i, name)| TaskSpec { name: (*name).into(), kind: kind(i) }).collect()
+    names.iter().enumerate().map(|(i, name)| TaskSpec::new((*name), kind(i))).collect()
 }
 
 fn layout() -> InputLayout {
