@@ -121,6 +121,9 @@ pub struct Labels {
     pub values: Vec<f32>,
     /// `[B]`; whether the row lies in the task's sample space and its label is known.
     pub present: Vec<bool>,
+    /// `[B]`; what each row counts in loss and metrics: above 0 where it is present, else 0. Empty where all rows of the
+    /// sample space count alike.
+    pub weights: Vec<f32>,
 }
 
 impl Labels {
@@ -133,11 +136,37 @@ impl Labels {
     fn gather_from(&mut self, from: &Self, index: &[usize]) {
         self.values.extend(index.iter().map(|&i| from.values[i]));
         self.present.extend(index.iter().map(|&i| from.present[i]));
+        self.gather_weights_from(from, index);
+    }
+
+    pub(crate) fn gather_weights_from(&mut self, from: &Self, index: &[usize]) {
+        if !from.weights.is_empty() {
+            self.weights.extend(index.iter().map(|&i| from.weights[i]));
+        }
+    }
+
+    /// What row `row` counts.
+    ///
+    /// # Panics
+    /// If rows have weights, and there is no such row.
+    #[must_use]
+    pub fn weight(&self, row: usize) -> f32 {
+        if self.weights.is_empty() { 1.0 } else { self.weights[row] }
+    }
+
+    /// Sum of the weights of the rows in the sample space; their number where they have none.
+    #[must_use]
+    pub fn total_weight(&self) -> f64 {
+        if self.weights.is_empty() {
+            return self.count() as f64;
+        }
+        self.weights.iter().zip(&self.present).filter(|(_, d)| **d).map(|(&weight, _)| f64::from(weight)).sum()
     }
 
     fn append(&mut self, from: &Self) {
         self.values.extend_from_slice(&from.values);
         self.present.extend_from_slice(&from.present);
+        self.weights.extend_from_slice(&from.weights);
     }
 }
 
@@ -170,6 +199,7 @@ impl Batch {
         for labels in &mut self.labels {
             labels.values.clear();
             labels.present.clear();
+            labels.weights.clear();
         }
     }
 
@@ -236,6 +266,8 @@ impl Batch {
                 both.iter_mut().zip(values.iter().zip(present).map(label)).for_each(|(both, label)| *both = label);
                 hash_numbers(&mut hash, &both[..values.len()], |label| label);
             }
+            // Nothing where there are none: rows of older versions keep their hash.
+            hash_numbers(&mut hash, &labels.weights, |weight| u64::from(weight.to_bits()));
         }
         hash.digest()
     }
@@ -285,6 +317,9 @@ impl Batch {
         for labels in &mut self.labels {
             labels.values.reserve(more);
             labels.present.reserve(more);
+            if !labels.weights.is_empty() {
+                labels.weights.reserve(more);
+            }
         }
     }
 }
@@ -314,7 +349,7 @@ mod tests {
                 Ids::Single(vec![7, 8, 9]),
                 Ids::Multiple { offsets: vec![0, 2, 2, 3], rows: vec![1, 2, 3] },
             ],
-            labels: vec![Labels { values: vec![0.0, 1.0, 0.0], present: vec![true, true, false] }],
+            labels: vec![Labels { values: vec![0.0, 1.0, 0.0], present: vec![true, true, false], weights: Vec::new() }],
         }
     }
 
@@ -327,7 +362,7 @@ mod tests {
         assert_eq!(into.numeric, [5.0, 6.0, 1.0, 2.0]);
         assert_eq!(into.categorical[0], Ids::Single(vec![9, 7]));
         assert_eq!(into.categorical[1], Ids::Multiple { offsets: vec![0, 1, 3], rows: vec![3, 1, 2] });
-        assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true] });
+        assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true], weights: Vec::new() });
     }
 
     #[test]
@@ -338,6 +373,22 @@ mod tests {
         in_parts.gather_from(&from, &[2]);
         in_parts.extend_from(&from, &[0, 0, 1]);
         assert_eq!(at_once, in_parts);
+    }
+
+    #[test]
+    fn weights_go_with_their_rows() {
+        let mut from = small();
+        from.labels[0].weights = vec![0.5, 2.0, 0.0];
+        let mut into = from.clone();
+        into.gather_from(&from, &[2, 0, 1]);
+        into.append(&from.slice(1..3));
+        into.append_all(&[from.slice(0..1), from.slice(0..0)]);
+        assert_eq!(into.labels[0].weights, [0.0, 0.5, 2.0, 2.0, 0.0, 0.5]);
+        assert_eq!((from.labels[0].total_weight(), from.labels[0].weight(1)), (2.5, 2.0));
+        assert_eq!((small().labels[0].total_weight(), small().labels[0].weight(1)), (2.0, 1.0));
+        assert_ne!(from.xxh64(), small().xxh64());
+        into.clear();
+        assert!(into.labels[0].weights.is_empty());
     }
 
     #[test]
@@ -354,8 +405,11 @@ mod tests {
         // Checkpoints hold it: it stays what the first version made of these rows.
         assert_eq!(small().xxh64(), 0x5b69_7cbd_b937_d748);
         let n = 70_001;
-        let labels =
-            Labels { values: (0..n).map(|i| i as f32).collect(), present: (0..n).map(|i| i % 3 == 0).collect() };
+        let labels = Labels {
+            values: (0..n).map(|i| i as f32).collect(),
+            present: (0..n).map(|i| i % 3 == 0).collect(),
+            weights: Vec::new(),
+        };
         let large = Batch {
             rows: n,
             numeric: (0..2 * n).map(|i| i as f32 * 0.5).collect(),

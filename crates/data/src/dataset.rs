@@ -83,6 +83,7 @@ impl Batch {
         let labels = |labels: &crate::Labels| crate::Labels {
             values: labels.values[range.clone()].to_vec(),
             present: labels.present[range.clone()].to_vec(),
+            weights: labels.weights.get(range.clone()).unwrap_or_default().to_vec(),
         };
         Self {
             rows: range.len(),

@@ -95,6 +95,7 @@ mod tests {
         let labels = |seed: usize| Labels {
             values: (0..rows).map(|i| (hash(i + seed) % 2) as f32).collect(),
             present: (0..rows).map(|i| seed == 1 || i % 3 > 0).collect(),
+            weights: Vec::new(),
         };
         let items = (0..rows).map(|i| u64::from(hash(i + 5) % 9)).collect();
         Batch {

@@ -105,6 +105,8 @@ fn batch(rows: usize, tasks: usize) -> Batch {
     let mut labels = |task: usize| Labels {
         values: (0..rows).map(|_| f32::from(u8::from(unit() < 0.4))).collect(),
         present: (0..rows).map(|i| !(i + task).is_multiple_of(3)).collect(),
+        // Some tasks have weights.
+        weights: if task % 3 == 1 { (0..rows).map(|i| (i % 5) as f32 * 0.75).collect() } else { Vec::new() },
     };
     Batch {
         rows,
@@ -560,7 +562,8 @@ fn graphs_that_do_not_hold_together_are_refused() {
 
 #[test]
 fn other_losses() {
-    let objective = |loss, transform, positive_weight| Objective { loss, transform, positive_weight };
+    let objective =
+        |loss, transform, positive_weight| Objective { loss, transform, positive_weight, ..Objective::default() };
     let focal = Some(LossConfig::Focal(FocalConfig { gamma: 1.5, alpha: 0.3 }));
     let huber = Some(LossConfig::Huber(HuberConfig { delta: 0.4 }));
     let mut g = graph();
@@ -569,6 +572,7 @@ fn other_losses() {
         (TaskKind::Binary, objective(focal, None, None)),
         (TaskKind::Binary, objective(None, None, Some(4.0))),
         (TaskKind::Binary, objective(focal, None, Some(2.0))),
+        (TaskKind::Binary, Objective { negatives: Some(0.05), ..Objective::default() }),
         (TaskKind::Regression, objective(huber, None, None)),
         (TaskKind::Regression, objective(None, Some(LabelTransform::Log1p), None)),
         (TaskKind::Regression, objective(huber, Some(LabelTransform::Log1p), None)),

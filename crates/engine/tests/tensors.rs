@@ -26,8 +26,11 @@ fn graph() -> Graph {
 
 fn batch(seed: u64) -> Batch {
     let ids = (0..ROWS as u64).map(|i| (i * i + seed) % 500).collect();
-    let labels =
-        |k: usize| Labels { values: (0..ROWS).map(|i| (i / k % 2) as f32).collect(), present: vec![true; ROWS] };
+    let labels = |k: usize| Labels {
+        values: (0..ROWS).map(|i| (i / k % 2) as f32).collect(),
+        present: vec![true; ROWS],
+        weights: Vec::new(),
+    };
     Batch {
         rows: ROWS,
         numeric: (0..ROWS).map(|i| (i as f32 * 0.37 + seed as f32).sin()).collect(),

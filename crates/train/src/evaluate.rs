@@ -92,12 +92,26 @@ pub(crate) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(tasks: &'a [TaskSpec]) -> Self {
-        Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::new(task.kind)).collect(), rows: 0 }
+        Self {
+            tasks,
+            states: tasks
+                .iter()
+                .map(|task| TaskMetricsState::new(task.kind).with_negatives(task.objective.negatives))
+                .collect(),
+            rows: 0,
+        }
     }
 
     /// In memory that does not grow with the rows: see [`crate::metrics::Auc::bounded`].
     pub(crate) fn bounded(tasks: &'a [TaskSpec]) -> Self {
-        Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::bounded(task.kind)).collect(), rows: 0 }
+        Self {
+            tasks,
+            states: tasks
+                .iter()
+                .map(|task| TaskMetricsState::bounded(task.kind).with_negatives(task.objective.negatives))
+                .collect(),
+            rows: 0,
+        }
     }
 
     /// Adds the rows of a batch.
@@ -171,7 +185,11 @@ mod tests {
 
     fn labels(values: &[f32]) -> Labels {
         let present = values.iter().map(|v| !v.is_nan()).collect();
-        Labels { values: values.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(), present }
+        Labels {
+            values: values.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(),
+            present,
+            weights: Vec::new(),
+        }
     }
 
     /// Predicts each row's numeric input for every task.

@@ -1,10 +1,28 @@
 //! Numbers as people read them, the same on a terminal and on a page.
 
-use crate::metrics::MetricKind;
+use crate::metrics::{MetricKind, TaskMetrics};
 
 /// What the metric `calibration` is, for whoever reads it in a table.
 pub const CALIBRATION: &str =
     "Calibration: the mean prediction over the share of positives; 1 is right, above 1 predicts too much.";
+
+/// By what rows count in metrics, where they do not count alike.
+#[must_use]
+pub fn counted(metrics: &TaskMetrics) -> Option<String> {
+    let (weight, negatives) = match metrics {
+        TaskMetrics::Binary(metrics) => (metrics.weight?, metrics.negatives),
+        TaskMetrics::Regression(metrics) => (metrics.weight?, None),
+    };
+    let all = metric(Some(weight));
+    Some(match negatives {
+        Some(share) => format!(
+            "metrics are those of all rows, {all} by their weights: the log keeps {share} of the negatives, so that each counts \
+             {} times",
+            1.0 / share
+        ),
+        None => format!("rows count by their weights, {all} in all"),
+    })
+}
 
 /// A metric with as many digits as comparisons need: five decimals, or four digits behind the first of what would burst a
 /// column or be lost among decimals; a dash where it is not defined.

@@ -25,6 +25,7 @@ fn labels(values: &[Option<f32>]) -> Labels {
         // A row outside of the sample space must not count, whatever stands there.
         values: values.iter().map(|v| v.unwrap_or(1.0)).collect(),
         present: values.iter().map(Option::is_some).collect(),
+        weights: Vec::new(),
     }
 }
 

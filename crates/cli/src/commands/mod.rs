@@ -72,7 +72,14 @@ fn warn_skipped(skipped: &Skipped) {
 /// A row per evaluated task, a column per metric that any of them has, and below it what needs a word; `first` names the
 /// columns before them.
 fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'e TaskMetrics)>) -> String {
-    let rows: Vec<_> = rows.map(|(cells, metrics)| (cells, metrics.rows(), named_metrics(metrics))).collect();
+    let mut below = String::new();
+    let rows = rows.map(|(cells, metrics)| {
+        if let Some(counted) = figures::counted(metrics) {
+            below.push_str(&format!("{}: {counted}\n", cells.join(", ")));
+        }
+        (cells, metrics.rows(), named_metrics(metrics))
+    });
+    let rows: Vec<_> = rows.collect();
     let has = |kind: &MetricKind| rows.iter().any(|(_, _, metrics)| metrics.iter().any(|(k, _)| k == kind));
     let kinds: Vec<MetricKind> = MetricKind::ALL.iter().copied().filter(has).collect();
     let names = kinds.iter().map(|kind| kind.name());
@@ -87,5 +94,5 @@ fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'
         table.row(cells);
     }
     let defined = if kinds.contains(&MetricKind::Calibration) { figures::CALIBRATION } else { "" };
-    format!("{}{defined}\n", table.render())
+    format!("{}{below}{defined}\n", table.render())
 }

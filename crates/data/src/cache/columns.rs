@@ -22,6 +22,7 @@ use crate::schema::{TaskKind, TaskSpec};
 /// | --- | --- |
 /// | `numbers`, where there are any | fixed-size list of f32, the numeric features in their order |
 /// | `feature <name>` for each categorical one | u8, u16, u32 or u64 by the rows of its table; a list of them where it is multiple |
+/// | `weight <name>` behind that of its task, where rows have weights | f32, 0 where the task is null |
 /// | `task <name>` | true/false of a binary task, f32 of a regression task; null outside of its sample space |
 #[derive(Debug)]
 pub(super) struct Columns {
@@ -29,7 +30,8 @@ pub(super) struct Columns {
     /// Width N of the numeric part.
     numbers: usize,
     slots: Vec<Slot>,
-    tasks: Vec<TaskKind>,
+    /// Kinds, and whether their rows have weights.
+    tasks: Vec<(TaskKind, bool)>,
 }
 
 /// A categorical feature.
@@ -123,8 +125,11 @@ impl Columns {
         for task in tasks {
             let kind = if task.kind == TaskKind::Binary { DataType::Boolean } else { DataType::Float32 };
             fields.push(Field::new(format!("task {}", task.name), kind, true));
+            if task.weighted {
+                fields.push(Field::new(format!("weight {}", task.name), DataType::Float32, false));
+            }
         }
-        let tasks = tasks.iter().map(|task| task.kind).collect();
+        let tasks = tasks.iter().map(|task| (task.kind, task.weighted)).collect();
         Self { schema: Arc::new(Schema::new(fields)), numbers, slots, tasks }
     }
 
@@ -155,7 +160,7 @@ impl Columns {
                 _ => array,
             });
         }
-        for (kind, labels) in self.tasks.iter().zip(&batch.labels) {
+        for (&(kind, weighted), labels) in self.tasks.iter().zip(&batch.labels) {
             let present = NullBuffer::from(labels.present.clone());
             columns.push(match kind {
                 TaskKind::Binary => {
@@ -166,6 +171,9 @@ impl Columns {
                     Arc::new(Float32Array::new(ScalarBuffer::from(labels.values.clone()), Some(present)))
                 }
             });
+            if weighted {
+                columns.push(Arc::new(Float32Array::from(labels.weights.clone())));
+            }
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| error.to_string())
     }
@@ -203,7 +211,7 @@ impl Columns {
                 Ids::Single(slot.widen(array)?)
             });
         }
-        for kind in &self.tasks {
+        for &(kind, weighted) in &self.tasks {
             let array = next()?;
             let present: Vec<bool> = match array.nulls() {
                 Some(nulls) => nulls.iter().collect(),
@@ -219,7 +227,17 @@ impl Columns {
                     array.values().to_vec()
                 }
             };
-            batch.labels.push(Labels { values, present });
+            let mut weights = Vec::new();
+            if weighted {
+                let array = next()?;
+                let array = array.as_primitive_opt::<Float32Type>().ok_or_else(|| wrong_type(array))?;
+                weights = array.values().to_vec();
+                let fits = |(&weight, &present): (&f32, &bool)| weight.is_finite() && (weight > 0.0) == present;
+                if weights.len() != rows || !weights.iter().zip(&present).all(fits) {
+                    return Err("weights that no row may have".to_owned());
+                }
+            }
+            batch.labels.push(Labels { values, present, weights });
         }
         let lengths = batch.categorical.iter().map(Ids::len).chain(batch.labels.iter().map(|l| l.values.len()));
         if lengths.into_iter().any(|length| length != rows) {
@@ -258,6 +276,7 @@ mod tests {
         Labels {
             values: values.iter().map(|value| value.unwrap_or(0.0)).collect(),
             present: values.iter().map(Option::is_some).collect(),
+            weights: Vec::new(),
         }
     }
 

@@ -98,7 +98,7 @@ fn neutral(schema: &Schema) -> Schema {
         }
     }
     for task in &mut schema.tasks {
-        (task.weight, task.loss, task.positive_weight) = (TaskWeight::default(), None, None);
+        (task.weight, task.loss, task.positive_weight, task.sampled) = (TaskWeight::default(), None, None, None);
     }
     schema
 }

@@ -55,6 +55,9 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
     if data.cache.as_ref().is_some_and(String::is_empty) {
         return Err(problem(Block::Data, "cache", value("\"\"", "name a folder")));
     }
+    if data.weight.as_ref().is_some_and(String::is_empty) {
+        return Err(problem(Block::Data, "weight", value("\"\"", "name a column")));
+    }
     match data.stream.window() {
         Some(0) => return Err(problem(Block::Data, "stream.window", bound(0, "be at least 1"))),
         Some(window) if window as u64 > MAX_WINDOW => {
@@ -450,6 +453,9 @@ pub(super) fn tasks(tasks: &[TaskConfig]) -> Result<()> {
             where_(filter).or_else(|(key, what)| at(key, what))?;
         }
         weight(&task.weight).or_else(|(key, what)| at(key, what))?;
+        if task.row_weight.as_ref().is_some_and(String::is_empty) {
+            return at("row_weight", value("\"\"", "name a column"));
+        }
         task.objective().check(task.kind).or_else(|(key, what)| at(key, what))?;
     }
     Ok(())

@@ -21,7 +21,7 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
-pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective};
+pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};
@@ -47,6 +47,9 @@ pub struct Schema {
     pub features: Vec<Feature>,
     /// The tasks, in configuration order.
     pub tasks: Vec<TaskConfig>,
+    /// Column of what each row counts in losses and metrics; `None` where all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
 }
 
 /// One feature: one way to read a column, which may have several.
@@ -124,8 +127,8 @@ impl Schema {
         check::data(data)?;
         let csv = data.csv.resolve()?;
         let (resolved, blocks) = check::expand(features)?;
-        let schema =
-            Self { format: data.format, csv, on_bad_row: data.on_bad_row, features: resolved, tasks: tasks.to_vec() };
+        let (format, on_bad_row, tasks, weight) = (data.format, data.on_bad_row, tasks.to_vec(), data.weight.clone());
+        let schema = Self { format, csv, on_bad_row, features: resolved, tasks, weight };
         schema.check(&blocks)?;
         Ok(schema)
     }
@@ -142,7 +145,9 @@ impl Schema {
     /// What model, engine and metrics need to know of the tasks, in configuration order.
     #[must_use]
     pub fn task_specs(&self) -> Vec<TaskSpec> {
-        self.tasks.iter().map(TaskConfig::spec).collect()
+        let of_rows = self.weight.is_some();
+        let spec = |task: &TaskConfig| TaskSpec { weighted: of_rows || task.row_weight.is_some(), ..task.spec() };
+        self.tasks.iter().map(spec).collect()
     }
 }
 

@@ -23,6 +23,18 @@ pub struct Objective {
     /// Weight of positive rows in the loss of a binary task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub positive_weight: Option<f64>,
+    /// Share of the negative rows that the log of a binary task keeps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub negatives: Option<f64>,
+}
+
+/// `sampled = { negatives = 0.1 }`
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SampledConfig {
+    /// Share of the task's negative rows that the log keeps, above 0 and at most 1.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub negatives: f64,
 }
 
 /// `loss`: a name, or a table with the name as its `kind` and the loss's constants beside it.
@@ -123,6 +135,15 @@ impl Objective {
         }
         if self.transform.is_some() && kind == TaskKind::Binary {
             return Err(("label.transform", pointless("a binary label is 0 or 1; regressions take it")));
+        }
+        match self.negatives {
+            Some(_) if kind == TaskKind::Regression => {
+                return Err(("sampled", pointless("a regression has no negative rows; binary tasks take it")));
+            }
+            Some(share) if !((1e-9..=1.0).contains(&share)) => {
+                return Err(("sampled.negatives", bound(share, "be a share from 1e-9 to 1".to_owned())));
+            }
+            _ => {}
         }
         match self.positive_weight {
             Some(_) if kind == TaskKind::Regression => {
@@ -250,6 +271,7 @@ mod tests {
         let huber = |delta| Some(LossConfig::Huber(HuberConfig { delta }));
         let of = |loss| Objective { loss, ..Objective::default() };
         let weighed = |weight| Objective { positive_weight: Some(weight), ..Objective::default() };
+        let sampled = |share| Objective { negatives: Some(share), ..Objective::default() };
         let log = Objective { transform: Some(LabelTransform::Log1p), ..of(huber(1.0)) };
         for (objective, kind, key) in [
             (Objective::default(), Binary, None),
@@ -268,6 +290,12 @@ mod tests {
             (weighed(10.0), Regression, Some("positive_weight")),
             (weighed(0.0), Binary, Some("positive_weight")),
             (weighed(1e39), Binary, Some("positive_weight")),
+            (sampled(0.1), Binary, None),
+            (sampled(1.0), Binary, None),
+            (sampled(0.1), Regression, Some("sampled")),
+            (sampled(0.0), Binary, Some("sampled.negatives")),
+            (sampled(1.5), Binary, Some("sampled.negatives")),
+            (sampled(f64::NAN), Binary, Some("sampled.negatives")),
         ] {
             assert_eq!(objective.check(kind).err().map(|(key, _)| key), key, "{objective:?} {kind:?}");
         }

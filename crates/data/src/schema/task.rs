@@ -5,7 +5,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess};
 use serde::{Deserialize, Serialize};
 
-use super::objective::{LabelTransform, LossConfig, Objective};
+use super::objective::{LabelTransform, LossConfig, Objective, SampledConfig};
 use super::scalar::Scalar;
 use super::untagged::{self, Untagged};
 
@@ -30,12 +30,15 @@ pub struct TaskSpec {
     /// Its loss, and how its predictions are read.
     #[serde(default, skip_serializing_if = "Objective::is_default")]
     pub objective: Objective,
+    /// Whether its rows have weights.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weighted: bool,
 }
 
 impl TaskSpec {
-    /// A task with the loss of its kind.
+    /// A task with the loss of its kind, whose rows count alike.
     pub fn new(name: impl Into<String>, kind: TaskKind) -> Self {
-        Self { name: name.into(), kind, objective: Objective::default() }
+        Self { name: name.into(), kind, objective: Objective::default(), weighted: false }
     }
 }
 
@@ -61,6 +64,12 @@ pub struct TaskConfig {
     /// Binary: weight of positive rows in the loss. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub positive_weight: Option<f64>,
+    /// Binary: which share of the negative rows the log keeps. Predictions and metrics are those of all rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledConfig>,
+    /// Column of what each row counts in the task's loss and metrics, times `weight` of `[data]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_weight: Option<String>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -68,17 +77,19 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl TaskConfig {
-    /// What model, engine and metrics need to know.
+    /// What model, engine and metrics need to know; that `[data]` gives rows weights is for [`super::Schema::task_specs`] to
+    /// add.
     #[must_use]
     pub fn spec(&self) -> TaskSpec {
-        TaskSpec { name: self.name.clone(), kind: self.kind, objective: self.objective() }
+        let weighted = self.row_weight.is_some();
+        TaskSpec { name: self.name.clone(), kind: self.kind, objective: self.objective(), weighted }
     }
 
     /// Its loss, and how its predictions are read.
     #[must_use]
     pub fn objective(&self) -> Objective {
-        let Self { loss, positive_weight, ref label, .. } = *self;
-        Objective { loss, transform: label.transform, positive_weight }
+        let Self { loss, positive_weight, sampled, ref label, .. } = *self;
+        Objective { loss, transform: label.transform, positive_weight, negatives: sampled.map(|s| s.negatives) }
     }
 }
 
@@ -239,6 +250,11 @@ impl<'de> Untagged<'de> for TaskWeight {
 
     fn from_integer<E: de::Error>(value: i64) -> Result<Self, E> {
         Ok(Self::Constant(value as f64))
+    }
+
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        let expecting = Self::EXPECTING;
+        Err(E::custom(format!("expected {expecting}; a column of weights of rows is row_weight = \"{value}\"")))
     }
 
     fn from_float<E: de::Error>(value: f64) -> Result<Self, E> {

@@ -57,11 +57,13 @@ pub struct EngineOptions {
 /// What one step saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepStats {
-    /// Per task, the mean loss over its rows of the batch, 0 where it has none, and what an order penalty adds to it
+    /// Per task, the mean loss over its rows of the batch, each counted by its weight, 0 where it has none, and what an order penalty adds to it
     /// ([`pleiad_model::graph::OrderPenalty`]).
     pub losses: Vec<f64>,
     /// Per task, the rows of the batch in its sample space.
     pub rows: Vec<usize>,
+    /// Per task, the sum of their weights; their number where they have none.
+    pub row_weights: Vec<f64>,
 }
 
 /// A model in training: weights, optimizer state, and the plan that both passes follow.

@@ -52,18 +52,24 @@ fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]
         let (mut sum, mut count) = (0.0, 0.0);
         for (i, &z) in z.iter().enumerate().filter(|(i, _)| labels.present[*i]) {
             let y = f64::from(labels.values[i]);
-            count += 1.0;
-            sum += row_loss(output, z, y);
+            let weight = f64::from(labels.weight(i));
+            count += weight;
+            sum += weight * row_loss(output, z, y);
         }
         losses.push(if count == 0.0 { 0.0 } else { sum / count });
     }
     for penalty in &graph.penalties {
-        let p = |task: usize, row: usize| 1.0 / (1.0 + (-numbers[task][row]).exp());
+        let p = |task: usize, row: usize| prediction(&graph.outputs[task], numbers[task][row]);
         let present = |task: usize, row: usize| batch.labels[task].present[row];
         let both = (0..batch.rows).filter(|&row| present(penalty.earlier, row) && present(penalty.later, row));
-        let excess: Vec<f64> = both.map(|row| (p(penalty.later, row) - p(penalty.earlier, row)).max(0.0)).collect();
-        if !excess.is_empty() {
-            losses[penalty.later] += f64::from(penalty.weight) * excess.iter().sum::<f64>() / excess.len() as f64;
+        let (mut excess, mut rows) = (0.0, 0.0);
+        for row in both {
+            let weight = f64::from(batch.labels[penalty.later].weight(row));
+            excess += weight * (p(penalty.later, row) - p(penalty.earlier, row)).max(0.0);
+            rows += weight;
+        }
+        if rows > 0.0 {
+            losses[penalty.later] += f64::from(penalty.weight) * excess / rows;
         }
     }
     let joint = losses.iter().zip(task_weights).map(|(l, &w)| l * f64::from(w)).sum();
@@ -73,7 +79,10 @@ fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]
 /// The prediction that a task's number stands for.
 pub(crate) fn prediction(output: &Output, z: f64) -> f64 {
     match (output.kind, output.objective.transform) {
-        (TaskKind::Binary, _) => 1.0 / (1.0 + (-z).exp()),
+        (TaskKind::Binary, _) => {
+            let p = 1.0 / (1.0 + (-z).exp());
+            p / (p + (1.0 - p) / output.objective.negatives.unwrap_or(1.0))
+        }
         (TaskKind::Regression, None) => z,
         (TaskKind::Regression, Some(LabelTransform::Log1p)) => z.exp() - 1.0,
     }

@@ -91,6 +91,7 @@ mod tests {
         Labels {
             values: values.map(|value| value.unwrap_or(0.0)).to_vec(),
             present: values.map(|value| value.is_some()).to_vec(),
+            weights: Vec::new(),
         }
     }
 

@@ -94,17 +94,19 @@ impl<'a> OutputWatch<'a> {
                 return None;
             }
             let metrics = evaluation.tasks.get(&task.name)?;
-            let alarm =
-                constant(&task.name, name, predictions, labels).or_else(|| worse(&task.name, name, metrics, labels));
+            let alarm = constant(task, name, predictions, labels).or_else(|| worse(&task.name, name, metrics, labels));
             alarm.map(|alarm| alarm.of_task(&task.name))
         };
         self.tasks.iter().zip(&self.seen).filter_map(of).collect()
     }
 }
 
-fn constant(task: &str, name: &str, predictions: &Seen, labels: &Seen) -> Option<Alarm> {
+fn constant(task: &TaskSpec, name: &str, predictions: &Seen, labels: &Seen) -> Option<Alarm> {
     let (sd, of_labels) = (predictions.sd(), labels.sd());
-    (sd < STILL * of_labels).then(|| {
+    // Probabilities of all rows are as much smaller than those of a sample.
+    let share = task.objective.negatives.unwrap_or(1.0);
+    let task = &task.name;
+    (sd < STILL * share * of_labels).then(|| {
         let text = format!(
             "task {task:?} predicts nearly one number for all {} {name} rows, {:.4} with a standard deviation of {sd:.1e} (its \
              labels have {of_labels:.1e}): it has learned nothing that tells rows apart; scale large numeric features \
@@ -160,7 +162,11 @@ mod tests {
 
     fn found(kind: TaskKind, predict: fn(usize) -> f32, label: fn(usize) -> f32) -> Vec<(AlarmKind, String)> {
         let tasks = [TaskSpec::new("watch", kind)];
-        let labels = Labels { values: (0..100).map(label).collect(), present: (0..100).map(|i| i % 10 > 0).collect() };
+        let labels = Labels {
+            values: (0..100).map(label).collect(),
+            present: (0..100).map(|i| i % 10 > 0).collect(),
+            weights: Vec::new(),
+        };
         let rows = Batch { rows: 100, labels: vec![labels], ..Batch::default() };
         let mut watch = OutputWatch::new(&tasks);
         let predict = |batch: &Batch| {

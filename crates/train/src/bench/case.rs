@@ -165,6 +165,7 @@ impl Case {
             let mut labels = |positive: f64| Labels {
                 values: (0..self.rows).map(|_| f32::from(u8::from(rng.random_bool(positive)))).collect(),
                 present: vec![true; self.rows],
+                weights: Vec::new(),
             };
             let labels = POSITIVE.iter().cycle().take(self.tasks.len()).map(|&p| labels(p)).collect();
             Batch { rows: self.rows, numeric, categorical, labels }

@@ -135,6 +135,16 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
         );
         return Some((vec![Step::from("label"), Step::from("positive")], message));
     }
+    if before.sampled != now.sampled {
+        let say =
+            |task: &TaskConfig| task.sampled.map_or_else(|| "all".to_owned(), |sampled| sampled.negatives.to_string());
+        let message = format!(
+            "sampled: its task {name:?} was trained on {} of the negatives, here the log has {}: its predictions would be others",
+            say(before),
+            say(now)
+        );
+        return Some((vec![Step::from("sampled")], message));
+    }
     if was.transform != is.transform {
         let say = |label: &pleiad_data::schema::LabelConfig| if label.transform.is_some() { "is" } else { "is not" };
         let message = format!(

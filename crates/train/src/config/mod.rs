@@ -228,6 +228,15 @@ impl ConfigFile {
 
     /// Refuses a sample space for a task whose structure has to learn it from all rows.
     fn check_entire_space(&self, name: Option<&str>, model: &ModelConfig) -> Result<()> {
+        let sampled = |task: &TaskConfig| task.sampled.is_some() && model.entire_space().contains(&task.name);
+        if let Some(at) = self.config.tasks.iter().position(sampled) {
+            let (kind, task) = (model.kind(), &self.config.tasks[at].name);
+            let message = format!(
+                "{kind:?} makes a product of probabilities over all rows of {task:?}, which those of sampled rows are not: train \
+                 on the whole log, or choose another structure"
+            );
+            return Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("sampled")], message));
+        }
         let space_of_its_own = |task: &TaskConfig| task.filter.is_some() && model.entire_space().contains(&task.name);
         let Some(at) = self.config.tasks.iter().position(space_of_its_own) else { return Ok(()) };
         let model = match name {

@@ -245,6 +245,7 @@ mod tests {
         let labels = |value: &dyn Fn(usize) -> f32, present: &dyn Fn(usize) -> bool| Labels {
             values: (0..ROWS).map(|i| if present(i) { value(i) } else { 0.0 }).collect(),
             present: (0..ROWS).map(present).collect(),
+            weights: Vec::new(),
         };
         let useful = |i: usize| f32::from(numeric[2 * i + 1] > 0.0);
         Batch {

@@ -118,7 +118,7 @@ pub fn explain(
     check_finite(&predictions, tasks, 0)?;
     let (gates, experts) = (gates(&statistics), experts(&statistics));
     let curves = tasks.iter().zip(&predictions.tasks).zip(&rows.labels).map(|((task, predictions), labels)| {
-        (task.name.as_str(), CalibrationCurve::of(task.kind, predictions, labels))
+        (task.name.as_str(), CalibrationCurve::of_sample(task.kind, predictions, labels, task.objective.negatives))
     });
     Ok(Explanation {
         version: 1,
@@ -152,7 +152,11 @@ mod tests {
             let data = (0..param.len()).map(|i| ((i + at) % 5) as f32 / 3.0 - 0.5).collect();
             weights.insert(&param.name, param.shape.clone(), data);
         }
-        let labels = |f: fn(usize) -> f32| Labels { values: (0..900).map(f).collect(), present: vec![true; 900] };
+        let labels = |f: fn(usize) -> f32| Labels {
+            values: (0..900).map(f).collect(),
+            present: vec![true; 900],
+            weights: Vec::new(),
+        };
         let rows = Batch {
             rows: 900,
             numeric: (0..900).map(|i| (i * 7919 % 900) as f32 / 450.0 - 1.0).collect(),

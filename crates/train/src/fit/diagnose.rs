@@ -79,7 +79,7 @@ mod tests {
                 Input::Numeric { name: "income".into(), column: 1 },
             ],
         };
-        let labels = Labels { values: labels.to_vec(), present: vec![true, true] };
+        let labels = Labels { values: labels.to_vec(), present: vec![true, true], weights: Vec::new() };
         let batch = Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels] };
         let task = TaskSpec::new("price", TaskKind::Regression);
         likely_cause(&batch, &layout, &[(&task, weight)], 0.5)

@@ -271,7 +271,7 @@ impl<'a> Trainer<'a> {
                 cause: self.likely_cause(learning_rate),
             });
         }
-        self.state.sums.add(&stats.losses, &stats.rows, &weights);
+        self.state.sums.add(&stats.losses, &stats.row_weights, &weights);
         self.state.weighting.after_step(config, &self.kinds, &taken, factor);
         self.state.step += 1;
         self.state.step_in_epoch += 1;

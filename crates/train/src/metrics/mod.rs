@@ -16,6 +16,9 @@ mod mse;
 mod r2;
 mod sum;
 mod task;
+mod weighted;
+mod weighted_auc;
+mod weighted_r2;
 
 pub use auc::Auc;
 pub use calibration::Calibration;
@@ -27,6 +30,8 @@ pub use mse::Mse;
 pub use r2::R2;
 pub use sum::ExactSum;
 pub use task::{BinaryMetrics, RegressionMetrics, TaskMetrics, TaskMetricsState};
+pub use weighted_auc::WeightedAuc;
+pub use weighted_r2::WeightedR2;
 
 /// The state of one metric.
 pub trait Metric: Clone + Default {

@@ -3,6 +3,7 @@
 use pleiad_data::{Labels, TaskKind};
 use serde::{Deserialize, Serialize};
 
+use super::weighted::Weighted;
 use super::{Auc, Calibration, LogLoss, Mae, Metric, MetricKind, Mse, R2};
 
 /// Metrics of a binary task on its own sample space; `null` in JSON where one is not defined.
@@ -19,6 +20,12 @@ pub struct BinaryMetrics {
     pub log_loss: Option<f64>,
     /// See [`Calibration`].
     pub calibration: Option<f64>,
+    /// Sum of the weights by which rows count in the metrics; `None` where all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
+    /// Share of the negative rows that the log keeps: each counts the inverse of it in the metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub negatives: Option<f64>,
 }
 
 /// Metrics of a regression task on its own sample space; `null` in JSON where one is not defined.
@@ -33,6 +40,9 @@ pub struct RegressionMetrics {
     pub mae: Option<f64>,
     /// See [`R2`].
     pub r2: Option<f64>,
+    /// Sum of the weights by which rows count in the metrics; `None` where all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<f64>,
 }
 
 /// Metrics of one task; in JSON the object of the variant, which its fields tell apart.
@@ -72,7 +82,13 @@ impl TaskMetrics {
 
 /// The state from which [`TaskMetrics`] are computed.
 #[derive(Debug, Clone)]
-pub struct TaskMetricsState(State);
+pub struct TaskMetricsState {
+    state: State,
+    /// In place of `state` where rows have weights.
+    weighted: Option<Weighted>,
+    kind: TaskKind,
+    bounded: bool,
+}
 
 #[derive(Debug, Clone)]
 enum State {
@@ -84,31 +100,45 @@ impl TaskMetricsState {
     /// No rows yet.
     #[must_use]
     pub fn new(kind: TaskKind) -> Self {
-        Self::with_auc(kind, Auc::default())
+        Self::with_auc(kind, Auc::default(), false)
     }
 
     /// No rows yet, in memory that does not grow with the rows: see [`Auc::bounded`].
     #[must_use]
     pub fn bounded(kind: TaskKind) -> Self {
-        Self::with_auc(kind, Auc::bounded(Auc::BOUND))
+        Self::with_auc(kind, Auc::bounded(Auc::BOUND), true)
     }
 
-    fn with_auc(kind: TaskKind, auc: Auc) -> Self {
-        Self(match kind {
+    /// The state for rows of a log that keeps a share of the negatives.
+    #[must_use]
+    pub fn with_negatives(mut self, share: Option<f64>) -> Self {
+        self.weighted = share.map(|share| Weighted::new(self.kind, self.bounded, Some(share)));
+        self
+    }
+
+    fn with_auc(kind: TaskKind, auc: Auc, bounded: bool) -> Self {
+        let state = match kind {
             TaskKind::Binary => State::Binary(auc, LogLoss::default(), Calibration::default()),
             TaskKind::Regression => {
                 State::Regression { rows: 0, mse: Mse::default(), mae: Mae::default(), r2: R2::default() }
             }
-        })
+        };
+        Self { state, weighted: None, kind, bounded }
     }
 
     /// Adds those rows of a batch that lie in the task's sample space. `predictions` `[B]` are probabilities of a
     /// binary task and values of a regression task.
     pub fn update(&mut self, predictions: &[f32], labels: &Labels) {
         debug_assert_eq!(predictions.len(), labels.values.len());
+        if self.weighted.is_some() || !labels.weights.is_empty() {
+            let weighted = self.weighted.get_or_insert_with(|| Weighted::new(self.kind, self.bounded, None));
+            let rows = (0..predictions.len()).filter(|&row| labels.present[row]);
+            rows.for_each(|row| weighted.add(predictions[row], labels.values[row], labels.weight(row)));
+            return;
+        }
         let rows = predictions.iter().zip(&labels.values).zip(&labels.present);
         let rows = rows.filter_map(|((&prediction, &label), &present)| present.then_some((prediction, label)));
-        match &mut self.0 {
+        match &mut self.state {
             State::Binary(auc, log_loss, calibration) => rows.for_each(|(p, y)| {
                 auc.add(p, y);
                 log_loss.add(p, y);
@@ -128,7 +158,12 @@ impl TaskMetricsState {
     /// # Panics
     /// If the two are of different kinds of tasks: a mistake of the caller, not of data.
     pub fn merge(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
+        match (&mut self.weighted, &other.weighted) {
+            (Some(own), Some(other)) => own.merge(other),
+            (None, Some(other)) => self.weighted = Some(other.clone()),
+            (_, None) => {}
+        }
+        match (&mut self.state, &other.state) {
             (State::Binary(auc, log_loss, calibration), State::Binary(a, l, c)) => {
                 auc.merge(a);
                 log_loss.merge(l);
@@ -147,19 +182,25 @@ impl TaskMetricsState {
     /// The metrics over all rows added so far.
     #[must_use]
     pub fn compute(&self) -> TaskMetrics {
-        match &self.0 {
+        if let Some(weighted) = &self.weighted {
+            return weighted.compute();
+        }
+        match &self.state {
             State::Binary(auc, log_loss, calibration) => TaskMetrics::Binary(BinaryMetrics {
                 rows: auc.positives() + auc.negatives(),
                 positives: auc.positives(),
                 auc: auc.compute(),
                 log_loss: log_loss.compute(),
                 calibration: calibration.compute(),
+                weight: None,
+                negatives: None,
             }),
             State::Regression { rows, mse, mae, r2 } => TaskMetrics::Regression(RegressionMetrics {
                 rows: *rows,
                 mse: mse.compute(),
                 mae: mae.compute(),
                 r2: r2.compute(),
+                weight: None,
             }),
         }
     }
@@ -175,6 +216,7 @@ mod tests {
         let labels = Labels {
             values: labels.iter().map(|l| l.unwrap_or(0.0)).collect(),
             present: labels.iter().map(Option::is_some).collect(),
+            weights: Vec::new(),
         };
         state.update(predictions, &labels);
         state.compute()
@@ -201,6 +243,65 @@ mod tests {
             json(of(TaskKind::Binary, &[f32::NAN], &[Some(1.0)])),
             r#"{"rows":1,"positives":1,"auc":null,"log_loss":null,"calibration":null}"#
         );
+    }
+
+    /// By hand, in the slow way.
+    #[test]
+    fn weighted_metrics_are_those_of_their_formulas() {
+        let predictions = [0.9f32, 0.2, 0.7, 0.4, 0.4, 0.1];
+        let labels = [1.0f32, 0.0, 0.0, 1.0, 0.0, 1.0];
+        let weights = [0.5f32, 2.0, 3.25, 1.0, 4.0, 0.0];
+        let present = [true, true, true, true, true, false];
+        let of = |kind, share| {
+            let mut state = TaskMetricsState::new(kind).with_negatives(share);
+            for part in [0..2, 2..6] {
+                let labels = Labels {
+                    values: labels[part.clone()].to_vec(),
+                    present: present[part.clone()].to_vec(),
+                    weights: weights[part.clone()].to_vec(),
+                };
+                let mut other = TaskMetricsState::new(kind).with_negatives(share);
+                other.update(&predictions[part], &labels);
+                state.merge(&other);
+            }
+            state.compute()
+        };
+        for share in [None, Some(0.25)] {
+            let weight =
+                |row: usize| f64::from(weights[row]) / if labels[row] == 0.0 { share.unwrap_or(1.0) } else { 1.0 };
+            let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+                (0..5).map(|row| weight(row) * f(f64::from(predictions[row]), f64::from(labels[row]))).sum()
+            };
+            let total = sum(&|_, _| 1.0);
+            let near = |found: Option<f64>, exact: f64| {
+                assert!(found.is_some_and(|found| (found - exact).abs() < 1e-12), "{found:?} {exact}");
+            };
+            let binary = of(TaskKind::Binary, share);
+            assert_eq!(binary.rows(), 5);
+            near(binary.get(MetricKind::LogLoss), -sum(&|p, y| if y == 1.0 { p.ln() } else { (1.0 - p).ln() }) / total);
+            near(binary.get(MetricKind::Calibration), sum(&|p, _| p) / sum(&|_, y| y));
+            // 0.9 is above all negatives; 0.4 above 0.2, and ties with 0.4.
+            let negatives = weight(1) + weight(2) + weight(4);
+            let pairs = weight(0) * negatives + weight(3) * (weight(1) + 0.5 * weight(4));
+            near(binary.get(MetricKind::Auc), pairs / (negatives * (weight(0) + weight(3))));
+            let TaskMetrics::Binary(metrics) = binary else { panic!("{binary:?}") };
+            near(metrics.weight, total);
+            assert_eq!((metrics.negatives, metrics.positives), (share, 2));
+            let json = serde_json::to_string(&binary).unwrap();
+            assert_eq!(serde_json::from_str::<TaskMetrics>(&json).unwrap(), binary);
+        }
+        let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+            (0..5).map(|row| f64::from(weights[row]) * f(f64::from(predictions[row]), f64::from(labels[row]))).sum()
+        };
+        let (total, mean) = (sum(&|_, _| 1.0), sum(&|_, y| y) / sum(&|_, _| 1.0));
+        let regression = of(TaskKind::Regression, None);
+        let near = |metric, exact: f64| {
+            let found = regression.get(metric);
+            assert!(found.is_some_and(|found| (found - exact).abs() < 1e-12), "{found:?} {exact}");
+        };
+        near(MetricKind::Mse, sum(&|p, y| (p - y).powi(2)) / total);
+        near(MetricKind::Mae, sum(&|p, y| (p - y).abs()) / total);
+        near(MetricKind::R2, 1.0 - sum(&|p, y| (p - y).powi(2)) / sum(&|_, y| (y - mean).powi(2)));
     }
 
     #[test]

@@ -34,7 +34,7 @@ fn noise(i: usize, salt: usize) -> f64 {
 
 fn tasks(names: &[&str]) -> Vec<TaskSpec> {
     let kind = |i: usize| if i == 2 { TaskKind::Regression } else { TaskKind::Binary };
-    names.iter().enumerate().map(|(i, name)| TaskSpec::new((*name), kind(i))).collect()
+    names.iter().enumerate().map(|(i, name)| TaskSpec::new(*name, kind(i))).collect()
 }
 
 fn layout() -> InputLayout {
@@ -65,7 +65,11 @@ fn rows(tasks: &[TaskSpec]) -> Batch {
         rows: ROWS,
         categorical: vec![Ids::Single((0..ROWS).map(|i| (noise(i, 2) * 9.0) as u64).collect())],
         labels: (0..tasks.len())
-            .map(|t| Labels { values: (0..ROWS).map(|i| label(t, i)).collect(), present: vec![true; ROWS] })
+            .map(|t| Labels {
+                values: (0..ROWS).map(|i| label(t, i)).collect(),
+                present: vec![true; ROWS],
+                weights: Vec::new(),
+            })
             .collect(),
         numeric,
     }
@@ -101,12 +105,15 @@ fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
             auc: Some(value),
             log_loss: Some(0.3 - value / 10.0),
             calibration: Some(1.01),
+            weight: None,
+            negatives: None,
         }),
         TaskKind::Regression => TaskMetrics::Regression(RegressionMetrics {
             rows: 40_000,
             mse: Some(1.0 - value),
             mae: Some(0.2),
             r2: Some(value),
+            weight: None,
         }),
     }
 }
