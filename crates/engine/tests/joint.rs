@@ -84,7 +84,27 @@ fn engine(graph: &Graph) -> Engine {
 
 #[test]
 fn order_penalties_equal_the_oracle_and_its_finite_differences() {
+    penalties_equal_the_oracle(funnel(), &|_, _| Vec::new());
+}
+
+/// The order is that of probabilities over all rows; rows count by their weights in the later task.
+#[test]
+fn order_penalties_of_sampled_and_weighted_rows_equal_the_oracle() {
     let mut graph = funnel();
+    graph.outputs[0].objective.negatives = Some(0.3);
+    graph.outputs[1].objective.negatives = Some(0.6);
+    penalties_equal_the_oracle(graph, &|task, rows| match task {
+        2 => Vec::new(),
+        _ => (0..rows).map(|row| [0.5, 3.0, 1.25][(row + task) % 3]).collect(),
+    });
+}
+
+fn penalties_equal_the_oracle(mut graph: Graph, weights_of: &dyn Fn(usize, usize) -> Vec<f32>) {
+    let batch = |rows: usize| {
+        let mut batch = batch(rows);
+        batch.labels.iter_mut().enumerate().for_each(|(task, labels)| labels.weights = weights_of(task, rows));
+        batch
+    };
     let task_weights = [0.7, 1.5, 0.4];
     let mut engine = engine(&graph);
     let weights = engine.weights();

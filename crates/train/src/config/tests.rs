@@ -420,6 +420,12 @@ fn a_task_that_is_learned_from_all_rows_has_no_sample_space_of_its_own() {
                     rows without the event";
     assert!(message.starts_with(expected), "{message}");
     assert!(message.contains("where = { column"), "{message}");
+    let sampled = "sampled = { negatives = 0.5 }\n";
+    let message = with(&format!("{bought}{sampled}"), esmm).unwrap_err().to_string();
+    let expected =
+        "dir/run.toml:30:1: task.2.sampled: \"esmm\" makes a product of probabilities over all rows of \"bought\"";
+    assert!(message.starts_with(expected), "{message}");
+    parse(&base(&format!("{bought}{sampled}")), &[]).unwrap();
     // Other structures take it, and a comparison says which model does not.
     let text = base(&format!("{bought}{space}"));
     parse(&text, &[]).unwrap();
