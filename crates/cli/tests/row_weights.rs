@@ -193,6 +193,8 @@ fn a_weight_that_is_none_makes_a_bad_row() {
         ("data.weight=\"\"", "data.weight"),
         ("data.weight=weigth", "no column \"weigth\""),
         ("task.0.row_weight=\"\"", "task.0.row_weight"),
+        ("task.0.sample_weight=w", "row_weight"),
+        ("task.0.pos_weight=3", "positive_weight"),
         ("task.0.weight=w", "a column of weights of rows is row_weight = \"w\""),
     ] {
         let ran = folder.run(&["train", "config.toml", "--out", "other", "--set", set]);
@@ -233,6 +235,7 @@ fn what_is_learned_from_a_sample_is_predicted_of_all_rows() {
     let ran = folder.ok(&["evaluate", "sampled/model", "--data", "test.csv"]);
     let says = "the log keeps 0.125 of the negatives, so that each counts 8 times";
     assert!(ran.stdout.contains(says), "{}", ran.stdout);
+    assert!(folder.text("sampled/report.html").contains(says));
     let json = folder.ok(&["evaluate", "sampled/model", "--data", "test.csv", "--format", "json"]).json();
     assert_eq!(json["tasks"]["buy"], test);
     // Another share is another model.

@@ -116,6 +116,7 @@ fn headline(page: &RunPage<'_>) -> Markup {
                                 @if i > 0 { " · " } (metric.label()) " " (format::metric(*value))
                             }
                         }
+                        @if let Some(counted) = figures::counted(metrics) { p.note { (counted) } }
                     }
                 }
             }
