@@ -186,6 +186,16 @@ fn a_weight_that_is_none_makes_a_bad_row() {
             assert!(ran.stderr.contains(place) && ran.stderr.contains(says), "{cell} {set}: {}", ran.stderr);
         }
     }
+    let nothing = good.lines().map(|line| line.strip_suffix(",1").map_or(line.to_owned(), |line| format!("{line},0")));
+    folder.write("train.csv", nothing.collect::<Vec<_>>().join("\n") + "\n");
+    for (set, says) in [
+        (DATA_WEIGHT, "there are no rows with a weight above 0 in \"w\" at all"),
+        ("task.0.row_weight=w", "none has a label in \"buy\" and a weight above 0 in \"w\""),
+    ] {
+        let ran = folder.run(&["train", "config.toml", "--out", "run", "--set", set]);
+        assert!(ran.code == Some(3) && ran.stderr.contains(says), "{set}: {}", ran.stderr);
+    }
+    folder.write("train.csv", good.replacen(",1\n", ",-1\n", 1));
     let skip = ["--set", DATA_WEIGHT, "--set", "data.on_bad_row=skip"];
     let ran = folder.ok(&[&["train", "config.toml", "--out", "run"][..], &skip].concat());
     assert!(ran.stderr.contains("1 bad row was skipped"), "{}", ran.stderr);

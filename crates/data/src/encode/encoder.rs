@@ -243,7 +243,8 @@ impl Encoder {
     }
 
     /// Encodes rows that are already in memory, such as the candidates of a request: every feature's column by its name
-    /// (and with `with_labels` every label's). Fails on the first bad row, whatever the schema says of those.
+    /// (and with `with_labels` every label's and weight's; rows of weight 0 are left out then). Fails on the first bad row,
+    /// whatever the schema says of those.
     ///
     /// # Errors
     /// If a column is missing, of a type that cannot be read, or holds a bad value.
