@@ -104,6 +104,19 @@ fn bases() -> Vec<(String, &'static str)> {
             "task.2.where",
         ),
         (of(&format!("{share}\nstream = {{ window = 64 }}"), HARD, ""), "data.stream"),
+        (
+            of(share, HARD, "")
+                .replace(
+                    "label = { column = \"b\" }",
+                    "label = 'b'\nloss = { kind = 'focal', gamma = 2.0, alpha = 0.25 }\npositive_weight = 2.0\n\
+                     sampled = { negatives = 0.5 }",
+                )
+                .replace(
+                    "label = { column = \"c\", missing = 0.5 }",
+                    "label = { column = 'c', missing = 0.5, transform = 'log1p' }\nloss = { kind = 'huber', delta = 0.5 }",
+                ),
+            "task.",
+        ),
     ];
     let train = [
         "optimizer = { kind = 'sgd', learning_rate = 0.1, momentum = 0.5, weight_decay = 0.01 }\n\
