@@ -58,7 +58,7 @@ fn features_of_one_column_have_names_of_their_own() {
     );
     refuses(
         &feature("columns = ['age', 'city']\nname = 'both'\nkind = 'numeric'"),
-        "[[feature]] block 2, name: \"both\" is not allowed: it stands for 1 names, and the block has 2 columns; a range \
+        "[[feature]] block 2, name: \"both\" is not allowed: the block has 2 columns, and this is the number of names: 1; a range \
          such as x[0..2] names each of them",
     );
     refuses(

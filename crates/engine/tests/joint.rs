@@ -59,6 +59,8 @@ fn batch(rows: usize) -> Batch {
         }
     }
     batch.categorical.push(Ids::Single(ids));
+    // One task has weights.
+    batch.labels[2].weights = (0..rows).map(|row| 0.5 + (row % 4) as f32).collect();
     batch
 }
 

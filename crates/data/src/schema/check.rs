@@ -187,9 +187,9 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
         let names = block.name.as_deref().map(expand_range).transpose().map_err(range("name"))?;
         if let Some(names) = names.as_ref().filter(|names| names.len() != columns.len()) {
             let reason = format!(
-                "it stands for {} names, and the block has {} columns; a range such as x[0..{}] names each of them",
-                names.len(),
+                "the block has {} columns, and this is the number of names: {}; a range such as x[0..{}] names each of them",
                 columns.len(),
+                names.len(),
                 columns.len()
             );
             return Err(at(("name", value(format!("\"{}\"", block.name.as_deref().unwrap_or_default()), reason))));
