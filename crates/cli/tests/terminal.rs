@@ -158,8 +158,9 @@ fn columns_count_where_rows_are_unknown() {
     let pleiad = assert_cmd::cargo::cargo_bin!("pleiad").display().to_string();
     let lines = |rows: u32| {
         let train = format!("stty cols 60 rows {rows}; '{pleiad}' train config.toml --out run{rows}");
-        let ran = Command::new("script").args(["-qec", &train, "/dev/null"]).env("TERM", "dumb");
-        let ran = ran.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+        let mut script = Command::new("script");
+        script.args(["-qec", &train, "/dev/null"]).env("TERM", "dumb");
+        let ran = script.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8(ran.stdout).unwrap();
         assert_eq!(ran.status.code(), Some(0), "{text}");
         let epochs: Vec<String> = text.lines().filter(|line| line.contains("buy auc")).map(str::to_owned).collect();

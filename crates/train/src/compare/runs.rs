@@ -128,7 +128,7 @@ pub(super) fn train(
         }
         Err(error) => {
             // Those that nothing was written into: `seed-1`, the model's, and `runs`. Others are not removed.
-            path.ancestors().take(3).all(|folder| fs::remove_dir(folder).is_ok());
+            path.ancestors().take(3).for_each(|folder| drop(fs::remove_dir(folder)));
             Err(error)
         }
     }
