@@ -66,6 +66,21 @@ fn the_same_configuration_gives_the_same_function() {
     compare(&[], &["model.dropout=0.5", "task.0.weight=2.0"], None);
 }
 
+/// A label of 0 and 1 without `positive` is positive where it is 1.
+#[test]
+fn a_positive_value_in_other_words_is_the_same() {
+    for positive in ["1", "1.0", "true", "\"1\""] {
+        let set = format!("task.0.label.positive={positive}");
+        compare(&[], &[&set], None);
+        compare(&[&set], &[], None);
+    }
+    compare(
+        &[],
+        &["task.0.label.positive=0"],
+        Some("predicts that the label is 1 (no `positive`), here it would be 0"),
+    );
+}
+
 #[test]
 fn tasks_in_another_order_are_mapped_by_name_or_refused() {
     let hard = r#"model={kind="hard-sharing",bottom=[8],tower=[4]}"#;

@@ -323,6 +323,7 @@ impl Cache {
         Lock::take(&path, "pleiad").map_err(|refusal| match refusal {
             Refusal::Held { holder, .. } => Error::Held { path: self.folder(), holder },
             Refusal::Io(error) => self.unwritable(&error),
+            Refusal::NoFile { path, what } => Error::LockPlace { path, what },
             Refusal::Gone => self.unwritable(&std::io::ErrorKind::NotFound.into()),
         })
     }

@@ -78,6 +78,7 @@ pub(super) fn other(path: &Path, start: &[u8]) -> Option<Error> {
     if start.get(1..4) == Some(&OLD_ZSTD) && (0x22..=0x27).contains(&start[0]) {
         return other("compressed with zstd of before version 0.8", "compress it again with a later one");
     }
+    let start = behind_frames_without_data(start);
     let found =
         OTHERS.iter().find(|magic| begins(start, magic.at, magic.bytes) && (!magic.is_a_word || is_binary(start)));
     found.and_then(|magic| other(magic.name, magic.advice))
@@ -136,7 +137,31 @@ pub(super) fn is_gzip(start: &[u8]) -> bool {
 
 /// Also where a frame comes first that holds no data, as writers of seekable files put it.
 pub(super) fn is_zstd(start: &[u8]) -> bool {
-    matches!(start, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+    match behind_frames_without_data(start) {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => true,
+        // Nothing else is known to begin so.
+        rest => (rest.len() < LARGEST_MAGIC || has_no_data(rest)) && has_no_data(start),
+    }
+}
+
+/// Bytes that tell a frame of one compression from that of another.
+const LARGEST_MAGIC: usize = 4;
+
+/// Whether a frame without data begins here. zstd and lz4 have the same ones.
+fn has_no_data(start: &[u8]) -> bool {
+    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// What follows the frames without data at the start, as far as it is among these bytes: `[4]` magic, `[4]` length, content.
+fn behind_frames_without_data(start: &[u8]) -> &[u8] {
+    let mut rest = start;
+    while has_no_data(rest)
+        && let Some(&[a, b, c, d]) = rest.get(4..8).and_then(|length| <&[u8; 4]>::try_from(length).ok())
+        && let Some(behind) = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok().and_then(|n| rest[8..].get(n..))
+    {
+        rest = behind;
+    }
+    rest
 }
 
 /// The format of a file without an ending.
@@ -223,5 +248,22 @@ mod tests {
     fn zstd_may_begin_with_a_frame_without_data() {
         assert!((0x50..=0x5f).all(|first| is_zstd(&[first, 0x2a, 0x4d, 0x18])));
         assert!(!is_zstd(&[0x60, 0x2a, 0x4d, 0x18]) && !is_zstd(&[0x28, 0xb5]));
+    }
+
+    #[test]
+    fn what_stands_behind_a_frame_without_data_says_what_a_file_is() {
+        let empty =
+            |content: &[u8]| [&[0x5a, 0x2a, 0x4d, 0x18][..], &(content.len() as u32).to_le_bytes(), content].concat();
+        let lz4 = b"\x04\x22\x4d\x18\x64";
+        for start in [[&empty(b"ab")[..], lz4].concat(), [&empty(b"")[..], &empty(b"abc"), lz4].concat()] {
+            assert!(!is_zstd(&start));
+            let error = mistaken(Path::new("log.csv.zst"), &start, Format::Csv, true).unwrap().to_string();
+            assert!(error.contains("compressed with lz4"), "{error}");
+        }
+        for rest in [&b"\x28\xb5\x2f\xfd"[..], b"", b"\x28"] {
+            assert!(is_zstd(&[&empty(b"ab"), rest].concat()), "{rest:?}");
+        }
+        // Cut off within the frame: what follows is not to be seen.
+        assert!(is_zstd(&empty(&[0; 600])[..512]));
     }
 }

@@ -101,6 +101,11 @@ pub fn compare<'o>(
     drop(observer);
 
     let models = sized_models(file, config, &data)?;
+    // Vocabularies are known now. What is too large for this machine is a mistake of the configuration, and no failure of a
+    // model that others are compared with.
+    for (name, SizedModel { graph, .. }) in names.iter().zip(&models) {
+        file.check_memory_of(Some(name), graph, data.rows.train.rows)?;
+    }
     let (losses, left_out) = joint_losses(file, config, &models);
     let mut runs: Vec<Vec<Ran>> = vec![Vec::new(); models.len()];
     let of = models.len() * config.seeds.len();

@@ -211,10 +211,31 @@ impl<'s> Document<'s> {
                     }
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
-                let (found, expected) = (explain::plain(found), explain::plain(expected));
+                let expected = explain::expected(expected, found);
+                let found = match self.node(&path).map(Spanned::get_ref) {
+                    Some(date @ DeValue::Datetime(_)) => explain::value(date),
+                    _ => explain::plain(found),
+                };
                 self.error_at(&path, span, format!("{}: expected {expected}, found {found}", dotted(&path)))
             }
-            Complaint::Other(message) if under.is_empty() => self.source.error(None, message),
+            Complaint::WrongLength { found, expected } => {
+                let is_long = |node: &DeValue<'_>| node.as_array().is_some_and(|list| list.len().to_string() == found);
+                let candidates = self.candidates(&under, &|_, node| is_long(node));
+                let at = which(candidates, &|root, path| {
+                    replace(root, path, DeValue::String(MARK.into()));
+                    Says::WrongType(Some(expected.to_owned()))
+                });
+                let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
+                let expected = explain::plain(expected);
+                self.error_at(&path, span, format!("{}: expected {expected}, found {found}", dotted(&path)))
+            }
+            Complaint::NoWord => {
+                let found = self
+                    .node(&under)
+                    .map_or_else(String::new, |node| format!(", found {}", explain::value(node.get_ref())));
+                self.error_at(&under, span, format!("{}: expected a text in quotes{found}", dotted(&under)))
+            }
+            Complaint::Other(message) if under.is_empty() => self.source.error(None, explain::sentence(message)),
             Complaint::Other(message) => {
                 // Nodes that one --set made share a place: of those the text without which the message is another one.
                 let is_there = |node: &Candidate| node.value == span;
@@ -226,7 +247,7 @@ impl<'s> Document<'s> {
                     retry(root).is_none_or(|other| !other.contains(message))
                 });
                 let path = at.map_or(under, |at| at.path);
-                self.error_at(&path, span, format!("{}: {message}", dotted(&path)))
+                self.error_at(&path, span, format!("{}: {}", dotted(&path), explain::sentence(message)))
             }
         }
     }

@@ -112,7 +112,7 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
     }
     let (was, is) = (&before.label, &now.label);
     // A label of another column is another question on purpose; the other value of the same one is a slip.
-    if was.column == is.column && was.positive != is.positive {
+    if was.column == is.column && !was.has_same_positive(is) {
         let value = |label: &pleiad_data::schema::LabelConfig| {
             label.positive.as_ref().map_or_else(|| "1 (no `positive`)".to_owned(), ToString::to_string)
         };
