@@ -119,6 +119,11 @@ impl Comparand {
         }
     }
 
+    /// Whether a cell and this are, or read as, the same number.
+    pub(crate) fn equals_as_number(&self, cell: &Cell<'_>) -> bool {
+        is_equal(self.order_of_number(cell))
+    }
+
     /// How a cell compares with this bound; `None` if it cannot.
     pub(crate) fn order(&self, cell: &Cell<'_>) -> Option<Ordering> {
         match (&self.scalar, cell) {

@@ -194,7 +194,7 @@ impl Plan {
     fn features(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Values>> {
         let mut values = Vec::with_capacity(self.features.len());
         for (feature, &at) in self.schema.features.iter().zip(&self.features) {
-            let (name, cells) = (feature.name.as_str(), column(chunk, at));
+            let (name, mut cells) = (feature.name.as_str(), column(chunk, at));
             values.push(match &feature.read {
                 FeatureKind::Numeric { transform, missing } => {
                     single(chunk, name, &cells, "a number")?;
@@ -208,6 +208,13 @@ impl Plan {
                 FeatureKind::Categorical { encoding, multiple, .. } => {
                     if multiple.is_none() {
                         single(chunk, name, &cells, "one category per row (set multiple = true for several)")?;
+                    }
+                    // The empty text is no value of a list in any case.
+                    let null = &self.schema.csv.null;
+                    if let (Some(multiple), Column::Text(_) | Column::Repeated(_)) = (multiple, &cells)
+                        && null.iter().any(|null| !null.is_empty())
+                    {
+                        cells = cells.split(&multiple.separator, null);
                     }
                     match *encoding {
                         Encoding::Ids(rows) => Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad)),

@@ -22,9 +22,11 @@ const fn magic(bytes: &'static [u8], name: &'static str, advice: &'static str) -
 }
 
 const UNPACK: &str = "Pleiad reads CSV that is plain, or compressed with gzip or zstd: unpack it first";
+/// Of what a server answers in place of a file.
+const DOWNLOAD: &str = "it may be a server's answer in place of the file: look into it, and download the file again";
 const CONVERT: &str = "Pleiad reads CSV, Parquet and Arrow IPC: convert it to one of them first";
 
-const OTHERS: [Magic; 24] = [
+const OTHERS: [Magic; 32] = [
     magic(b"PK\x03\x04", "a zip archive", UNPACK),
     magic(b"PK\x05\x06", "an empty zip archive", UNPACK),
     magic(b"PK\x07\x08", "a part of a zip archive", UNPACK),
@@ -43,6 +45,18 @@ const OTHERS: [Magic; 24] = [
     magic(b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
     magic(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Office file", CONVERT),
     magic(b"%PDF-", "a PDF document", CONVERT),
+    magic(
+        b"version https://git-lfs.github.com/spec/",
+        "a pointer of Git LFS to the file",
+        "get it with `git lfs pull`",
+    ),
+    magic(b"/annex/objects/", "a pointer of git-annex to the file", "get it with `git annex get`"),
+    magic(b"<!DOCTYPE html", "an HTML page", DOWNLOAD),
+    magic(b"<!doctype html", "an HTML page", DOWNLOAD),
+    magic(b"<html", "an HTML page", DOWNLOAD),
+    magic(b"<?xml ", "an XML document", DOWNLOAD),
+    magic(b"\xff\xfe\0\0", "a text in UTF-32", "write it again in UTF-8"),
+    magic(b"\0\0\xfe\xff", "a text in UTF-32", "write it again in UTF-8"),
     Magic { is_a_word: true, ..magic(b"LZIP", "compressed with lzip", UNPACK) },
     Magic { is_a_word: true, ..magic(b"BZh", "compressed with bzip2", UNPACK) },
     Magic { is_a_word: true, ..magic(b"ORC", "an ORC file", CONVERT) },
@@ -213,6 +227,13 @@ mod tests {
             (b"\xfd7zXZ\0\0", "compressed with xz"),
             (b"\x04\x22\x4d\x18\x64", "compressed with lz4"),
             (b"ORC\x11\0\0", "an ORC file"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+                "a pointer of Git LFS to the file; get it",
+            ),
+            (b"<!DOCTYPE html>\n<html>", "an HTML page; it may be a server's answer"),
+            (b"<?xml version=\"1.0\"?>\n<Error>", "an XML document"),
+            (b"\xff\xfe\0\0x\0\0\0", "a text in UTF-32; write it again in UTF-8"),
             (b"FEA1\0\0\0\0", "version 1"),
             (b"\x27\xb5\x2f\xfd\x01", "before version 0.8"),
             (&[&[b'a'; 257][..], b"ustar\0"].concat(), "a tar archive"),
@@ -221,13 +242,28 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         // A header may begin so, too.
-        for text in ["ORC,PAR1\n1,2\n", "BZh9,y\n", "FEA1,x\n", "PAR1,ARROW1\n", "LZIP\n", "P", ""] {
+        for text in [
+            "ORC,PAR1\n1,2\n",
+            "version,x\n",
+            "<htm>,y\n",
+            "<?xml,y\n",
+            "BZh9,y\n",
+            "FEA1,x\n",
+            "PAR1,ARROW1\n",
+            "LZIP\n",
+            "P",
+            "",
+        ] {
             assert!(other(path, text.as_bytes()).is_none(), "{text}");
             assert!(mistaken(path, text.as_bytes(), Format::Csv, true).is_none(), "{text}");
             assert_eq!(format(text.as_bytes()), Format::Csv);
         }
         let parquet = mistaken(path, b"PAR1\x15\x04\x15", Format::Csv, true).unwrap().to_string();
         assert!(parquet.contains("a.csv is a Parquet file; set format = \"parquet\""), "{parquet}");
+        // That it is a text is no reason to read it as CSV.
+        let pointer = b"version https://git-lfs.github.com/spec/v1\n";
+        let pointer = mistaken(Path::new("a.parquet"), pointer, Format::Parquet, true).unwrap().to_string();
+        assert!(pointer.contains("a.parquet is a pointer of Git LFS"), "{pointer}");
         let text = mistaken(Path::new("a.parquet"), b"x,y\n1,2\n", Format::Parquet, true).unwrap().to_string();
         assert!(text.contains("a.parquet is a text; set format = \"csv\""), "{text}");
     }
