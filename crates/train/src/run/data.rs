@@ -12,6 +12,7 @@ use xxhash_rust::xxh64::xxh64;
 use crate::alarm::Alarm;
 use crate::alarm::features::{Context, Part, features};
 use crate::alarm::overlap::shared_rows;
+use crate::alarm::scaled::scaled;
 use crate::config::ConfigFile;
 use crate::counts::{DataSummary, RowCount, SplitRows, SplitSummary};
 use crate::error::{Error, Result};
@@ -179,6 +180,7 @@ fn alarms(file: &ConfigFile, splits: &RunSplits, base: Option<&Base>) -> Result<
         Some(base) => features(&splits.encoder, base.counts.as_deref(), &parts, Context::Init),
         None => features(&splits.encoder, Some(&splits.counts[0]), &parts, Context::Fitted),
     };
+    alarms.extend(scaled(&splits.encoder, &splits.train, &splits.counts[0], &splits.raw)?);
     let data = &file.config.data;
     // A part of the training files takes its rows away from them.
     let has_files = |split: &Option<SplitConfig>| matches!(split, Some(SplitConfig::Files(_)));
