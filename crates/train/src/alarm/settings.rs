@@ -95,7 +95,7 @@ fn patience(config: &TrainConfig) -> Option<Alarm> {
     let (patience, epochs) = (config.early_stopping.as_ref()?.patience, config.epochs);
     (patience >= epochs).then(|| {
         let text = format!(
-            "[train] early_stopping.patience is {patience}, and the training has {epochs} epochs: it can never stop early \
+            "[train] early_stopping.patience is {patience}, and epochs is {epochs}: it can never stop the training early \
              (the best epoch is kept all the same); lower patience, or train for more epochs"
         );
         Alarm::new(AlarmKind::LongPatience, patience as f64, 0, text)
@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(of(4), [""; 0]);
         for patience in [5, 500] {
             let text = of(patience).join("\n");
-            assert!(text.contains(&format!("patience is {patience},")) && text.contains("5 epochs"), "{text}");
+            assert!(text.contains(&format!("patience is {patience},")) && text.contains("epochs is 5:"), "{text}");
         }
     }
 
