@@ -46,7 +46,7 @@ pub(crate) fn scaled(encoder: &Encoder, train: &RowSet, counts: &[FeatureCount],
     // They are the training rows' own: what cannot be read of them was told elsewhere.
     let raw = encoder.raw_numbers(raw).ok().zip(encoder.encode_raw(raw).ok());
     let alarm = |at: usize| {
-        let Some(column) = column_of(encoder, at) else { return None };
+        let column = column_of(encoder, at)?;
         let count = counts.get(at).filter(|count| count.missing < count.rows)?;
         let look = Look { name: &features[at].name, transform: transform(&features[at].read), count };
         if encoder.is_constant(at) {
