@@ -454,3 +454,14 @@ calibrator = 0.6
     let ran = folder.ok(&["compare", "config.toml", "--out", "clicked"]);
     assert!(ran.stderr.contains("esmm predicts \"view\" over all rows, but"), "{}", ran.stderr);
 }
+
+#[test]
+fn what_learned_nothing_is_not_shipped() {
+    let folder = folder();
+    let still = ["--set", "train.optimizer.learning_rate=0.0", "--set", "compare.seeds=[1, 2]"];
+    let ran = folder.ok(&with(&still));
+    let answer = folder.json("compared/compare.json")["answer"].clone();
+    let text = answer["text"].as_str().unwrap();
+    assert!(text.contains("learned nothing") && text.contains("no step moved a weight"), "{text}");
+    assert!(answer["ship"].is_null() && !ran.stdout.contains("ship alone"), "{}", ran.stdout);
+}

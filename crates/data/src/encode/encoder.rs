@@ -265,6 +265,33 @@ impl Encoder {
         self.encode_rows(&records, false)
     }
 
+    /// The numbers of rows that were kept raw, before any transform: by feature, of one that is not numeric none. NaN stands
+    /// for a missing one.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_raw`].
+    pub fn raw_numbers(&self, rows: &RawRows) -> Result<Vec<Vec<f64>>> {
+        let records = rows.to_records().map_err(|reason| Error::Encoder { reason: format!("raw rows: {reason}") })?;
+        let plan = Plan::new(&self.schema, SplitRules::default(), false, &[]);
+        let parsed = plan.parse(Chunk::from_rows(&records, plan.wanted(), &self.schema.csv.null)?)?;
+        let numbers = |(fitted, values): (&Fitted, Values)| match (fitted, values) {
+            (Fitted::Numeric { .. }, Values::Numbers(numbers)) => numbers,
+            _ => Vec::new(),
+        };
+        Ok(self.fitted.iter().zip(parsed.features).map(numbers).collect())
+    }
+
+    /// Whether a numeric feature had one value in all rows that its transforms were fitted on, as far as these say.
+    #[must_use]
+    pub fn is_constant(&self, feature: usize) -> bool {
+        let is_one = |step: &Step| match step {
+            Step::Standardize { std, .. } => *std == 0.0,
+            Step::MinMax { min, max } => min == max,
+            Step::Log1p | Step::Clip(_) => false,
+        };
+        matches!(self.fitted.get(feature), Some(Fitted::Numeric { steps, .. }) if steps.iter().any(is_one))
+    }
+
     /// Table rows of a column, and the first value that its vocabulary does not have.
     fn look_up(&self, table: &str, multiple: Option<&Multiple>, column: &Column) -> (Ids, Option<String>) {
         let vocabulary = self.vocabularies.get(table);

@@ -1,6 +1,7 @@
 //! [`Alarm`]: something that a training should not be told of by its metrics alone.
 //!
-//! Each file looks at one thing: `features` at their values, `files` at those that rows come from, `settings` at what `[train]` and `[[task]]` ask for, `labels` at what a structure takes
+//! Each file looks at one thing: `features` at their values, `scaled` at what scaling leaves of them, `files` at those that
+//! rows come from, `settings` at what `[train]` and `[[task]]` ask for, `labels` at what a structure takes
 //! for granted of them, `overlap` at rows that are in two splits, `outputs` at what a trained model predicts. Gates and
 //! experts are looked at by [`crate::explain`]. Thresholds stand beside what they are for, and in `docs/warnings.md`.
 
@@ -9,6 +10,7 @@ pub(crate) mod files;
 pub(crate) mod labels;
 pub(crate) mod outputs;
 pub(crate) mod overlap;
+pub(crate) mod scaled;
 pub(crate) mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -87,6 +89,8 @@ pub enum AlarmKind {
     HugeWeight,
     /// The warm-up of the learning rate is longer than the training.
     LongWarmup,
+    /// Early stopping waits for longer than the training lasts.
+    LongPatience,
     /// Squares in the optimizer have overflowed, so that weights stand still.
     Overflow,
     /// No weight has moved in an epoch.
@@ -105,6 +109,10 @@ pub enum AlarmKind {
     MissingValues,
     /// Numeric features are large beside 1 after their transforms.
     LargeInput,
+    /// A numeric feature has one value in all training rows.
+    ConstantFeature,
+    /// Values far away press all others of a numeric feature together when it is scaled.
+    PressedValues,
     /// Values of a numeric feature lie far from those that its transforms were fitted on.
     FarValues,
 }
@@ -122,6 +130,7 @@ impl AlarmKind {
             Self::NothingToLearn => "nothing to learn with",
             Self::HugeWeight => "huge weight",
             Self::LongWarmup => "long warm-up",
+            Self::LongPatience => "long patience",
             Self::Overflow => "overflow in the optimizer",
             Self::StillWeights => "weights that do not move",
             Self::UnlabelledFunnel => "labels that a funnel lacks",
@@ -131,6 +140,8 @@ impl AlarmKind {
             Self::UnknownValues => "unknown values",
             Self::MissingValues => "missing values",
             Self::LargeInput => "large inputs",
+            Self::ConstantFeature => "constant feature",
+            Self::PressedValues => "values pressed together",
             Self::FarValues => "values out of range",
         }
     }

@@ -143,6 +143,11 @@ impl Parts<'_> {
             }
             Ran::Failed(_) => None,
         };
+        let finished = |ran: &Ran| match ran {
+            Ran::Finished(report) => Some(report.unmoved),
+            Ran::Failed(_) => None,
+        };
+        let unmoved: Vec<bool> = self.runs[at].iter().filter_map(finished).collect();
         let speeds: Vec<f64> = self.runs[at].iter().filter_map(speed).collect();
         Ok(ComparedModel {
             name: self.config.models[at].name.clone(),
@@ -153,6 +158,7 @@ impl Parts<'_> {
             flops_per_row: summary.flops_per_row,
             rows_per_second: Spread::of(&speeds),
             runs: runs.to_vec(),
+            unmoved: !unmoved.is_empty() && !unmoved.contains(&false),
             tasks,
             verdict,
         })

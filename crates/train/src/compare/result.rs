@@ -84,6 +84,9 @@ pub struct ComparedModel {
     pub rows_per_second: Option<Spread>,
     /// What each seed gave, in the order of [`Comparison::seeds`].
     pub runs: Vec<SeedRun>,
+    /// Whether nothing was learned: every run that was trained to its end has the weights that it began with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmoved: bool,
     /// Its metrics and gains by task.
     pub tasks: ByTask<TaskComparison>,
     /// What the gains say, in words; `None` for the baseline itself.

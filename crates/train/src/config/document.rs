@@ -182,7 +182,8 @@ impl<'s> Document<'s> {
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
                 let by_set = self.kind_by_set(&path, &span);
-                self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}", dotted(&path)))
+                let kinds = if key == "kind" { self.kinds(&path, prefix, retry) } else { String::new() };
+                self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}{kinds}", dotted(&path)))
             }
             Complaint::UnknownWord { word, known } => {
                 let candidates = self.candidates(&under, &|_, node| node.as_str() == Some(word));
@@ -293,6 +294,19 @@ impl<'s> Document<'s> {
                 Says::WrongType(expected) => explain::complains_of_type(&message, MARK, expected.as_deref()),
             })
         })
+    }
+
+    /// Which kinds the table at `path`, which has none, may have: serde says so where it is given one that there is not.
+    fn kinds(&self, path: &[Step], prefix: &str, retry: &Retry<'_, 's>) -> String {
+        let mut root = self.root.clone();
+        insert(&mut root, path, "kind", MARK);
+        let message = retry(root).unwrap_or_default();
+        match explain::read(message.strip_prefix(prefix).unwrap_or(&message)) {
+            Complaint::UnknownWord { word: MARK, known } if !known.is_empty() => {
+                format!("; it is one of `{}`", known.join("`, `"))
+            }
+            _ => String::new(),
+        }
     }
 
     /// The path of the node, or of the key, that stands at `span`; the deepest, for a table that a --set makes shares

@@ -342,6 +342,10 @@ fn mistakes_in_set_name_the_set() {
         ("task.0.label={colum=\"x\"}", "}: unknown key `colum` in task.0.label; did you mean `column`?"),
         ("train.embedding_optimizer.lr=1", "lr=1: missing key `kind` in train.embedding_optimizer"),
         (
+            "train.schedule.warmup_steps=100",
+            "missing key `kind` in train.schedule; it is one of `constant`, `cosine`, `step`, `exponential`",
+        ),
+        (
             "model={kind=\"mmoe\", experts=2, widths=[3], towers=[4]}",
             "}: unknown key `towers` in model; did you mean `tower`?",
         ),

@@ -14,6 +14,7 @@ use crate::alarm::Alarm;
 use crate::alarm::features::{Context, Part, features};
 use crate::alarm::files::repeated_files;
 use crate::alarm::overlap::shared_rows;
+use crate::alarm::scaled::scaled;
 use crate::config::ConfigFile;
 use crate::counts::{DataSummary, RowCount, SplitRows, SplitSummary};
 use crate::error::{Error, Result};
@@ -181,6 +182,7 @@ fn alarms(file: &ConfigFile, splits: &RunSplits, base: Option<&Base>) -> Result<
         Some(base) => features(&splits.encoder, base.counts.as_deref(), &parts, Context::Init),
         None => features(&splits.encoder, Some(&splits.counts[0]), &parts, Context::Fitted),
     };
+    alarms.extend(scaled(&splits.encoder, &splits.train, &splits.counts[0], &splits.raw)?);
     let data = &file.config.data;
     alarms.extend(expand(&file.folder(), &data.train, data.format).ok().and_then(|files| repeated_files(&files)));
     // A part of the training files takes its rows away from them.

@@ -146,6 +146,7 @@ impl Trained {
             not_selected,
             best_epoch: self.fitted.best_epoch,
             seconds: self.fitted.seconds,
+            unmoved: self.fitted.unmoved,
             history: self.fitted.history.clone(),
             valid: self.valid.clone(),
             test: self.test.clone(),

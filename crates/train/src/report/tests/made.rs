@@ -174,6 +174,7 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         not_selected: None,
         best_epoch: 6,
         seconds: 12.3,
+        unmoved: false,
         history,
         valid: Some(evaluation(tasks, |t| quality(t) + 0.001)),
         test: Some(evaluation(tasks, quality)),
@@ -319,6 +320,7 @@ pub(super) fn made_comparison(names: &[&str]) -> Made {
                 flops_per_row: summary.flops_per_row,
                 rows_per_second: Some(Spread { seeds: 5, mean: 190_000.0 / (m + 1) as f64, sd: Some(1000.0) }),
                 runs: seed_runs,
+                unmoved: false,
                 verdict: (m > 0).then(|| Verdict::of(&by_task, &metrics, questions)),
                 tasks: by_task,
             }
