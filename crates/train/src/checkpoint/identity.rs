@@ -21,7 +21,16 @@ impl Identity {
         let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
         let mut config = serde_json::to_value(config).map_err(encode)?;
         if let Value::Object(config) = &mut config {
-            config.insert("model".to_owned(), serde_json::to_value(model).map_err(encode)?);
+            let mut model = serde_json::to_value(model).map_err(encode)?;
+            if let Value::Object(model) = &mut model {
+                // What gates were before there was a choice: runs of that time go on with it.
+                for (key, before) in [("gate_start", "normal"), ("gate_rate", "same")] {
+                    if model.get(key).is_some_and(|value| value == before) {
+                        model.shift_remove(key);
+                    }
+                }
+            }
+            config.insert("model".to_owned(), model);
             // None of these changes a weight.
             config.remove("compare");
             config.remove("rank");
