@@ -123,6 +123,30 @@ mod tests {
     }
 
     #[test]
+    fn a_run_from_before_there_was_a_choice_of_gates_goes_on_as_it_began() {
+        let level = "{ task_experts = 1, shared_experts = 1, widths = [2] }";
+        let config: Config = toml::from_str(
+            "[data]\ntrain = 'x.csv'\n[[feature]]\ncolumns = ['a']\nkind = 'numeric'\n\
+             [[task]]\nname = 't'\nkind = 'binary'\nlabel = 't'\n[model]\nkind = 'hard-sharing'\nbottom = [2]",
+        )
+        .unwrap();
+        let of = |keys: &str| {
+            let model: ModelConfig = toml::from_str(&format!("kind = 'ple'\nlevels = [{level}]\n{keys}")).unwrap();
+            Identity::of(&config, &model, None).unwrap()
+        };
+        let mut before = of("");
+        let model = before.0["model"].as_object_mut().unwrap();
+        model.shift_remove("gate_start").unwrap();
+        model.shift_remove("gate_rate").unwrap();
+        let same = of("gate_start = 'normal'\ngate_rate = 'same'");
+        same.check(&before, Path::new("run")).unwrap();
+        assert_eq!(same.hash(), before.hash());
+        let message = of("").check(&before, Path::new("run")).unwrap_err().to_string();
+        assert!(message.contains("  model.gate_start: it has nothing, this one \"zero\""), "{message}");
+        assert!(message.contains("  model.gate_rate: it has nothing, this one \"scaled\""), "{message}");
+    }
+
+    #[test]
     fn the_hash_tells_configurations_apart() {
         let (a, b) = (Identity(json!({ "a": 1 })), Identity(json!({ "a": 2 })));
         assert_eq!(a.hash(), Identity(json!({ "a": 1 })).hash());
