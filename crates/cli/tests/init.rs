@@ -64,6 +64,7 @@ fn the_same_configuration_gives_the_same_function() {
     compare(&[], &[], None);
     // What is of training alone may change.
     compare(&[], &["model.dropout=0.5", "task.0.weight=2.0"], None);
+    compare(&["model.gate_start=normal", "model.gate_rate=same"], &[], None);
 }
 
 /// A label of 0 and 1 without `positive` is positive where it is 1.

@@ -15,7 +15,7 @@ use super::tree::{Step, parse_path};
 use crate::error::{Error, Result};
 
 /// Keys of `[model]` that are of training alone.
-const OF_TRAINING: [&str; 2] = ["dropout", "calibrator"];
+const OF_TRAINING: [&str; 4] = ["dropout", "calibrator", "gate_start", "gate_rate"];
 
 impl ConfigFile {
     /// Refuses a saved model whose weights would give another function in `graph`, that of the model that was chosen with
