@@ -251,11 +251,12 @@ mod tests {
 
     #[test]
     fn a_batch_counts() {
+        let one = Copies { plain: 1, packed: 0 };
         let small = graph(&[("users", 10)], &[4]);
-        let bytes = |rows| dense_bytes(&small, 5, rows);
+        let bytes = |rows| dense_bytes(&small, one, rows);
         assert_eq!(bytes(1001) - bytes(1), 4 * 16 * 1000);
         // Weights and biases of the bottom and of the tower; the values of both for one shard.
-        assert_eq!(dense_bytes(&small, 1, 0), 4 * (16 * 4 + 4 + 4 + 1 + 256 * (4 + 1)));
+        assert_eq!(dense_bytes(&small, one, 0), 4 * (16 * 4 + 4 + 4 + 1 + 256 * (4 + 1)));
     }
 
     #[test]
