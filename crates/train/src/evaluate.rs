@@ -181,6 +181,7 @@ mod tests {
             numeric: inputs.to_vec(),
             categorical: vec![],
             labels: all.iter().map(|values| labels(values)).collect(),
+            groups: Vec::new(),
         };
         let predict = |batch: &Batch| Ok(Predictions { tasks: vec![batch.numeric.clone(); tasks.len()] });
         evaluate(predict, &rows, tasks, batch_size)

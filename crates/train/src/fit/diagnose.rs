@@ -80,7 +80,8 @@ mod tests {
             ],
         };
         let labels = Labels { values: labels.to_vec(), present: vec![true, true] };
-        let batch = Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels] };
+        let batch =
+            Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels], groups: Vec::new() };
         let task = TaskSpec { name: "price".into(), kind: TaskKind::Regression };
         likely_cause(&batch, &layout, &[(&task, weight)], 0.5)
     }

@@ -68,6 +68,7 @@ fn rows(tasks: &[TaskSpec]) -> Batch {
             .map(|t| Labels { values: (0..ROWS).map(|i| label(t, i)).collect(), present: vec![true; ROWS] })
             .collect(),
         numeric,
+        groups: Vec::new(),
     }
 }
 
