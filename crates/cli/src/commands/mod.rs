@@ -72,20 +72,32 @@ fn warn_skipped(skipped: &Skipped) {
 /// A row per evaluated task, a column per metric that any of them has, and below it what needs a word; `first` names the
 /// columns before them.
 fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'e TaskMetrics)>) -> String {
-    let rows: Vec<_> = rows.map(|(cells, metrics)| (cells, metrics.rows(), named_metrics(metrics))).collect();
-    let has = |kind: &MetricKind| rows.iter().any(|(_, _, metrics)| metrics.iter().any(|(k, _)| k == kind));
-    let kinds: Vec<MetricKind> = MetricKind::ALL.iter().copied().filter(has).collect();
-    let names = kinds.iter().map(|kind| kind.name());
-    let mut table = Table::new(first.iter().copied().chain(["rows"]).chain(names));
-    for (mut cells, count_, metrics) in rows {
-        cells.push(count(count_));
-        for kind in &kinds {
-            let value = metrics.iter().find(|(k, _)| k == kind);
-            // A metric of another kind of task leaves its cell empty; one that is undefined shows a dash.
-            cells.push(value.map_or_else(String::new, |(_, value)| figures::metric(*value)));
+    let rows: Vec<_> = rows.map(|(cells, metrics)| (cells, metrics, named_metrics(metrics))).collect();
+    let mut kinds: Vec<MetricKind> = Vec::new();
+    for (kind, _) in rows.iter().flat_map(|(_, _, named)| named) {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
         }
-        table.row(cells);
+    }
+    let place = |kind: &MetricKind| MetricKind::ALL.iter().position(|known| known == kind);
+    // Those of a k, which no list can name, come last.
+    kinds.sort_by_key(|kind| place(kind).unwrap_or(usize::MAX));
+    let names = kinds.iter().map(|kind| kind.name().into_owned());
+    let mut table = Table::new(first.iter().copied().chain(["rows"]).map(str::to_owned).chain(names));
+    let mut below = String::new();
+    for (cells, metrics, named) in rows {
+        if let Some(groups) = metrics.by_group() {
+            below.push_str(&format!("{}: {}\n", cells.join(", "), figures::groups(groups)));
+        }
+        let mut row = cells;
+        row.push(count(metrics.rows()));
+        for kind in &kinds {
+            let value = named.iter().find(|(k, _)| k == kind);
+            // A metric of another kind of task leaves its cell empty; one that is undefined shows a dash.
+            row.push(value.map_or_else(String::new, |(_, value)| figures::metric(*value)));
+        }
+        table.row(row);
     }
     let defined = if kinds.contains(&MetricKind::Calibration) { figures::CALIBRATION } else { "" };
-    format!("{}{defined}\n", table.render())
+    format!("{}{below}{defined}\n", table.render())
 }

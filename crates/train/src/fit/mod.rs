@@ -39,6 +39,7 @@ use crate::alarm::settings::{Length, settings};
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
+use crate::metrics::Measures;
 use crate::rows::Rows;
 
 /// What a model is trained on and how.
@@ -52,6 +53,8 @@ pub struct Problem<'a> {
     pub train: Rows<'a>,
     /// The rows by which the best epoch is chosen.
     pub valid: Option<Rows<'a>>,
+    /// What they are measured by.
+    pub measures: &'a Measures,
 }
 
 /// How training ended.
@@ -334,7 +337,7 @@ impl<'a> Trainer<'a> {
     fn evaluate(&mut self, rows: Rows<'_>) -> Result<Evaluation> {
         let engine = &mut *self.engine;
         let batch_size = self.problem.config.evaluation_batch_size;
-        let evaluation = evaluate(|batch| engine.predict(batch), rows, &self.specs, batch_size);
+        let evaluation = evaluate(|batch| engine.predict(batch), rows, &self.specs, self.problem.measures, batch_size);
         evaluation.map_err(|error| match error {
             Error::NonFinitePrediction { task, value, .. } => Error::NonFinite {
                 step: self.state.step,
