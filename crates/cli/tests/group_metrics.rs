@@ -281,6 +281,7 @@ tower = [4]
     let comparison = folder.json("compared/compare.json");
     assert_eq!(comparison["metrics"], json!({ "buy": "gauc", "spend": "mse" }));
     assert_eq!(comparison["questions"], 2, "other metrics are no questions");
+    assert!(ran.stdout.contains(" groups count for GAUC on the test rows; other groups could give"), "{}", ran.stdout);
     let gain = |name: &str, of: &dyn Fn(&Value) -> f64| {
         let runs = |model: usize| comparison["models"][model]["runs"].as_array().unwrap().clone();
         let gains: Vec<f64> = runs(1)

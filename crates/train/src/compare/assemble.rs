@@ -207,6 +207,7 @@ impl Parts<'_> {
         let mut notes = Vec::new();
         for (task, metrics) in evaluation.tasks.iter() {
             let rows = metrics.rows();
+            notes.extend(self.few_groups(task, metrics));
             match metrics {
                 _ if rows == 0 => {
                     notes.push(format!("{task}: none of the {on} rows is in its sample space, so nothing is measured"));
@@ -233,6 +234,20 @@ impl Parts<'_> {
             }
         }
         notes
+    }
+
+    /// A task that is judged within groups, of which few count.
+    fn few_groups(&self, task: &str, metrics: &TaskMetrics) -> Option<String> {
+        let main = self.measures.main.get(task)?;
+        let (groups, counting) = metrics.by_group()?.counting(*main)?;
+        (counting < FEW).then(|| {
+            format!(
+                "{task}: {counting} of {groups} groups count for {} on the {} rows; other groups could give another verdict, \
+                 which the interval over seeds does not show",
+                main.label(),
+                self.measured_on.name()
+            )
+        })
     }
 
     /// Models of other sizes than the baseline's.

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{gauc, ndcg, recall};
+use super::{MetricKind, gauc, ndcg, recall};
 
 /// The rows of a task's sample space that have a group, 16 bytes each. It is sorted once for all metrics, O(n log n).
 #[derive(Debug, Clone, Default)]
@@ -144,6 +144,18 @@ pub struct GroupMetrics {
 }
 
 impl GroupMetrics {
+    /// The number of groups, and of those that have a part in a metric.
+    pub fn counting(&self, metric: MetricKind) -> Option<(u64, u64)> {
+        let left_out = |all: &[AtK], k: u32| all.iter().find(|at| at.k == k).map(|at| at.left_out);
+        let left_out = match metric {
+            MetricKind::Gauc => self.gauc.map(|gauc| gauc.left_out),
+            MetricKind::Ndcg(k) => left_out(&self.ndcg, k),
+            MetricKind::Recall(k) => left_out(&self.recall, k),
+            _ => None,
+        }?;
+        Some((self.groups, self.groups.saturating_sub(left_out)))
+    }
+
     /// Every k.
     pub fn k(&self) -> Vec<u32> {
         self.ndcg.iter().map(|at| at.k).collect()
@@ -170,6 +182,9 @@ mod tests {
         assert_eq!(metrics.gauc, Some(OverGroups { value: Some(1.0), left_out: 1 }));
         assert_eq!(metrics.ndcg, [AtK { k: 1, value: Some(1.0), left_out: 0 }]);
         assert_eq!(metrics.k(), [1]);
+        assert_eq!(metrics.counting(MetricKind::Gauc), Some((2, 1)));
+        assert_eq!(metrics.counting(MetricKind::Ndcg(1)), Some((2, 2)));
+        assert_eq!((metrics.counting(MetricKind::Ndcg(2)), metrics.counting(MetricKind::Auc)), (None, None));
         let regression = rows.ranked().compute(false, &[1]);
         assert_eq!((regression.gauc, regression.recall.len(), regression.ndcg.len()), (None, 0, 1));
     }
