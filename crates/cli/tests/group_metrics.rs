@@ -278,6 +278,10 @@ tower = [4]
     {
         assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
     }
+    assert!(ran.stdout.contains("recall@5  shared"), "{}", ran.stdout);
+    let many = ["--set", "metrics.k=[1,2,3,4,5,6,7,8,9,10]", "--set", "train.epochs=1", "--set", "compare.seeds=[1]"];
+    let long = folder.ok(&with(&["compare", "config.toml", "--out", "long"], &many));
+    assert!(long.stdout.contains("no verdict is made: see the report"), "{}", long.stdout);
     let comparison = folder.json("compared/compare.json");
     assert_eq!(comparison["metrics"], json!({ "buy": "gauc", "spend": "mse" }));
     assert_eq!(comparison["questions"], 2, "other metrics are no questions");

@@ -114,7 +114,7 @@ pub(super) fn text(comparison: &Comparison) -> String {
         text.push_str(&format!("\n{}", verdicts(comparison)));
     }
     if let Some(also) = also_measured(comparison) {
-        text.push_str(&format!("\nOther metrics, of which no verdict is made\n\n{also}"));
+        text.push_str(&format!("\nOther metrics, of which no verdict is made{also}"));
     }
     if !comparison.notes.is_empty() {
         text.push_str("\nTo be known:\n");
@@ -214,10 +214,13 @@ fn by_task(comparison: &Comparison) -> String {
     comparison.metrics.iter().zip(tasks(comparison)).map(table_of).collect::<Vec<_>>().join("\n")
 }
 
+/// Rows of other metrics that a terminal shows; more are a heap that the report says better.
+const MOST_OTHERS: usize = 60;
+
 /// A row per task, metric and model, where there are other metrics than those of the verdicts.
 fn also_measured(comparison: &Comparison) -> Option<String> {
     let mut table = Table::new(["task", "metric", "model", "mean", "gain (+ is better)"]);
-    let mut is_empty = true;
+    let mut rows = 0;
     for (task, _) in comparison.tasks.iter() {
         let of = |model: &ComparedModel| model.tasks.get(task).map_or_else(Vec::new, |task| task.also.clone());
         let metrics = comparison.models.first().map_or_else(Vec::new, of);
@@ -226,11 +229,15 @@ fn also_measured(comparison: &Comparison) -> Option<String> {
                 let Some(also) = of(model).into_iter().nth(at) else { continue };
                 let gain = if model.verdict.is_some() { gain_of(also.gain, " ") } else { String::new() };
                 table.row([task.to_owned(), metric.to_string(), model.name.clone(), spread(also.value), gain]);
-                is_empty = false;
+                rows += 1;
             }
         }
     }
-    (!is_empty).then(|| table.render())
+    match rows {
+        0 => None,
+        1..=MOST_OTHERS => Some(format!("\n\n{}", table.render())),
+        _ => Some(": see the report\n".to_owned()),
+    }
 }
 
 /// Which values of the metrics at hand are better.

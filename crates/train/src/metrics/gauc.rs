@@ -4,15 +4,15 @@ use super::ExactSum;
 use super::groups::{OverGroups, Ranked, ties};
 
 /// AUC within each group, its mean over groups weighted by their rows (Zhu et al. 2017, *Optimized cost per click in Taobao
-/// display advertising*, section 4; Zhou et al. 2018, *Deep interest network*, section 6.3):
+/// display advertising*; Zhou et al. 2018, *Deep interest network for click-through rate prediction*):
 ///
 /// ```text
 /// GAUC = sum_g n_g AUC_g / sum_g n_g
 /// ```
 ///
 /// n_g counts the group's rows in the task's sample space ("impressions" in those papers), AUC_g is [`super::Auc`] over them,
-/// ties counting half. A group whose rows are all of one class has no AUC: it is left out of both sums, and counted. What an
-/// AUC over all rows gives for telling users apart, this does not.
+/// ties counting half. A group whose rows are all of one class has no AUC: it is left out of both sums, and counted. Telling
+/// one user from another, which AUC over all rows rewards, earns nothing here.
 #[must_use]
 pub fn gauc(rows: &Ranked) -> OverGroups {
     let (mut sum, mut weight, mut left_out) = (ExactSum::default(), 0u64, 0);

@@ -1,6 +1,6 @@
 //! Log loss beside that of the base rate.
 
-/// Normalized entropy (He et al. 2014, *Practical lessons from predicting clicks on ads at Facebook*, section 3):
+/// Normalized entropy (He et al. 2014, *Practical lessons from predicting clicks on ads at Facebook*):
 ///
 /// ```text
 /// NE = log loss / H(q)      H(q) = -(q ln q + (1 - q) ln(1 - q))      q = positives / rows
