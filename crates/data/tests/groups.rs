@@ -79,7 +79,7 @@ fn measured_rows_have_the_group_of_their_column() {
     assert!(valid.rows > 5000 && test.rows == 490, "{} {}", valid.rows, test.rows);
     assert_eq!(valid.groups, expected(valid));
     assert_eq!(test.groups, expected(test));
-    assert!(test.groups.iter().any(|&group| group == 0));
+    assert!(test.groups.contains(&0));
 
     for cached in [load("cache = \"cache\""), load("cache = \"cache\"")] {
         assert_eq!((&cached.train, &cached.valid, &cached.test), (&plain.train, &plain.valid, &plain.test));

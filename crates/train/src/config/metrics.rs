@@ -25,6 +25,7 @@ pub struct MetricsConfig {
     pub group: Option<String>,
     /// How many of a group's first rows NDCG and recall look at; 10 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 16), inner(range(min = 1, max = 1_000_000)))]
     pub k: Option<Vec<u32>>,
     /// By which metric a task is judged, where it is another than AUC or MSE: what the lines of epochs, comparisons and
     /// reports tell of it first.
