@@ -180,7 +180,7 @@ mod tests {
             present: (0..count).map(|i| number(i + task) % 3 > 0).collect(),
         };
         let numeric = (0..3 * count).map(|i| number(i) as f32).collect();
-        Batch { rows: count, numeric, categorical, labels: vec![labels(0), labels(1)] }
+        Batch { rows: count, numeric, categorical, labels: vec![labels(0), labels(1)], groups: vec![] }
     }
 
     proptest! {

@@ -110,6 +110,7 @@ fn batch(rows: usize, tasks: usize) -> Batch {
         numeric,
         labels: (0..tasks).map(&mut labels).collect(),
         categorical: vec![Ids::Single(single), Ids::Multiple { offsets, rows: several }],
+        groups: Vec::new(),
     }
 }
 

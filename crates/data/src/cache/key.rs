@@ -98,6 +98,7 @@ fn neutral(schema: &Schema) -> Schema {
         }
     }
     schema.tasks.iter_mut().for_each(|task| task.weight = TaskWeight::default());
+    schema.groups.iter_mut().for_each(|groups| groups.k.clear());
     schema
 }
 

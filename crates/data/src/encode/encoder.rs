@@ -233,7 +233,7 @@ impl Encoder {
         let counts = if splits.is_empty() { vec![of_split(Split::Train)] } else { Split::ALL.map(of_split).to_vec() };
         let first = parsed.origin.position;
         Encoded {
-            batch: Batch { rows: parsed.rows, numeric, categorical, labels: parsed.labels },
+            batch: Batch { rows: parsed.rows, numeric, categorical, labels: parsed.labels, groups: parsed.groups },
             counts,
             splits: parsed.splits,
             positions: parsed.in_chunk.iter().map(|&row| first + row as u64).collect(),
@@ -243,7 +243,7 @@ impl Encoder {
     }
 
     /// Encodes rows that are already in memory, such as the candidates of a request: every feature's column by its name
-    /// (and with `with_labels` every label's). Fails on the first bad row, whatever the schema says of those.
+    /// (and with `with_labels` every label's, and that of groups). Fails on the first bad row, whatever the schema says of those.
     ///
     /// # Errors
     /// If a column is missing, of a type that cannot be read, or holds a bad value.

@@ -25,6 +25,8 @@ pub struct Plan {
     features: Vec<usize>,
     /// Label and `where` of every task; empty where rows need no labels.
     tasks: Vec<(usize, Option<usize>)>,
+    /// That of [`crate::schema::Groups`]; `None` where rows need no labels.
+    group: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,
 }
@@ -37,6 +39,8 @@ pub struct Parsed {
     pub(super) features: Vec<Values>,
     /// One entry per task; empty where rows need no labels.
     pub labels: Vec<Labels>,
+    /// The group of each row, 0 where it has none; empty where none is asked for.
+    pub(super) groups: Vec<u64>,
     /// What each row is for; empty where all are trained on.
     pub splits: Vec<Split>,
     /// Where the chunk stands.
@@ -134,11 +138,13 @@ impl Plan {
                 tasks.push((label, filter));
             }
         }
+        let groups = schema.groups.as_ref().filter(|_| with_labels);
+        let group = groups.map(|groups| want(&groups.column, &|| "`group` in [metrics]".to_owned()));
         let [valid, test] = rules.columns();
         let splits = [("valid", valid), ("test", test)]
             .map(|(key, column)| column.map(|column| want(column, &|| format!("`{key}` in [data]"))));
         let extras = extras.iter().map(|name| want(name, &|| "the output".to_owned())).collect();
-        Self { schema: schema.clone(), rules, wanted, features, tasks, splits, extras }
+        Self { schema: schema.clone(), rules, wanted, features, tasks, group, splits, extras }
     }
 
     /// The columns that a reader has to give, each once.
@@ -172,11 +178,12 @@ impl Plan {
 
         let features = self.features(&chunk, &mut bad)?;
         let labels = self.labels(&chunk, &mut bad)?;
+        let groups = self.groups(&chunk, &mut bad)?;
         let splits = self.splits(&chunk, &mut bad)?;
         let extras = self.extras.iter().map(|&at| column(&chunk, at)).collect();
         let (rows, in_chunk, bad_rows) = (chunk.rows, (0..chunk.rows).collect(), Vec::new());
         let origin = chunk.origin;
-        let mut parsed = Parsed { rows, features, labels, splits, origin, in_chunk, extras, bad: bad_rows };
+        let mut parsed = Parsed { rows, features, labels, groups, splits, origin, in_chunk, extras, bad: bad_rows };
         if !bad.0.is_empty() {
             // A stable sort: among one row's cells the first that was found stays first.
             bad.0.sort_by_key(|bad| bad.row);
@@ -258,6 +265,17 @@ impl Plan {
         Ok(all)
     }
 
+    fn groups(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<u64>> {
+        let Some((at, groups)) = self.group.zip(self.schema.groups.as_ref()) else { return Ok(Vec::new()) };
+        let cells = column(chunk, at);
+        single(chunk, &groups.column, &cells, "one group per row")?;
+        category::check(&groups.column, &cells, bad);
+        match category::rows(&cells, None, category::group) {
+            Ids::Single(groups) => Ok(groups),
+            Ids::Multiple { .. } => Ok(Vec::new()),
+        }
+    }
+
     fn splits(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Split>> {
         if self.rules.is_empty() {
             return Ok(Vec::new());
@@ -334,6 +352,9 @@ impl Parsed {
             retain(&mut labels.values, keep);
             retain(&mut labels.present, keep);
         }
+        if !self.groups.is_empty() {
+            retain(&mut self.groups, keep);
+        }
         if !self.splits.is_empty() {
             retain(&mut self.splits, keep);
         }
@@ -360,6 +381,7 @@ impl Parsed {
         };
         self.features.iter().map(values).sum::<usize>()
             + self.rows * (17 + 5 * self.labels.len())
+            + self.groups.len() * 8
             + self.bad.len() * 256
     }
 }

@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod data;
 mod feature;
+mod groups;
 mod problem;
 mod scalar;
 mod task;
@@ -20,6 +21,7 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use groups::Groups;
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};
@@ -45,6 +47,9 @@ pub struct Schema {
     pub features: Vec<Feature>,
     /// The tasks, in configuration order.
     pub tasks: Vec<TaskConfig>,
+    /// Rows that are measured together, such as those of one user; `None` where no metric asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
 }
 
 /// One feature: one column.
@@ -119,10 +124,19 @@ impl Schema {
         check::data(data)?;
         let csv = data.csv.resolve()?;
         let (resolved, blocks) = check::expand(features)?;
-        let schema =
-            Self { format: data.format, csv, on_bad_row: data.on_bad_row, features: resolved, tasks: tasks.to_vec() };
+        let (tasks, groups) = (tasks.to_vec(), None);
+        let schema = Self { format: data.format, csv, on_bad_row: data.on_bad_row, features: resolved, tasks, groups };
         schema.check(&blocks)?;
         Ok(schema)
+    }
+
+    /// The schema with groups of rows that are measured together.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a group without a column, and ranks that no metric can have.
+    pub fn with_groups(self, groups: Option<Groups>) -> Result<Self> {
+        groups.as_ref().map_or(Ok(()), Groups::check)?;
+        Ok(Self { groups, ..self })
     }
 
     /// Checks a schema that comes from elsewhere, such as a saved model. `blocks` tells the configuration block of
@@ -131,6 +145,7 @@ impl Schema {
         check::csv(&self.csv)?;
         check::features(&self.features, blocks)?;
         check::tasks(&self.tasks)?;
+        self.groups.as_ref().map_or(Ok(()), Groups::check)?;
         check::leakage(&self.features, blocks, &self.tasks)
     }
 

@@ -225,7 +225,7 @@ mod tests {
                 run: String::new(),
                 best_epoch: 1,
                 seconds: 1.0,
-                evaluation: Evaluation { rows: 1, tasks: Default::default() },
+                evaluation: Evaluation { rows: 1, main: Default::default(), tasks: Default::default() },
             },
             false => SeedRun::Failed { seed: 1, reason: "NaN".to_owned() },
         };

@@ -104,7 +104,8 @@ mod tests {
             ],
         };
         let labels = Labels { values: labels.to_vec(), present: vec![true, true] };
-        let batch = Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels] };
+        let batch =
+            Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels], groups: Vec::new() };
         let task = TaskSpec { name: "price".into(), kind: TaskKind::Regression };
         let rates = Rates { key: "optimizer", learning_rate: rate, weight_decay: decay };
         likely_cause(&batch, &layout, &[(&task, weight)], &[rates])

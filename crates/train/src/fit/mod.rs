@@ -41,6 +41,7 @@ use crate::alarm::settings::{Length, settings};
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
+use crate::metrics::Measures;
 use crate::rows::Rows;
 
 /// What a model is trained on and how.
@@ -54,6 +55,8 @@ pub struct Problem<'a> {
     pub train: Rows<'a>,
     /// The rows by which the best epoch is chosen.
     pub valid: Option<Rows<'a>>,
+    /// What they are measured by.
+    pub measures: &'a Measures,
 }
 
 /// How training ended.
@@ -353,7 +356,7 @@ impl<'a> Trainer<'a> {
             }
             Ok(predictions)
         };
-        let evaluation = evaluate(predict, rows, &self.specs, batch_size);
+        let evaluation = evaluate(predict, rows, &self.specs, self.problem.measures, batch_size);
         evaluation.map_err(|error| match error {
             Error::NonFinitePrediction { task, value, .. } => Error::NonFinite {
                 step: self.state.step,

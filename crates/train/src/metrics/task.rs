@@ -3,10 +3,13 @@
 use pleiad_data::{Labels, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use super::{Auc, Calibration, LogLoss, Mae, Metric, MetricKind, Mse, R2};
+use super::groups::at;
+use super::{
+    Auc, Calibration, GroupMetrics, GroupedRows, LogLoss, Mae, Metric, MetricKind, Mse, R2, normalized_entropy, pr_auc,
+};
 
 /// Metrics of a binary task on its own sample space; `null` in JSON where one is not defined.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BinaryMetrics {
     /// Rows of the sample space.
@@ -19,10 +22,19 @@ pub struct BinaryMetrics {
     pub log_loss: Option<f64>,
     /// See [`Calibration`].
     pub calibration: Option<f64>,
+    /// See [`super::average_precision`]. None in reports that are older than it.
+    #[serde(default)]
+    pub pr_auc: Option<f64>,
+    /// See [`normalized_entropy`]. None in reports that are older than it.
+    #[serde(default)]
+    pub normalized_entropy: Option<f64>,
+    /// Metrics within groups, where rows have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_group: Option<GroupMetrics>,
 }
 
 /// Metrics of a regression task on its own sample space; `null` in JSON where one is not defined.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegressionMetrics {
     /// Rows of the sample space.
@@ -33,10 +45,13 @@ pub struct RegressionMetrics {
     pub mae: Option<f64>,
     /// See [`R2`].
     pub r2: Option<f64>,
+    /// Metrics within groups, where rows have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_group: Option<GroupMetrics>,
 }
 
 /// Metrics of one task; in JSON the object of the variant, which its fields tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TaskMetrics {
     /// Of a binary task.
@@ -55,6 +70,31 @@ impl TaskMetrics {
         }
     }
 
+    /// Metrics within groups, where rows have any.
+    #[must_use]
+    pub fn by_group(&self) -> Option<&GroupMetrics> {
+        match self {
+            Self::Binary(metrics) => metrics.by_group.as_ref(),
+            Self::Regression(metrics) => metrics.by_group.as_ref(),
+        }
+    }
+
+    /// Its kind of task.
+    #[must_use]
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Self::Binary(_) => TaskKind::Binary,
+            Self::Regression(_) => TaskKind::Regression,
+        }
+    }
+
+    /// Every metric that was measured, whether or not it is defined.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<MetricKind> {
+        let of_groups = self.by_group().map(|groups| MetricKind::of_groups(self.kind(), &groups.k()));
+        MetricKind::of(self.kind()).iter().copied().chain(of_groups.into_iter().flatten()).collect()
+    }
+
     /// One metric; `None` where it is not defined or the task is of another kind.
     #[must_use]
     pub fn get(&self, metric: MetricKind) -> Option<f64> {
@@ -62,6 +102,11 @@ impl TaskMetrics {
             (Self::Binary(m), MetricKind::Auc) => m.auc,
             (Self::Binary(m), MetricKind::LogLoss) => m.log_loss,
             (Self::Binary(m), MetricKind::Calibration) => m.calibration,
+            (Self::Binary(m), MetricKind::PrAuc) => m.pr_auc,
+            (Self::Binary(m), MetricKind::NormalizedEntropy) => m.normalized_entropy,
+            (_, MetricKind::Gauc) => self.by_group()?.gauc?.value,
+            (_, MetricKind::Ndcg(k)) => at(&self.by_group()?.ndcg, k),
+            (_, MetricKind::Recall(k)) => at(&self.by_group()?.recall, k),
             (Self::Regression(m), MetricKind::Mse) => m.mse,
             (Self::Regression(m), MetricKind::Mae) => m.mae,
             (Self::Regression(m), MetricKind::R2) => m.r2,
@@ -72,12 +117,21 @@ impl TaskMetrics {
 
 /// The state from which [`TaskMetrics`] are computed.
 #[derive(Debug, Clone)]
-pub struct TaskMetricsState(State);
+pub struct TaskMetricsState {
+    state: State,
+    groups: Option<Groups>,
+}
 
 #[derive(Debug, Clone)]
 enum State {
     Binary(Auc, LogLoss, Calibration),
     Regression { rows: u64, mse: Mse, mae: Mae, r2: R2 },
+}
+
+#[derive(Debug, Clone)]
+struct Groups {
+    k: Vec<u32>,
+    rows: GroupedRows,
 }
 
 impl TaskMetricsState {
@@ -93,22 +147,31 @@ impl TaskMetricsState {
         Self::with_auc(kind, Auc::bounded(Auc::BOUND))
     }
 
+    /// The same with metrics within groups, NDCG and recall of each k among them. They need 16 bytes for each row, whatever
+    /// else is bounded.
+    #[must_use]
+    pub fn with_groups(self, k: &[u32]) -> Self {
+        Self { groups: Some(Groups { k: k.to_vec(), rows: GroupedRows::default() }), ..self }
+    }
+
     fn with_auc(kind: TaskKind, auc: Auc) -> Self {
-        Self(match kind {
+        let state = match kind {
             TaskKind::Binary => State::Binary(auc, LogLoss::default(), Calibration::default()),
             TaskKind::Regression => {
                 State::Regression { rows: 0, mse: Mse::default(), mae: Mae::default(), r2: R2::default() }
             }
-        })
+        };
+        Self { state, groups: None }
     }
 
     /// Adds those rows of a batch that lie in the task's sample space. `predictions` `[B]` are probabilities of a
-    /// binary task and values of a regression task.
-    pub fn update(&mut self, predictions: &[f32], labels: &Labels) {
+    /// binary task and values of a regression task; `groups` `[B]` are those of the rows, 0 for a row without one, or none
+    /// where no row has any.
+    pub fn update(&mut self, predictions: &[f32], labels: &Labels, groups: &[u64]) {
         debug_assert_eq!(predictions.len(), labels.values.len());
         let rows = predictions.iter().zip(&labels.values).zip(&labels.present);
         let rows = rows.filter_map(|((&prediction, &label), &present)| present.then_some((prediction, label)));
-        match &mut self.0 {
+        match &mut self.state {
             State::Binary(auc, log_loss, calibration) => rows.for_each(|(p, y)| {
                 auc.add(p, y);
                 log_loss.add(p, y);
@@ -121,6 +184,13 @@ impl TaskMetricsState {
                 r2.add(p, y);
             }),
         }
+        if let Some(Groups { rows, .. }) = &mut self.groups {
+            for (row, (&prediction, &label)) in predictions.iter().zip(&labels.values).enumerate() {
+                if labels.present[row] {
+                    rows.add(groups.get(row).copied().unwrap_or(0), prediction, label);
+                }
+            }
+        }
     }
 
     /// Adds the rows that `other` has seen.
@@ -128,7 +198,7 @@ impl TaskMetricsState {
     /// # Panics
     /// If the two are of different kinds of tasks: a mistake of the caller, not of data.
     pub fn merge(&mut self, other: &Self) {
-        match (&mut self.0, &other.0) {
+        match (&mut self.state, &other.state) {
             (State::Binary(auc, log_loss, calibration), State::Binary(a, l, c)) => {
                 auc.merge(a);
                 log_loss.merge(l);
@@ -142,24 +212,37 @@ impl TaskMetricsState {
             }
             _ => unreachable!("both states were made for one task"),
         }
+        if let (Some(own), Some(others)) = (&mut self.groups, &other.groups) {
+            own.rows.merge(&others.rows);
+        }
     }
 
     /// The metrics over all rows added so far.
     #[must_use]
     pub fn compute(&self) -> TaskMetrics {
-        match &self.0 {
-            State::Binary(auc, log_loss, calibration) => TaskMetrics::Binary(BinaryMetrics {
-                rows: auc.positives() + auc.negatives(),
-                positives: auc.positives(),
-                auc: auc.compute(),
-                log_loss: log_loss.compute(),
-                calibration: calibration.compute(),
-            }),
+        let is_binary = matches!(self.state, State::Binary(..));
+        let by_group = self.groups.as_ref().map(|groups| groups.rows.ranked().compute(is_binary, &groups.k));
+        match &self.state {
+            State::Binary(auc, log_loss, calibration) => {
+                let (ties, log_loss) = (auc.ties(), log_loss.compute());
+                let (rows, positives) = (auc.positives() + auc.negatives(), auc.positives());
+                TaskMetrics::Binary(BinaryMetrics {
+                    rows,
+                    positives,
+                    auc: ties.auc(),
+                    log_loss,
+                    calibration: calibration.compute(),
+                    pr_auc: pr_auc::of_ties(&ties),
+                    normalized_entropy: normalized_entropy(log_loss, positives, rows),
+                    by_group,
+                })
+            }
             State::Regression { rows, mse, mae, r2 } => TaskMetrics::Regression(RegressionMetrics {
                 rows: *rows,
                 mse: mse.compute(),
                 mae: mae.compute(),
                 r2: r2.compute(),
+                by_group,
             }),
         }
     }
@@ -176,7 +259,7 @@ mod tests {
             values: labels.iter().map(|l| l.unwrap_or(0.0)).collect(),
             present: labels.iter().map(Option::is_some).collect(),
         };
-        state.update(predictions, &labels);
+        state.update(predictions, &labels, &[]);
         state.compute()
     }
 
@@ -194,12 +277,18 @@ mod tests {
         let json = |metrics: TaskMetrics| serde_json::to_string(&metrics).unwrap();
         assert_eq!(
             json(of(TaskKind::Binary, &[0.5], &[Some(1.0)])),
-            r#"{"rows":1,"positives":1,"auc":null,"log_loss":0.6931471805599453,"calibration":0.5}"#
+            concat!(
+                r#"{"rows":1,"positives":1,"auc":null,"log_loss":0.6931471805599453,"calibration":0.5,"#,
+                r#""pr_auc":1.0,"normalized_entropy":null}"#
+            )
         );
         assert_eq!(json(of(TaskKind::Regression, &[0.5], &[None])), r#"{"rows":0,"mse":null,"mae":null,"r2":null}"#);
         assert_eq!(
             json(of(TaskKind::Binary, &[f32::NAN], &[Some(1.0)])),
-            r#"{"rows":1,"positives":1,"auc":null,"log_loss":null,"calibration":null}"#
+            concat!(
+                r#"{"rows":1,"positives":1,"auc":null,"log_loss":null,"calibration":null,"#,
+                r#""pr_auc":null,"normalized_entropy":null}"#
+            )
         );
     }
 
@@ -220,5 +309,30 @@ mod tests {
                 assert_eq!(metrics.get(*metric).is_some(), MetricKind::of(kind).contains(metric), "{metric:?}");
             }
         }
+    }
+
+    #[test]
+    fn groups_are_those_of_the_rows_in_the_sample_space() {
+        let labels = Labels { values: vec![1.0, 0.0, 1.0, 0.0], present: vec![true, true, false, true] };
+        for kind in [TaskKind::Binary, TaskKind::Regression] {
+            let mut state = TaskMetricsState::new(kind).with_groups(&[1]);
+            state.update(&[0.3, 0.2, 0.9, 0.8], &labels, &[7, 7, 7, 0]);
+            let metrics = state.compute();
+            let groups = metrics.by_group().unwrap();
+            assert_eq!((groups.groups, groups.rows_without), (1, 1));
+            assert_eq!(metrics.get(MetricKind::Ndcg(1)), Some(1.0));
+            assert_eq!(metrics.get(MetricKind::Ndcg(2)), None);
+            assert_eq!(metrics.get(MetricKind::Gauc), (kind == TaskKind::Binary).then_some(1.0));
+            assert!(metrics.metrics().iter().all(|metric| metrics.get(*metric).is_some()), "{metrics:?}");
+            let json = serde_json::to_string(&metrics).unwrap();
+            assert_eq!(serde_json::from_str::<TaskMetrics>(&json).unwrap(), metrics);
+        }
+    }
+
+    #[test]
+    fn reports_without_the_newer_metrics_open() {
+        let json = r#"{"rows":1,"positives":1,"auc":null,"log_loss":0.5,"calibration":0.5}"#;
+        let metrics: TaskMetrics = serde_json::from_str(json).unwrap();
+        assert_eq!((metrics.get(MetricKind::LogLoss), metrics.get(MetricKind::PrAuc)), (Some(0.5), None));
     }
 }

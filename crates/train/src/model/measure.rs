@@ -8,11 +8,12 @@ use crate::alarm::outputs::OutputWatch;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, Evaluator};
 use crate::fit::Interrupt;
+use crate::metrics::Measures;
 
 impl Model {
     /// Measures every task on the rows of `source` that lie in its sample space. Gives what reading them gave, too.
     ///
-    /// Of the rows nothing is kept but what exact AUC needs.
+    /// Of the rows nothing is kept but what exact AUC and metrics within groups need.
     ///
     /// # Errors
     /// [`Error::Data`], [`Error::NonFinitePrediction`] and [`Error::Interrupted`].
@@ -27,7 +28,8 @@ impl Model {
         options.with_labels = true;
         options.stop = Some(interrupt.flag());
         let mut stream = EncodedStream::open(encoder, &options)?;
-        let mut evaluator = Evaluator::new(encoder.tasks());
+        let measures = Measures::of(encoder.schema().groups.as_ref());
+        let mut evaluator = Evaluator::new(encoder.tasks(), &measures);
         let mut watch = OutputWatch::new(encoder.tasks());
         let mut labels = FunnelWatch::new(kind, funnel, encoder.tasks());
         let mut rows = 0;

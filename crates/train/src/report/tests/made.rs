@@ -68,6 +68,7 @@ fn rows(tasks: &[TaskSpec]) -> Batch {
             .map(|t| Labels { values: (0..ROWS).map(|i| label(t, i)).collect(), present: vec![true; ROWS] })
             .collect(),
         numeric,
+        groups: Vec::new(),
     }
 }
 
@@ -101,19 +102,23 @@ fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
             auc: Some(value),
             log_loss: Some(0.3 - value / 10.0),
             calibration: Some(1.01),
+            pr_auc: Some(0.4),
+            normalized_entropy: Some(0.8),
+            by_group: None,
         }),
         TaskKind::Regression => TaskMetrics::Regression(RegressionMetrics {
             rows: 40_000,
             mse: Some(1.0 - value),
             mae: Some(0.2),
             r2: Some(value),
+            by_group: None,
         }),
     }
 }
 
 fn evaluation(tasks: &[TaskSpec], value: impl Fn(usize) -> f64) -> Evaluation {
     let tasks = tasks.iter().enumerate().map(|(t, task)| (task.name.as_str(), metrics(task.kind, value(t))));
-    Evaluation { rows: 40_000, tasks: tasks.collect() }
+    Evaluation { rows: 40_000, main: ByTask::default(), tasks: tasks.collect() }
 }
 
 fn split_rows(tasks: &[TaskSpec]) -> SplitRows {
