@@ -126,7 +126,8 @@ fn means_spreads_and_gains_follow_from_the_runs() {
     let answer = comparison["answer"]["text"].as_str().unwrap();
     assert!(ran.stdout.starts_with(answer), "{answer}: {}", ran.stdout);
     let page = folder.text("compared/report.html");
-    assert!(page.find(answer).unwrap() < page.find("<table").unwrap(), "{answer}");
+    let escaped = answer.replace('<', "&lt;").replace('>', "&gt;");
+    assert!(page.find(&escaped).unwrap() < page.find("<table").unwrap(), "{answer}");
     // And the same digits in both.
     let gain = models[2]["tasks"]["spend"]["gain"]["mean"].as_f64().unwrap();
     let (digits, minus) = (format!("{gain:+.5}"), format!("{gain:+.5}").replace('-', "\u{2212}"));

@@ -50,7 +50,8 @@ fn squares_that_overflow_are_told_with_the_feature() {
     folder.write("train.csv", large.join("\n") + "\n");
     for kind in ["adam", "adagrad"] {
         let optimizer = format!("train.optimizer={{ kind = \"{kind}\", learning_rate = 0.01 }}");
-        let ran = train(&folder, kind, &[&optimizer]);
+        // Gates that start at zero, and move, would make the loss of the second step NaN.
+        let ran = train(&folder, kind, &[&optimizer, "model.gate_start=normal"]);
         one_with(&ran, &["overflowed to infinity", "dense weights", "feature \"age\""]);
     }
 }
