@@ -408,14 +408,6 @@ fn a_tower_and_tables_that_do_not_move_are_named() {
 }
 
 #[test]
-fn patience_that_outlasts_the_training_is_told() {
-    let folder = Folder::with_log();
-    let ran = train(&folder, "run", &["train.early_stopping.patience=500"]);
-    one_with(&ran, &["early_stopping.patience is 500", "epochs is 3:", "can never stop"]);
-    assert_eq!(warnings(&train(&folder, "short", &["train.early_stopping.patience=2"])), [""; 0]);
-}
-
-#[test]
 fn a_decay_above_the_rate_is_named_before_features_are() {
     let folder = Folder::with_log();
     folder.replace("config.toml", "transform = [\"standardize\"]\n", "");

@@ -111,6 +111,7 @@ fn bases() -> Vec<(String, &'static str)> {
             of(share, HARD, "").replace("{ column = \"a\", equals = 1 }", "{ column = 'a', not_equals = 0 }"),
             "task.2.where",
         ),
+        (of(share, HARD, "").replace("[model]\n", "[metrics]\ngroup = 'u'\nk = [1, 10]\n[model]\n"), "metrics."),
         (of(&format!("{share}\nstream = {{ window = 64 }}"), HARD, ""), "data.stream"),
     ];
     let train = [

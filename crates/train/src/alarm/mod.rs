@@ -89,8 +89,6 @@ pub enum AlarmKind {
     HugeWeight,
     /// The warm-up of the learning rate is longer than the training.
     LongWarmup,
-    /// Early stopping waits for longer than the training lasts.
-    LongPatience,
     /// Squares in the optimizer have overflowed, so that weights stand still.
     Overflow,
     /// No weight has moved in an epoch.
@@ -130,7 +128,6 @@ impl AlarmKind {
             Self::NothingToLearn => "nothing to learn with",
             Self::HugeWeight => "huge weight",
             Self::LongWarmup => "long warm-up",
-            Self::LongPatience => "long patience",
             Self::Overflow => "overflow in the optimizer",
             Self::StillWeights => "weights that do not move",
             Self::UnlabelledFunnel => "labels that a funnel lacks",

@@ -19,7 +19,6 @@ pub(crate) fn settings(config: &TrainConfig, tasks: &[TaskConfig], length: Lengt
     let mut alarms = rates(config, length);
     alarms.extend(tasks.iter().filter_map(|task| weight(task, length)));
     alarms.extend(warmup(config, length));
-    alarms.extend(patience(config));
     alarms
 }
 
@@ -90,18 +89,6 @@ fn warmup(config: &TrainConfig, length: Length) -> Option<Alarm> {
     })
 }
 
-/// The first epoch is always a gain, so that patience can run out after `patience` more at the earliest.
-fn patience(config: &TrainConfig) -> Option<Alarm> {
-    let (patience, epochs) = (config.early_stopping.as_ref()?.patience, config.epochs);
-    (patience >= epochs).then(|| {
-        let text = format!(
-            "[train] early_stopping.patience is {patience}, and epochs is {epochs}: it can never stop the training early \
-             (the best epoch is kept all the same); lower patience, or train for more epochs"
-        );
-        Alarm::new(AlarmKind::LongPatience, patience as f64, 0, text)
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -148,16 +135,6 @@ mod tests {
         assert!(of(json!({ "initial": 1.0, "ratio": 0.1 })).contains("falls from 1 to"));
         assert!(of(json!({ "initial": 1.0, "ratio": 10.0 })).contains("more than single precision holds"));
         assert_eq!(of(json!({ "initial": 1.0, "ratio": 0.1, "every": "epoch" })), "");
-    }
-
-    #[test]
-    fn patience_that_cannot_run_out_is_told() {
-        let of = |patience: u64| found(json!({ "epochs": 5, "early_stopping": { "patience": patience } }), json!(1.0));
-        assert_eq!(of(4), [""; 0]);
-        for patience in [5, 500] {
-            let text = of(patience).join("\n");
-            assert!(text.contains(&format!("patience is {patience},")) && text.contains("epochs is 5:"), "{text}");
-        }
     }
 
     #[test]
