@@ -90,6 +90,7 @@ impl Batch {
             numeric: self.numeric[range.start * width..range.end * width].to_vec(),
             categorical: self.categorical.iter().map(ids).collect(),
             labels: self.labels.iter().map(labels).collect(),
+            groups: if self.groups.is_empty() { Vec::new() } else { self.groups[range].to_vec() },
         }
     }
 }

@@ -327,6 +327,8 @@ fn hand_out(
             parts[split as usize].push(part);
         }
     }
+    // Nothing is measured on them.
+    parts[Split::Train as usize].iter_mut().for_each(|part| part.groups = Vec::new());
     Split::ALL.into_iter().zip(parts).try_for_each(|(split, parts)| put(split, &parts))
 }
 

@@ -185,7 +185,8 @@ mod tests {
         };
         let numeric = (0..3 * count).map(|i| number(i) as f32).collect();
         let weights = (0..count).map(|i| number(i) as f32).collect();
-        Batch { rows: count, numeric, categorical, labels: vec![labels(0), Labels { weights, ..labels(1) }] }
+        let labels = vec![labels(0), Labels { weights, ..labels(1) }];
+        Batch { rows: count, numeric, categorical, labels, groups: vec![] }
     }
 
     proptest! {

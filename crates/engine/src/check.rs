@@ -135,6 +135,7 @@ mod tests {
             numeric: Vec::new(),
             categorical: ids.map(Ids::Single).to_vec(),
             labels: vec![labels; 2],
+            groups: Vec::new(),
         }
     }
 

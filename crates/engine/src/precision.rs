@@ -103,6 +103,7 @@ mod tests {
             numeric: (0..rows * NUMBERS).map(number).collect(),
             categorical: vec![Ids::Single(items)],
             labels: vec![labels(1), labels(2)],
+            groups: Vec::new(),
         }
     }
 

@@ -67,10 +67,10 @@ fn linear(graph: &mut Graph, x: Node, width: usize, bias: bool) -> Node {
     let name = format!("l{}", graph.params.len());
     let init = Init::Normal { std: 0.6 };
     let shape = vec![width, graph.node(x).width];
-    graph.params.push(Param { name: format!("{name}.weight"), shape, init });
+    graph.params.push(Param::new(format!("{name}.weight"), shape, init));
     let weight = ParamId(graph.params.len() - 1);
     let bias = bias.then(|| {
-        graph.params.push(Param { name: format!("{name}.bias"), shape: vec![width], init });
+        graph.params.push(Param::new(format!("{name}.bias"), vec![width], init));
         ParamId(graph.params.len() - 1)
     });
     push(graph, Op::Linear { weight, bias }, &[x], width)
@@ -113,6 +113,7 @@ fn batch(rows: usize, tasks: usize) -> Batch {
         numeric,
         labels: (0..tasks).map(&mut labels).collect(),
         categorical: vec![Ids::Single(single), Ids::Multiple { offsets, rows: several }],
+        groups: Vec::new(),
     }
 }
 
@@ -139,7 +140,7 @@ fn sum(graph: &mut Graph, inputs: &[Node], scale: f32) -> Node {
 
 fn combination(graph: &mut Graph, inputs: &[Node]) -> Node {
     let name = format!("c{}.weight", graph.params.len());
-    graph.params.push(Param { name, shape: vec![inputs.len()], init: Init::Normal { std: 0.6 } });
+    graph.params.push(Param::new(name, vec![inputs.len()], Init::Normal { std: 0.6 }));
     let weights = ParamId(graph.params.len() - 1);
     let width = graph.node(inputs[0]).width;
     push(graph, Op::Combination { weights }, inputs, width)

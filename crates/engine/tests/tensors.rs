@@ -36,6 +36,7 @@ fn batch(seed: u64) -> Batch {
         numeric: (0..ROWS).map(|i| (i as f32 * 0.37 + seed as f32).sin()).collect(),
         categorical: vec![Ids::Single(ids)],
         labels: vec![labels(1), labels(3)],
+        groups: Vec::new(),
     }
 }
 

@@ -100,6 +100,7 @@ fn neutral(schema: &Schema) -> Schema {
     for task in &mut schema.tasks {
         (task.weight, task.loss, task.positive_weight, task.sampled) = (TaskWeight::default(), None, None, None);
     }
+    schema.groups.iter_mut().for_each(|groups| groups.k.clear());
     schema
 }
 

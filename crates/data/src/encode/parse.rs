@@ -29,6 +29,8 @@ pub struct Plan {
     /// Weights of rows, and of rows of each task; none where rows need no labels.
     weight: Option<usize>,
     task_weights: Vec<Option<usize>>,
+    /// That of [`crate::schema::Groups`]; `None` where rows need no labels.
+    group: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,
 }
@@ -41,6 +43,8 @@ pub struct Parsed {
     pub(super) features: Vec<Values>,
     /// One entry per task; empty where rows need no labels.
     pub labels: Vec<Labels>,
+    /// The group of each row, 0 where it has none; empty where none is asked for.
+    pub(super) groups: Vec<u64>,
     /// What each row is for; empty where all are trained on.
     pub splits: Vec<Split>,
     /// Where the chunk stands.
@@ -145,11 +149,13 @@ impl Plan {
             Some(want(name, &|| format!("`row_weight` of task \"{}\"", task.name)))
         });
         let task_weights = task_weights.collect();
+        let groups = schema.groups.as_ref().filter(|_| with_labels);
+        let group = groups.map(|groups| want(&groups.column, &|| "`group` in [metrics]".to_owned()));
         let [valid, test] = rules.columns();
         let splits = [("valid", valid), ("test", test)]
             .map(|(key, column)| column.map(|column| want(column, &|| format!("`{key}` in [data]"))));
         let extras = extras.iter().map(|name| want(name, &|| "the output".to_owned())).collect();
-        Self { schema: schema.clone(), rules, wanted, features, tasks, weight, task_weights, splits, extras }
+        Self { schema: schema.clone(), rules, wanted, features, tasks, weight, task_weights, group, splits, extras }
     }
 
     /// The columns that a reader has to give, each once.
@@ -184,11 +190,12 @@ impl Plan {
         let features = self.features(&chunk, &mut bad)?;
         let weights = self.weights(&chunk, &mut bad)?;
         let labels = self.labels(&chunk, weights.as_deref(), &mut bad)?;
+        let groups = self.groups(&chunk, &mut bad)?;
         let splits = self.splits(&chunk, &mut bad)?;
         let extras = self.extras.iter().map(|&at| column(&chunk, at)).collect();
         let (rows, in_chunk, bad_rows) = (chunk.rows, (0..chunk.rows).collect(), Vec::new());
         let origin = chunk.origin;
-        let mut parsed = Parsed { rows, features, labels, splits, origin, in_chunk, extras, bad: bad_rows };
+        let mut parsed = Parsed { rows, features, labels, groups, splits, origin, in_chunk, extras, bad: bad_rows };
         let left_out = weights.filter(|weights| weights.contains(&0.0));
         if let Some(weights) = &left_out {
             // As if they were not there: nothing is wrong with them.
@@ -214,7 +221,7 @@ impl Plan {
     fn features(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Values>> {
         let mut values = Vec::with_capacity(self.features.len());
         for (feature, &at) in self.schema.features.iter().zip(&self.features) {
-            let (name, cells) = (feature.column(), column(chunk, at));
+            let (name, mut cells) = (feature.column(), column(chunk, at));
             values.push(match &feature.read {
                 FeatureKind::Numeric { transform, missing } => {
                     single(chunk, name, &cells, "a number")?;
@@ -228,6 +235,13 @@ impl Plan {
                 FeatureKind::Categorical { encoding, multiple, .. } => {
                     if multiple.is_none() {
                         single(chunk, name, &cells, "one category per row (set multiple = true for several)")?;
+                    }
+                    // The empty text is no value of a list in any case.
+                    let null = &self.schema.csv.null;
+                    if let (Some(multiple), Column::Text(_) | Column::Repeated(_)) = (multiple, &cells)
+                        && null.iter().any(|null| !null.is_empty())
+                    {
+                        cells = cells.split(&multiple.separator, null);
                     }
                     match *encoding {
                         Encoding::Ids(rows) => Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad)),
@@ -290,6 +304,17 @@ impl Plan {
             all.push(labels::parse(task, &label, filter.as_ref(), weights, bad));
         }
         Ok(all)
+    }
+
+    fn groups(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<u64>> {
+        let Some((at, groups)) = self.group.zip(self.schema.groups.as_ref()) else { return Ok(Vec::new()) };
+        let cells = column(chunk, at);
+        single(chunk, &groups.column, &cells, "one group per row")?;
+        category::check(&groups.column, &cells, bad);
+        match category::rows(&cells, None, category::group) {
+            Ids::Single(groups) => Ok(groups),
+            Ids::Multiple { .. } => Ok(Vec::new()),
+        }
     }
 
     fn splits(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Split>> {
@@ -371,6 +396,9 @@ impl Parsed {
                 retain(&mut labels.weights, keep);
             }
         }
+        if !self.groups.is_empty() {
+            retain(&mut self.groups, keep);
+        }
         if !self.splits.is_empty() {
             retain(&mut self.splits, keep);
         }
@@ -398,6 +426,7 @@ impl Parsed {
         self.features.iter().map(values).sum::<usize>()
             + self.rows * (17 + 5 * self.labels.len())
             + self.labels.iter().map(|labels| labels.weights.len() * 4).sum::<usize>()
+            + self.groups.len() * 8
             + self.bad.len() * 256
     }
 }

@@ -360,7 +360,11 @@ fn categorical(encoding: Encoding) -> Result<(), Fault> {
             Err(("encoding.ids", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
         }
         Encoding::Vocabulary(VocabularyConfig { max_size: Some(size), .. }) if size >= MAX_TABLE_ROWS => {
-            let reason = format!("a table has at most {MAX_TABLE_ROWS} rows");
+            // Its table has a row for unknown values besides.
+            let most = MAX_TABLE_ROWS - 1;
+            let reason = format!(
+                "a vocabulary keeps at most {most} values, so that its table has at most {MAX_TABLE_ROWS} rows"
+            );
             Err(("encoding.vocabulary.max_size", value(size, reason)))
         }
         Encoding::Vocabulary(VocabularyConfig { min_count, .. }) if min_count > MAX_TABLE_ROWS => {

@@ -7,6 +7,7 @@ mod check;
 mod columns;
 mod data;
 mod feature;
+mod groups;
 mod objective;
 mod problem;
 mod scalar;
@@ -21,6 +22,7 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{Encoding, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use groups::Groups;
 pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
@@ -50,6 +52,9 @@ pub struct Schema {
     /// Column of what each row counts in losses and metrics; `None` where all count alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// Rows that are measured together, such as those of one user; `None` where no metric asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
 }
 
 /// One feature: one way to read a column, which may have several.
@@ -127,10 +132,20 @@ impl Schema {
         check::data(data)?;
         let csv = data.csv.resolve()?;
         let (resolved, blocks) = check::expand(features)?;
-        let (format, on_bad_row, tasks, weight) = (data.format, data.on_bad_row, tasks.to_vec(), data.weight.clone());
-        let schema = Self { format, csv, on_bad_row, features: resolved, tasks, weight };
+        let (tasks, weight, groups) = (tasks.to_vec(), data.weight.clone(), None);
+        let (format, on_bad_row) = (data.format, data.on_bad_row);
+        let schema = Self { format, csv, on_bad_row, features: resolved, tasks, weight, groups };
         schema.check(&blocks)?;
         Ok(schema)
+    }
+
+    /// The schema with groups of rows that are measured together.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a group without a column, and ranks that no metric can have.
+    pub fn with_groups(self, groups: Option<Groups>) -> Result<Self> {
+        groups.as_ref().map_or(Ok(()), Groups::check)?;
+        Ok(Self { groups, ..self })
     }
 
     /// Checks a schema that comes from elsewhere, such as a saved model. `blocks` tells the configuration block of
@@ -139,6 +154,7 @@ impl Schema {
         check::csv(&self.csv)?;
         check::features(&self.features, blocks)?;
         check::tasks(&self.tasks)?;
+        self.groups.as_ref().map_or(Ok(()), Groups::check)?;
         check::leakage(&self.features, blocks, &self.tasks)
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::objective::{LabelTransform, LossConfig, Objective, SampledConfig};
 use super::scalar::Scalar;
 use super::untagged::{self, Untagged};
+use crate::compare::Comparand;
 
 /// What a task predicts; decides its loss and its metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +111,15 @@ pub struct LabelConfig {
     /// Regression: what the label is trained as. Predictions and metrics stay in the label's unit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<LabelTransform>,
+}
+
+impl LabelConfig {
+    /// Whether two labels of one column are positive in the same rows. Without `positive` those of 1 are.
+    #[must_use]
+    pub fn has_same_positive(&self, other: &Self) -> bool {
+        let comparand = |label: &Self| Comparand::new(label.positive.as_ref().unwrap_or(&Scalar::Integer(1)));
+        comparand(self).is_same(&comparand(other))
+    }
 }
 
 fn or_a_column(schema: &mut schemars::Schema) {
@@ -273,6 +283,26 @@ mod tests {
 
     fn parse(text: &str) -> TaskConfig {
         toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn positive_values_are_the_same_in_other_words() {
+        let label = |positive: &str| -> LabelConfig {
+            #[derive(Deserialize)]
+            struct Keys {
+                label: LabelConfig,
+            }
+            toml::from_str::<Keys>(&format!("label = {{ column = 'y' {positive} }}")).unwrap().label
+        };
+        let of = |value: &str| label(&format!(", positive = {value}"));
+        for one in ["1", "1.0", "true", "'1'", "'1.0'"] {
+            assert!(label("").has_same_positive(&of(one)) && of(one).has_same_positive(&label("")), "{one}");
+        }
+        for other in ["0", "2", "false", "'yes'", "''"] {
+            assert!(!label("").has_same_positive(&of(other)) && !of("'no'").has_same_positive(&of(other)), "{other}");
+            assert!(of(other).has_same_positive(&of(other)));
+        }
+        assert!(of("2026-01-06").has_same_positive(&of("'2026-01-06 00:00:00'")));
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod by_task;
 mod first_rows;
 mod health;
 mod passes;
+mod rates;
 mod state;
 
 use pleiad_data::Batch;
@@ -15,6 +16,7 @@ pub use self::by_task::Combine;
 pub use self::health::Stuck;
 pub(crate) use self::passes::MAX_LANES;
 use self::passes::{Lane, TableGradients, uses};
+use self::rates::Rates;
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};
 use crate::exec::{Layers, Workspaces};
@@ -81,6 +83,7 @@ pub struct Engine {
     parameters: Parameters,
     /// Optimizer state of the dense parameters, slot by slot.
     state: [Storage<f32>; 2],
+    rates: Rates,
     gradient: Storage<f32>,
     /// Gradients of the input representation for all rows of the batch.
     batch_wide: Vec<Storage<f32>>,
@@ -128,6 +131,7 @@ impl Engine {
             check: BatchCheck::of(graph),
             options: options.clone(),
             state: [dense(0), dense(1)],
+            rates: Rates::of(graph, &plan.params),
             gradient: Storage::zeros(plan.params.len),
             batch_wide: plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect(),
             folded_rows: Vec::new(),
@@ -190,7 +194,8 @@ impl Engine {
     }
 
     /// One training step: gradients of `L = sum_k w_k L_k` with `L_k` as in [`StepStats::losses`], then
-    /// the optimizers' update with their learning rates times `learning_rate_factor`.
+    /// the optimizers' update with their learning rates times `learning_rate_factor`, and times a parameter's own
+    /// [`pleiad_model::graph::Param::rate`].
     ///
     /// # Errors
     /// [`Error::Batch`] or [`Error::IdOutOfRange`]; nothing is changed then.
@@ -267,6 +272,7 @@ impl Engine {
             parameters,
             options,
             state: [first, second],
+            rates,
             gradient,
             lanes,
             touched,
@@ -279,7 +285,7 @@ impl Engine {
             Some(by_task) => by_task.plan_and_layers(),
             None => (&*plan, layers),
         };
-        let rule = StepRule::new(&options.optimizer, self.steps, learning_rate_factor);
+        let rules = rates.rules(&options.optimizer, self.steps, learning_rate_factor);
         let count = gradient.len().div_ceil(UPDATE_CHUNK);
         // Lanes that are not summed yet are summed stretch by stretch right here, and their sum stays in cache: nobody asks
         // for it afterwards, so it is not written to where whole gradients lie.
@@ -292,17 +298,18 @@ impl Engine {
                 .zip(state_chunks(first, count))
                 .zip(state_chunks(second, count));
             chunks.enumerate().for_each(|(chunk, (((weights, gradient), first), second))| {
+                let at = chunk * UPDATE_CHUNK;
                 if parts.is_empty() {
-                    return rule.update(weights, gradient, [first, second], scale);
+                    return rules.update(at, weights, gradient, [first, second], scale);
                 }
                 let mut sum = [0.0; SUM_CHUNK];
                 for start in (0..weights.len()).step_by(SUM_CHUNK) {
                     let range = start..weights.len().min(start + SUM_CHUNK);
                     let sum = &mut sum[..range.len()];
-                    sum_range(sum, &parts, chunk * UPDATE_CHUNK + start);
+                    sum_range(sum, &parts, at + start);
                     let [first, second] =
                         [&mut *first, &mut *second].map(|s| s.get_mut(range.clone()).unwrap_or_default());
-                    rule.update(&mut weights[range], sum, [first, second], scale);
+                    rules.update(at + start, &mut weights[range], sum, [first, second], scale);
                 }
             });
             // The next step wants it so, and threads are at work now: it would have to call them together for that alone.

@@ -14,7 +14,7 @@ mod summary;
 mod validate;
 
 pub use builder::GraphBuilder;
-pub use gating::Expert;
+pub use gating::{Expert, GateRate, GateStart, GateStyle};
 pub use op::{Activation, NodeSpec, Op};
 use pleiad_data::schema::Objective;
 use pleiad_data::{InputLayout, TaskKind};
@@ -50,9 +50,28 @@ pub struct Param {
     pub shape: Vec<usize>,
     /// How it starts.
     pub init: Init,
+    /// What every learning rate is multiplied by for it: a finite number above 0. Of training alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub rate: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(rate: &f64) -> bool {
+    *rate == 1.0
 }
 
 impl Param {
+    /// A parameter that learns at the rate that all have.
+    #[must_use]
+    pub fn new(name: impl Into<String>, shape: Vec<usize>, init: Init) -> Self {
+        Self { name: name.into(), shape, init, rate: 1.0 }
+    }
+
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -174,7 +174,9 @@ mod tests {
             watch.add(&predictions, batch);
             Ok(predictions)
         };
-        let Ok(evaluation) = evaluate(predict, &rows, &tasks, 1000) else { return Vec::new() };
+        let Ok(evaluation) = evaluate(predict, &rows, &tasks, &crate::metrics::Measures::default(), 1000) else {
+            return Vec::new();
+        };
         watch.alarms("test", &evaluation).into_iter().map(|alarm| (alarm.kind, alarm.text)).collect()
     }
 

@@ -168,7 +168,7 @@ impl Case {
                 weights: Vec::new(),
             };
             let labels = POSITIVE.iter().cycle().take(self.tasks.len()).map(|&p| labels(p)).collect();
-            Batch { rows: self.rows, numeric, categorical, labels }
+            Batch { rows: self.rows, numeric, categorical, labels, groups: Vec::new() }
         };
         Ok((0..count).map(batch).collect())
     }

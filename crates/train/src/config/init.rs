@@ -15,7 +15,7 @@ use super::tree::{Step, parse_path};
 use crate::error::{Error, Result};
 
 /// Keys of `[model]` that are of training alone.
-const OF_TRAINING: [&str; 2] = ["dropout", "calibrator"];
+const OF_TRAINING: [&str; 4] = ["dropout", "calibrator", "gate_start", "gate_rate"];
 
 impl ConfigFile {
     /// Refuses a saved model whose weights would give another function in `graph`, that of the model that was chosen with
@@ -124,7 +124,7 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
     }
     let (was, is) = (&before.label, &now.label);
     // A label of another column is another question on purpose; the other value of the same one is a slip.
-    if was.column == is.column && was.positive != is.positive {
+    if was.column == is.column && !was.has_same_positive(is) {
         let value = |label: &pleiad_data::schema::LabelConfig| {
             label.positive.as_ref().map_or_else(|| "1 (no `positive`)".to_owned(), ToString::to_string)
         };

@@ -292,6 +292,7 @@ mod tests {
             labels: vec![labels(&useful, &|_| true), labels(&|_| 0.0, &|_| true), labels(&useful, &|i| i % 3 == 0)],
             categorical: vec![Ids::Multiple { offsets, rows: lists.concat() }],
             numeric,
+            groups: Vec::new(),
         }
     }
 

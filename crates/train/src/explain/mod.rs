@@ -162,6 +162,7 @@ mod tests {
             numeric: (0..900).map(|i| (i * 7919 % 900) as f32 / 450.0 - 1.0).collect(),
             categorical: vec![],
             labels: vec![labels(|i| (i % 2) as f32), labels(|i| i as f32)],
+            groups: Vec::new(),
         };
         let mut predictor = Predictor::new(graph, &weights).unwrap();
         let mut explained = |batch_size| {

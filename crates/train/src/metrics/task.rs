@@ -3,11 +3,14 @@
 use pleiad_data::{Labels, TaskKind};
 use serde::{Deserialize, Serialize};
 
+use super::groups::at;
 use super::weighted::Weighted;
-use super::{Auc, Calibration, LogLoss, Mae, Metric, MetricKind, Mse, R2};
+use super::{
+    Auc, Calibration, GroupMetrics, GroupedRows, LogLoss, Mae, Metric, MetricKind, Mse, R2, normalized_entropy, pr_auc,
+};
 
 /// Metrics of a binary task on its own sample space; `null` in JSON where one is not defined.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BinaryMetrics {
     /// Rows of the sample space.
@@ -26,10 +29,19 @@ pub struct BinaryMetrics {
     /// Share of the negative rows that the log keeps: each counts the inverse of it in the metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negatives: Option<f64>,
+    /// See [`super::average_precision`]. None in reports that are older than it.
+    #[serde(default)]
+    pub pr_auc: Option<f64>,
+    /// See [`normalized_entropy`]. None in reports that are older than it.
+    #[serde(default)]
+    pub normalized_entropy: Option<f64>,
+    /// Metrics within groups, where rows have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_group: Option<GroupMetrics>,
 }
 
 /// Metrics of a regression task on its own sample space; `null` in JSON where one is not defined.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RegressionMetrics {
     /// Rows of the sample space.
@@ -43,10 +55,13 @@ pub struct RegressionMetrics {
     /// Sum of the weights by which rows count in the metrics; `None` where all count alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f64>,
+    /// Metrics within groups, where rows have any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by_group: Option<GroupMetrics>,
 }
 
 /// Metrics of one task; in JSON the object of the variant, which its fields tell apart.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TaskMetrics {
     /// Of a binary task.
@@ -65,6 +80,31 @@ impl TaskMetrics {
         }
     }
 
+    /// Metrics within groups, where rows have any.
+    #[must_use]
+    pub fn by_group(&self) -> Option<&GroupMetrics> {
+        match self {
+            Self::Binary(metrics) => metrics.by_group.as_ref(),
+            Self::Regression(metrics) => metrics.by_group.as_ref(),
+        }
+    }
+
+    /// Its kind of task.
+    #[must_use]
+    pub fn kind(&self) -> TaskKind {
+        match self {
+            Self::Binary(_) => TaskKind::Binary,
+            Self::Regression(_) => TaskKind::Regression,
+        }
+    }
+
+    /// Every metric that was measured, whether or not it is defined.
+    #[must_use]
+    pub fn metrics(&self) -> Vec<MetricKind> {
+        let of_groups = self.by_group().map(|groups| MetricKind::of_groups(self.kind(), &groups.k()));
+        MetricKind::of(self.kind()).iter().copied().chain(of_groups.into_iter().flatten()).collect()
+    }
+
     /// One metric; `None` where it is not defined or the task is of another kind.
     #[must_use]
     pub fn get(&self, metric: MetricKind) -> Option<f64> {
@@ -72,6 +112,11 @@ impl TaskMetrics {
             (Self::Binary(m), MetricKind::Auc) => m.auc,
             (Self::Binary(m), MetricKind::LogLoss) => m.log_loss,
             (Self::Binary(m), MetricKind::Calibration) => m.calibration,
+            (Self::Binary(m), MetricKind::PrAuc) => m.pr_auc,
+            (Self::Binary(m), MetricKind::NormalizedEntropy) => m.normalized_entropy,
+            (_, MetricKind::Gauc) => self.by_group()?.gauc?.value,
+            (_, MetricKind::Ndcg(k)) => at(&self.by_group()?.ndcg, k),
+            (_, MetricKind::Recall(k)) => at(&self.by_group()?.recall, k),
             (Self::Regression(m), MetricKind::Mse) => m.mse,
             (Self::Regression(m), MetricKind::Mae) => m.mae,
             (Self::Regression(m), MetricKind::R2) => m.r2,
@@ -84,6 +129,7 @@ impl TaskMetrics {
 #[derive(Debug, Clone)]
 pub struct TaskMetricsState {
     state: State,
+    groups: Option<Groups>,
     /// In place of `state` where rows have weights.
     weighted: Option<Weighted>,
     kind: TaskKind,
@@ -94,6 +140,12 @@ pub struct TaskMetricsState {
 enum State {
     Binary(Auc, LogLoss, Calibration),
     Regression { rows: u64, mse: Mse, mae: Mae, r2: R2 },
+}
+
+#[derive(Debug, Clone)]
+struct Groups {
+    k: Vec<u32>,
+    rows: GroupedRows,
 }
 
 impl TaskMetricsState {
@@ -116,6 +168,13 @@ impl TaskMetricsState {
         self
     }
 
+    /// The same with metrics within groups, NDCG and recall of each k among them, in which rows count alike. They need 16 bytes
+    /// for each row, whatever else is bounded.
+    #[must_use]
+    pub fn with_groups(self, k: &[u32]) -> Self {
+        Self { groups: Some(Groups { k: k.to_vec(), rows: GroupedRows::default() }), ..self }
+    }
+
     fn with_auc(kind: TaskKind, auc: Auc, bounded: bool) -> Self {
         let state = match kind {
             TaskKind::Binary => State::Binary(auc, LogLoss::default(), Calibration::default()),
@@ -123,13 +182,21 @@ impl TaskMetricsState {
                 State::Regression { rows: 0, mse: Mse::default(), mae: Mae::default(), r2: R2::default() }
             }
         };
-        Self { state, weighted: None, kind, bounded }
+        Self { state, groups: None, weighted: None, kind, bounded }
     }
 
     /// Adds those rows of a batch that lie in the task's sample space. `predictions` `[B]` are probabilities of a
-    /// binary task and values of a regression task.
-    pub fn update(&mut self, predictions: &[f32], labels: &Labels) {
+    /// binary task and values of a regression task; `groups` `[B]` are those of the rows, 0 for a row without one, or none
+    /// where no row has any.
+    pub fn update(&mut self, predictions: &[f32], labels: &Labels, groups: &[u64]) {
         debug_assert_eq!(predictions.len(), labels.values.len());
+        if let Some(Groups { rows, .. }) = &mut self.groups {
+            for (row, (&prediction, &label)) in predictions.iter().zip(&labels.values).enumerate() {
+                if labels.present[row] {
+                    rows.add(groups.get(row).copied().unwrap_or(0), prediction, label);
+                }
+            }
+        }
         if self.weighted.is_some() || !labels.weights.is_empty() {
             let weighted = self.weighted.get_or_insert_with(|| Weighted::new(self.kind, self.bounded, None));
             let rows = (0..predictions.len()).filter(|&row| labels.present[row]);
@@ -177,30 +244,43 @@ impl TaskMetricsState {
             }
             _ => unreachable!("both states were made for one task"),
         }
+        if let (Some(own), Some(others)) = (&mut self.groups, &other.groups) {
+            own.rows.merge(&others.rows);
+        }
     }
 
     /// The metrics over all rows added so far.
     #[must_use]
     pub fn compute(&self) -> TaskMetrics {
+        let is_binary = matches!(self.state, State::Binary(..));
+        let by_group = self.groups.as_ref().map(|groups| groups.rows.ranked().compute(is_binary, &groups.k));
         if let Some(weighted) = &self.weighted {
-            return weighted.compute();
+            return weighted.compute(by_group);
         }
         match &self.state {
-            State::Binary(auc, log_loss, calibration) => TaskMetrics::Binary(BinaryMetrics {
-                rows: auc.positives() + auc.negatives(),
-                positives: auc.positives(),
-                auc: auc.compute(),
-                log_loss: log_loss.compute(),
-                calibration: calibration.compute(),
-                weight: None,
-                negatives: None,
-            }),
+            State::Binary(auc, log_loss, calibration) => {
+                let (ties, log_loss) = (auc.ties(), log_loss.compute());
+                let (rows, positives) = (auc.positives() + auc.negatives(), auc.positives());
+                TaskMetrics::Binary(BinaryMetrics {
+                    rows,
+                    positives,
+                    auc: ties.auc(),
+                    log_loss,
+                    calibration: calibration.compute(),
+                    weight: None,
+                    negatives: None,
+                    pr_auc: pr_auc::of_ties(&ties),
+                    normalized_entropy: normalized_entropy(log_loss, positives as f64, rows as f64),
+                    by_group,
+                })
+            }
             State::Regression { rows, mse, mae, r2 } => TaskMetrics::Regression(RegressionMetrics {
                 rows: *rows,
                 mse: mse.compute(),
                 mae: mae.compute(),
                 r2: r2.compute(),
                 weight: None,
+                by_group,
             }),
         }
     }
@@ -218,7 +298,7 @@ mod tests {
             present: labels.iter().map(Option::is_some).collect(),
             weights: Vec::new(),
         };
-        state.update(predictions, &labels);
+        state.update(predictions, &labels, &[]);
         state.compute()
     }
 
@@ -236,12 +316,18 @@ mod tests {
         let json = |metrics: TaskMetrics| serde_json::to_string(&metrics).unwrap();
         assert_eq!(
             json(of(TaskKind::Binary, &[0.5], &[Some(1.0)])),
-            r#"{"rows":1,"positives":1,"auc":null,"log_loss":0.6931471805599453,"calibration":0.5}"#
+            concat!(
+                r#"{"rows":1,"positives":1,"auc":null,"log_loss":0.6931471805599453,"calibration":0.5,"#,
+                r#""pr_auc":1.0,"normalized_entropy":null}"#
+            )
         );
         assert_eq!(json(of(TaskKind::Regression, &[0.5], &[None])), r#"{"rows":0,"mse":null,"mae":null,"r2":null}"#);
         assert_eq!(
             json(of(TaskKind::Binary, &[f32::NAN], &[Some(1.0)])),
-            r#"{"rows":1,"positives":1,"auc":null,"log_loss":null,"calibration":null}"#
+            concat!(
+                r#"{"rows":1,"positives":1,"auc":null,"log_loss":null,"calibration":null,"#,
+                r#""pr_auc":null,"normalized_entropy":null}"#
+            )
         );
     }
 
@@ -261,7 +347,7 @@ mod tests {
                     weights: weights[part.clone()].to_vec(),
                 };
                 let mut other = TaskMetricsState::new(kind).with_negatives(share);
-                other.update(&predictions[part], &labels);
+                other.update(&predictions[part], &labels, &[]);
                 state.merge(&other);
             }
             state.compute()
@@ -280,11 +366,15 @@ mod tests {
             assert_eq!(binary.rows(), 5);
             near(binary.get(MetricKind::LogLoss), -sum(&|p, y| if y == 1.0 { p.ln() } else { (1.0 - p).ln() }) / total);
             near(binary.get(MetricKind::Calibration), sum(&|p, _| p) / sum(&|_, y| y));
+            let rate = sum(&|_, y| y) / total;
+            let entropy = -(rate * rate.ln() + (1.0 - rate) * (1.0 - rate).ln());
+            let normalized = binary.get(MetricKind::LogLoss).unwrap() / entropy;
+            near(binary.get(MetricKind::NormalizedEntropy), normalized);
             // 0.9 is above all negatives; 0.4 above 0.2, and ties with 0.4.
             let negatives = weight(1) + weight(2) + weight(4);
             let pairs = weight(0) * negatives + weight(3) * (weight(1) + 0.5 * weight(4));
             near(binary.get(MetricKind::Auc), pairs / (negatives * (weight(0) + weight(3))));
-            let TaskMetrics::Binary(metrics) = binary else { panic!("{binary:?}") };
+            let TaskMetrics::Binary(metrics) = &binary else { panic!("{binary:?}") };
             near(metrics.weight, total);
             assert_eq!((metrics.negatives, metrics.positives), (share, 2));
             let json = serde_json::to_string(&binary).unwrap();
@@ -321,5 +411,31 @@ mod tests {
                 assert_eq!(metrics.get(*metric).is_some(), MetricKind::of(kind).contains(metric), "{metric:?}");
             }
         }
+    }
+
+    #[test]
+    fn groups_are_those_of_the_rows_in_the_sample_space() {
+        let labels =
+            Labels { values: vec![1.0, 0.0, 1.0, 0.0], present: vec![true, true, false, true], weights: Vec::new() };
+        for kind in [TaskKind::Binary, TaskKind::Regression] {
+            let mut state = TaskMetricsState::new(kind).with_groups(&[1]);
+            state.update(&[0.3, 0.2, 0.9, 0.8], &labels, &[7, 7, 7, 0]);
+            let metrics = state.compute();
+            let groups = metrics.by_group().unwrap();
+            assert_eq!((groups.groups, groups.rows_without), (1, 1));
+            assert_eq!(metrics.get(MetricKind::Ndcg(1)), Some(1.0));
+            assert_eq!(metrics.get(MetricKind::Ndcg(2)), None);
+            assert_eq!(metrics.get(MetricKind::Gauc), (kind == TaskKind::Binary).then_some(1.0));
+            assert!(metrics.metrics().iter().all(|metric| metrics.get(*metric).is_some()), "{metrics:?}");
+            let json = serde_json::to_string(&metrics).unwrap();
+            assert_eq!(serde_json::from_str::<TaskMetrics>(&json).unwrap(), metrics);
+        }
+    }
+
+    #[test]
+    fn reports_without_the_newer_metrics_open() {
+        let json = r#"{"rows":1,"positives":1,"auc":null,"log_loss":0.5,"calibration":0.5}"#;
+        let metrics: TaskMetrics = serde_json::from_str(json).unwrap();
+        assert_eq!((metrics.get(MetricKind::LogLoss), metrics.get(MetricKind::PrAuc)), (Some(0.5), None));
     }
 }

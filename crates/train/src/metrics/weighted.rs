@@ -3,7 +3,9 @@
 use pleiad_data::TaskKind;
 
 use super::log_loss::surprise;
-use super::{BinaryMetrics, ExactSum, RegressionMetrics, TaskMetrics, WeightedAuc, WeightedR2};
+use super::{
+    BinaryMetrics, ExactSum, GroupMetrics, RegressionMetrics, TaskMetrics, WeightedAuc, WeightedR2, normalized_entropy,
+};
 
 /// Every sum over rows becomes one over rows times their weights: with w = 1 these are the metrics of [`super::LogLoss`],
 /// [`super::Calibration`], [`super::Mse`] and [`super::Mae`].
@@ -90,8 +92,8 @@ impl Weighted {
         }
     }
 
-    /// The metrics over all rows added so far.
-    pub(super) fn compute(&self) -> TaskMetrics {
+    /// The metrics over all rows added so far, with those within groups. PR AUC has no weighted form here.
+    pub(super) fn compute(&self, by_group: Option<GroupMetrics>) -> TaskMetrics {
         let total = self.weights.value().filter(|total| *total > 0.0);
         let mean = |sum: &ExactSum| Some(sum.value()? / total?);
         let rows = self.rows;
@@ -107,6 +109,13 @@ impl Weighted {
                     .and_then(|observed| Some(predicted.value()? / observed)),
                 weight: total,
                 negatives: self.negatives,
+                pr_auc: None,
+                normalized_entropy: normalized_entropy(
+                    mean(log_loss),
+                    observed.value().unwrap_or(0.0),
+                    total.unwrap_or(0.0),
+                ),
+                by_group,
             }),
             State::Regression { squares, distances, r2 } => TaskMetrics::Regression(RegressionMetrics {
                 rows,
@@ -114,6 +123,7 @@ impl Weighted {
                 mae: mean(distances),
                 r2: r2.compute(),
                 weight: total,
+                by_group,
             }),
         }
     }

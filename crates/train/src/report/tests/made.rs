@@ -72,6 +72,7 @@ fn rows(tasks: &[TaskSpec]) -> Batch {
             })
             .collect(),
         numeric,
+        groups: Vec::new(),
     }
 }
 
@@ -107,6 +108,9 @@ fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
             calibration: Some(1.01),
             weight: None,
             negatives: None,
+            pr_auc: Some(0.4),
+            normalized_entropy: Some(0.8),
+            by_group: None,
         }),
         TaskKind::Regression => TaskMetrics::Regression(RegressionMetrics {
             rows: 40_000,
@@ -114,13 +118,14 @@ fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
             mae: Some(0.2),
             r2: Some(value),
             weight: None,
+            by_group: None,
         }),
     }
 }
 
 fn evaluation(tasks: &[TaskSpec], value: impl Fn(usize) -> f64) -> Evaluation {
     let tasks = tasks.iter().enumerate().map(|(t, task)| (task.name.as_str(), metrics(task.kind, value(t))));
-    Evaluation { rows: 40_000, tasks: tasks.collect() }
+    Evaluation { rows: 40_000, main: ByTask::default(), tasks: tasks.collect() }
 }
 
 fn split_rows(tasks: &[TaskSpec]) -> SplitRows {
@@ -181,6 +186,7 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         not_selected: None,
         best_epoch: 6,
         seconds: 12.3,
+        unmoved: false,
         history,
         valid: Some(evaluation(tasks, |t| quality(t) + 0.001)),
         test: Some(evaluation(tasks, quality)),
@@ -326,6 +332,7 @@ pub(super) fn made_comparison(names: &[&str]) -> Made {
                 flops_per_row: summary.flops_per_row,
                 rows_per_second: Some(Spread { seeds: 5, mean: 190_000.0 / (m + 1) as f64, sd: Some(1000.0) }),
                 runs: seed_runs,
+                unmoved: false,
                 verdict: (m > 0).then(|| Verdict::of(&by_task, &metrics, questions)),
                 tasks: by_task,
             }
