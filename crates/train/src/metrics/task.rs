@@ -370,6 +370,10 @@ mod tests {
             let entropy = -(rate * rate.ln() + (1.0 - rate) * (1.0 - rate).ln());
             let normalized = binary.get(MetricKind::LogLoss).unwrap() / entropy;
             near(binary.get(MetricKind::NormalizedEntropy), normalized);
+            // Precision is 1 at 0.9; at 0.4, the other positive, all rows but that of 0.2 are above or there.
+            let positives = weight(0) + weight(3);
+            let at_second = positives / (total - weight(1));
+            near(binary.get(MetricKind::PrAuc), (weight(0) + weight(3) * at_second) / positives);
             // 0.9 is above all negatives; 0.4 above 0.2, and ties with 0.4.
             let negatives = weight(1) + weight(2) + weight(4);
             let pairs = weight(0) * negatives + weight(3) * (weight(1) + 0.5 * weight(4));

@@ -92,7 +92,7 @@ impl Weighted {
         }
     }
 
-    /// The metrics over all rows added so far, with those within groups. PR AUC has no weighted form here.
+    /// The metrics over all rows added so far, with those within groups.
     pub(super) fn compute(&self, by_group: Option<GroupMetrics>) -> TaskMetrics {
         let total = self.weights.value().filter(|total| *total > 0.0);
         let mean = |sum: &ExactSum| Some(sum.value()? / total?);
@@ -109,7 +109,7 @@ impl Weighted {
                     .and_then(|observed| Some(predicted.value()? / observed)),
                 weight: total,
                 negatives: self.negatives,
-                pr_auc: None,
+                pr_auc: auc.average_precision(),
                 normalized_entropy: normalized_entropy(
                     mean(log_loss),
                     observed.value().unwrap_or(0.0),

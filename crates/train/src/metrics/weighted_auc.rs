@@ -1,4 +1,6 @@
-//! Area under the ROC curve of rows with weights.
+//! Area under the ROC curve of rows with weights, and under that of precision over recall.
+
+use super::ExactSum;
 
 /// As [`super::Auc`], each row counting by its weight w:
 ///
@@ -65,9 +67,8 @@ impl WeightedAuc {
         self.rows = ties(&self.rows);
     }
 
-    /// AUC over all rows added so far.
-    #[must_use]
-    pub fn compute(&self) -> Option<f64> {
+    /// What all rows added so far make, in ascending order of predictions; `None` if one was NaN.
+    fn ties(&self) -> Option<Vec<Tie>> {
         if self.nan {
             return None;
         }
@@ -75,8 +76,30 @@ impl WeightedAuc {
         if self.rounded {
             rows.iter_mut().for_each(|tie| tie.prediction = round(tie.prediction));
         }
+        Some(ties(&rows))
+    }
+
+    /// [`super::average_precision`], where R and P are ratios of weights in place of numbers of rows; `None` if the positives'
+    /// weight is 0.
+    #[must_use]
+    pub fn average_precision(&self) -> Option<f64> {
+        let (mut positives, mut weights, mut sum) = (0.0, 0.0, ExactSum::default());
+        for Tie { positive, negative, .. } in self.ties()?.into_iter().rev() {
+            positives += positive;
+            weights += positive + negative;
+            if positive > 0.0 {
+                sum.add(positive * (positives / weights));
+            }
+        }
+        (positives > 0.0).then_some(())?;
+        Some(sum.value()? / positives)
+    }
+
+    /// AUC over all rows added so far.
+    #[must_use]
+    pub fn compute(&self) -> Option<f64> {
         let (mut positive, mut below, mut pairs) = (0.0, 0.0, 0.0);
-        for tie in ties(&rows) {
+        for tie in self.ties()? {
             pairs += tie.positive * (below + 0.5 * tie.negative);
             positive += tie.positive;
             below += tie.negative;
