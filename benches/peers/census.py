@@ -8,6 +8,7 @@ import argparse
 import copy
 import json
 import math
+import re
 import statistics
 import time
 from pathlib import Path
@@ -37,18 +38,31 @@ class Eager(nn.Module):
         return torch.stack(list(self.reference(batch).values()), dim=1)
 
 
-def initialise(model, init, embedding_std):
-    """`he`: N(0, 2 / in), gates and last layers N(0, 1 / in), biases 0. `torch`: as nn.Linear has it."""
+def initialise(model, init, embedding_std, gate_start="zero"):
+    """`he`: N(0, 2 / in), last layers N(0, 1 / in), gates 0 (or that), biases 0. `torch`: as nn.Linear has it."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.startswith("embeddings."):
                 std = 1 / math.sqrt(parameter.shape[1]) if embedding_std == "dim" else float(embedding_std)
                 nn.init.normal_(parameter, std=std)
-            elif init == "he" and name.endswith(".bias"):
+            elif init == "he" and (name.endswith(".bias") or ".gate." in name and gate_start == "zero"):
                 nn.init.zeros_(parameter)
             elif init == "he":
                 linear = ".gate." in name or len(parameter) == 1
                 nn.init.normal_(parameter, std=math.sqrt((1.0 if linear else 2.0) / parameter.shape[1]))
+
+
+# A gate above the lowest level, of one module or of several (`stacked.py`): dimension 1 is the width of what it reads.
+UPPER_GATE = re.compile(r"levels\.[1-9]\d*\.(.+\.)?(shared_)?gate\b")
+
+
+def with_rates(model, learning_rate, gate_rate="scaled"):
+    """Parameters in groups of one learning rate: gates that read a mixture have theirs."""
+    groups = {}
+    for name, parameter in model.named_parameters():
+        scaled = gate_rate == "scaled" and UPPER_GATE.search(name)
+        groups.setdefault(learning_rate / math.sqrt(parameter.shape[1]) if scaled else learning_rate, []).append(parameter)
+    return [{"params": parameters, "lr": rate} for rate, parameters in groups.items()]
 
 
 @torch.no_grad()
@@ -79,7 +93,8 @@ def epoch(model, optimizer, table, batch_size, shuffle):
 def train(arguments, config, encoder, tables, seed):
     torch.manual_seed(seed)
     reference = build(encoder.features, encoder.tasks, config["model"])
-    initialise(reference, arguments.init, arguments.embedding_std)
+    gates = {key: config["model"][key] for key in ("gate_start", "gate_rate") if key in config["model"]}
+    initialise(reference, arguments.init, arguments.embedding_std, gates.get("gate_start", "zero"))
     model = Eager(reference, encoder.features)
     if arguments.variant == "stacked":
         eager, model = model, StackedPLE(reference, encoder.features)
@@ -87,7 +102,8 @@ def train(arguments, config, encoder, tables, seed):
         torch.testing.assert_close(model(sample.numeric, sample.ids), eager(sample.numeric, sample.ids))
     options = config["train"]
     learning_rate = options["optimizer"]["learning_rate"]
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=arguments.variant == "stacked")
+    groups = with_rates(model, learning_rate, gates.get("gate_rate", "scaled"))
+    optimizer = torch.optim.Adam(groups, fused=arguments.variant == "stacked")
     shuffle = torch.Generator().manual_seed(seed)
     patience, best, history = options["early_stopping"]["patience"], None, []
     for number in range(options["epochs"]):

@@ -4,8 +4,8 @@ Run from the repository root with scikit-learn and NumPy installed; writes crate
 
     python tools/golden/metrics.py
 
-A case is a task's kind, its predictions, its labels (null: the row lies outside of the sample space) and the metrics
-of the rows inside. A metric that scikit-learn does not define, or defines by convention only (AUC of one class, R2 of
+A case is a task's kind, its predictions, its labels (null: the row lies outside of the sample space), in some cases the
+rows' groups (0: none), and the metrics of the rows inside. A metric that scikit-learn does not define, or defines by convention only (AUC of one class, R2 of
 constant labels), is null.
 """
 
@@ -15,7 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import sklearn
-from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score, roc_auc_score
+from sklearn.metrics import (
+    average_precision_score,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    ndcg_score,
+    r2_score,
+    roc_auc_score,
+)
 
 OUT = Path("crates/train/tests/golden/metrics.json")
 
@@ -29,6 +37,11 @@ def binary(p, y):
         # p is f32: scikit-learn clips it to the f32 resolution at 1, then goes on in f64 with p in f32.
         "log_loss": float(log_loss(y, clipped(p), labels=[0, 1])) if len(y) else None,
         "calibration": float(p.astype(np.float64).sum() / y.sum()) if y.sum() else None,
+        "pr_auc": float(average_precision_score(y, p)) if y.sum() else None,
+        # He et al. 2014: log loss beside that of the base rate.
+        "normalized_entropy": float(log_loss(y, clipped(p)) / log_loss(y, np.full(len(y), y.mean(), np.float64)))
+        if both
+        else None,
     }
 
 
@@ -48,13 +61,56 @@ def regression(p, y):
     }
 
 
-def case(name, kind, p, y, present=None):
+def over_groups(value, left_out):
+    return {"value": float(value) if value is not None else None, "left_out": int(left_out)}
+
+
+def by_group(kind, p, y, groups, ks):
+    """GAUC weighted by rows, NDCG with averaged ties, and recall as the mean over many orders of what ties (by formula)."""
+    rows = [(p[groups == g], y[groups == g]) for g in sorted(set(groups.tolist())) if g]
+    out = {"groups": len(rows), "rows_without": int((groups == 0).sum())}
+    with_gain = [(gp, gy) for gp, gy in rows if (gy > 0).any()]
+    if kind == "binary":
+        both = [(gp, gy) for gp, gy in rows if len(set(gy.tolist())) == 2]
+        weights = [len(gy) for _, gy in both]
+        aucs = [roc_auc_score(gy, gp) for gp, gy in both]
+        out["gauc"] = over_groups(np.average(aucs, weights=weights) if both else None, len(rows) - len(both))
+
+    def ndcg(gp, gy, k):
+        # scikit-learn refuses a single row, whose order cannot be wrong.
+        return ndcg_score(gy[None].astype(np.float64), gp[None].astype(np.float64), k=k) if len(gy) > 1 else 1.0
+
+    def recall(gp, gy, k):
+        # Each row's chance to be among the first k, over all orders of rows that tie.
+        chance = [np.clip((k - (gp > q).sum()) / (gp == q).sum(), 0, 1) for q in gp]
+        return (np.array(chance) * gy).sum() / gy.sum()
+
+    for name, metric in [("ndcg", ndcg)] + ([("recall", recall)] if kind == "binary" else []):
+        out[name] = [
+            {
+                "k": k,
+                **over_groups(
+                    np.mean([metric(gp, gy, k) for gp, gy in with_gain]) if with_gain else None,
+                    len(rows) - len(with_gain),
+                ),
+            }
+            for k in ks
+        ]
+    return out
+
+
+def case(name, kind, p, y, present=None, groups=None, ks=()):
     p, y = np.asarray(p, np.float32), np.asarray(y, np.float32)
     present = np.ones(len(y), bool) if present is None else np.asarray(present, bool)
     metrics = (binary if kind == "binary" else regression)(p[present], y[present])
     number = lambda v: float(str(np.float32(v)))  # the shortest decimals that read back as the same f32
     labels = [number(v) if d else None for v, d in zip(y, present)]
-    return {"name": name, "kind": kind, "predictions": [number(v) for v in p], "labels": labels, "metrics": metrics}
+    out = {"name": name, "kind": kind, "predictions": [number(v) for v in p], "labels": labels}
+    if groups is not None:
+        groups = np.asarray(groups, np.int64)
+        out["groups"] = groups.tolist()
+        metrics["by_group"] = by_group(kind, p[present], y[present], groups[present], ks)
+    return out | {"metrics": metrics}
 
 
 def main():
@@ -82,6 +138,21 @@ def main():
         case("constant labels", "regression", guess[:9], np.full(9, 2.5)),
         case("one row", "regression", [1.5], [2.0]),
         case("no row", "regression", guess[:9], value[:9], np.zeros(9)),
+    ]
+    # Users with one to some thirty rows; 0 is none.
+    user = np.minimum(rng.geometric(0.06, n), 30)
+    user[rng.random(n) < 0.05] = 0
+    some, ks = rng.random(n) < 0.7, (1, 3, 10)
+    watched = np.maximum(np.round(value), 0)
+    cases += [
+        case("groups", "binary", score, label, None, user, ks),
+        case("groups and ties", "binary", np.round(score, 1), label, some, user, ks),
+        case("groups, all tied", "binary", np.full(n, 0.25), label, None, user, ks),
+        case("groups of one row", "binary", score[:20], label[:20], None, np.arange(1, 21), ks),
+        case("groups without positives", "binary", score[:20], np.zeros(20), None, user[:20], ks),
+        case("groups", "regression", guess, watched, some, user, ks),
+        case("groups and ties", "regression", np.round(guess / 4), watched, None, user, ks),
+        case("groups without gain", "regression", guess[:20], np.zeros(20), None, user[:20], ks),
     ]
     OUT.parent.mkdir(parents=True, exist_ok=True)
     made = f"tools/golden/metrics.py, scikit-learn {sklearn.__version__}"

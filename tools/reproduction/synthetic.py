@@ -24,7 +24,7 @@ STUDENT = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.26
 def run(arguments):
     arguments.out.mkdir(parents=True, exist_ok=True)
     config, rows = arguments.out / "synthetic.toml", arguments.out / "synthetic.parquet"
-    shutil.copyfile(HERE / "synthetic.toml", config)
+    shutil.copyfile(arguments.config, config)
     for correlation in arguments.correlations:
         synth = ["synth", "paper", "--correlation", correlation, "--rows", str(arguments.rows), "--seed", "1"]
         compare = ["compare", config, "--out", arguments.out / f"p-{correlation}"]
@@ -119,6 +119,7 @@ def main():
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="generate, compare, delete; one correlation after another")
     command.add_argument("--pleiad", type=Path, default=HERE.parents[1] / "target/release/pleiad", help="a release build")
+    command.add_argument("--config", type=Path, default=HERE / "synthetic.toml", help="which models; another: gates.toml")
     command.add_argument("--out", type=Path, required=True, help="folder; a comparison goes to p-CORRELATION in it")
     command.add_argument("--correlations", nargs="+", default=CORRELATIONS, metavar="P", help="in this order")
     command.add_argument("--rows", type=int, default=1_400_000)

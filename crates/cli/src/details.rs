@@ -72,6 +72,7 @@ fn data(error: &pleiad_data::Error) -> Fields {
         E::Io { path, .. }
         | E::Folder { path, .. }
         | E::Held { path, .. }
+        | E::LockPlace { path, .. }
         | E::Read { path, .. }
         | E::UnknownFormat { path, .. }
         | E::Damaged { path, .. }

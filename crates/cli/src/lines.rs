@@ -1,6 +1,6 @@
 //! Lines about a training, in pieces that go on in a new line where a terminal ends.
 
-use pleiad_train::{EpochRecord, Evaluation, SplitRows, named_metrics};
+use pleiad_train::{EpochRecord, Evaluation, SplitRows};
 
 use crate::output::count;
 
@@ -116,11 +116,8 @@ fn short(value: Option<f64>) -> String {
 
 /// Every task's main metric.
 fn main_metrics(evaluation: &Evaluation) -> Vec<String> {
-    let of = |(task, metrics)| {
-        let (kind, value) = named_metrics(metrics).first().copied()?;
-        Some(format!("{task} {} {}", kind.name(), short(value)))
-    };
-    evaluation.tasks.iter().filter_map(of).collect()
+    let first = evaluation.named().filter_map(|(task, _, named)| Some((task, named.first().copied()?)));
+    first.map(|(task, (kind, value))| format!("{task} {kind} {}", short(value))).collect()
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod paint;
 mod progress;
 mod signals;
 mod stderr;
+mod terminal;
 mod usage;
 
 use std::process::ExitCode;
@@ -84,6 +85,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<(), Failure> {
+    signals::outlive_limits();
     let mut pool = rayon::ThreadPoolBuilder::new();
     if let Some(threads) = cli.global.threads {
         pool = pool.num_threads(threads);

@@ -1,8 +1,10 @@
 //! Standard output: results, as text or JSON. Everything else goes to standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 
 use serde::Serialize;
+
+use crate::terminal;
 
 /// Form of the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -107,11 +109,7 @@ pub(crate) fn folded(line: &str, width: usize, indent: usize) -> String {
 
 /// Width of the terminal that shows results; `None` in a pipe.
 pub(crate) fn width() -> Option<usize> {
-    let stdout = io::stdout();
-    if !stdout.is_terminal() {
-        return None;
-    }
-    terminal_size::terminal_size_of(stdout).map(|(width, _)| usize::from(width.0))
+    terminal::width_of(io::stdout())
 }
 
 /// A count with its thousands set apart: `1,234,567`.

@@ -3,12 +3,13 @@
 //! Messages are no result. One that cannot be written (nobody reads any more, the disk is full) is lost, and the work
 //! goes on.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
 use crate::paint::{Tone, paint, paints};
+use crate::terminal;
 
 /// How messages are written. One for the whole process, as standard error is.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,11 +34,7 @@ pub(crate) fn is_quiet() -> bool {
 
 /// Width of the terminal that shows messages; `None` in a pipe.
 pub(crate) fn width() -> Option<usize> {
-    let stderr = io::stderr();
-    if !stderr.is_terminal() {
-        return None;
-    }
-    terminal_size::terminal_size_of(stderr).map(|(width, _)| usize::from(width.0))
+    terminal::width_of(io::stderr())
 }
 
 /// What happens, for those who watch.

@@ -329,7 +329,14 @@ fn usage() {
         (&["train", "config.toml", "--out", "."], USAGE, "exists and is not empty"),
         (&["train", "config.toml", "--out", "config.toml"], USAGE, "config.toml is, or lies below, a file"),
         (&["train", "config.toml", "--out", "config.toml/run"], USAGE, "config.toml/run is, or lies below, a file"),
-        (&["synth", "video", "--rows", "0", "--out", "v.csv"], USAGE, "rows = 0"),
+        (&["synth", "video", "--rows", "0", "--out", "v.csv"], USAGE, "--rows 0: a log has 1 to 1099511627776 rows"),
+        (&["synth", "paper", "--rows", "18446744073709551615", "--out", "v.csv"], USAGE, "--rows 18446744073709551615"),
+        (&["quickstart", "--rows", "999", "--out", "q"], USAGE, "--rows 999: the log has 1000 to 100000000 rows"),
+        (
+            &["quickstart", "--rows", "18446744073709551615", "--out", "q"],
+            USAGE,
+            "--rows 18446744073709551615: the log",
+        ),
         (&["synth", "paper", "--correlation", "2", "--out", "v.csv"], USAGE, "between -1 and 1"),
         (&["synth", "paper", "--out", "v.xlsx"], USAGE, ".parquet"),
         (

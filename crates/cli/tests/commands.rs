@@ -466,6 +466,11 @@ fn quickstart_leaves_a_log_a_configuration_and_a_model() {
     assert_eq!(again.code, Some(2), "{}", again.stderr);
 
     let report = folder.ok(&["quickstart", "--rows", "3000", "--out", "second", "--format", "json"]).json();
+    for (file, rows) in [("video", 3000), ("later", 1500)] {
+        let file = File::open(folder.join(&format!("second/{file}.parquet"))).unwrap();
+        let metadata = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().metadata().clone();
+        assert_eq!(metadata.file_metadata().num_rows(), rows, "as many rows as were asked for, and half as many");
+    }
     let before = folder.json("first/compared/compare.json");
     for (model, again) in
         before["models"].as_array().unwrap().iter().zip(report["comparison"]["models"].as_array().unwrap())
@@ -474,6 +479,13 @@ fn quickstart_leaves_a_log_a_configuration_and_a_model() {
     }
     let page = folder.text("first/compared/report.html");
     assert!(page.contains("single-task") && !page.contains(".pleiad-"), "a report tells no temporary folder");
+}
+
+/// Less than a block of a log, cut where its second part would have no row.
+#[test]
+fn the_smallest_quickstart_is_one() {
+    let folder = Folder::empty();
+    folder.ok(&["quickstart", "--rows", "1000", "--out", "first"]);
 }
 
 #[test]

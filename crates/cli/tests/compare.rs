@@ -126,7 +126,8 @@ fn means_spreads_and_gains_follow_from_the_runs() {
     let answer = comparison["answer"]["text"].as_str().unwrap();
     assert!(ran.stdout.starts_with(answer), "{answer}: {}", ran.stdout);
     let page = folder.text("compared/report.html");
-    assert!(page.find(answer).unwrap() < page.find("<table").unwrap(), "{answer}");
+    let escaped = answer.replace('<', "&lt;").replace('>', "&gt;");
+    assert!(page.find(&escaped).unwrap() < page.find("<table").unwrap(), "{answer}");
     // And the same digits in both.
     let gain = models[2]["tasks"]["spend"]["gain"]["mean"].as_f64().unwrap();
     let (digits, minus) = (format!("{gain:+.5}"), format!("{gain:+.5}").replace('-', "\u{2212}"));
@@ -453,4 +454,15 @@ calibrator = 0.6
     folder.replace("config.toml", ", missing = 0", "");
     let ran = folder.ok(&["compare", "config.toml", "--out", "clicked"]);
     assert!(ran.stderr.contains("esmm predicts \"view\" over all rows, but"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_learned_nothing_is_not_shipped() {
+    let folder = folder();
+    let still = ["--set", "train.optimizer.learning_rate=0.0", "--set", "compare.seeds=[1, 2]"];
+    let ran = folder.ok(&with(&still));
+    let answer = folder.json("compared/compare.json")["answer"].clone();
+    let text = answer["text"].as_str().unwrap();
+    assert!(text.contains("learned nothing") && text.contains("no step moved a weight"), "{text}");
+    assert!(answer["ship"].is_null() && !ran.stdout.contains("ship alone"), "{}", ran.stdout);
 }

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Folder, Ran, log};
+use common::{Folder, Ran, copy, log};
 
 /// Enough epochs on few rows that the best one is neither the first nor among the last two.
 const TRAIN: &[&str] = &[
@@ -25,20 +25,6 @@ const TRAIN: &[&str] = &[
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
-}
-
-/// Copies a folder with all that is in it.
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 /// What an earlier version wrote.
@@ -186,6 +172,27 @@ fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ran.stderr.matches("a checkpoint is passed over").count(), 2, "{}", ran.stderr);
     assert_same_model(&folder);
+}
+
+/// A file, or a link that leads nowhere, which has the name of a checkpoint.
+#[test]
+fn what_is_no_folder_is_passed_over_like_a_damaged_checkpoint() {
+    let folder = unfinished();
+    fs::write(folder.join("run/checkpoints/step-000000009999"), "x").unwrap();
+    #[cfg(unix)]
+    std::os::unix::fs::symlink("nowhere", folder.join("run/checkpoints/step-000000009998")).unwrap();
+    // One that pruning comes upon.
+    fs::write(folder.join("run/checkpoints/step-000000000001"), "x").unwrap();
+    let ran = resume(&folder);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: a checkpoint is passed over") && ran.stderr.contains("9999"),
+        "{}",
+        ran.stderr
+    );
+    assert_same_model(&folder);
+    let left = checkpoints(&folder);
+    assert!(left.iter().all(|name| folder.join(&format!("run/checkpoints/{name}")).is_dir()), "{left:?}");
 }
 
 #[test]

@@ -64,6 +64,22 @@ fn the_same_configuration_gives_the_same_function() {
     compare(&[], &[], None);
     // What is of training alone may change.
     compare(&[], &["model.dropout=0.5", "task.0.weight=2.0"], None);
+    compare(&["model.gate_start=normal", "model.gate_rate=same"], &[], None);
+}
+
+/// A label of 0 and 1 without `positive` is positive where it is 1.
+#[test]
+fn a_positive_value_in_other_words_is_the_same() {
+    for positive in ["1", "1.0", "true", "\"1\""] {
+        let set = format!("task.0.label.positive={positive}");
+        compare(&[], &[&set], None);
+        compare(&[&set], &[], None);
+    }
+    compare(
+        &[],
+        &["task.0.label.positive=0"],
+        Some("predicts that the label is 1 (no `positive`), here it would be 0"),
+    );
 }
 
 #[test]

@@ -9,25 +9,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use common::{Folder, Ran, log};
-
-const COMPARE: &str = r#"
-[compare]
-seeds = [1, 2]
-baseline = "alone"
-
-[[compare.model]]
-name = "alone"
-kind = "single-task"
-bottom = [8]
-tower = [4]
-
-[[compare.model]]
-name = "shared"
-kind = "hard-sharing"
-bottom = [8]
-tower = [4]
-"#;
+use common::{COMPARE, Folder, Ran, log};
 
 /// A process that is stopped and goes on, and does not outlive its test.
 struct Running(Option<Child>);
@@ -351,4 +333,82 @@ fn temporary_rows_of_a_killed_run_go_with_the_next() {
     let output = folder.command(&args("b")).env("TMPDIR", &place).output().unwrap();
     assert!(output.status.success());
     assert_eq!(names(&place), Vec::<String>::new());
+}
+
+/// Somebody clears up while a run is at work.
+#[test]
+fn without_its_file_a_lock_holds_all_the_same() {
+    let folder = folder();
+    let first = hold(&folder, TRAIN, "run");
+    std::fs::remove_file(folder.join("run/pleiad.lock")).unwrap();
+    let before = folder.listing();
+    for args in [&["train", "config.toml", "--out", "run", "--resume"][..], &["compare", "config.toml", "--out", "run"]]
+    {
+        let ran = folder.run(args);
+        assert_eq!(ran.code, Some(2), "{args:?}: {}", ran.stderr);
+        assert!(ran.stderr.contains("run is being written by another process"), "{}", ran.stderr);
+    }
+    assert_eq!(folder.listing(), before, "the second leaves nothing");
+    first.signal("CONT");
+    let ran = first.end();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(!folder.join("run/pleiad.lock").exists());
+}
+
+#[test]
+fn what_cannot_be_a_folder_of_a_run_is_said_and_left_alone() {
+    let folder = folder();
+    std::os::unix::fs::symlink("nowhere", folder.join("link")).unwrap();
+    for command in ["train", "compare", "quickstart"] {
+        for out in ["link", "link/run"] {
+            let config = ["config.toml"];
+            let config = if command == "quickstart" { &[][..] } else { &config };
+            let ran = folder.run(&[&[command][..], config, &["--out", out]].concat());
+            assert_eq!(ran.code, Some(2), "{command} {out}: {}", ran.stderr);
+            assert!(ran.stderr.contains("link is a link to something that is not there"), "{}", ran.stderr);
+        }
+    }
+    assert!(folder.join("link").is_symlink() && !folder.join("nowhere").exists());
+    std::fs::create_dir_all(folder.join("taken/pleiad.lock")).unwrap();
+    for more in [&[][..], &["--resume"]] {
+        let ran = folder.run(&[&["train", "config.toml", "--out", "taken"], more].concat());
+        assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+        assert!(ran.stderr.contains("taken/pleiad.lock is a folder; "), "{}", ran.stderr);
+    }
+    assert_eq!(names(&folder.join("taken")), ["pleiad.lock"]);
+}
+
+/// A file grows beyond what `ulimit -f` allows (in KiB), as on a full disk.
+#[test]
+fn what_cannot_be_written_leaves_nothing_of_it() {
+    let folder = Folder::with_log();
+    folder.write("config.toml", folder.text("config.toml") + COMPARE);
+    for limit in ["0", "1", "2", "4", "8", "16", "40"] {
+        let script = format!("ulimit -f {limit}; exec \"$0\" \"$@\"");
+        for args in
+            [&["train", "config.toml", "--out", "run"][..], &["synth", "video", "--rows", "5000", "--out", "v.csv"]]
+        {
+            let mut command = std::process::Command::new("bash");
+            command.args(["-c", &script]).arg(assert_cmd::cargo::cargo_bin!("pleiad")).args(args);
+            let ran = Ran::of(command.current_dir(folder.path()).output().unwrap());
+            assert_eq!(ran.code, Some(1), "{limit} {args:?}: {}", ran.stderr);
+            assert!(ran.stderr.contains("error: ") && ran.stderr.contains("too large"), "{limit}: {}", ran.stderr);
+        }
+        // The first file of a run is too large: of the comparison nothing is left.
+        if limit == "0" {
+            let mut command = std::process::Command::new("bash");
+            command.args(["-c", &script]).arg(assert_cmd::cargo::cargo_bin!("pleiad"));
+            let ran =
+                command.args(["compare", "config.toml", "--out", "run"]).current_dir(folder.path()).output().unwrap();
+            assert_eq!((ran.status.code(), folder.join("run").exists()), (Some(1), false));
+        }
+        let left: Vec<String> = folder.listing();
+        let half = |name: &&String| name.contains(".tmp") || name.contains("pleiad.lock") || *name == "v.csv";
+        assert_eq!(left.iter().find(half), None, "{limit}");
+        // Of a run there are whole checkpoints and whole results, or there is nothing.
+        let has = |part: &str| left.iter().any(|name| name.starts_with(part));
+        assert_eq!(has("run"), has("run/checkpoints/step-"), "{limit}: {left:?}");
+        assert!(!has("run/tensorboard") || has("run/tensorboard/"), "{limit}: {left:?}");
+        let _ = std::fs::remove_dir_all(folder.join("run"));
+    }
 }

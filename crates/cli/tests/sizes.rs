@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Folder;
+use common::{COMPARE, Folder};
 
 /// The binary with its address space limited to some 4 GB, as `ulimit -v` does.
 #[cfg(target_os = "linux")]
@@ -45,4 +45,23 @@ fn a_sound_model_trains_in_little_address_space() {
     let folder = Folder::with_log();
     let ran = limited(&folder, &["train", "config.toml", "--out", "run"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+/// How large a vocabulary is, the rows say.
+#[cfg(target_os = "linux")]
+#[test]
+fn vocabularies_are_held_against_memory_before_anything_is_trained() {
+    let folder = Folder::with_log();
+    let rows: String = (0..6000).map(|i| format!("{},{},city {i},{},0.5\n", i % 60, i % 20, i % 2)).collect();
+    folder.write("train.csv", format!("age,visits,city,buy,spend\n{rows}"));
+    folder.replace("config.toml", "embedding = 4", "embedding = 65536");
+    folder.write("config.toml", folder.text("config.toml") + COMPARE);
+    for command in ["train", "compare"] {
+        let ran = limited(&folder, &[command, "config.toml", "--out", "run"]);
+        assert_eq!(ran.code, Some(2), "{command}: {}", ran.stderr);
+        for says in ["config.toml:", "feature.1.encoding", "GiB of memory are free"] {
+            assert!(ran.stderr.contains(says), "{command}: {says}: {}", ran.stderr);
+        }
+        assert!(!folder.join("run").exists(), "{command} left something behind");
+    }
 }

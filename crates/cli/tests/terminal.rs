@@ -6,26 +6,10 @@ mod common;
 
 use std::process::{Command, Stdio};
 
-use common::{Folder, Ran};
+use common::{COMPARE, Folder, Ran};
 use serde_json::{Value, json};
 
 const TRAIN: &[&str] = &["train", "config.toml", "--out", "run"];
-
-const COMPARE: &str = "
-[compare]
-seeds = [1, 2]
-baseline = \"alone\"
-[[compare.model]]
-name = \"alone\"
-kind = \"single-task\"
-bottom = [4]
-tower = [4]
-[[compare.model]]
-name = \"shared\"
-kind = \"hard-sharing\"
-bottom = [4]
-tower = [4]
-";
 
 fn folder() -> Folder {
     let folder = Folder::with_log();
@@ -164,4 +148,26 @@ fn colour_is_where_it_is_wanted() {
     assert!(with(&[]).starts_with("error: "), "none in a pipe");
     assert!(with(&[("CLICOLOR_FORCE", "1")]).starts_with("\u{1b}[1;31merror:\u{1b}[0m "), "where it is asked for");
     assert!(with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]).starts_with("error: "), "NO_COLOR is the last word");
+}
+
+/// A terminal whose columns are known and whose rows are not, as `stty cols` and recorders make them.
+#[test]
+#[cfg(target_os = "linux")]
+fn columns_count_where_rows_are_unknown() {
+    let folder = folder();
+    let pleiad = assert_cmd::cargo::cargo_bin!("pleiad").display().to_string();
+    let lines = |rows: u32| {
+        let train = format!("stty cols 60 rows {rows}; '{pleiad}' train config.toml --out run{rows}");
+        let mut script = Command::new("script");
+        script.args(["-qec", &train, "/dev/null"]).env("TERM", "dumb");
+        let ran = script.current_dir(folder.path()).stdin(Stdio::null()).output().unwrap();
+        let text = String::from_utf8(ran.stdout).unwrap();
+        assert_eq!(ran.status.code(), Some(0), "{text}");
+        let epochs: Vec<String> = text.lines().filter(|line| line.contains("buy auc")).map(str::to_owned).collect();
+        assert_eq!(epochs.len(), 3, "{text}");
+        epochs
+    };
+    for (known, unknown) in lines(24).iter().zip(lines(0)) {
+        assert!(known.trim_end().chars().count() < 60 && unknown.trim_end().chars().count() < 60, "{known}\n{unknown}");
+    }
 }

@@ -21,6 +21,9 @@ pub struct Batch {
     pub categorical: Vec<Ids>,
     /// One entry per task, in configuration order; empty where rows carry no labels (prediction).
     pub labels: Vec<Labels>,
+    /// The group of each row, `[B]`, as [`crate::schema::Groups`] has it: a hash, 0 for a row without one. Empty where no
+    /// group is asked for, in rows that are trained on, and where rows carry no labels. No model reads it.
+    pub groups: Vec<u64>,
 }
 
 /// Table rows of one categorical input.
@@ -121,6 +124,9 @@ pub struct Labels {
     pub values: Vec<f32>,
     /// `[B]`; whether the row lies in the task's sample space and its label is known.
     pub present: Vec<bool>,
+    /// `[B]`; what each row counts in loss and metrics: above 0 where it is present, else 0. Empty where all rows of the
+    /// sample space count alike.
+    pub weights: Vec<f32>,
 }
 
 impl Labels {
@@ -133,11 +139,37 @@ impl Labels {
     fn gather_from(&mut self, from: &Self, index: &[usize]) {
         self.values.extend(index.iter().map(|&i| from.values[i]));
         self.present.extend(index.iter().map(|&i| from.present[i]));
+        self.gather_weights_from(from, index);
+    }
+
+    pub(crate) fn gather_weights_from(&mut self, from: &Self, index: &[usize]) {
+        if !from.weights.is_empty() {
+            self.weights.extend(index.iter().map(|&i| from.weights[i]));
+        }
+    }
+
+    /// What row `row` counts.
+    ///
+    /// # Panics
+    /// If rows have weights, and there is no such row.
+    #[must_use]
+    pub fn weight(&self, row: usize) -> f32 {
+        if self.weights.is_empty() { 1.0 } else { self.weights[row] }
+    }
+
+    /// Sum of the weights of the rows in the sample space; their number where they have none.
+    #[must_use]
+    pub fn total_weight(&self) -> f64 {
+        if self.weights.is_empty() {
+            return self.count() as f64;
+        }
+        self.weights.iter().zip(&self.present).filter(|(_, d)| **d).map(|(&weight, _)| f64::from(weight)).sum()
     }
 
     fn append(&mut self, from: &Self) {
         self.values.extend_from_slice(&from.values);
         self.present.extend_from_slice(&from.present);
+        self.weights.extend_from_slice(&from.weights);
     }
 }
 
@@ -153,7 +185,7 @@ impl Batch {
                 Input::Categorical { pooling, .. } => Some(Ids::empty(pooling.is_some())),
             })
             .collect();
-        Self { rows: 0, numeric: Vec::new(), categorical, labels: vec![Labels::default(); tasks] }
+        Self { rows: 0, numeric: Vec::new(), categorical, labels: vec![Labels::default(); tasks], groups: Vec::new() }
     }
 
     /// Width N of the numeric part.
@@ -170,7 +202,9 @@ impl Batch {
         for labels in &mut self.labels {
             labels.values.clear();
             labels.present.clear();
+            labels.weights.clear();
         }
+        self.groups.clear();
     }
 
     /// Replaces this batch's rows by rows `index` of `from`, in that order. Both must have been made for one layout.
@@ -194,6 +228,9 @@ impl Batch {
         }
         for (into, labels) in self.labels.iter_mut().zip(&from.labels) {
             into.gather_from(labels, index);
+        }
+        if !from.groups.is_empty() {
+            self.groups.extend(index.iter().map(|&i| from.groups[i]));
         }
     }
 
@@ -236,7 +273,11 @@ impl Batch {
                 both.iter_mut().zip(values.iter().zip(present).map(label)).for_each(|(both, label)| *both = label);
                 hash_numbers(&mut hash, &both[..values.len()], |label| label);
             }
+            // Nothing where there are none: rows of older versions keep their hash.
+            hash_numbers(&mut hash, &labels.weights, |weight| u64::from(weight.to_bits()));
         }
+        // Nothing where there are none: rows of older versions keep their hash.
+        hash_numbers(&mut hash, &self.groups, |group| group);
         hash.digest()
     }
 
@@ -249,6 +290,7 @@ impl Batch {
         self.numeric.extend_from_slice(&from.numeric);
         self.categorical.iter_mut().zip(&from.categorical).for_each(|(into, ids)| into.append(ids));
         self.labels.iter_mut().zip(&from.labels).for_each(|(into, labels)| into.append(labels));
+        self.groups.extend_from_slice(&from.groups);
     }
 
     /// Appends all rows of `parts`, one part after the other, column by column on all threads.
@@ -257,8 +299,11 @@ impl Batch {
     /// If the layouts differ.
     pub fn append_all(&mut self, parts: &[Self]) {
         self.rows += parts.iter().map(|part| part.rows).sum::<usize>();
-        let Self { numeric, categorical, labels, .. } = self;
-        let numbers = || parts.iter().for_each(|part| numeric.extend_from_slice(&part.numeric));
+        let Self { numeric, categorical, labels, groups, .. } = self;
+        let numbers = || {
+            parts.iter().for_each(|part| numeric.extend_from_slice(&part.numeric));
+            parts.iter().for_each(|part| groups.extend_from_slice(&part.groups));
+        };
         let ids = || {
             categorical.par_iter_mut().enumerate().for_each(|(slot, into)| {
                 parts.iter().for_each(|part| into.append(&part.categorical[slot]));
@@ -285,6 +330,12 @@ impl Batch {
         for labels in &mut self.labels {
             labels.values.reserve(more);
             labels.present.reserve(more);
+            if !labels.weights.is_empty() {
+                labels.weights.reserve(more);
+            }
+        }
+        if !self.groups.is_empty() {
+            self.groups.reserve(more);
         }
     }
 }
@@ -314,20 +365,23 @@ mod tests {
                 Ids::Single(vec![7, 8, 9]),
                 Ids::Multiple { offsets: vec![0, 2, 2, 3], rows: vec![1, 2, 3] },
             ],
-            labels: vec![Labels { values: vec![0.0, 1.0, 0.0], present: vec![true, true, false] }],
+            labels: vec![Labels { values: vec![0.0, 1.0, 0.0], present: vec![true, true, false], weights: Vec::new() }],
+            groups: vec![],
         }
     }
 
     #[test]
     fn gather_picks_rows_in_order() {
-        let from = small();
+        let from = Batch { groups: vec![11, 0, 13], ..small() };
         let mut into = from.clone();
         into.gather_from(&from, &[2, 0]);
         assert_eq!(into.rows, 2);
         assert_eq!(into.numeric, [5.0, 6.0, 1.0, 2.0]);
         assert_eq!(into.categorical[0], Ids::Single(vec![9, 7]));
         assert_eq!(into.categorical[1], Ids::Multiple { offsets: vec![0, 1, 3], rows: vec![3, 1, 2] });
-        assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true] });
+        assert_eq!(into.labels[0], Labels { values: vec![0.0, 0.0], present: vec![false, true], weights: Vec::new() });
+        assert_eq!(into.groups, [13, 11]);
+        assert_eq!(from.slice(1..3).groups, [0, 13]);
     }
 
     #[test]
@@ -341,26 +395,47 @@ mod tests {
     }
 
     #[test]
+    fn weights_go_with_their_rows() {
+        let mut from = small();
+        from.labels[0].weights = vec![0.5, 2.0, 0.0];
+        let mut into = from.clone();
+        into.gather_from(&from, &[2, 0, 1]);
+        into.append(&from.slice(1..3));
+        into.append_all(&[from.slice(0..1), from.slice(0..0)]);
+        assert_eq!(into.labels[0].weights, [0.0, 0.5, 2.0, 2.0, 0.0, 0.5]);
+        assert_eq!((from.labels[0].total_weight(), from.labels[0].weight(1)), (2.5, 2.0));
+        assert_eq!((small().labels[0].total_weight(), small().labels[0].weight(1)), (2.0, 1.0));
+        assert_ne!(from.xxh64(), small().xxh64());
+        into.clear();
+        assert!(into.labels[0].weights.is_empty());
+    }
+
+    #[test]
     fn the_hash_sees_every_part() {
         type Change = fn(&mut Batch);
-        let changes: [Change; 5] = [
+        let changes: [Change; 6] = [
             |b| b.numeric[3] += 1.0,
             |b| b.categorical[0] = Ids::Single(vec![7, 8, 10]),
             |b| b.categorical[1] = Ids::Multiple { offsets: vec![0, 1, 2, 3], rows: vec![1, 2, 3] },
             |b| b.labels[0].values[1] = 0.0,
             |b| b.labels[0].present[2] = true,
+            |b| b.groups = vec![1, 2, 3],
         ];
         assert_eq!(small().xxh64(), small().xxh64());
         // Checkpoints hold it: it stays what the first version made of these rows.
         assert_eq!(small().xxh64(), 0x5b69_7cbd_b937_d748);
         let n = 70_001;
-        let labels =
-            Labels { values: (0..n).map(|i| i as f32).collect(), present: (0..n).map(|i| i % 3 == 0).collect() };
+        let labels = Labels {
+            values: (0..n).map(|i| i as f32).collect(),
+            present: (0..n).map(|i| i % 3 == 0).collect(),
+            weights: Vec::new(),
+        };
         let large = Batch {
             rows: n,
             numeric: (0..2 * n).map(|i| i as f32 * 0.5).collect(),
             categorical: vec![Ids::Single((0..n as u64).map(|i| i * i).collect())],
             labels: vec![labels],
+            ..Batch::default()
         };
         assert_eq!(large.xxh64(), 0x6898_590a_2742_d567);
         for (i, change) in changes.into_iter().enumerate() {
@@ -372,11 +447,14 @@ mod tests {
 
     #[test]
     fn append_equals_gather_of_all_rows() {
-        let from = small();
+        let from = Batch { groups: vec![11, 0, 13], ..small() };
         let mut twice = from.clone();
         twice.append(&from);
         let mut gathered = from.clone();
         gathered.gather_from(&from, &[0, 1, 2, 0, 1, 2]);
         assert_eq!(twice, gathered);
+        let mut at_once = from.clone();
+        at_once.append_all(std::slice::from_ref(&from));
+        assert_eq!(at_once, gathered);
     }
 }

@@ -76,6 +76,19 @@ impl Comparand {
         self.is_number
     }
 
+    /// Whether it finds the same cells as another one.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self.number, other.number) {
+            (Some(own), Some(other)) => own == other,
+            (None, None) => {
+                let same_time =
+                    self.time.is_some_and(|own| other.time.is_some_and(|other| is_equal(own.order(&other))));
+                same_time || self.text == other.text
+            }
+            _ => false,
+        }
+    }
+
     /// Whether it lies below another one of its kind.
     pub(crate) fn is_below(&self, other: &Self) -> bool {
         let order = match (self.time.or(self.month), other.time.or(other.month)) {
@@ -104,6 +117,11 @@ impl Comparand {
             (Scalar::Bool(value), cell) => cell.truth() == Some(*value),
             (Scalar::Integer(_) | Scalar::Float(_), cell) => is_equal(self.order_of_number(cell)),
         }
+    }
+
+    /// Whether a cell and this are, or read as, the same number.
+    pub(crate) fn equals_as_number(&self, cell: &Cell<'_>) -> bool {
+        is_equal(self.order_of_number(cell))
     }
 
     /// How a cell compares with this bound; `None` if it cannot.

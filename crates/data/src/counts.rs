@@ -59,6 +59,7 @@ mod tests {
         Labels {
             values: values.iter().map(|value| value.unwrap_or(0.0)).collect(),
             present: values.iter().map(Option::is_some).collect(),
+            weights: Vec::new(),
         }
     }
 

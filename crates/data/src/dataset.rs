@@ -83,12 +83,14 @@ impl Batch {
         let labels = |labels: &crate::Labels| crate::Labels {
             values: labels.values[range.clone()].to_vec(),
             present: labels.present[range.clone()].to_vec(),
+            weights: labels.weights.get(range.clone()).unwrap_or_default().to_vec(),
         };
         Self {
             rows: range.len(),
             numeric: self.numeric[range.start * width..range.end * width].to_vec(),
             categorical: self.categorical.iter().map(ids).collect(),
             labels: self.labels.iter().map(labels).collect(),
+            groups: if self.groups.is_empty() { Vec::new() } else { self.groups[range].to_vec() },
         }
     }
 }

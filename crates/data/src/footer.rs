@@ -41,6 +41,11 @@ pub(crate) fn verify(file: &mut File) -> io::Result<bool> {
     })
 }
 
+/// The footer, where there is one to be seen.
+pub(crate) fn bytes(file: &mut File) -> io::Result<Option<Vec<u8>>> {
+    Ok(Footer::read(file)?.map(|footer| footer.bytes))
+}
+
 struct Footer {
     /// Where it begins in the file.
     start: u64,

@@ -275,7 +275,9 @@ impl<'a> Request<'a> {
                 let all = if self.skipped.rows > 0 { "all other" } else { "all" };
                 reasons.push(format!("`valid` and `test` in [data] take {all} {in_parts} rows of the training files"));
             } else if reasons.is_empty() {
-                reasons.push("there are no rows at all".to_owned());
+                let weight = self.schema.weight.as_ref();
+                let but = weight.map_or_else(String::new, |name| format!(" with a weight above 0 in \"{name}\""));
+                reasons.push(format!("there are no rows{but} at all"));
             }
             let paths = source.or(self.sources[0].as_ref()).map_or_else(Vec::new, Source::paths);
             return Err(Error::NoRows { split: split.name(), paths, reason: reasons.join("; ") });
@@ -325,6 +327,8 @@ fn hand_out(
             parts[split as usize].push(part);
         }
     }
+    // Nothing is measured on them.
+    parts[Split::Train as usize].iter_mut().for_each(|part| part.groups = Vec::new());
     Split::ALL.into_iter().zip(parts).try_for_each(|(split, parts)| put(split, &parts))
 }
 
@@ -335,8 +339,10 @@ fn check_tasks(schema: &Schema, labels: &[LabelCount]) -> Result<()> {
         let useless = |reason| Err(Error::UselessTask { task: task.name.clone(), reason });
         if labels.rows == 0 {
             let filter = if task.filter.is_some() { " and its `where` holds" } else { "" };
+            let weight = task.row_weight.as_ref();
+            let weight = weight.map_or_else(String::new, |name| format!(" and a weight above 0 in \"{name}\""));
             return useless(format!(
-                "no training row is in its sample space: none has a label in \"{column}\"{filter}"
+                "no training row is in its sample space: none has a label in \"{column}\"{filter}{weight}"
             ));
         }
         if let Some(positive) = &task.label.positive

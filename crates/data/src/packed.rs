@@ -17,7 +17,7 @@ const LABEL: usize = 5;
 ///
 /// Columns are the better order but for one thing: the rows of a shuffled batch are all over them, so that every single
 /// number comes from memory alone, with a cache line of others that nobody asked for. Here one or two lines have a row.
-/// Numbers, which [`Batch`] keeps row by row itself, and lists of ids stay where they are.
+/// Numbers, which [`Batch`] keeps row by row itself, lists of ids and weights stay where they are.
 #[derive(Debug)]
 pub struct PackedRows<'a> {
     rows: &'a Batch,
@@ -105,6 +105,9 @@ impl<'a> PackedRows<'a> {
         for ((_, into), from) in lists.filter(|((place, _), _)| place.is_none()) {
             into.gather_from(from, index);
         }
+        for (into, from) in into.labels.iter_mut().zip(&self.rows.labels) {
+            into.gather_weights_from(from, index);
+        }
         // Some rows, all of their columns, and then the next ones: they stay in the nearest cache meanwhile.
         let mut some = Vec::with_capacity(SOME * self.stride);
         for index in index.chunks(SOME) {
@@ -125,7 +128,7 @@ impl<'a> PackedRows<'a> {
                 _ => self.take(rows, at, into, u64::from_le_bytes),
             }
         }
-        for (Labels { values, present }, at) in into.labels.iter_mut().zip((self.labels..).step_by(LABEL)) {
+        for (Labels { values, present, .. }, at) in into.labels.iter_mut().zip((self.labels..).step_by(LABEL)) {
             self.take(rows, at, values, f32::from_le_bytes);
             self.take(rows, at + 4, present, |[byte]| byte != 0);
         }
@@ -178,9 +181,12 @@ mod tests {
         let labels = |task: usize| Labels {
             values: (0..count).map(|i| number(i + task) as f32).collect(),
             present: (0..count).map(|i| number(i + task) % 3 > 0).collect(),
+            weights: Vec::new(),
         };
         let numeric = (0..3 * count).map(|i| number(i) as f32).collect();
-        Batch { rows: count, numeric, categorical, labels: vec![labels(0), labels(1)] }
+        let weights = (0..count).map(|i| number(i) as f32).collect();
+        let labels = vec![labels(0), Labels { weights, ..labels(1) }];
+        Batch { rows: count, numeric, categorical, labels, groups: vec![] }
     }
 
     proptest! {

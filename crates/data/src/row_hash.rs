@@ -67,7 +67,8 @@ mod tests {
                 Ids::Single(vec![7, 7, 7]),
                 Ids::Multiple { offsets: vec![0, 2, 4, 4], rows: vec![1, 2, 1, 2] },
             ],
-            labels: vec![Labels { values: vec![0.0; 3], present: vec![true; 3] }],
+            labels: vec![Labels { values: vec![0.0; 3], present: vec![true; 3], weights: Vec::new() }],
+            ..Batch::default()
         }
     }
 

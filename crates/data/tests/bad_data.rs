@@ -399,3 +399,28 @@ proptest! {
         let _ = folder.load(&config(name));
     }
 }
+
+/// A file whose footer is not encrypted says that some columns are, and ends in a signature. Their pages are noise.
+#[test]
+fn encrypted_columns_are_named() {
+    let table = batch(vec![
+        ("age", array(Int64Array::from(vec![1, 2]))),
+        ("city", array(StringArray::from(vec!["a", "b"]))),
+        ("click", array(Int64Array::from(vec![0, 1]))),
+    ]);
+    let plain = parquet_bytes(&table, 2);
+    let (length, magic) = (plain.len() - 8, plain.len() - 4);
+    let footer = length - u32::from_le_bytes(plain[length..magic].try_into().unwrap()) as usize;
+    let encrypted = |pages: &[u8]| {
+        // Field 8 is a choice of algorithms, of which the first has no settings here.
+        let footer = [&plain[footer..length - 1], b"\x1c\x1c\0\0\0", &[7; 28][..]].concat();
+        [pages, &footer, &(footer.len() as u32).to_le_bytes(), b"PAR1"].concat()
+    };
+    let noise = [&plain[..4], &[0xa5; 8], &plain[12..footer]].concat();
+    let message = "log.parquet is a Parquet file with encrypted columns, of which one is needed; decrypt it first";
+    stops_with(&config("log.parquet"), "log.parquet", &encrypted(&noise), ErrorKind::Data, message);
+    // Columns that are not encrypted can be read.
+    let folder = Folder::new();
+    folder.write("log.parquet", encrypted(&plain[..footer]));
+    assert_eq!(folder.load(&config("log.parquet")).unwrap().train.rows(), 2);
+}

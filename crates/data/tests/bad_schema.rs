@@ -45,14 +45,44 @@ fn nothing_to_read_or_to_predict() {
 }
 
 #[test]
+fn features_of_one_column_have_names_of_their_own() {
+    const OTHER_NAME: &str =
+        "; where one column feeds several features, give the others names of their own with `name`";
+    refuses(
+        &feature("columns = ['city']\nname = 'age'\nkind = 'numeric'"),
+        &format!("[[feature]] block 2, name: \"age\" is already a feature in [[feature]] block 1{OTHER_NAME}"),
+    );
+    refuses(
+        &feature("columns = ['age']\nname = ''\nkind = 'numeric'"),
+        "[[feature]] block 2, name: \"\" cannot be a feature: it is empty",
+    );
+    refuses(
+        &feature("columns = ['age', 'city']\nname = 'both'\nkind = 'numeric'"),
+        "[[feature]] block 2, name: \"both\" is not allowed: the block has 2 columns, and this is the number of names: 1; a range \
+         such as x[0..2] names each of them",
+    );
+    refuses(
+        &feature("columns = ['age']\nname = 'x[3..3]'\nkind = 'numeric'"),
+        "[[feature]] block 2, name: the range of \"x[3..3]\" is empty: its end is exclusive and must be above its start",
+    );
+    refuses(
+        &feature("columns = ['click']\nname = 'harmless'\nkind = 'numeric'"),
+        "[[task]] block 1, label.column: column \"click\" is also a feature ([[feature]] block 2): the model would read what \
+         it has to predict; remove it from the features",
+    );
+}
+
+#[test]
 fn names_are_unique() {
+    const OTHER_NAME: &str =
+        "; where one column feeds several features, give the others names of their own with `name`";
     refuses(
         &feature("columns = ['city', 'age']\nkind = 'categorical'\nembedding = 4"),
-        "[[feature]] block 2, columns: column \"age\" is already a feature in [[feature]] block 1",
+        &format!("[[feature]] block 2, columns: \"age\" is already a feature in [[feature]] block 1{OTHER_NAME}"),
     );
     refuses(
         &feature("columns = ['x[0..4]', 'x2']\nkind = 'numeric'"),
-        "[[feature]] block 2, columns: column \"x2\" is already a feature in [[feature]] block 2",
+        &format!("[[feature]] block 2, columns: \"x2\" is already a feature in [[feature]] block 2{OTHER_NAME}"),
     );
     refuses(
         &task("name = 'click'\nkind = 'binary'\nlabel = { column = 'y' }"),

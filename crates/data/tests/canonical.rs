@@ -7,15 +7,15 @@ mod common;
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, Date32Array, Date64Array, Decimal128Array, Decimal256Array, Float16Array, Float32Array,
-    Float64Array, Int32Array, Int64Array, ListArray, StringArray, Time32SecondArray, Time64MicrosecondArray,
-    Time64NanosecondArray, TimestampMicrosecondArray, TimestampMillisecondArray, TimestampNanosecondArray,
-    TimestampSecondArray, UInt64Array,
+    Array, ArrayRef, BooleanArray, Date32Array, Date64Array, Decimal128Array, Decimal256Array, Float16Array,
+    Float32Array, Float64Array, Int32Array, Int64Array, ListArray, ListBuilder, RunArray, StringArray, StringBuilder,
+    Time32SecondArray, Time64MicrosecondArray, Time64NanosecondArray, TimestampMicrosecondArray,
+    TimestampMillisecondArray, TimestampNanosecondArray, TimestampSecondArray, UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float16Type, Float64Type, TimeUnit, i256};
+use arrow::datatypes::{DataType, Field, Float16Type, Float64Type, Int32Type, TimeUnit, i256};
 use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, json, parquet_bytes};
-use parquet::data_type::{Int32Type, Int96, Int96Type};
+use parquet::data_type::{Int96, Int96Type};
 use pleiad_data::{Error, ErrorKind, Ids, Split, Splits};
 use proptest::prelude::*;
 
@@ -127,6 +127,8 @@ fn whole_numbers_of_every_type() {
             &["94.0", "-3.0", "", "-0.0", "1.2345678E7"],
             &["94.00", "-3.00", "", "0.00", "12345678.00"],
             &["94", "-3", "", "0", "1.2345678e+07"],
+            // A float's negative zero by pyarrow, Rust and C.
+            &["94", "-3", "", "-0", "12345678"],
         ],
     );
     let most = vec![u64::MAX, u64::MAX - 1, (1 << 53) + 1, 1 << 53, 0];
@@ -158,6 +160,12 @@ fn decimals_through_no_float() {
     let column = array(column.with_precision_and_scale(72, 2).unwrap());
     let point = |digits: &str| format!("{}.{}", &digits[..68], &digits[68..]);
     alike(&[column], &[&[&point(&a), &point(&b), "1.00", "-2.50"]]);
+    // Hundreds, which Arrow alone can hold.
+    let column = Decimal256Array::from_iter_values([huge(&a), huge("0"), huge("-7")]);
+    let column = array(column.with_precision_and_scale(72, -2).unwrap());
+    let expected = loaded(CATEGORY, "log.csv", written(&[&format!("{a}00"), "0", "-700"]).as_bytes());
+    let found = loaded(CATEGORY, "log.arrow", &arrow_file_bytes(&[typed(&column)]));
+    assert_eq!(json(&found.encoder), json(&expected.encoder));
 }
 
 #[test]
@@ -249,8 +257,27 @@ fn times_with_a_zone() {
 /// As Spark writes times with a zone: 96-bit times, in UTC, of a type that has no zone.
 #[test]
 fn times_of_96_bits_are_instants() {
-    let schema = "message m { required int96 v; required int96 w; required int32 y; }";
-    let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+    let expected =
+        loaded(CATEGORY, "log.csv", written(&["2026-01-01T00:00:00.000Z", "2026-01-01T06:00:00.500Z"]).as_bytes());
+    let found = loaded(CATEGORY, "log.parquet", &times_of_96_bits("required int96", None));
+    assert_eq!(json(&found.encoder), json(&expected.encoder));
+    assert_eq!(found.train, expected.train);
+    let config = CATEGORY.replace("kind = 'categorical'", "kind = 'categorical'\nmultiple = true");
+    let list = "required group NAME (LIST) { repeated group list { required int96 element; } }";
+    let expected = loaded(&config, "log.csv", written(&["2026-01-01T00:00:00Z", "2026-01-01T06:00:00.5Z"]).as_bytes());
+    let found = loaded(&config, "log.parquet", &times_of_96_bits(list, Some(&[1, 1])));
+    assert_eq!(json(&found.encoder), json(&expected.encoder), "in lists");
+    assert_eq!(found.train, expected.train, "in lists");
+}
+
+/// Two such times, in columns of this kind, whose values are so deep.
+fn times_of_96_bits(kind: &str, depth: Option<&[i16]>) -> Vec<u8> {
+    let column = |name: &str| match depth {
+        None => format!("{kind} {name};"),
+        Some(_) => kind.replace("NAME", name),
+    };
+    let schema = format!("message m {{ {} {} required int32 y; }}", column("v"), column("w"));
+    let schema = Arc::new(parquet::schema::parser::parse_message_type(&schema).unwrap());
     let mut bytes = Vec::new();
     let mut writer = parquet::file::writer::SerializedFileWriter::new(&mut bytes, schema, Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
@@ -265,19 +292,16 @@ fn times_of_96_bits_are_instants() {
         .to_vec();
     for _ in 0..2 {
         let mut column = group.next_column().unwrap().unwrap();
-        column.typed::<Int96Type>().write_batch(&times, None, None).unwrap();
+        // Every value begins a row.
+        column.typed::<Int96Type>().write_batch(&times, depth, depth.map(|_| &[0, 0][..])).unwrap();
         column.close().unwrap();
     }
     let mut column = group.next_column().unwrap().unwrap();
-    column.typed::<Int32Type>().write_batch(&[0, 1], None, None).unwrap();
+    column.typed::<parquet::data_type::Int32Type>().write_batch(&[0, 1], None, None).unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
-    let expected =
-        loaded(CATEGORY, "log.csv", written(&["2026-01-01T00:00:00.000Z", "2026-01-01T06:00:00.500Z"]).as_bytes());
-    let found = loaded(CATEGORY, "log.parquet", &bytes);
-    assert_eq!(json(&found.encoder), json(&expected.encoder));
-    assert_eq!(found.train, expected.train);
+    bytes
 }
 
 #[test]
@@ -328,6 +352,51 @@ fn lists_of_typed_values() {
     let found = loaded(&config, "log.parquet", &parquet_bytes(&typed(&floats), 4));
     assert_eq!(json(&found.encoder), json(&expected.encoder));
     assert_eq!(found.train, expected.train);
+}
+
+/// A text between separators and a list hold the same values, also where some of them mean "missing".
+#[test]
+fn texts_that_mean_missing_do_so_in_lists() {
+    let config = CATEGORY
+        .replace("kind = 'categorical'", "kind = 'categorical'\nmultiple = true")
+        .replace("[[task]]", "[data.csv]\nnull = ['NA', '']\n[[task]]");
+    let rows: [&[Option<&str>]; 5] = [&[Some("a"), Some("NA"), Some("b")], &[Some("NA")], &[], &[None], &[Some("")]];
+    let lists = || {
+        let mut lists = ListBuilder::new(StringBuilder::new());
+        for row in rows {
+            lists.append_value(row.iter().copied());
+        }
+        array(lists.finish())
+    };
+    let expected = loaded(&config, "log.csv", written(&["a|NA|b", "NA", "", "NA||NA", ""]).as_bytes());
+    let dictionaries = cast(&lists(), &DataType::List(Arc::new(Field::new_list_field(dictionary_of_texts(), true))));
+    for column in [lists(), dictionaries.unwrap()] {
+        let found = loaded(&config, "log.parquet", &parquet_bytes(&typed(&column), 2));
+        assert_eq!(json(&found.encoder), json(&expected.encoder));
+        assert_eq!(found.train, expected.train);
+        assert_eq!(&found.encoder.encode_rows(&typed(&column), true).unwrap(), expected.train.as_batch());
+    }
+    let values = Ids::Multiple { offsets: vec![0, 2, 2, 2, 2, 2], rows: vec![1, 2] };
+    assert_eq!(expected.train.as_batch().categorical[0], values);
+}
+
+fn dictionary_of_texts() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int16), Box::new(DataType::Utf8))
+}
+
+/// Runs of equal values, as Arrow may hold them.
+#[test]
+fn runs_are_the_values_that_they_stand_for() {
+    let runs = |values: &dyn Array| array(RunArray::<Int32Type>::try_new(&vec![2, 3, 4].into(), values).unwrap());
+    for (values, texts) in [
+        (runs(&Float64Array::from(vec![Some(94.0), None, Some(0.5)])), ["94", "94", "", "0.5"]),
+        (runs(&StringArray::from(vec![Some("94.0"), None, Some("b")])), ["94", "94", "", "b"]),
+    ] {
+        let expected = loaded(CATEGORY, "log.csv", written(&texts).as_bytes());
+        let found = loaded(CATEGORY, "log.arrow", &arrow_file_bytes(&[typed(&values)]));
+        assert_eq!(json(&found.encoder), json(&expected.encoder));
+        assert_eq!(found.train, expected.train);
+    }
 }
 
 /// Numbers, labels and sample spaces.

@@ -192,6 +192,23 @@ fn a_saved_encoder_encodes_alike() {
 }
 
 #[test]
+fn a_column_counts_once_for_a_table_of_several_of_its_features() {
+    let folder = Folder::new();
+    folder.write("log.csv", format!("{HEAD}{}", lines(0..500)));
+    let twice = CONFIG.replace("min_count = 2", "min_count = 200").replace(
+        "[[task]]",
+        "[[feature]]\ncolumns = ['tags']\nname = 'most'\nkind = 'categorical'\ntable = 'tags'\n\
+         encoding = { vocabulary = { min_count = 200 } }\nmultiple = true\nseparator = ';'\nembedding = 2\n[[task]]",
+    );
+    let splits = folder.load(&twice).unwrap();
+    // "a" and "b" stand in 250 rows each, "c" in 125.
+    let Ids::Multiple { rows, .. } = &splits.train.as_batch().categorical[3] else { panic!("tags are lists") };
+    assert_eq!(rows.iter().max(), Some(&2));
+    assert_eq!(splits.train.as_batch().categorical[3], splits.train.as_batch().categorical[4]);
+    assert_eq!(splits.encoder.schema().features[5].column(), "tags");
+}
+
+#[test]
 fn hostile_encoders_are_refused() {
     let (_, splits) = fitted();
     let good = serde_json::to_value(&splits.encoder).unwrap();

@@ -91,6 +91,11 @@ impl BatchCheck {
             if let Some(at) = batch.labels.iter().position(|l| l.values.len() != rows || l.present.len() != rows) {
                 return wrong(format!("task {:?} does not have {rows} labels", self.tasks[at]));
             }
+            let is_weight = |weight: &f32| weight.is_finite() && *weight >= 0.0;
+            let weighed = |l: &pleiad_data::Labels| l.weights.len() == rows && l.weights.iter().all(is_weight);
+            if let Some(at) = batch.labels.iter().position(|l| !l.weights.is_empty() && !weighed(l)) {
+                return wrong(format!("task {:?} does not have {rows} weights, each 0 or above", self.tasks[at]));
+            }
         }
         Ok(())
     }
@@ -118,18 +123,19 @@ mod tests {
             pooling: None,
         };
         let layout = InputLayout { inputs: vec![feature("id", 0, 9), feature("user.id", 1, 3)] };
-        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let Value::Object(table) = json!({ "kind": kind, "bottom": [4] }) else { panic!() };
         ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()
     }
 
     fn batch(ids: [Vec<u64>; 2]) -> Batch {
-        let labels = Labels { values: vec![0.0; ids[0].len()], present: vec![true; ids[0].len()] };
+        let labels = Labels { values: vec![0.0; ids[0].len()], present: vec![true; ids[0].len()], weights: Vec::new() };
         Batch {
             rows: ids[0].len(),
             numeric: Vec::new(),
             categorical: ids.map(Ids::Single).to_vec(),
             labels: vec![labels; 2],
+            groups: Vec::new(),
         }
     }
 

@@ -243,7 +243,7 @@ mod tests {
     fn mmoe() -> Graph {
         let Value::Object(table) = json!({ "kind": "mmoe", "experts": 2, "widths": [3] }) else { panic!() };
         let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
-        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()
     }
 
@@ -311,7 +311,7 @@ mod tests {
             panic!()
         };
         let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
-        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();
         // Weights are zero, so that an expert gives its bias, a number of its own, and towers give others.
         let of = |at: usize| [1.0 + at as f32; 4];

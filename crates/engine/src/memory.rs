@@ -26,7 +26,7 @@ const SPARE: u64 = 1 << 28;
 ///
 /// What is counted is needed in any case: weights, their optimizer state, the gradient and that of every lane, weights as
 /// products want them, forth and back, one more copy (of the weights before the first epoch, to see whether they have moved, and
-/// after it of those that validation predicts with), the values of one shard, the gradients of looked-up vectors.
+/// after it of those that predictions want packed), the values of one shard, the gradients of looked-up vectors.
 ///
 /// # Errors
 /// [`Error::TablesTooLarge`] where embedding tables are the larger part, else [`Error::ModelTooLarge`].
@@ -39,8 +39,11 @@ pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -
         // In half of the space each; or once, rounded.
         Arithmetic::PairTiles | Arithmetic::Amx | Arithmetic::Rounded => 1,
     };
-    let copies = 3 + lanes + packed + options.optimizer.slots();
-    refuse(graph, tables, dense_bytes(graph, copies as u128, batch_rows))
+    let copies = Copies {
+        plain: 3 + lanes - packed_to_predict() + options.optimizer.slots(),
+        packed: packed + packed_to_predict(),
+    };
+    refuse(graph, tables, dense_bytes(graph, copies, batch_rows))
 }
 
 /// Refuses a model that needs more memory than is free to be opened and to predict: its weights as they are read, where they
@@ -50,7 +53,7 @@ pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -
 /// As [`check_memory`].
 pub fn check_memory_to_predict(graph: &Graph) -> Result<()> {
     let tables = table_bytes(&graph.tables, 0, &TableOptions::default());
-    refuse(graph, tables, dense_bytes(graph, 2 + packed_to_predict() as u128, 1))
+    refuse(graph, tables, dense_bytes(graph, Copies { plain: 2, packed: packed_to_predict() }, 1))
 }
 
 /// Refuses an average of the weights that needs more memory than is free: one more copy of the dense ones.
@@ -58,7 +61,7 @@ pub fn check_memory_to_predict(graph: &Graph) -> Result<()> {
 /// # Errors
 /// As [`check_memory`].
 pub(crate) fn check_memory_to_average(graph: &Graph) -> Result<()> {
-    refuse(graph, 0, dense_bytes(graph, 1, 0))
+    refuse(graph, 0, dense_bytes(graph, Copies { plain: 1, packed: 0 }, 0))
 }
 
 /// How often predictions need the weights as products want them.
@@ -101,11 +104,23 @@ fn elements(shape: &[usize]) -> u128 {
     shape.iter().fold(1, |n, &d| n.saturating_mul(d as u128))
 }
 
-/// `copies` of every dense parameter, and what a batch needs.
-fn dense_bytes(graph: &Graph, copies: u128, batch_rows: usize) -> u128 {
+/// How often dense parameters lie in memory.
+#[derive(Clone, Copy)]
+struct Copies {
+    /// As they are.
+    plain: usize,
+    /// As products want them: once for every product, so twice where two layers share their weights.
+    packed: usize,
+}
+
+/// `copies` of the dense parameters, and what a batch needs.
+fn dense_bytes(graph: &Graph, copies: Copies, batch_rows: usize) -> u128 {
     let parameters = graph.params.iter().fold(0u128, |sum, param| sum.saturating_add(elements(&param.shape)));
-    let (mut values, mut looked_up) = (0u128, 0u128);
+    let (mut values, mut looked_up, mut multiplied) = (0u128, 0u128, 0u128);
     for node in &graph.nodes {
+        if let Op::Linear { weight, .. } = &node.op {
+            multiplied = multiplied.saturating_add(elements(&graph.params[weight.0].shape));
+        }
         match node.op {
             // They have places of their own on the way; what is put together or bent lies where it was computed.
             Op::Concat | Op::Activation { .. } => {}
@@ -115,7 +130,9 @@ fn dense_bytes(graph: &Graph, copies: u128, batch_rows: usize) -> u128 {
     }
     let shard = values.saturating_mul(SHARD_ROWS as u128);
     let batch = looked_up.saturating_mul(batch_rows as u128);
-    F32.saturating_mul(parameters.saturating_mul(copies).saturating_add(shard).saturating_add(batch))
+    let plain = parameters.saturating_mul(copies.plain as u128);
+    let packed = multiplied.saturating_mul(copies.packed as u128);
+    F32.saturating_mul(plain.saturating_add(packed).saturating_add(shard).saturating_add(batch))
 }
 
 /// Where a container's limit stands, by the version of control groups.
@@ -179,7 +196,7 @@ mod tests {
     }
 
     /// A bottom of these widths over tables of so many rows.
-    fn graph(tables: &[(&str, u64)], bottom: &[usize]) -> Graph {
+    fn layout(tables: &[(&str, u64)]) -> InputLayout {
         let table = |(slot, &(name, rows)): (usize, &(&str, u64))| Input::Categorical {
             name: name.into(),
             slot,
@@ -188,10 +205,13 @@ mod tests {
             dim: 16,
             pooling: None,
         };
-        let layout = InputLayout { inputs: tables.iter().enumerate().map(table).collect() };
+        InputLayout { inputs: tables.iter().enumerate().map(table).collect() }
+    }
+
+    fn graph(tables: &[(&str, u64)], bottom: &[usize]) -> Graph {
         let Value::Object(keys) = json!({ "kind": "hard-sharing", "bottom": bottom }) else { panic!() };
-        let task = TaskSpec { name: "a".into(), kind: TaskKind::Binary };
-        ModelConfig::from_table(keys).unwrap().build(&layout, &[task]).unwrap()
+        let task = TaskSpec::new("a", TaskKind::Binary);
+        ModelConfig::from_table(keys).unwrap().build(&layout(tables), &[task]).unwrap()
     }
 
     #[test]
@@ -225,12 +245,26 @@ mod tests {
     }
 
     #[test]
+    fn weights_of_two_layers_are_packed_for_each() {
+        let Value::Object(keys) = json!({ "kind": "aitm", "funnel": ["a", "b"], "bottom": [64], "tower": [8] }) else {
+            panic!()
+        };
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
+        let graph = ModelConfig::from_table(keys).unwrap().build(&layout(&[("users", 10)]), &tasks).unwrap();
+        let parameters: u128 = graph.params.iter().map(|param| elements(&param.shape)).sum();
+        let bytes = |plain, packed| dense_bytes(&graph, Copies { plain, packed }, 1);
+        assert_eq!(bytes(1, 0) - bytes(0, 0), F32 * parameters);
+        assert!(bytes(0, 1) > bytes(1, 0), "three square layers are applied to two inputs each");
+    }
+
+    #[test]
     fn a_batch_counts() {
+        let one = Copies { plain: 1, packed: 0 };
         let small = graph(&[("users", 10)], &[4]);
-        let bytes = |rows| dense_bytes(&small, 5, rows);
+        let bytes = |rows| dense_bytes(&small, one, rows);
         assert_eq!(bytes(1001) - bytes(1), 4 * 16 * 1000);
         // Weights and biases of the bottom and of the tower; the values of both for one shard.
-        assert_eq!(dense_bytes(&small, 1, 0), 4 * (16 * 4 + 4 + 4 + 1 + 256 * (4 + 1)));
+        assert_eq!(dense_bytes(&small, one, 0), 4 * (16 * 4 + 4 + 4 + 1 + 256 * (4 + 1)));
     }
 
     #[test]

@@ -85,7 +85,7 @@ mod tests {
         let (name, table_name) = ("item".into(), "item".into());
         inputs.push(Input::Categorical { name, slot: 0, table: table_name, rows: 9, dim: 6, pooling: None });
         let tasks = [("a", TaskKind::Binary), ("b", TaskKind::Regression)];
-        let tasks = tasks.map(|(name, kind)| TaskSpec { name: name.into(), kind });
+        let tasks = tasks.map(|(name, kind)| TaskSpec::new(name, kind));
         ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap()
     }
 
@@ -95,6 +95,7 @@ mod tests {
         let labels = |seed: usize| Labels {
             values: (0..rows).map(|i| (hash(i + seed) % 2) as f32).collect(),
             present: (0..rows).map(|i| seed == 1 || i % 3 > 0).collect(),
+            weights: Vec::new(),
         };
         let items = (0..rows).map(|i| u64::from(hash(i + 5) % 9)).collect();
         Batch {
@@ -102,6 +103,7 @@ mod tests {
             numeric: (0..rows * NUMBERS).map(number).collect(),
             categorical: vec![Ids::Single(items)],
             labels: vec![labels(1), labels(2)],
+            groups: Vec::new(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! [`Predictor`]: a trained model that answers.
 
-use pleiad_data::{Batch, TaskKind};
+use pleiad_data::Batch;
+use pleiad_model::graph::Output;
 use pleiad_model::objective::Loss;
 use pleiad_model::{Graph, TensorSource, Weights};
 
@@ -90,7 +91,7 @@ impl Predictor {
             Some(inspector) => inspector,
             None => self.inspector.insert(Runner::new(&self.graph, Purpose::Inspect)?),
         };
-        let kinds = kinds(&self.graph);
+        let losses = losses(&self.graph);
         let empty = GateStatistics::new(&self.graph);
         let parts = inspector.run(&self.parameters, batch, |shard, plan| {
             let mut part = empty.clone();
@@ -100,34 +101,34 @@ impl Predictor {
             for &(expert, view) in &plan.experts {
                 part.observe_expert(expert, shard.rows_of(&plan.values, view));
             }
-            (part, outputs(shard, plan, &kinds))
+            (part, outputs(shard, plan, &losses))
         });
         let (parts, outputs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         parts.iter().for_each(|part| statistics.merge(part));
-        Ok(joined(outputs, &kinds, batch.rows))
+        Ok(joined(outputs, &losses, batch.rows))
     }
 }
 
 /// Runs a batch that has been checked.
 pub(crate) fn predict(graph: &Graph, runner: &mut Runner, parameters: &Parameters, batch: &Batch) -> Predictions {
-    let kinds = kinds(graph);
-    let shards = runner.run(parameters, batch, |shard, plan| outputs(shard, plan, &kinds));
-    joined(shards, &kinds, batch.rows)
+    let losses = losses(graph);
+    let shards = runner.run(parameters, batch, |shard, plan| outputs(shard, plan, &losses));
+    joined(shards, &losses, batch.rows)
 }
 
-fn kinds(graph: &Graph) -> Vec<TaskKind> {
-    graph.outputs.iter().map(|o| o.kind).collect()
+fn losses(graph: &Graph) -> Vec<Loss> {
+    graph.outputs.iter().map(Output::loss).collect()
 }
 
 /// What each task predicts for the rows of a shard.
-fn outputs(shard: &Shard<'_>, plan: &Plan, kinds: &[TaskKind]) -> Vec<Vec<f32>> {
-    let outputs = plan.outputs.iter().zip(kinds);
-    outputs.map(|(&view, &kind)| shard.column(&plan.values, view).map(Loss::of(kind).prediction).collect()).collect()
+fn outputs(shard: &Shard<'_>, plan: &Plan, losses: &[Loss]) -> Vec<Vec<f32>> {
+    let outputs = plan.outputs.iter().zip(losses);
+    outputs.map(|(&view, loss)| shard.column(&plan.values, view).map(|z| loss.prediction(z)).collect()).collect()
 }
 
 /// The predictions of all shards, in the order of the rows.
-fn joined(shards: Vec<Vec<Vec<f32>>>, kinds: &[TaskKind], rows: usize) -> Predictions {
-    let mut tasks = vec![Vec::with_capacity(rows); kinds.len()];
+fn joined(shards: Vec<Vec<Vec<f32>>>, losses: &[Loss], rows: usize) -> Predictions {
+    let mut tasks = vec![Vec::with_capacity(rows); losses.len()];
     for shard in shards {
         tasks.iter_mut().zip(shard).for_each(|(task, part)| task.extend(part));
     }

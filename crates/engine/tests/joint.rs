@@ -29,7 +29,7 @@ fn funnel() -> Graph {
         let mut g = g.scope(format!("towers.{task}"));
         let hidden = g.linear(common, "0", 4, Activation::Tanh).unwrap();
         let y = g.linear(hidden, "1", 1, Activation::Identity).unwrap();
-        g.output(&pleiad_data::TaskSpec { name: task.into(), kind }, y).unwrap();
+        g.output(&pleiad_data::TaskSpec::new(task, kind), y).unwrap();
     }
     graph
 }
@@ -59,6 +59,8 @@ fn batch(rows: usize) -> Batch {
         }
     }
     batch.categorical.push(Ids::Single(ids));
+    // One task has weights.
+    batch.labels[2].weights = (0..rows).map(|row| 0.5 + (row % 4) as f32).collect();
     batch
 }
 
@@ -84,7 +86,27 @@ fn engine(graph: &Graph) -> Engine {
 
 #[test]
 fn order_penalties_equal_the_oracle_and_its_finite_differences() {
+    penalties_equal_the_oracle(funnel(), &|_, _| Vec::new());
+}
+
+/// The order is that of probabilities over all rows; rows count by their weights in the later task.
+#[test]
+fn order_penalties_of_sampled_and_weighted_rows_equal_the_oracle() {
     let mut graph = funnel();
+    graph.outputs[0].objective.negatives = Some(0.3);
+    graph.outputs[1].objective.negatives = Some(0.6);
+    penalties_equal_the_oracle(graph, &|task, rows| match task {
+        2 => Vec::new(),
+        _ => (0..rows).map(|row| [0.5, 3.0, 1.25][(row + task) % 3]).collect(),
+    });
+}
+
+fn penalties_equal_the_oracle(mut graph: Graph, weights_of: &dyn Fn(usize, usize) -> Vec<f32>) {
+    let batch = |rows: usize| {
+        let mut batch = batch(rows);
+        batch.labels.iter_mut().enumerate().for_each(|(task, labels)| labels.weights = weights_of(task, rows));
+        batch
+    };
     let task_weights = [0.7, 1.5, 0.4];
     let mut engine = engine(&graph);
     let weights = engine.weights();
@@ -157,8 +179,7 @@ fn dot(a: &Weights, b: &Weights, names: &[String]) -> f64 {
 /// Graphs that share much, some, or little: PLE with two levels, hard sharing, and a funnel with a penalty.
 fn graphs() -> Vec<Graph> {
     let layout = funnel().layout;
-    let tasks: Vec<TaskSpec> =
-        funnel().outputs.iter().map(|o| TaskSpec { name: o.task.clone(), kind: o.kind }).collect();
+    let tasks: Vec<TaskSpec> = funnel().outputs.iter().map(|o| TaskSpec::new(&*o.task, o.kind)).collect();
     let build = |table: Value| {
         let Value::Object(table) = table else { panic!("a table") };
         ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()

@@ -6,6 +6,7 @@
 
 mod reference;
 
+use pleiad_data::schema::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective};
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::sparse::TableOptions;
@@ -66,10 +67,10 @@ fn linear(graph: &mut Graph, x: Node, width: usize, bias: bool) -> Node {
     let name = format!("l{}", graph.params.len());
     let init = Init::Normal { std: 0.6 };
     let shape = vec![width, graph.node(x).width];
-    graph.params.push(Param { name: format!("{name}.weight"), shape, init });
+    graph.params.push(Param::new(format!("{name}.weight"), shape, init));
     let weight = ParamId(graph.params.len() - 1);
     let bias = bias.then(|| {
-        graph.params.push(Param { name: format!("{name}.bias"), shape: vec![width], init });
+        graph.params.push(Param::new(format!("{name}.bias"), vec![width], init));
         ParamId(graph.params.len() - 1)
     });
     push(graph, Op::Linear { weight, bias }, &[x], width)
@@ -82,7 +83,7 @@ fn activation(graph: &mut Graph, x: Node, function: Activation) -> Node {
 
 fn output(graph: &mut Graph, node: Node, kind: TaskKind) {
     let task = format!("t{}", graph.outputs.len());
-    graph.outputs.push(Output { task, kind, node });
+    graph.outputs.push(Output { task, kind, node, objective: Objective::default() });
 }
 
 fn batch(rows: usize, tasks: usize) -> Batch {
@@ -104,12 +105,15 @@ fn batch(rows: usize, tasks: usize) -> Batch {
     let mut labels = |task: usize| Labels {
         values: (0..rows).map(|_| f32::from(u8::from(unit() < 0.4))).collect(),
         present: (0..rows).map(|i| !(i + task).is_multiple_of(3)).collect(),
+        // Some tasks have weights.
+        weights: if task % 3 == 1 { (0..rows).map(|i| (i % 5) as f32 * 0.75).collect() } else { Vec::new() },
     };
     Batch {
         rows,
         numeric,
         labels: (0..tasks).map(&mut labels).collect(),
         categorical: vec![Ids::Single(single), Ids::Multiple { offsets, rows: several }],
+        groups: Vec::new(),
     }
 }
 
@@ -136,7 +140,7 @@ fn sum(graph: &mut Graph, inputs: &[Node], scale: f32) -> Node {
 
 fn combination(graph: &mut Graph, inputs: &[Node]) -> Node {
     let name = format!("c{}.weight", graph.params.len());
-    graph.params.push(Param { name, shape: vec![inputs.len()], init: Init::Normal { std: 0.6 } });
+    graph.params.push(Param::new(name, vec![inputs.len()], Init::Normal { std: 0.6 }));
     let weights = ParamId(graph.params.len() - 1);
     let width = graph.node(inputs[0]).width;
     push(graph, Op::Combination { weights }, inputs, width)
@@ -167,7 +171,7 @@ fn check(graph: &Graph) {
         let numbers = reference::numbers(graph, &weights, &batch);
         for ((found, exact), output) in predicted.tasks.iter().zip(&numbers).zip(&graph.outputs) {
             for (&found, &z) in found.iter().zip(exact) {
-                let exact = if output.kind == TaskKind::Binary { 1.0 / (1.0 + (-z).exp()) } else { z };
+                let exact = reference::prediction(output, z);
                 assert!((f64::from(found) - exact).abs() < 2e-6 * exact.abs().max(1.0), "{found} {exact}");
             }
         }
@@ -555,4 +559,28 @@ fn graphs_that_do_not_hold_together_are_refused() {
     output(&mut g, y, TaskKind::Binary);
     output(&mut g, y, TaskKind::Binary);
     assert!(Engine::new(&g, &options).is_err(), "two tasks with one prediction were taken");
+}
+
+#[test]
+fn other_losses() {
+    let objective =
+        |loss, transform, positive_weight| Objective { loss, transform, positive_weight, ..Objective::default() };
+    let focal = Some(LossConfig::Focal(FocalConfig { gamma: 1.5, alpha: 0.3 }));
+    let huber = Some(LossConfig::Huber(HuberConfig { delta: 0.4 }));
+    let mut g = graph();
+    let x = numeric(&mut g, 0, 3);
+    for (kind, objective) in [
+        (TaskKind::Binary, objective(focal, None, None)),
+        (TaskKind::Binary, objective(None, None, Some(4.0))),
+        (TaskKind::Binary, objective(focal, None, Some(2.0))),
+        (TaskKind::Binary, Objective { negatives: Some(0.05), ..Objective::default() }),
+        (TaskKind::Regression, objective(huber, None, None)),
+        (TaskKind::Regression, objective(None, Some(LabelTransform::Log1p), None)),
+        (TaskKind::Regression, objective(huber, Some(LabelTransform::Log1p), None)),
+    ] {
+        let y = linear(&mut g, x, 1, true);
+        output(&mut g, y, kind);
+        g.outputs.last_mut().unwrap().objective = objective;
+    }
+    check(&g);
 }

@@ -20,19 +20,23 @@ fn graph() -> Graph {
             Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 500, dim: 6, pooling: None },
         ],
     };
-    let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+    let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
     model.build(&layout, &tasks).unwrap()
 }
 
 fn batch(seed: u64) -> Batch {
     let ids = (0..ROWS as u64).map(|i| (i * i + seed) % 500).collect();
-    let labels =
-        |k: usize| Labels { values: (0..ROWS).map(|i| (i / k % 2) as f32).collect(), present: vec![true; ROWS] };
+    let labels = |k: usize| Labels {
+        values: (0..ROWS).map(|i| (i / k % 2) as f32).collect(),
+        present: vec![true; ROWS],
+        weights: Vec::new(),
+    };
     Batch {
         rows: ROWS,
         numeric: (0..ROWS).map(|i| (i as f32 * 0.37 + seed as f32).sin()).collect(),
         categorical: vec![Ids::Single(ids)],
         labels: vec![labels(1), labels(3)],
+        groups: Vec::new(),
     }
 }
 

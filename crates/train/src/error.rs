@@ -46,7 +46,7 @@ pub enum Error {
         reason: String,
     },
     /// A loss or prediction is no longer a number.
-    #[error("step {step} (epoch {epoch}): {what} of task {task:?} is {value}; likely cause: {cause}")]
+    #[error("step {step} (epoch {epoch}): {what} of task {task:?} is {value}{}", because(.cause.as_deref()))]
     NonFinite {
         /// The training step, from 1.
         step: u64,
@@ -58,13 +58,14 @@ pub enum Error {
         what: &'static str,
         /// Its value.
         value: f64,
-        /// What probably happened and what to do about it.
-        cause: String,
+        /// What probably happened and what to do about it; `None` where nothing was found.
+        cause: Option<String>,
     },
     /// Most of the weights can move no more.
     #[error(
         "step {step} (epoch {epoch}): squared gradients of {weights} of {of} dense weights have overflowed to infinity, so \
-         that no step moves these weights any more; likely cause: {cause}"
+         that no step moves these weights any more{}",
+        because(.cause.as_deref())
     )]
     Overflow {
         /// The training step, from 1.
@@ -75,8 +76,8 @@ pub enum Error {
         weights: u64,
         /// Dense weights in all.
         of: u64,
-        /// What probably happened and what to do about it.
-        cause: String,
+        /// What probably happened and what to do about it; `None` where nothing was found.
+        cause: Option<String>,
     },
     /// A model gives something that is not a number.
     #[error("the model predicts {value} for task {task:?} (row {row} of those read)")]
@@ -232,6 +233,16 @@ impl Error {
 
     pub(crate) fn io(path: &Path, source: std::io::Error) -> Self {
         Self::Io { path: path.to_path_buf(), source }
+    }
+}
+
+/// The end of a message about numbers that are none: the likely cause, if one was found.
+pub(crate) fn because(cause: Option<&str>) -> String {
+    match cause {
+        Some(cause) => format!("; likely cause: {cause}"),
+        None => "; features, labels, weights and rates of this step show no cause; lower [train] optimizer.learning_rate, or \
+                 set clip_norm = 1.0"
+            .to_owned(),
     }
 }
 

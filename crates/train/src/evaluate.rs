@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::by_task::ByTask;
 use crate::config::Selection;
 use crate::error::{Error, Result};
-use crate::metrics::{MetricKind, TaskMetrics, TaskMetricsState};
+use crate::metrics::{Measures, MetricKind, TaskMetrics, TaskMetricsState};
 use crate::rows::Rows;
 
 /// What `pleiad evaluate --format json` prints.
@@ -17,11 +17,25 @@ use crate::rows::Rows;
 pub struct Evaluation {
     /// Rows in all.
     pub rows: u64,
+    /// By which metric a task is judged, where it is another than AUC or MSE (`[metrics] main`).
+    #[serde(default, skip_serializing_if = "ByTask::is_empty")]
+    pub main: ByTask<MetricKind>,
     /// Metrics of every task.
     pub tasks: ByTask<TaskMetrics>,
 }
 
 impl Evaluation {
+    /// Every task with its metrics, the one that it is judged by first.
+    pub fn named(&self) -> impl Iterator<Item = (&str, &TaskMetrics, Vec<(MetricKind, Option<f64>)>)> {
+        self.tasks.iter().map(|(task, metrics)| {
+            let mut named = named_metrics(metrics);
+            if let Some(at) = self.main.get(task).and_then(|main| named.iter().position(|(metric, _)| metric == main)) {
+                named[..=at].rotate_right(1);
+            }
+            (task, metrics, named)
+        })
+    }
+
     /// The metric by which epochs are compared, turned so that larger is better.
     ///
     /// # Errors
@@ -40,12 +54,12 @@ impl Evaluation {
                 metrics
                     .get(*metric)
                     .map(|value| metric.goodness(value))
-                    .ok_or_else(|| undefined(why_undefined(task, metrics)))
+                    .ok_or_else(|| undefined(why_undefined(task, metrics, Some(*metric))))
             }
             Selection::Mean => {
                 let defined: Vec<f64> = self.tasks.iter().filter_map(|(_, metrics)| main_score(metrics)).collect();
                 if defined.is_empty() {
-                    let reasons = self.tasks.iter().map(|(task, metrics)| why_undefined(task, metrics));
+                    let reasons = self.tasks.iter().map(|(task, metrics)| why_undefined(task, metrics, None));
                     return Err(undefined(reasons.collect::<Vec<_>>().join("; ")));
                 }
                 Ok(defined.iter().sum::<f64>() / defined.len() as f64)
@@ -56,7 +70,7 @@ impl Evaluation {
     /// Tasks that have no part in [`Selection::Mean`], each with the reason.
     pub(crate) fn left_out_of_mean(&self) -> Vec<String> {
         let left_out = self.tasks.iter().filter(|(_, metrics)| main_score(metrics).is_none());
-        left_out.map(|(task, metrics)| why_undefined(task, metrics)).collect()
+        left_out.map(|(task, metrics)| why_undefined(task, metrics, None)).collect()
     }
 }
 
@@ -68,9 +82,15 @@ fn main_score(metrics: &TaskMetrics) -> Option<f64> {
     }
 }
 
-fn why_undefined(task: &str, metrics: &TaskMetrics) -> String {
+/// Why a metric is not defined; without one, why AUC or R² is not.
+fn why_undefined(task: &str, metrics: &TaskMetrics, metric: Option<MetricKind>) -> String {
+    if metrics.rows() == 0 {
+        return format!("no row is in the sample space of task {task:?}");
+    }
+    if let Some(metric) = metric.filter(|metric| metric.needs_groups()) {
+        return format!("{} in the sample space of task {task:?}", why_no_group(metrics, metric));
+    }
     match metrics {
-        _ if metrics.rows() == 0 => format!("no row is in the sample space of task {task:?}"),
         TaskMetrics::Binary(m) if m.positives == 0 || m.positives == m.rows => {
             let label = u8::from(m.positives > 0);
             format!("the label of task {task:?} is {label} in all {} rows of its sample space", m.rows)
@@ -82,22 +102,45 @@ fn why_undefined(task: &str, metrics: &TaskMetrics) -> String {
     }
 }
 
+/// Why a metric is defined in no group, as it reads before a sample space.
+pub(crate) fn why_no_group(metrics: &TaskMetrics, metric: MetricKind) -> String {
+    let groups = metrics.by_group().map_or(0, |groups| groups.groups);
+    match metric {
+        _ if groups == 0 => "no row has a group".to_owned(),
+        MetricKind::Gauc => format!("none of {groups} groups has labels of both classes"),
+        _ => format!("none of {groups} groups has a label above 0, or a label is below 0"),
+    }
+}
+
 /// Collects predictions and labels batch by batch.
 #[derive(Debug)]
 pub(crate) struct Evaluator<'a> {
     tasks: &'a [TaskSpec],
+    measures: &'a Measures,
     states: Vec<TaskMetricsState>,
     rows: u64,
 }
 
 impl<'a> Evaluator<'a> {
-    pub(crate) fn new(tasks: &'a [TaskSpec]) -> Self {
-        Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::new(task.kind)).collect(), rows: 0 }
+    pub(crate) fn new(tasks: &'a [TaskSpec], measures: &'a Measures) -> Self {
+        Self::with_states(tasks, measures, TaskMetricsState::new)
     }
 
-    /// In memory that does not grow with the rows: see [`crate::metrics::Auc::bounded`].
-    pub(crate) fn bounded(tasks: &'a [TaskSpec]) -> Self {
-        Self { tasks, states: tasks.iter().map(|task| TaskMetricsState::bounded(task.kind)).collect(), rows: 0 }
+    /// In memory that does not grow with the rows, but for metrics within groups: see [`crate::metrics::Auc::bounded`].
+    pub(crate) fn bounded(tasks: &'a [TaskSpec], measures: &'a Measures) -> Self {
+        Self::with_states(tasks, measures, TaskMetricsState::bounded)
+    }
+
+    fn with_states(
+        tasks: &'a [TaskSpec],
+        measures: &'a Measures,
+        state: impl Fn(pleiad_data::TaskKind) -> TaskMetricsState,
+    ) -> Self {
+        let state = |task: &TaskSpec| match &measures.k {
+            Some(k) => state(task.kind).with_negatives(task.objective.negatives).with_groups(k),
+            None => state(task.kind).with_negatives(task.objective.negatives),
+        };
+        Self { tasks, measures, states: tasks.iter().map(state).collect(), rows: 0 }
     }
 
     /// Adds the rows of a batch.
@@ -110,14 +153,19 @@ impl<'a> Evaluator<'a> {
             .par_iter_mut()
             .zip(&predictions.tasks)
             .zip(&batch.labels)
-            .for_each(|((state, predictions), labels)| state.update(predictions, labels));
+            .for_each(|((state, predictions), labels)| state.update(predictions, labels, &batch.groups));
         self.rows += batch.rows as u64;
         Ok(())
     }
 
     pub(crate) fn finish(&self) -> Evaluation {
         let metrics: Vec<TaskMetrics> = self.states.par_iter().map(TaskMetricsState::compute).collect();
-        Evaluation { rows: self.rows, tasks: self.tasks.iter().map(|task| task.name.as_str()).zip(metrics).collect() }
+        let main = self.measures.main.clone();
+        Evaluation {
+            rows: self.rows,
+            main,
+            tasks: self.tasks.iter().map(|task| task.name.as_str()).zip(metrics).collect(),
+        }
     }
 }
 
@@ -132,30 +180,27 @@ pub(crate) fn check_finite(predictions: &Predictions, tasks: &[TaskSpec], before
     Ok(())
 }
 
-/// Measures rows, at most `batch_size` at a time; in bounded memory where they are on disk.
+/// Measures rows, at most `batch_size` at a time; in bounded memory where they are on disk (but for metrics within groups).
 pub(crate) fn evaluate<'r>(
     mut predict: impl FnMut(&Batch) -> pleiad_engine::Result<Predictions>,
     rows: impl Into<Rows<'r>>,
     tasks: &[TaskSpec],
+    measures: &Measures,
     batch_size: usize,
 ) -> Result<Evaluation> {
     let rows = rows.into();
     let mut evaluator = match rows {
-        Rows::Memory(_) => Evaluator::new(tasks),
-        Rows::Stored { .. } => Evaluator::bounded(tasks),
+        Rows::Memory(_) => Evaluator::new(tasks, measures),
+        Rows::Stored { .. } => Evaluator::bounded(tasks, measures),
     };
     rows.each(batch_size, &mut |batch| evaluator.add(&predict(batch)?, batch))?;
     Ok(evaluator.finish())
 }
 
-/// Names of the metrics of a task's kind, and their values.
+/// Names of the metrics of a task, and their values.
 #[must_use]
 pub fn named_metrics(metrics: &TaskMetrics) -> Vec<(MetricKind, Option<f64>)> {
-    let kind = match metrics {
-        TaskMetrics::Binary(_) => pleiad_data::TaskKind::Binary,
-        TaskMetrics::Regression(_) => pleiad_data::TaskKind::Regression,
-    };
-    MetricKind::of(kind).iter().map(|&metric| (metric, metrics.get(metric))).collect()
+    metrics.metrics().into_iter().map(|metric| (metric, metrics.get(metric))).collect()
 }
 
 #[cfg(test)]
@@ -166,12 +211,16 @@ mod tests {
     use super::*;
 
     fn task(name: &str, kind: TaskKind) -> TaskSpec {
-        TaskSpec { name: name.into(), kind }
+        TaskSpec::new(name, kind)
     }
 
     fn labels(values: &[f32]) -> Labels {
         let present = values.iter().map(|v| !v.is_nan()).collect();
-        Labels { values: values.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(), present }
+        Labels {
+            values: values.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect(),
+            present,
+            weights: Vec::new(),
+        }
     }
 
     /// Predicts each row's numeric input for every task.
@@ -181,9 +230,10 @@ mod tests {
             numeric: inputs.to_vec(),
             categorical: vec![],
             labels: all.iter().map(|values| labels(values)).collect(),
+            groups: Vec::new(),
         };
         let predict = |batch: &Batch| Ok(Predictions { tasks: vec![batch.numeric.clone(); tasks.len()] });
-        evaluate(predict, &rows, tasks, batch_size)
+        evaluate(predict, &rows, tasks, &Measures::default(), batch_size)
     }
 
     const N: f32 = f32::NAN;
@@ -224,5 +274,29 @@ mod tests {
         let tasks = [task("a", TaskKind::Regression)];
         let error = measure(&[1.0, 2.0, f32::NAN], &tasks, &[&[0.0, 0.0, 0.0]], 2).unwrap_err().to_string();
         assert!(error.contains("\"a\"") && error.contains("row 3"), "{error}");
+    }
+
+    #[test]
+    fn a_task_is_judged_by_its_main_metric() {
+        let tasks = [task("a", TaskKind::Binary), task("b", TaskKind::Regression)];
+        let labels = [labels(&[0.0, 1.0, 1.0, 1.0]), labels(&[1.0, 2.0, 3.0, N])];
+        let inputs = vec![0.1, 0.4, 0.3, 0.9];
+        let rows =
+            Batch { rows: 4, numeric: inputs, categorical: vec![], labels: labels.to_vec(), groups: vec![5, 5, 6, 0] };
+        let predict = |batch: &Batch| Ok(Predictions { tasks: vec![batch.numeric.clone(); 2] });
+        let main = ByTask::from_iter([("a", MetricKind::Gauc)]);
+        let measures = Measures { k: Some(vec![1]), main };
+        let evaluation = evaluate(predict, &rows, &tasks, &measures, 3).unwrap();
+        let first: Vec<MetricKind> = evaluation.named().map(|(_, _, named)| named[0].0).collect();
+        assert_eq!(first, [MetricKind::Gauc, MetricKind::Mse]);
+        let gauc = Selection::Metric { task: "a".into(), metric: MetricKind::Gauc };
+        assert_eq!(evaluation.score(&gauc).unwrap(), 1.0);
+        let json = serde_json::to_string(&evaluation).unwrap();
+        assert!(json.starts_with(r#"{"rows":4,"main":{"a":"gauc"},"tasks""#), "{json}");
+        assert_eq!(serde_json::from_str::<Evaluation>(&json).unwrap(), evaluation);
+        let without = Batch { groups: vec![0; 4], ..rows };
+        let evaluation = evaluate(predict, &without, &tasks, &measures, 3).unwrap();
+        let error = evaluation.score(&gauc).unwrap_err().to_string();
+        assert!(error.contains("no row has a group in the sample space of task \"a\""), "{error}");
     }
 }

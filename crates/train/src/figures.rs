@@ -1,10 +1,28 @@
 //! Numbers as people read them, the same on a terminal and on a page.
 
-use crate::metrics::MetricKind;
+use crate::metrics::{GroupMetrics, MetricKind, TaskMetrics};
 
 /// What the metric `calibration` is, for whoever reads it in a table.
 pub const CALIBRATION: &str =
     "Calibration: the mean prediction over the share of positives; 1 is right, above 1 predicts too much.";
+
+/// By what rows count in metrics, where they do not count alike.
+#[must_use]
+pub fn counted(metrics: &TaskMetrics) -> Option<String> {
+    let (weight, negatives) = match metrics {
+        TaskMetrics::Binary(metrics) => (metrics.weight?, metrics.negatives),
+        TaskMetrics::Regression(metrics) => (metrics.weight?, None),
+    };
+    let all = metric(Some(weight));
+    Some(match negatives {
+        Some(share) => format!(
+            "metrics are those of all rows, {all} by their weights: the log keeps {share} of the negatives, so that each counts \
+             {} times",
+            1.0 / share
+        ),
+        None => format!("rows count by their weights, {all} in all"),
+    })
+}
 
 /// A metric with as many digits as comparisons need: five decimals, or four digits behind the first of what would burst a
 /// column or be lost among decimals; a dash where it is not defined.
@@ -54,14 +72,46 @@ pub fn bounds((low, high): (f64, f64)) -> String {
 #[must_use]
 pub fn change(metric: MetricKind, value: f64) -> String {
     let higher = (value >= 0.0) == metric.larger_is_better();
-    let direction = if higher { "higher" } else { "lower" };
+    let direction = match (metric, value >= 0.0) {
+        (MetricKind::Calibration, true) => "nearer to 1",
+        (MetricKind::Calibration, false) => "further from 1",
+        _ if higher => "higher",
+        _ => "lower",
+    };
     format!("{} {direction} by {}", metric.label(), gain(value.abs()).trim_start_matches('+'))
+}
+
+/// What the metrics within groups are over: `312 groups; left out: 40 of one class (GAUC), 25 without a label above 0 (NDCG,
+/// recall); 3 rows without a group`.
+#[must_use]
+pub fn groups(metrics: &GroupMetrics) -> String {
+    let mut left_out = Vec::new();
+    left_out
+        .extend(metrics.gauc.filter(|gauc| gauc.left_out > 0).map(|g| format!("{} of one class (GAUC)", g.left_out)));
+    let by = if metrics.recall.is_empty() { "NDCG" } else { "NDCG, recall" };
+    let without = metrics.ndcg.first().filter(|at| at.left_out > 0);
+    left_out.extend(without.map(|at| format!("{} without a label above 0 ({by})", at.left_out)));
+    let mut text = format!("{} group{}", metrics.groups, if metrics.groups == 1 { "" } else { "s" });
+    if !left_out.is_empty() {
+        text.push_str(&format!("; left out: {}", left_out.join(", ")));
+    }
+    match metrics.rows_without {
+        0 => {}
+        1 => text.push_str("; 1 row without a group"),
+        rows => text.push_str(&format!("; {rows} rows without a group")),
+    }
+    text
 }
 
 /// What a positive gain of this metric is: `AUC, higher by`, `MSE, lower by`.
 #[must_use]
 pub fn direction(metric: MetricKind) -> String {
-    format!("{}, {} by", metric.label(), if metric.larger_is_better() { "higher" } else { "lower" })
+    let direction = match metric {
+        MetricKind::Calibration => "nearer to 1",
+        metric if metric.larger_is_better() => "higher",
+        _ => "lower",
+    };
+    format!("{}, {direction} by", metric.label())
 }
 
 /// A p value: three decimals, and no zero that is none.
@@ -110,6 +160,27 @@ mod tests {
         assert_eq!(change(MetricKind::Mse, -0.0009), "MSE higher by 0.00090");
         assert_eq!(change(MetricKind::Auc, 0.0012), "AUC higher by 0.00120");
         assert_eq!(change(MetricKind::Auc, -0.0012), "AUC lower by 0.00120");
+        assert_eq!(change(MetricKind::Ndcg(10), 0.0012), "NDCG@10 higher by 0.00120");
+        assert_eq!(change(MetricKind::Calibration, 0.0012), "calibration nearer to 1 by 0.00120");
+        assert_eq!(direction(MetricKind::Calibration), "calibration, nearer to 1 by");
+    }
+
+    #[test]
+    fn groups_are_told_with_what_is_left_out() {
+        use crate::metrics::{AtK, OverGroups};
+        let mut metrics = GroupMetrics { groups: 1, ..GroupMetrics::default() };
+        assert_eq!(groups(&metrics), "1 group");
+        metrics = GroupMetrics {
+            groups: 312,
+            rows_without: 3,
+            gauc: Some(OverGroups { value: Some(0.6), left_out: 40 }),
+            ndcg: vec![AtK { k: 10, value: Some(0.6), left_out: 25 }],
+            recall: vec![AtK { k: 10, value: Some(0.6), left_out: 25 }],
+        };
+        assert_eq!(
+            groups(&metrics),
+            "312 groups; left out: 40 of one class (GAUC), 25 without a label above 0 (NDCG, recall); 3 rows without a group"
+        );
     }
 
     #[test]

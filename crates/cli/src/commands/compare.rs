@@ -113,6 +113,9 @@ pub(super) fn text(comparison: &Comparison) -> String {
     if !alone {
         text.push_str(&format!("\n{}", verdicts(comparison)));
     }
+    if let Some(also) = also_measured(comparison) {
+        text.push_str(&format!("\nOther metrics, of which no verdict is made{also}"));
+    }
     if !comparison.notes.is_empty() {
         text.push_str("\nTo be known:\n");
         comparison.notes.iter().for_each(|note| text.push_str(&format!("  - {note}\n")));
@@ -211,11 +214,49 @@ fn by_task(comparison: &Comparison) -> String {
     comparison.metrics.iter().zip(tasks(comparison)).map(table_of).collect::<Vec<_>>().join("\n")
 }
 
+/// Rows of other metrics that a terminal shows; more are a heap that the report says better.
+const MOST_OTHERS: usize = 60;
+
+/// A row per task, metric and model, where there are other metrics than those of the verdicts.
+fn also_measured(comparison: &Comparison) -> Option<String> {
+    let mut table = Table::new(["task", "metric", "model", "mean", "gain (+ is better)"]);
+    let mut rows = 0;
+    for (task, _) in comparison.tasks.iter() {
+        let of = |model: &ComparedModel| model.tasks.get(task).map_or_else(Vec::new, |task| task.also.clone());
+        let metrics = comparison.models.first().map_or_else(Vec::new, of);
+        for (at, metric) in metrics.iter().map(|also| also.metric.name()).enumerate() {
+            for model in &comparison.models {
+                let Some(also) = of(model).into_iter().nth(at) else { continue };
+                let gain = if model.verdict.is_some() { gain_of(also.gain, " ") } else { String::new() };
+                table.row([task.to_owned(), metric.to_string(), model.name.clone(), spread(also.value), gain]);
+                rows += 1;
+            }
+        }
+    }
+    match rows {
+        0 => None,
+        1..=MOST_OTHERS => Some(format!("\n\n{}", table.render())),
+        _ => Some(": see the report\n".to_owned()),
+    }
+}
+
 /// Which values of the metrics at hand are better.
 fn direction(comparison: &Comparison) -> String {
-    let has = |kind: MetricKind| comparison.metrics.iter().any(|(_, &k)| k == kind);
-    let words = [(MetricKind::Auc, "auc: larger is better"), (MetricKind::Mse, "mse: smaller is better")];
-    words.iter().filter(|(kind, _)| has(*kind)).map(|(_, words)| *words).collect::<Vec<_>>().join("; ")
+    let mut kinds: Vec<MetricKind> = Vec::new();
+    for (_, kind) in comparison.metrics.iter().filter(|(_, kind)| **kind != MetricKind::Auc) {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
+        }
+    }
+    if comparison.metrics.iter().any(|(_, kind)| *kind == MetricKind::Auc) {
+        kinds.insert(0, MetricKind::Auc);
+    }
+    let words = |kind: &MetricKind| match kind {
+        MetricKind::Calibration => "calibration: nearer to 1 is better".to_owned(),
+        kind if kind.larger_is_better() => format!("{kind}: larger is better"),
+        kind => format!("{kind}: smaller is better"),
+    };
+    kinds.iter().map(words).collect::<Vec<_>>().join("; ")
 }
 
 fn spread(spread: Option<Spread>) -> String {
@@ -230,8 +271,11 @@ fn spread(spread: Option<Spread>) -> String {
 
 /// The gain with its interval; a star where it holds after the correction.
 fn interval(task: &TaskComparison) -> String {
-    let star = if task.holds() { "*" } else { " " };
-    match task.gain {
+    gain_of(task.gain, if task.holds() { "*" } else { " " })
+}
+
+fn gain_of(gain: Option<Interval>, star: &str) -> String {
+    match gain {
         Some(Interval { mean, bounds: Some(bounds), .. }) => {
             format!("{} {}{star}", figures::gain(mean), figures::bounds(bounds))
         }

@@ -40,7 +40,7 @@ impl Inspect {
             let progress = RowProgress::new("observing gates", None);
             let seen = model.utilisation(&source, &interrupt, &mut |rows| progress.at(rows))?;
             drop(progress);
-            super::warn_skipped(&seen.skipped);
+            super::warn_of(&seen.read);
             inspection.gates = Some(seen.gates);
             inspection.experts = Some(seen.experts);
             inspection.alarms = Some(seen.alarms);

@@ -13,12 +13,12 @@ mod synth;
 mod train;
 
 use clap::Subcommand;
-use pleiad_data::Skipped;
+use pleiad_data::{Skipped, TaskKind};
 use pleiad_train::metrics::{MetricKind, TaskMetrics};
 use pleiad_train::{Read, figures, named_metrics};
 
 use crate::exit::Failure;
-use crate::output::{Table, count};
+use crate::output::{self, Table, count};
 use crate::{Global, stderr};
 
 /// What the shell asks for.
@@ -69,23 +69,51 @@ fn warn_skipped(skipped: &Skipped) {
     }
 }
 
+/// What is told of a task's metrics in a row: the cells before them, and they.
+type Measured<'e> = (Vec<String>, &'e TaskMetrics, Vec<(MetricKind, Option<f64>)>);
+
 /// A row per evaluated task, a column per metric that any of them has, and below it what needs a word; `first` names the
-/// columns before them.
+/// columns before them. Where the terminal has no room for all metrics side by side, those of each kind of task have a table
+/// of their own, as have those within groups.
 fn metrics_table<'e>(first: &[&str], rows: impl Iterator<Item = (Vec<String>, &'e TaskMetrics)>) -> String {
-    let rows: Vec<_> = rows.map(|(cells, metrics)| (cells, metrics.rows(), named_metrics(metrics))).collect();
-    let has = |kind: &MetricKind| rows.iter().any(|(_, _, metrics)| metrics.iter().any(|(k, _)| k == kind));
-    let kinds: Vec<MetricKind> = MetricKind::ALL.iter().copied().filter(has).collect();
-    let names = kinds.iter().map(|kind| kind.name());
-    let mut table = Table::new(first.iter().copied().chain(["rows"]).chain(names));
-    for (mut cells, count_, metrics) in rows {
-        cells.push(count(count_));
-        for kind in &kinds {
-            let value = metrics.iter().find(|(k, _)| k == kind);
-            // A metric of another kind of task leaves its cell empty; one that is undefined shows a dash.
-            cells.push(value.map_or_else(String::new, |(_, value)| figures::metric(*value)));
+    let rows: Vec<Measured<'_>> = rows.map(|(cells, metrics)| (cells, metrics, named_metrics(metrics))).collect();
+    let mut kinds: Vec<MetricKind> = Vec::new();
+    for (kind, _) in rows.iter().flat_map(|(_, _, named)| named) {
+        if !kinds.contains(kind) {
+            kinds.push(*kind);
         }
-        table.row(cells);
     }
+    let of = |wanted: &dyn Fn(MetricKind) -> bool| kinds.iter().copied().filter(|kind| wanted(*kind)).collect();
+    let of_groups: Vec<MetricKind> = of(&MetricKind::needs_groups);
+    let of_task = |task: TaskKind| -> Vec<MetricKind> { of(&|kind| MetricKind::of(task).contains(&kind)) };
+    let (binary, regression) = (of_task(TaskKind::Binary), of_task(TaskKind::Regression));
+    let mut tables = part(first, &rows, &[binary.as_slice(), &of_groups, &regression].concat());
+    if output::width().is_some_and(|width| tables.lines().any(|line| line.chars().count() > width)) {
+        let parts = [&binary, &regression, &of_groups].into_iter().filter(|kinds| !kinds.is_empty());
+        tables = parts.map(|kinds| part(first, &rows, kinds)).collect::<Vec<_>>().join("\n");
+    }
+    let counted = rows.iter().filter_map(|(cells, metrics, _)| Some((cells, figures::counted(metrics)?)));
+    let counted: String = counted.map(|(cells, counted)| format!("{}: {counted}\n", cells.join(", "))).collect();
+    let with_groups = rows.iter().filter_map(|(cells, metrics, _)| Some((cells, metrics.by_group()?)));
+    let groups: String =
+        with_groups.map(|(cells, groups)| format!("{}: {}\n", cells.join(", "), figures::groups(groups))).collect();
     let defined = if kinds.contains(&MetricKind::Calibration) { figures::CALIBRATION } else { "" };
-    format!("{}{defined}\n", table.render())
+    format!("{tables}{counted}{groups}{defined}\n")
+}
+
+/// A column for each of these metrics, a row for each task that has one of them.
+fn part(first: &[&str], rows: &[Measured<'_>], kinds: &[MetricKind]) -> String {
+    let names = kinds.iter().map(|kind| kind.name().into_owned());
+    let mut table = Table::new(first.iter().copied().chain(["rows"]).map(str::to_owned).chain(names));
+    for (cells, metrics, named) in rows.iter().filter(|(_, _, named)| named.iter().any(|(k, _)| kinds.contains(k))) {
+        let mut row = cells.clone();
+        row.push(count(metrics.rows()));
+        for kind in kinds {
+            let value = named.iter().find(|(k, _)| k == kind);
+            // A metric of another kind of task leaves its cell empty; one that is undefined shows a dash.
+            row.push(value.map_or_else(String::new, |(_, value)| figures::metric(*value)));
+        }
+        table.row(row);
+    }
+    table.render()
 }

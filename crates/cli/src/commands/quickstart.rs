@@ -20,7 +20,7 @@ pub(crate) struct Quickstart {
     /// Folder to make
     #[arg(long, value_name = "DIR", default_value = "pleiad-quickstart")]
     out: PathBuf,
-    /// Rows of the log
+    /// Rows of the log, 1000 to 100000000
     #[arg(long, value_name = "N", default_value_t = 200_000)]
     rows: u64,
 }

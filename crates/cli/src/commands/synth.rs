@@ -28,7 +28,7 @@ pub(crate) struct Paper {
     /// Cosine between the weight vectors of the two tasks, -1 to 1
     #[arg(long, value_name = "P", default_value_t = PaperOptions::default().correlation, allow_negative_numbers = true)]
     correlation: f64,
-    /// Number of rows
+    /// Number of rows, at most 2^40
     #[arg(long, value_name = "N", default_value_t = PaperOptions::default().rows)]
     rows: u64,
     /// Seed; logs of one seed differ in correlation alone
@@ -57,7 +57,7 @@ pub(crate) struct Paper {
 Example:
   pleiad synth video --rows 500000 --out video.parquet")]
 pub(crate) struct Video {
-    /// Number of rows (impressions)
+    /// Number of rows (impressions), at most 2^40
     #[arg(long, value_name = "N", default_value_t = VideoOptions::default().rows)]
     rows: u64,
     /// Seed

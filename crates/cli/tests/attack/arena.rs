@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tempfile::TempDir;
+
+use crate::common::{Folder, copy};
 
 /// When an attack's time is over.
 pub(crate) struct Clock {
@@ -67,7 +68,7 @@ impl Ran {
 
 /// A folder of its own for each attack.
 pub(crate) struct Arena {
-    dir: TempDir,
+    dir: Folder,
 }
 
 /// Three tasks over categories, numbers and a list; small enough to train in a moment.
@@ -146,8 +147,8 @@ tower = [4]
 impl Arena {
     /// A folder with `log.csv` of `rows` rows, `later.csv` and `config.toml`.
     pub(crate) fn new(rows: usize) -> Self {
-        let arena = Self { dir: tempfile::tempdir().unwrap() };
-        fs::write(arena.path("config.toml"), CONFIG).unwrap();
+        let arena = Self { dir: Folder::empty() };
+        arena.dir.write("config.toml", CONFIG);
         for (name, rows, seed) in [("log.csv", rows, "1"), ("later.csv", 200, "2")] {
             let rows = rows.to_string();
             arena.ok(&["synth", "video", "--users", "60", "--rows", &rows, "--seed", seed, "--out", name]);
@@ -156,7 +157,7 @@ impl Arena {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     /// The binary with arguments, on one thread, within 4 GB of addresses.
@@ -196,17 +197,6 @@ impl Arena {
 
     /// Copies a folder, or a file.
     pub(crate) fn copy(&self, from: &str, to: &str) {
-        fn copy(from: &Path, to: &Path) {
-            if !from.is_dir() {
-                fs::copy(from, to).unwrap();
-                return;
-            }
-            fs::create_dir_all(to).unwrap();
-            for entry in fs::read_dir(from).unwrap() {
-                let entry = entry.unwrap();
-                copy(&entry.path(), &to.join(entry.file_name()));
-            }
-        }
         copy(&self.path(from), &self.path(to));
     }
 

@@ -11,6 +11,8 @@
 #![cfg(target_os = "linux")]
 
 mod arena;
+#[path = "../common/mod.rs"]
+mod common;
 mod damage;
 mod kills;
 mod mutate;

@@ -51,6 +51,25 @@ early_stopping = { patience = 5 }
 seed = 7
 "#;
 
+/// A comparison, to be put behind [`CONFIG`].
+pub(crate) const COMPARE: &str = r#"
+[compare]
+seeds = [1, 2]
+baseline = "alone"
+
+[[compare.model]]
+name = "alone"
+kind = "single-task"
+bottom = [8]
+tower = [4]
+
+[[compare.model]]
+name = "shared"
+kind = "hard-sharing"
+bottom = [8]
+tower = [4]
+"#;
+
 /// A folder of its own for each test.
 pub(crate) struct Folder {
     dir: TempDir,
@@ -153,6 +172,19 @@ impl Folder {
         let ran = self.run(args);
         assert_eq!(ran.code, Some(0), "{args:?}\n{}{}", ran.stdout, ran.stderr);
         ran
+    }
+}
+
+/// Copies a file, or a folder with all that is in it.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        std::fs::copy(from, to).unwrap();
+        return;
+    }
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy(&entry.path(), &to.join(entry.file_name()));
     }
 }
 

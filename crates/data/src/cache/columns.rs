@@ -12,9 +12,11 @@ use arrow::datatypes::{
 };
 
 use crate::batch::{Batch, Ids, Labels};
+use crate::encode::Encoder;
 use crate::layout::{Input, InputLayout};
 use crate::packed::id_bytes;
 use crate::schema::{TaskKind, TaskSpec};
+use crate::split::Split;
 
 /// The columns of encoded rows.
 ///
@@ -22,14 +24,18 @@ use crate::schema::{TaskKind, TaskSpec};
 /// | --- | --- |
 /// | `numbers`, where there are any | fixed-size list of f32, the numeric features in their order |
 /// | `feature <name>` for each categorical one | u8, u16, u32 or u64 by the rows of its table; a list of them where it is multiple |
+/// | `weight <name>` behind that of its task, where rows have weights | f32, 0 where the task is null |
 /// | `task <name>` | true/false of a binary task, f32 of a regression task; null outside of its sample space |
+/// | `group`, where there are any | u64, 0 for a row without one |
 #[derive(Debug)]
 pub(super) struct Columns {
     schema: SchemaRef,
     /// Width N of the numeric part.
     numbers: usize,
     slots: Vec<Slot>,
-    tasks: Vec<TaskKind>,
+    /// Kinds, and whether their rows have weights.
+    tasks: Vec<(TaskKind, bool)>,
+    groups: bool,
 }
 
 /// A categorical feature.
@@ -104,7 +110,13 @@ fn number_field() -> FieldRef {
 }
 
 impl Columns {
-    pub(super) fn new(layout: &InputLayout, tasks: &[TaskSpec]) -> Self {
+    /// The columns of a split's rows: those that are trained on have no groups.
+    pub(super) fn of(encoder: &Encoder, split: Split) -> Self {
+        let groups = encoder.schema().groups.is_some() && split != Split::Train;
+        Self::new(encoder.layout(), encoder.tasks(), groups)
+    }
+
+    fn new(layout: &InputLayout, tasks: &[TaskSpec], groups: bool) -> Self {
         let numbers = layout.numeric_width();
         let mut fields = Vec::new();
         if numbers > 0 {
@@ -123,9 +135,15 @@ impl Columns {
         for task in tasks {
             let kind = if task.kind == TaskKind::Binary { DataType::Boolean } else { DataType::Float32 };
             fields.push(Field::new(format!("task {}", task.name), kind, true));
+            if task.weighted {
+                fields.push(Field::new(format!("weight {}", task.name), DataType::Float32, false));
+            }
         }
-        let tasks = tasks.iter().map(|task| task.kind).collect();
-        Self { schema: Arc::new(Schema::new(fields)), numbers, slots, tasks }
+        if groups {
+            fields.push(Field::new("group", DataType::UInt64, false));
+        }
+        let tasks = tasks.iter().map(|task| (task.kind, task.weighted)).collect();
+        Self { schema: Arc::new(Schema::new(fields)), numbers, slots, tasks, groups }
     }
 
     pub(super) fn schema(&self) -> &SchemaRef {
@@ -155,7 +173,7 @@ impl Columns {
                 _ => array,
             });
         }
-        for (kind, labels) in self.tasks.iter().zip(&batch.labels) {
+        for (&(kind, weighted), labels) in self.tasks.iter().zip(&batch.labels) {
             let present = NullBuffer::from(labels.present.clone());
             columns.push(match kind {
                 TaskKind::Binary => {
@@ -166,6 +184,12 @@ impl Columns {
                     Arc::new(Float32Array::new(ScalarBuffer::from(labels.values.clone()), Some(present)))
                 }
             });
+            if weighted {
+                columns.push(Arc::new(Float32Array::from(labels.weights.clone())));
+            }
+        }
+        if self.groups {
+            columns.push(narrow::<UInt64Type>(&batch.groups)?);
         }
         RecordBatch::try_new(Arc::clone(&self.schema), columns).map_err(|error| error.to_string())
     }
@@ -203,7 +227,7 @@ impl Columns {
                 Ids::Single(slot.widen(array)?)
             });
         }
-        for kind in &self.tasks {
+        for &(kind, weighted) in &self.tasks {
             let array = next()?;
             let present: Vec<bool> = match array.nulls() {
                 Some(nulls) => nulls.iter().collect(),
@@ -219,9 +243,23 @@ impl Columns {
                     array.values().to_vec()
                 }
             };
-            batch.labels.push(Labels { values, present });
+            let mut weights = Vec::new();
+            if weighted {
+                let array = next()?;
+                let array = array.as_primitive_opt::<Float32Type>().ok_or_else(|| wrong_type(array))?;
+                weights = array.values().to_vec();
+                let fits = |(&weight, &present): (&f32, &bool)| weight.is_finite() && (weight > 0.0) == present;
+                if weights.len() != rows || !weights.iter().zip(&present).all(fits) {
+                    return Err("weights that no row may have".to_owned());
+                }
+            }
+            batch.labels.push(Labels { values, present, weights });
+        }
+        if self.groups {
+            batch.groups = widen::<UInt64Type>(next()?)?;
         }
         let lengths = batch.categorical.iter().map(Ids::len).chain(batch.labels.iter().map(|l| l.values.len()));
+        let lengths = lengths.chain(self.groups.then_some(batch.groups.len()));
         if lengths.into_iter().any(|length| length != rows) {
             return Err("columns of different lengths".to_owned());
         }
@@ -251,16 +289,14 @@ mod tests {
     }
 
     fn tasks() -> Vec<TaskSpec> {
-        vec![
-            TaskSpec { name: "click".into(), kind: TaskKind::Binary },
-            TaskSpec { name: "time".into(), kind: TaskKind::Regression },
-        ]
+        vec![TaskSpec::new("click", TaskKind::Binary), TaskSpec::new("time", TaskKind::Regression)]
     }
 
     fn labels(values: &[Option<f32>]) -> Labels {
         Labels {
             values: values.iter().map(|value| value.unwrap_or(0.0)).collect(),
             present: values.iter().map(Option::is_some).collect(),
+            weights: Vec::new(),
         }
     }
 
@@ -280,15 +316,21 @@ mod tests {
 
     #[test]
     fn columns_of_other_rows_are_refused() {
-        let columns = Columns::new(&layout(&[(300, false), (9, true)], 2), &tasks());
+        let columns = Columns::new(&layout(&[(300, false), (9, true)], 2), &tasks(), true);
         let batch = Batch {
             rows: 1,
             numeric: vec![1.0, 2.0],
             categorical: vec![Ids::Single(vec![299]), Ids::Multiple { offsets: vec![0, 2], rows: vec![8, 0] }],
             labels: vec![labels(&[Some(1.0)]), labels(&[None])],
+            groups: vec![u64::MAX],
         };
         let record = columns.encode(&batch).unwrap();
         assert_eq!(columns.decode(&record).unwrap(), batch);
+        assert!(
+            Columns::new(&layout(&[(300, false), (9, true)], 2), &tasks(), false)
+                .decode(&record)
+                .is_ok_and(|rows| rows.groups.is_empty())
+        );
         let others = [
             layout(&[(299, false), (9, true)], 2),
             layout(&[(300, false), (8, true)], 2),
@@ -297,7 +339,7 @@ mod tests {
             layout(&[(300, false), (9, true), (9, false)], 2),
         ];
         for other in others {
-            assert!(Columns::new(&other, &tasks()).decode(&record).is_err(), "{other:?}");
+            assert!(Columns::new(&other, &tasks(), true).decode(&record).is_err(), "{other:?}");
         }
     }
 
@@ -310,7 +352,7 @@ mod tests {
                 0..40,
             ),
         ) {
-            let columns = Columns::new(&layout(&[(70_000, false), (3, true)], 1), &tasks());
+            let columns = Columns::new(&layout(&[(70_000, false), (3, true)], 1), &tasks(), false);
             let mut batch = Batch::empty(&layout(&[(70_000, false), (3, true)], 1), 2);
             batch.rows = rows.len();
             for (number, id, list, click, time) in rows {

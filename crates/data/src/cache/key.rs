@@ -97,7 +97,10 @@ fn neutral(schema: &Schema) -> Schema {
             }
         }
     }
-    schema.tasks.iter_mut().for_each(|task| task.weight = TaskWeight::default());
+    for task in &mut schema.tasks {
+        (task.weight, task.loss, task.positive_weight, task.sampled) = (TaskWeight::default(), None, None, None);
+    }
+    schema.groups.iter_mut().for_each(|groups| groups.k.clear());
     schema
 }
 

@@ -186,12 +186,10 @@ impl StoredSplits {
         (skipped, raw): (Skipped, RawRows),
         cache: CacheUse,
     ) -> Result<Self, String> {
-        let columns = Arc::new(Columns::new(encoder.layout(), encoder.tasks()));
         let open = |(split, manifest): (Split, Option<manifest::SplitManifest>)| {
             let path = folder.join(writer::file_name(split));
-            manifest
-                .map(|manifest| StoredRows::open(path, Arc::clone(&columns), manifest, temporary.cloned()))
-                .transpose()
+            let columns = Arc::new(Columns::of(&encoder, split));
+            manifest.map(|manifest| StoredRows::open(path, columns, manifest, temporary.cloned())).transpose()
         };
         let mut rows = Split::ALL.into_iter().zip(splits).map(open);
         let mut next = || rows.next().transpose().map(Option::flatten);
@@ -323,6 +321,7 @@ impl Cache {
         Lock::take(&path, "pleiad").map_err(|refusal| match refusal {
             Refusal::Held { holder, .. } => Error::Held { path: self.folder(), holder },
             Refusal::Io(error) => self.unwritable(&error),
+            Refusal::NoFile { path, what } => Error::LockPlace { path, what },
             Refusal::Gone => self.unwritable(&std::io::ErrorKind::NotFound.into()),
         })
     }

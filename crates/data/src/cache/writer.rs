@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use arrow::ipc::writer::FileWriter;
 use arrow::record_batch::RecordBatch;
@@ -43,11 +42,10 @@ impl Writer {
 
     /// Opens the files, once it is known what the rows look like.
     pub(super) fn begin(&mut self, encoder: &Encoder) -> Result<()> {
-        let columns = Arc::new(Columns::new(encoder.layout(), encoder.tasks()));
         for split in Split::ALL.into_iter().filter(|&split| self.wanted[split as usize]) {
             let empty = Batch::empty(encoder.layout(), encoder.tasks().len());
             let path = self.folder.join(file_name(split));
-            self.splits[split as usize] = Some(SplitWriter::create(path, Arc::clone(&columns), empty)?);
+            self.splits[split as usize] = Some(SplitWriter::create(path, Columns::of(encoder, split), empty)?);
         }
         Ok(())
     }
@@ -70,7 +68,7 @@ impl Writer {
 
 struct SplitWriter {
     path: PathBuf,
-    columns: Arc<Columns>,
+    columns: Columns,
     file: FileWriter<Hashing>,
     /// Rows that do not fill a block yet, or are too few to be worth several threads.
     pending: Batch,
@@ -78,7 +76,7 @@ struct SplitWriter {
 }
 
 impl SplitWriter {
-    fn create(path: PathBuf, columns: Arc<Columns>, empty: Batch) -> Result<Self> {
+    fn create(path: PathBuf, columns: Columns, empty: Batch) -> Result<Self> {
         let file = File::create(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let hashing = Hashing { inner: BufWriter::with_capacity(1 << 18, file), hash: Xxh64::new(0), at: 0 };
         let file = FileWriter::try_new(hashing, columns.schema())

@@ -1,4 +1,7 @@
 //! [`Lock`] and [`FolderLock`]: one writer at a time. A lock dies with its process, however that ends.
+//!
+//! A folder is locked itself, where the system can do that, and by a file in it, which says who has it and which every system
+//! can lock. Whoever removes the file lets nobody else in.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -85,6 +88,13 @@ pub enum Refusal {
     },
     /// Its file cannot be made.
     Io(io::Error),
+    /// Something else has the name of its file.
+    NoFile {
+        /// The name.
+        path: PathBuf,
+        /// What is there: `a folder`.
+        what: &'static str,
+    },
     /// The folder that was locked is not there any more, or another one is.
     Gone,
 }
@@ -109,9 +119,17 @@ impl Lock {
     /// Where the file system has no locks there is one in name only: see [`Lock::missing`].
     ///
     /// # Errors
-    /// [`Refusal::Held`] at once if another has it; [`Refusal::Io`] if the file cannot be made.
+    /// [`Refusal::Held`] at once if another has it; [`Refusal::NoFile`] if something else is there; [`Refusal::Io`] if the
+    /// file cannot be made.
     pub fn take(path: &Path, command: &str) -> Result<Self, Refusal> {
         let path = path.to_path_buf();
+        // What a link leads to is nobody's lock, and whoever opens a pipe may wait for its other end.
+        if let Ok(found) = fs::symlink_metadata(&path)
+            && !found.is_file()
+        {
+            let what = if found.is_dir() { "a folder" } else { "a link, a pipe or a device" };
+            return Err(Refusal::NoFile { path, what });
+        }
         let (mut taken, mut gone) = (0, 0);
         loop {
             let file = lock_file().open(&path)?;
@@ -218,7 +236,8 @@ fn host() -> Option<String> {
 pub struct FolderLock {
     folder: PathBuf,
     lock: Mutex<Option<Lock>>,
-    /// The folder itself, where a folder can be opened: as long as it is open, no other one has its number.
+    /// The folder itself, where a folder can be opened, and locked where it can be: as long as it is open, no other one has
+    /// its number.
     opened: Option<File>,
     command: String,
     /// Folders that were made for it, outermost first.
@@ -239,9 +258,9 @@ impl FolderLock {
             command: command.to_owned(),
             made: Vec::new(),
         };
-        let lock = this.lock()?;
+        let (opened, lock) = this.lock()?;
         *this.slot() = Some(lock);
-        this.opened = if cfg!(unix) { Some(File::open(folder)?) } else { None };
+        this.opened = opened;
         // After its own lock: of two processes that take one folder each, inside of one another, one sees the other.
         match Self::holder_above(folder) {
             Some((path, holder)) => Err(Refusal::Held { path, holder }),
@@ -261,10 +280,27 @@ impl FolderLock {
         inside.ancestors().find_map(|above| Some((above.to_path_buf(), Self::holder(above)?)))
     }
 
-    /// Who writes a folder, if anybody does.
+    /// Who writes a folder, if anybody does, as the file in it says.
     #[must_use]
     pub fn holder(folder: &Path) -> Option<Holder> {
         Lock::holder(&folder.join(LOCK_FILE))
+    }
+
+    /// The folder, opened and locked; `None` if it went away, or another took its place. Where it cannot be locked, it is
+    /// opened alone: there is the file in it.
+    fn hold(&self) -> Result<Option<File>, Refusal> {
+        let opened = match File::open(&self.folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        for _ in 0..TRIES {
+            match opened.try_lock() {
+                Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+                Ok(()) | Err(TryLockError::Error(_)) => return Ok(is_at(&opened, &self.folder).then_some(opened)),
+            }
+        }
+        // Its file may have been removed.
+        Err(Refusal::Held { path: self.folder.clone(), holder: Self::holder(&self.folder).unwrap_or_default() })
     }
 
     /// What to say where the file system has no locks.
@@ -310,17 +346,25 @@ impl FolderLock {
         fs::rename(new, &folder)
     }
 
-    fn lock(&mut self) -> Result<Lock, Refusal> {
+    /// The folder, where it can be opened, and the lock of the file in it. First the folder: whoever does not get it leaves
+    /// the file alone.
+    fn lock(&mut self) -> Result<(Option<File>, Lock), Refusal> {
         let file = self.folder.join(LOCK_FILE);
-        for _ in 1..MOST_TRIES {
+        for _ in 0..MOST_TRIES {
             self.make()?;
+            // A folder that is gone was another process's, which has removed it since.
+            let opened = if cfg!(unix) {
+                let Some(opened) = self.hold()? else { continue };
+                Some(opened)
+            } else {
+                None
+            };
             match Lock::take(&file, &self.command) {
-                // The folder was another process's, which has removed it since.
                 Err(Refusal::Io(error)) if error.kind() == ErrorKind::NotFound => {}
-                taken => return self.within(taken),
+                taken => return Ok((opened, self.within(taken)?)),
             }
         }
-        self.within(Lock::take(&file, &self.command))
+        Err(Refusal::Io(ErrorKind::NotFound.into()))
     }
 
     /// A refusal that names the folder rather than the file in it.
@@ -384,7 +428,7 @@ mod tests {
         fs::write(&precious, "kept").unwrap();
         fs::create_dir(root.path().join("run")).unwrap();
         std::os::unix::fs::symlink(&precious, root.path().join("run").join(LOCK_FILE)).unwrap();
-        assert!(matches!(FolderLock::take(&root.path().join("run"), "pleiad one"), Err(Refusal::Io(_))));
+        assert!(matches!(FolderLock::take(&root.path().join("run"), "pleiad one"), Err(Refusal::NoFile { .. })));
         assert_eq!(fs::read_to_string(precious).unwrap(), "kept");
     }
 
@@ -409,6 +453,36 @@ mod tests {
         drop(lock);
         assert!(!root.path().join("a").exists(), "folders that were made and stayed empty go");
         assert_eq!(FolderLock::holder(&folder), None);
+    }
+
+    /// As somebody may who clears up by hand.
+    #[cfg(unix)]
+    #[test]
+    fn the_file_of_a_lock_may_be_removed_and_nobody_else_gets_in() {
+        let root = tempfile::tempdir().unwrap();
+        let lock = FolderLock::take(root.path(), "pleiad one").unwrap();
+        let file = root.path().join(LOCK_FILE);
+        for _ in 0..2 {
+            fs::remove_file(&file).unwrap();
+            let (path, holder) = refusal(root.path());
+            assert_eq!((path.as_path(), holder), (root.path(), Holder::default()));
+            assert!(!file.exists(), "who is refused leaves no file");
+            lock.renew().unwrap();
+            assert_eq!(refusal(root.path()).1.command, "pleiad one");
+        }
+        drop(lock);
+        drop(FolderLock::take(root.path(), "pleiad two").unwrap());
+    }
+
+    #[test]
+    fn a_folder_in_the_place_of_a_lock_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join(LOCK_FILE);
+        fs::create_dir(&file).unwrap();
+        match FolderLock::take(root.path(), "x") {
+            Err(Refusal::NoFile { path, what: "a folder" }) => assert_eq!(path, file),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

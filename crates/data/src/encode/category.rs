@@ -97,6 +97,13 @@ pub(super) fn hash_row(text: Option<&str>, table_rows: u64) -> u64 {
     text.map_or(0, |text| 1 + xxh64(text.as_bytes(), HASH_SEED) % (table_rows - 1))
 }
 
+/// Group of a row by its value: 0 without one, else `XXH64(text)`. Two of n values share a group with a probability of about
+/// `n^2 / 2^65`: 3e-8 for a million.
+pub(super) fn group(text: Option<&str>) -> u64 {
+    // 0 is taken.
+    text.map_or(0, |text| xxh64(text.as_bytes(), HASH_SEED).max(1))
+}
+
 /// Table rows of a column whose values are the table's rows themselves.
 pub(super) fn ids(
     name: &str,
@@ -167,6 +174,7 @@ mod tests {
         assert_eq!(hash_row(Some("123"), 1001), 1 + 4_353_148_100_880_623_749 % 1000);
         assert_eq!(hash_row(None, 1001), 0);
         assert_eq!(hash_row(Some("anything"), 2), 1);
+        assert_eq!((group(Some("123")), group(None)), (4_353_148_100_880_623_749, 0));
     }
 
     #[test]

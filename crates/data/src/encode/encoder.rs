@@ -14,7 +14,7 @@ use crate::error::{BadRow, Error, Reason, Result};
 use crate::layout::{Input, InputLayout};
 use crate::raw::RawRows;
 use crate::read::{Chunk, Column};
-use crate::schema::{Encoding, FeatureKind, Multiple, Schema, TaskSpec};
+use crate::schema::{Encoding, Feature, FeatureKind, Multiple, Schema, TaskSpec};
 use crate::seen::FeatureCount;
 use crate::split::{Split, SplitRules};
 
@@ -251,7 +251,7 @@ impl Encoder {
         let counts = if splits.is_empty() { vec![of_split(Split::Train)] } else { Split::ALL.map(of_split).to_vec() };
         let first = parsed.origin.position;
         Encoded {
-            batch: Batch { rows: parsed.rows, numeric, categorical, labels: parsed.labels },
+            batch: Batch { rows: parsed.rows, numeric, categorical, labels: parsed.labels, groups: parsed.groups },
             counts,
             splits: parsed.splits,
             positions: parsed.in_chunk.iter().map(|&row| first + row as u64).collect(),
@@ -261,7 +261,8 @@ impl Encoder {
     }
 
     /// Encodes rows that are already in memory, such as the candidates of a request: every feature's column by its name
-    /// (and with `with_labels` every label's). Fails on the first bad row, whatever the schema says of those.
+    /// (and with `with_labels` every label's, every weight's and that of groups; rows of weight 0 are left out then). Fails on the
+    /// first bad row, whatever the schema says of those.
     ///
     /// # Errors
     /// If a column is missing, of a type that cannot be read, or holds a bad value.
@@ -281,6 +282,33 @@ impl Encoder {
     pub fn encode_raw(&self, rows: &RawRows) -> Result<Batch> {
         let records = rows.to_records().map_err(|reason| Error::Encoder { reason: format!("raw rows: {reason}") })?;
         self.encode_rows(&records, false)
+    }
+
+    /// The numbers of rows that were kept raw, before any transform: by feature, of one that is not numeric none. NaN stands
+    /// for a missing one.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode_raw`].
+    pub fn raw_numbers(&self, rows: &RawRows) -> Result<Vec<Vec<f64>>> {
+        let records = rows.to_records().map_err(|reason| Error::Encoder { reason: format!("raw rows: {reason}") })?;
+        let plan = Plan::new(&self.schema, SplitRules::default(), false, &[]);
+        let parsed = plan.parse(Chunk::from_rows(&records, plan.wanted(), &self.schema.csv.null)?)?;
+        let numbers = |(fitted, values): (&Fitted, Values)| match (fitted, values) {
+            (Fitted::Numeric { .. }, Values::Numbers(numbers)) => numbers,
+            _ => Vec::new(),
+        };
+        Ok(self.fitted.iter().zip(parsed.features).map(numbers).collect())
+    }
+
+    /// Whether a numeric feature had one value in all rows that its transforms were fitted on, as far as these say.
+    #[must_use]
+    pub fn is_constant(&self, feature: usize) -> bool {
+        let is_one = |step: &Step| match step {
+            Step::Standardize { std, .. } => *std == 0.0,
+            Step::MinMax { min, max } => min == max,
+            Step::Log1p | Step::Clip(_) => false,
+        };
+        matches!(self.fitted.get(feature), Some(Fitted::Numeric { steps, .. }) if steps.iter().any(is_one))
     }
 
     /// Table rows of a column, and the first value that its vocabulary does not have.
@@ -348,8 +376,10 @@ impl Encoder {
         for (row, numbers) in numeric.chunks_exact(width).enumerate() {
             if let Some(at) = numbers.iter().position(|value| !value.is_finite()) {
                 keep[row] = false;
-                let is_at = |input: &&Input| matches!(input, Input::Numeric { column, .. } if *column == at);
-                let name = self.layout.inputs.iter().find(is_at).map(Input::name);
+                let is_at = |input: &Input| matches!(input, Input::Numeric { column, .. } if *column == at);
+                // An input for each feature, in their order.
+                let feature = self.layout.inputs.iter().position(is_at).and_then(|at| self.schema.features.get(at));
+                let name = feature.map(Feature::column);
                 bad.push(parsed.origin.bad_row(parsed.in_chunk[row], name, None, Reason::TransformedTooLarge));
             }
         }

@@ -1,6 +1,6 @@
 //! [`Fitter`]: looks at the training rows, and becomes an [`Encoder`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use rayon::prelude::*;
 
@@ -97,8 +97,14 @@ impl Fitter {
     /// [`crate::Error::Encoder`] if statistics are not finite, which numbers in f32's range rule out.
     pub fn finish(self, kept: &mut [Parsed]) -> Result<Encoder> {
         let mut counters: BTreeMap<String, Counter> = BTreeMap::new();
+        // A column that feeds several features of one table is one row's value each time, and counts once.
+        let mut counted = HashSet::new();
         for (feature, fit) in self.schema.features.iter().zip(&self.features) {
-            if let (FeatureFit::Vocabulary { counter, .. }, Some(table)) = (fit, feature.table()) {
+            if let (FeatureFit::Vocabulary { counter, multiple, .. }, Some(table)) = (fit, feature.table()) {
+                let separator = multiple.as_ref().map(|multiple| &multiple.separator);
+                if !counted.insert((table, feature.column(), separator)) {
+                    continue;
+                }
                 match counters.get_mut(table) {
                     Some(shared) => shared.merge(counter),
                     None => _ = counters.insert(table.to_owned(), counter.clone()),

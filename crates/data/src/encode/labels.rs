@@ -8,10 +8,52 @@ use crate::error::Reason;
 use crate::read::{Cell, Column};
 use crate::schema::{Scalar, TaskConfig, TaskKind, Where};
 
-/// Labels of one task. A row outside of the sample space is not asked for its label, so nothing can be wrong with it.
-pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, bad: &mut BadCells) -> Labels {
+/// What rows count: all tasks' weights, and the column of a task's own.
+#[derive(Clone, Copy, Default)]
+pub(super) struct RowWeights<'a> {
+    pub(super) of_rows: Option<&'a [f32]>,
+    pub(super) own: Option<(&'a str, &'a Column)>,
+}
+
+impl RowWeights<'_> {
+    /// The weight of a row; `None` if its own is a bad cell.
+    fn at(self, row: usize, bad: &mut BadCells) -> Option<f32> {
+        let of_rows = self.of_rows.map_or(1.0, |weights| weights[row]);
+        let Some((name, column)) = self.own else { return Some(of_rows) };
+        let cell = column.cell(row);
+        let product = weight(cell).and_then(|own| {
+            let product = own * of_rows;
+            if product.is_finite() { Ok(product) } else { Err(Reason::TooLarge) }
+        });
+        product.map_err(|reason| bad.push(row, name, cell, reason)).ok()
+    }
+}
+
+/// A weight of a row: a finite number, 0 or above.
+pub(super) fn weight(cell: Cell<'_>) -> Result<f32, Reason> {
+    if matches!(cell, Cell::Missing) || cell.is_nan_text() || matches!(cell, Cell::Float(value) if value.is_nan()) {
+        return Err(Reason::MissingWeight);
+    }
+    let weight = finite(cell)? as f32;
+    // -0 is 0.
+    if weight < 0.0 { Err(Reason::NegativeWeight) } else { Ok(weight + 0.0) }
+}
+
+/// Labels of one task. A row outside of the sample space is not asked for its label, so nothing can be wrong with it. A row
+/// of weight 0 is outside.
+pub(super) fn parse(
+    task: &TaskConfig,
+    label: &Column,
+    filter: Option<&Column>,
+    weights: RowWeights<'_>,
+    bad: &mut BadCells,
+) -> Labels {
     let rows = label.len();
-    let mut labels = Labels { values: vec![0.0; rows], present: vec![false; rows] };
+    let weighted = weights.of_rows.is_some() || weights.own.is_some();
+    let mut labels = Labels { values: vec![0.0; rows], present: vec![false; rows], weights: Vec::new() };
+    if weighted {
+        labels.weights = vec![0.0; rows];
+    }
     let space = match (&task.filter, filter) {
         (Some(filter), Some(column)) => Some(Space::new(filter).rows(column)),
         _ => None,
@@ -23,6 +65,10 @@ pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, 
         if space.as_ref().is_some_and(|space| !space[row]) {
             continue;
         }
+        let weight = if weighted { weights.at(row, bad).unwrap_or(0.0) } else { 1.0 };
+        if weight == 0.0 {
+            continue;
+        }
         let cell = label.cell(row);
         let is_missing = matches!(cell, Cell::Missing) || may_be_nan && cell.is_nan_text();
         let found = match (is_missing, task.label.missing) {
@@ -31,9 +77,15 @@ pub(super) fn parse(task: &TaskConfig, label: &Column, filter: Option<&Column>, 
             (false, _) => value(task.kind, positive.as_ref(), cell),
         };
         match found {
+            Ok(value) if task.label.transform.is_some() && value <= -1.0 => {
+                bad.push(row, &task.label.column, cell, Reason::Log1p);
+            }
             Ok(value) => {
                 labels.values[row] = value;
                 labels.present[row] = true;
+                if weighted {
+                    labels.weights[row] = weight;
+                }
             }
             Err(reason) => bad.push(row, &task.label.column, cell, reason),
         }
@@ -107,7 +159,7 @@ mod tests {
 
     fn run(task: &TaskConfig, label: &Column, filter: Option<&Column>) -> (Labels, Vec<(usize, Reason)>) {
         let mut bad = BadCells::default();
-        let labels = parse(task, label, filter, &mut bad);
+        let labels = parse(task, label, filter, RowWeights::default(), &mut bad);
         (labels, bad.into_reasons())
     }
 
@@ -176,6 +228,36 @@ mod tests {
         // A name, where the positive one is.
         let named = task("kind = 'binary'\nlabel = { column = 'y', positive = 'Nan' }");
         assert_eq!(run(&named, &texts(&[Some("Nan"), Some("nan")]), None).0.values, [1.0, 0.0]);
+    }
+
+    #[test]
+    fn the_label_of_a_logarithm_is_above_minus_one_and_stays_as_it_is() {
+        let task = task("kind = 'regression'\nlabel = { column = 'y', transform = 'log1p' }");
+        let (labels, bad) = run(&task, &texts(&[Some("-0.5"), Some("-1"), Some("9"), Some("-3"), None]), None);
+        assert_eq!(labels.values, [-0.5, 0.0, 9.0, 0.0, 0.0]);
+        assert_eq!(bad, [(1, Reason::Log1p), (3, Reason::Log1p)]);
+    }
+
+    #[test]
+    fn weights_multiply_and_a_row_without_one_is_outside() {
+        let task = task("kind = 'binary'\nlabel = { column = 'y' }\nwhere = { column = 'c', equals = 1 }");
+        let (label, filter) = (
+            texts(&[Some("1"); 7]),
+            texts(&[Some("1"), Some("1"), Some("1"), Some("0"), Some("1"), Some("1"), Some("1")]),
+        );
+        let own = texts(&[Some("0.5"), Some("0"), Some("-1"), Some("garbage"), None, Some("1e39"), Some("3e38")]);
+        let mut bad = BadCells::default();
+        let of_rows = [4.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0];
+        let weights = RowWeights { of_rows: Some(&of_rows), own: Some(("w", &own)) };
+        let labels = parse(&task, &label, Some(&filter), weights, &mut bad);
+        assert_eq!(labels.weights, [2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        assert_eq!(labels.present, [true, false, false, false, false, false, false]);
+        let reasons =
+            [(2, Reason::NegativeWeight), (4, Reason::MissingWeight), (5, Reason::TooLarge), (6, Reason::TooLarge)];
+        assert_eq!(bad.into_reasons(), reasons);
+        let floats = Column::Float(Float64Array::from(vec![f64::NAN, f64::INFINITY, -0.0, 2.5]));
+        let found: Vec<_> = (0..4).map(|row| weight(floats.cell(row))).collect();
+        assert_eq!(found, [Err(Reason::MissingWeight), Err(Reason::NotFinite), Ok(0.0), Ok(2.5)]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
 
+use super::labels::RowWeights;
 use super::{category, exact, labels, numeric};
 use crate::batch::{Ids, Labels};
 use crate::compare::{Comparand, Purpose};
@@ -25,6 +26,11 @@ pub struct Plan {
     features: Vec<usize>,
     /// Label and `where` of every task; empty where rows need no labels.
     tasks: Vec<(usize, Option<usize>)>,
+    /// Weights of rows, and of rows of each task; none where rows need no labels.
+    weight: Option<usize>,
+    task_weights: Vec<Option<usize>>,
+    /// That of [`crate::schema::Groups`]; `None` where rows need no labels.
+    group: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,
 }
@@ -37,6 +43,8 @@ pub struct Parsed {
     pub(super) features: Vec<Values>,
     /// One entry per task; empty where rows need no labels.
     pub labels: Vec<Labels>,
+    /// The group of each row, 0 where it has none; empty where none is asked for.
+    pub(super) groups: Vec<u64>,
     /// What each row is for; empty where all are trained on.
     pub splits: Vec<Split>,
     /// Where the chunk stands.
@@ -134,11 +142,20 @@ impl Plan {
                 tasks.push((label, filter));
             }
         }
+        let weight = schema.weight.as_ref().filter(|_| with_labels);
+        let weight = weight.map(|name| want(name, &|| "`weight` in [data]".to_owned()));
+        let task_weights = schema.tasks.iter().map(|task| {
+            let name = task.row_weight.as_ref().filter(|_| with_labels)?;
+            Some(want(name, &|| format!("`row_weight` of task \"{}\"", task.name)))
+        });
+        let task_weights = task_weights.collect();
+        let groups = schema.groups.as_ref().filter(|_| with_labels);
+        let group = groups.map(|groups| want(&groups.column, &|| "`group` in [metrics]".to_owned()));
         let [valid, test] = rules.columns();
         let splits = [("valid", valid), ("test", test)]
             .map(|(key, column)| column.map(|column| want(column, &|| format!("`{key}` in [data]"))));
         let extras = extras.iter().map(|name| want(name, &|| "the output".to_owned())).collect();
-        Self { schema: schema.clone(), rules, wanted, features, tasks, splits, extras }
+        Self { schema: schema.clone(), rules, wanted, features, tasks, weight, task_weights, group, splits, extras }
     }
 
     /// The columns that a reader has to give, each once.
@@ -171,17 +188,27 @@ impl Plan {
         }
 
         let features = self.features(&chunk, &mut bad)?;
-        let labels = self.labels(&chunk, &mut bad)?;
+        let weights = self.weights(&chunk, &mut bad)?;
+        let labels = self.labels(&chunk, weights.as_deref(), &mut bad)?;
+        let groups = self.groups(&chunk, &mut bad)?;
         let splits = self.splits(&chunk, &mut bad)?;
         let extras = self.extras.iter().map(|&at| column(&chunk, at)).collect();
         let (rows, in_chunk, bad_rows) = (chunk.rows, (0..chunk.rows).collect(), Vec::new());
         let origin = chunk.origin;
-        let mut parsed = Parsed { rows, features, labels, splits, origin, in_chunk, extras, bad: bad_rows };
-        if !bad.0.is_empty() {
+        let mut parsed = Parsed { rows, features, labels, groups, splits, origin, in_chunk, extras, bad: bad_rows };
+        let left_out = weights.filter(|weights| weights.contains(&0.0));
+        if let Some(weights) = &left_out {
+            // As if they were not there: nothing is wrong with them.
+            bad.0.retain(|bad| weights[bad.row] != 0.0);
+        }
+        if !bad.0.is_empty() || left_out.is_some() {
             // A stable sort: among one row's cells the first that was found stays first.
             bad.0.sort_by_key(|bad| bad.row);
             bad.0.dedup_by_key(|bad| bad.row);
-            let mut keep = vec![true; rows];
+            let mut keep: Vec<bool> = match left_out {
+                Some(weights) => weights.iter().map(|&weight| weight != 0.0).collect(),
+                None => vec![true; rows],
+            };
             bad.0.iter().for_each(|bad| keep[bad.row] = false);
             parsed.filter(&keep);
             let origin = &parsed.origin;
@@ -194,7 +221,7 @@ impl Plan {
     fn features(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Values>> {
         let mut values = Vec::with_capacity(self.features.len());
         for (feature, &at) in self.schema.features.iter().zip(&self.features) {
-            let (name, cells) = (feature.column(), column(chunk, at));
+            let (name, mut cells) = (feature.column(), column(chunk, at));
             values.push(match &feature.read {
                 FeatureKind::Numeric { transform, missing } => {
                     single(chunk, name, &cells, "a number")?;
@@ -213,6 +240,13 @@ impl Plan {
                 FeatureKind::Categorical { encoding, multiple, .. } => {
                     if multiple.is_none() {
                         single(chunk, name, &cells, "one category per row (set multiple = true for several)")?;
+                    }
+                    // The empty text is no value of a list in any case.
+                    let null = &self.schema.csv.null;
+                    if let (Some(multiple), Column::Text(_) | Column::Repeated(_)) = (multiple, &cells)
+                        && null.iter().any(|null| !null.is_empty())
+                    {
+                        cells = cells.split(&multiple.separator, null);
                     }
                     match *encoding {
                         Encoding::Ids(rows) => Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad)),
@@ -238,9 +272,30 @@ impl Plan {
         Ok(values)
     }
 
-    fn labels(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Labels>> {
+    /// What each row counts in all tasks; 1 of a bad one.
+    fn weights(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Option<Vec<f32>>> {
+        let Some((at, name)) = self.weight.zip(self.schema.weight.as_ref()) else { return Ok(None) };
+        let cells = column(chunk, at);
+        single(chunk, name, &cells, "a weight")?;
+        let weight = |row: usize| {
+            let cell = cells.cell(row);
+            labels::weight(cell).unwrap_or_else(|reason| {
+                bad.push(row, name, cell, reason);
+                1.0
+            })
+        };
+        Ok(Some((0..chunk.rows).map(weight).collect()))
+    }
+
+    fn labels(&self, chunk: &Chunk, of_rows: Option<&[f32]>, bad: &mut BadCells) -> Result<Vec<Labels>> {
         let mut all = Vec::with_capacity(self.tasks.len());
-        for (task, &(label, filter)) in self.schema.tasks.iter().zip(&self.tasks) {
+        let tasks = self.schema.tasks.iter().zip(&self.tasks).zip(&self.task_weights);
+        for ((task, &(label, filter)), &own) in tasks {
+            let own = own.map(|at| column(chunk, at)).zip(task.row_weight.as_deref());
+            if let Some((cells, name)) = &own {
+                single(chunk, name, cells, "a weight")?;
+            }
+            let weights = RowWeights { of_rows, own: own.as_ref().map(|(cells, name)| (*name, cells)) };
             let (label, filter) = (column(chunk, label), filter.map(|at| column(chunk, at)));
             single(chunk, &task.label.column, &label, "a label")?;
             let key = |key: &str| format!("{key} of task \"{}\"", task.name);
@@ -257,9 +312,20 @@ impl Plan {
                     }
                 }
             }
-            all.push(labels::parse(task, &label, filter.as_ref(), bad));
+            all.push(labels::parse(task, &label, filter.as_ref(), weights, bad));
         }
         Ok(all)
+    }
+
+    fn groups(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<u64>> {
+        let Some((at, groups)) = self.group.zip(self.schema.groups.as_ref()) else { return Ok(Vec::new()) };
+        let cells = column(chunk, at);
+        single(chunk, &groups.column, &cells, "one group per row")?;
+        category::check(&groups.column, &cells, bad);
+        match category::rows(&cells, None, category::group) {
+            Ids::Single(groups) => Ok(groups),
+            Ids::Multiple { .. } => Ok(Vec::new()),
+        }
     }
 
     fn splits(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Split>> {
@@ -337,6 +403,12 @@ impl Parsed {
         for labels in &mut self.labels {
             retain(&mut labels.values, keep);
             retain(&mut labels.present, keep);
+            if !labels.weights.is_empty() {
+                retain(&mut labels.weights, keep);
+            }
+        }
+        if !self.groups.is_empty() {
+            retain(&mut self.groups, keep);
         }
         if !self.splits.is_empty() {
             retain(&mut self.splits, keep);
@@ -364,6 +436,8 @@ impl Parsed {
         };
         self.features.iter().map(values).sum::<usize>()
             + self.rows * (17 + 5 * self.labels.len())
+            + self.labels.iter().map(|labels| labels.weights.len() * 4).sum::<usize>()
+            + self.groups.len() * 8
             + self.bad.len() * 256
     }
 }

@@ -179,6 +179,12 @@ pub enum Reason {
     /// A value that log1p is not defined for.
     #[error("is not above -1, which log1p needs")]
     Log1p,
+    /// A row without a weight.
+    #[error("a weight is missing; write 0 where a row is to be left out")]
+    MissingWeight,
+    /// A negative weight.
+    #[error("is below 0; a weight is 0 or above")]
+    NegativeWeight,
     /// A missing number.
     #[error("a value is missing; set `missing` of this feature to \"mean\", \"zero\" or a number to allow it")]
     MissingNumber,

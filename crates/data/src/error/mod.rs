@@ -201,8 +201,17 @@ pub enum Error {
         reason: String,
     },
 
+    /// Something else has the name of the file that a lock is held by.
+    #[error("{} is {what}; a file of that name is locked there while rows are written: remove it", .path.display())]
+    LockPlace {
+        /// The name.
+        path: PathBuf,
+        /// What is there.
+        what: &'static str,
+    },
+
     /// An option of a synthetic log is out of its range.
-    #[error("{option} = {value}: {reason}")]
+    #[error("--{option} {value}: {reason}")]
     SynthOption {
         /// The option's name, as the shell spells it after the dashes.
         option: &'static str,
@@ -303,6 +312,7 @@ impl Error {
             | Self::Encoded { .. }
             | Self::Stopped { .. } => ErrorKind::Runtime,
             Self::Held { .. }
+            | Self::LockPlace { .. }
             | Self::Schema { .. }
             | Self::Pattern { .. }
             | Self::Pipe { .. }

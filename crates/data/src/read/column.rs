@@ -1,12 +1,12 @@
 //! [`Column`]: the values of one column of a chunk, reduced to the few types that matter.
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float32Array, Float64Array, Int64Array, LargeListArray,
-    ListArray, OffsetSizeTrait, StringArray, UInt64Array,
+    Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float32Array, Float64Array, Int64Array,
+    LargeListArray, ListArray, OffsetSizeTrait, StringArray, StringBuilder, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
 use arrow::compute::{CastOptions, cast_with_options, filter, nullif};
-use arrow::datatypes::{DataType, Decimal256Type, Float16Type, TimeUnit};
+use arrow::datatypes::{DataType, Decimal256Type, Float16Type, TimeUnit, i256};
 
 use super::cell::Cell;
 use super::repeated::Repeated;
@@ -128,6 +128,7 @@ impl Column {
             DataType::FixedSizeList(field, _) | DataType::ListView(field) | DataType::LargeListView(field) => {
                 Self::from_arrow(&to(array, &DataType::LargeList(field.clone()))?)
             }
+            DataType::RunEndEncoded(_, values) => Self::from_arrow(&to(array, values.data_type())?),
             other => Err(format!("values of type {other}")),
         }
     }
@@ -138,11 +139,15 @@ impl Column {
             return Ok(Self::Decimal(downcast(&narrow)?));
         }
         let wide = array.as_primitive_opt::<Decimal256Type>().ok_or("256-bit decimals")?;
-        let text = |row| wide.is_valid(row).then(|| wide.value_as_string(row));
+        // With a negative scale a zero would be written as several.
+        let text = |row| match wide.is_valid(row) {
+            true if wide.value(row) == i256::ZERO => Some("0".to_owned()),
+            valid => valid.then(|| wide.value_as_string(row)),
+        };
         Ok(Self::Text((0..wide.len()).map(text).collect()))
     }
 
-    /// Makes the texts `null` missing values, which they are in every format. Lists stay as they are.
+    /// Makes the texts `null` missing values, which they are in every format, also within lists.
     #[must_use]
     pub(crate) fn without(self, null: &[String]) -> Self {
         let is_null = |text: &str| null.iter().any(|null| null == text);
@@ -153,6 +158,34 @@ impl Column {
                 Self::Text(kept.and_then(|kept| kept.as_string_opt().cloned()).unwrap_or(texts))
             }
             Self::Repeated(repeated) => Self::Repeated(repeated.without(is_null)),
+            Self::List(List { offsets, nulls, values }) => {
+                Self::List(List { offsets, nulls, values: Box::new(values.without(null)) })
+            }
+            other => other,
+        }
+    }
+
+    /// Makes lists of texts that have `separator` between their values, without the values `null`.
+    #[must_use]
+    pub(crate) fn split(&self, separator: &str, null: &[String]) -> Self {
+        let (mut offsets, mut values) = (vec![0], StringBuilder::new());
+        for row in 0..self.len() {
+            if let Cell::Text(text) = self.cell(row) {
+                let parts = text.split(separator).filter(|part| !null.iter().any(|null| null == part));
+                parts.for_each(|part| values.append_value(part));
+            }
+            offsets.push(values.len());
+        }
+        Self::List(List { offsets, nulls: None, values: Box::new(Self::Text(values.finish())) })
+    }
+
+    /// The same times, of no zone, as instants; also within lists.
+    pub(super) fn into_instants(self) -> Self {
+        match self {
+            Self::Time(times) => Self::Time(times.into_instants()),
+            Self::List(List { offsets, nulls, values }) => {
+                Self::List(List { offsets, nulls, values: Box::new(values.into_instants()) })
+            }
             other => other,
         }
     }

@@ -160,6 +160,10 @@ pub(super) fn explain(path: &Path, source: io::Error) -> Error {
     }
     let reason = match source.kind() {
         UnexpectedEof => "ends too early: the file is cut off; copy or download it again".to_owned(),
+        _ if text.contains("Unknown frame descriptor") => {
+            "is damaged, or compressed by something else than zstd (files of lz4 may begin like those of zstd)"
+                .to_owned()
+        }
         InvalidData | InvalidInput | Other => format!("is damaged: {source}"),
         _ => return Error::Read { path: path.to_owned(), source },
     };
@@ -231,6 +235,15 @@ mod tests {
         let mut junk = frame("x,y\n");
         junk.extend(b"junk");
         assert!(read("a.csv.zst", &junk).unwrap_err().to_string().contains("damaged"));
+        // Files of lz4 have the same frames without data: near the start, and where nothing more is seen of the start.
+        let lz4 = b"\x04\x22\x4d\x18\x64\x40\xa7\0\0\0\0\x05\x5d\xcc\x02";
+        for size in [0, 9, 3000] {
+            for name in ["a.csv.zst", "a.csv"] {
+                let bytes = [&skippable(0x50, &vec![7; size])[..], lz4].concat();
+                let error = read(name, &bytes).unwrap_err().to_string();
+                assert!(error.contains("lz4"), "{error}");
+            }
+        }
         assert!(read("a.csv.zst", &frame("x,y\n")[..9]).unwrap_err().to_string().contains("cut off"));
     }
 

@@ -9,7 +9,9 @@ use super::chunk::{Broken, Chunk, Wanted};
 use super::column::Column;
 use super::paths::DataFile;
 use super::repeated::Repeated;
+use crate::compare::Comparand;
 use crate::error::Reason;
+use crate::schema::Scalar;
 
 /// How writers of such folders spell a missing value.
 const MISSING: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -61,14 +63,16 @@ fn decode(text: &str) -> String {
 pub(super) struct Given(Vec<(usize, FolderColumn)>);
 
 impl Given {
-    /// `None` if they give none, as is usual.
-    pub(super) fn new(file: &DataFile, wanted: &[Wanted]) -> Option<Self> {
+    /// `None` if they give none, as is usual. Texts `null` are missing values.
+    pub(super) fn new(file: &DataFile, wanted: &[Wanted], null: &[String]) -> Option<Self> {
         if file.folders.is_empty() {
             return None;
         }
         // The innermost folder of a name is the one to go by.
         let given = |(at, wanted): (usize, &Wanted)| {
-            file.folders.iter().rfind(|folder| folder.column == wanted.name).map(|folder| (at, folder.clone()))
+            let folder = file.folders.iter().rfind(|folder| folder.column == wanted.name)?;
+            let value = folder.value.clone().filter(|value| !null.contains(value));
+            Some((at, FolderColumn { column: folder.column.clone(), value }))
         };
         let given: Vec<_> = wanted.iter().enumerate().filter_map(given).collect();
         (!given.is_empty()).then_some(Self(given))
@@ -109,9 +113,10 @@ fn column(folder: &FolderColumn, rows: usize) -> Column {
 
 fn contradictions(own: &Column, folder: &FolderColumn) -> Vec<Broken> {
     let text = folder.value.as_deref().unwrap_or_default();
+    let given = Comparand::new(&Scalar::Text(text.to_owned()));
     let differs = |row: &usize| match own.cell(*row) {
         Cell::Missing => false,
-        cell => !says(&cell, text),
+        cell => !says(&cell, text, &given),
     };
     let broken = |row| Broken {
         row,
@@ -122,11 +127,13 @@ fn contradictions(own: &Column, folder: &FolderColumn) -> Vec<Broken> {
     (0..own.len()).filter(differs).map(broken).collect()
 }
 
-/// Whether a value of the file is the folder's: the same text, number, or the day of a time.
-fn says(cell: &Cell<'_>, text: &str) -> bool {
+/// Whether a value of the file is the folder's: the same text, number, truth or time, or a time of its day.
+fn says(cell: &Cell<'_>, text: &str, given: &Comparand) -> bool {
     let is_day_of = |own: &str| own.strip_prefix(text).is_some_and(|time| time.starts_with(['T', ' ']));
-    cell.with_text(|own| own.is_some_and(|own| own == text || is_day_of(own)))
-        || matches!((cell.number(), Cell::Text(text).number()), (Some(own), Some(given)) if own == given)
+    given.equals(cell)
+        || given.equals_as_number(cell)
+        || cell.with_text(|own| own.is_some_and(is_day_of))
+        || matches!((cell.truth(), Cell::Text(text).truth()), (Some(own), Some(given)) if own == given)
 }
 
 #[cfg(test)]
@@ -136,6 +143,7 @@ mod tests {
 
     use super::*;
     use crate::read::Origin;
+    use crate::value::Time;
 
     #[test]
     fn names_are_decoded() {
@@ -164,8 +172,8 @@ mod tests {
             folders: of_path(Path::new(path)),
             ..DataFile::from(std::path::PathBuf::from(path))
         };
-        assert!(Given::new(&file("year=1/a.csv"), &wanted).is_none());
-        let given = Given::new(&file("day=3/day=07/month=5/a.csv"), &wanted).unwrap();
+        assert!(Given::new(&file("year=1/a.csv"), &wanted, &[]).is_none());
+        let given = Given::new(&file("day=3/day=07/month=5/a.csv"), &wanted, &[]).unwrap();
         assert_eq!(given.rest(&wanted).iter().map(|w| w.required).collect::<Vec<_>>(), [true, false, false]);
         let own = Column::Int(Int64Array::from(vec![Some(7), None, Some(8)]));
         let columns = vec![Some(Column::Missing(3)), Some(own), None];
@@ -175,8 +183,47 @@ mod tests {
         assert_eq!(chunk.cell(1, 1), Cell::Missing, "the file's own value");
         assert_eq!(chunk.broken.iter().map(|broken| broken.row).collect::<Vec<_>>(), [2]);
         assert_eq!(chunk.broken[0].reason.to_string(), "is not what the folder \"day=07\" says");
-        assert!(
-            says(&Cell::Text("2026-01-01T00:00:00"), "2026-01-01") && !says(&Cell::Text("2026-01-011"), "2026-01-01")
-        );
+        let given = Given::new(&file("day=NA/x=NA/a.csv"), &wanted, &["NA".to_owned()]).unwrap();
+        let mut chunk = Chunk { rows: 1, columns: vec![None; 3], origin: Origin::default(), broken: Vec::new() };
+        given.put(&mut chunk);
+        assert_eq!((chunk.cell(0, 0), chunk.cell(1, 0)), (Cell::Missing, Cell::Missing));
+    }
+
+    #[test]
+    fn one_value_may_be_written_in_two_ways() {
+        let says = |cell: Cell<'_>, text: &str| says(&cell, text, &Comparand::new(&Scalar::Text(text.to_owned())));
+        let time = |text: &str| Cell::Time(Time::parse(text).unwrap());
+        for (cell, text) in [
+            (Cell::Text("2026-01-01T00:00:00"), "2026-01-01"),
+            (Cell::Text("2026-01-01 05:00:00"), "2026-01-01"),
+            (time("2026-01-01 05:00:00"), "2026-01-01"),
+            (time("2026-01-01"), "2026-01-01 00:00:00"),
+            (time("2026-01-01 06:00:00"), "2026-01-01 06:00:00"),
+            (time("2026-01-01T06:00:00Z"), "2026-01-01 07:00:00+01:00"),
+            (Cell::Text("2026-01-01T06:00:00"), "2026-01-01 06:00:00"),
+            (Cell::Int(7), "07"),
+            (Cell::Float(7.0), "7"),
+            (Cell::Text("7"), "07"),
+            (Cell::Bool(true), "True"),
+            (Cell::Text("TRUE"), "true"),
+            (Cell::Bool(false), "0"),
+            (Cell::Int(1), "true"),
+            (Cell::UInt(u64::MAX), "18446744073709551615"),
+            (Cell::Text("a"), "a"),
+        ] {
+            assert!(says(cell, text), "{cell:?} {text}");
+        }
+        for (cell, text) in [
+            (Cell::Text("2026-01-011"), "2026-01-01"),
+            (time("2026-01-01 05:00:00"), "2026-01-01 00:00:00"),
+            (Cell::Int(1 << 53), "9007199254740993"),
+            (Cell::Text("9007199254740992"), "9007199254740993"),
+            (Cell::UInt(u64::MAX - 1), "18446744073709551615"),
+            (Cell::Bool(true), "2"),
+            (Cell::Text("a"), ""),
+            (Cell::Int(0), ""),
+        ] {
+            assert!(!says(cell, text), "{cell:?} {text}");
+        }
     }
 }

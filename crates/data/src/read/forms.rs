@@ -22,9 +22,11 @@ const fn magic(bytes: &'static [u8], name: &'static str, advice: &'static str) -
 }
 
 const UNPACK: &str = "Pleiad reads CSV that is plain, or compressed with gzip or zstd: unpack it first";
+/// Of what a server answers in place of a file.
+const DOWNLOAD: &str = "it may be a server's answer in place of the file: look into it, and download the file again";
 const CONVERT: &str = "Pleiad reads CSV, Parquet and Arrow IPC: convert it to one of them first";
 
-const OTHERS: [Magic; 24] = [
+const OTHERS: [Magic; 32] = [
     magic(b"PK\x03\x04", "a zip archive", UNPACK),
     magic(b"PK\x05\x06", "an empty zip archive", UNPACK),
     magic(b"PK\x07\x08", "a part of a zip archive", UNPACK),
@@ -43,6 +45,18 @@ const OTHERS: [Magic; 24] = [
     magic(b"\x89HDF\r\n\x1a\n", "an HDF5 file", CONVERT),
     magic(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel or Office file", CONVERT),
     magic(b"%PDF-", "a PDF document", CONVERT),
+    magic(
+        b"version https://git-lfs.github.com/spec/",
+        "a pointer of Git LFS to the file",
+        "get it with `git lfs pull`",
+    ),
+    magic(b"/annex/objects/", "a pointer of git-annex to the file", "get it with `git annex get`"),
+    magic(b"<!DOCTYPE html", "an HTML page", DOWNLOAD),
+    magic(b"<!doctype html", "an HTML page", DOWNLOAD),
+    magic(b"<html", "an HTML page", DOWNLOAD),
+    magic(b"<?xml ", "an XML document", DOWNLOAD),
+    magic(b"\xff\xfe\0\0", "a text in UTF-32", "write it again in UTF-8"),
+    magic(b"\0\0\xfe\xff", "a text in UTF-32", "write it again in UTF-8"),
     Magic { is_a_word: true, ..magic(b"LZIP", "compressed with lzip", UNPACK) },
     Magic { is_a_word: true, ..magic(b"BZh", "compressed with bzip2", UNPACK) },
     Magic { is_a_word: true, ..magic(b"ORC", "an ORC file", CONVERT) },
@@ -78,6 +92,7 @@ pub(super) fn other(path: &Path, start: &[u8]) -> Option<Error> {
     if start.get(1..4) == Some(&OLD_ZSTD) && (0x22..=0x27).contains(&start[0]) {
         return other("compressed with zstd of before version 0.8", "compress it again with a later one");
     }
+    let start = behind_frames_without_data(start);
     let found =
         OTHERS.iter().find(|magic| begins(start, magic.at, magic.bytes) && (!magic.is_a_word || is_binary(start)));
     found.and_then(|magic| other(magic.name, magic.advice))
@@ -136,7 +151,31 @@ pub(super) fn is_gzip(start: &[u8]) -> bool {
 
 /// Also where a frame comes first that holds no data, as writers of seekable files put it.
 pub(super) fn is_zstd(start: &[u8]) -> bool {
-    matches!(start, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+    match behind_frames_without_data(start) {
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => true,
+        // Nothing else is known to begin so.
+        rest => (rest.len() < LARGEST_MAGIC || has_no_data(rest)) && has_no_data(start),
+    }
+}
+
+/// Bytes that tell a frame of one compression from that of another.
+const LARGEST_MAGIC: usize = 4;
+
+/// Whether a frame without data begins here. zstd and lz4 have the same ones.
+fn has_no_data(start: &[u8]) -> bool {
+    matches!(start, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// What follows the frames without data at the start, as far as it is among these bytes: `[4]` magic, `[4]` length, content.
+fn behind_frames_without_data(start: &[u8]) -> &[u8] {
+    let mut rest = start;
+    while has_no_data(rest)
+        && let Some(&[a, b, c, d]) = rest.get(4..8).and_then(|length| <&[u8; 4]>::try_from(length).ok())
+        && let Some(behind) = usize::try_from(u32::from_le_bytes([a, b, c, d])).ok().and_then(|n| rest[8..].get(n..))
+    {
+        rest = behind;
+    }
+    rest
 }
 
 /// The format of a file without an ending.
@@ -188,6 +227,13 @@ mod tests {
             (b"\xfd7zXZ\0\0", "compressed with xz"),
             (b"\x04\x22\x4d\x18\x64", "compressed with lz4"),
             (b"ORC\x11\0\0", "an ORC file"),
+            (
+                b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
+                "a pointer of Git LFS to the file; get it",
+            ),
+            (b"<!DOCTYPE html>\n<html>", "an HTML page; it may be a server's answer"),
+            (b"<?xml version=\"1.0\"?>\n<Error>", "an XML document"),
+            (b"\xff\xfe\0\0x\0\0\0", "a text in UTF-32; write it again in UTF-8"),
             (b"FEA1\0\0\0\0", "version 1"),
             (b"\x27\xb5\x2f\xfd\x01", "before version 0.8"),
             (&[&[b'a'; 257][..], b"ustar\0"].concat(), "a tar archive"),
@@ -196,13 +242,28 @@ mod tests {
             assert!(error.contains(says), "{error}");
         }
         // A header may begin so, too.
-        for text in ["ORC,PAR1\n1,2\n", "BZh9,y\n", "FEA1,x\n", "PAR1,ARROW1\n", "LZIP\n", "P", ""] {
+        for text in [
+            "ORC,PAR1\n1,2\n",
+            "version,x\n",
+            "<htm>,y\n",
+            "<?xml,y\n",
+            "BZh9,y\n",
+            "FEA1,x\n",
+            "PAR1,ARROW1\n",
+            "LZIP\n",
+            "P",
+            "",
+        ] {
             assert!(other(path, text.as_bytes()).is_none(), "{text}");
             assert!(mistaken(path, text.as_bytes(), Format::Csv, true).is_none(), "{text}");
             assert_eq!(format(text.as_bytes()), Format::Csv);
         }
         let parquet = mistaken(path, b"PAR1\x15\x04\x15", Format::Csv, true).unwrap().to_string();
         assert!(parquet.contains("a.csv is a Parquet file; set format = \"parquet\""), "{parquet}");
+        // That it is a text is no reason to read it as CSV.
+        let pointer = b"version https://git-lfs.github.com/spec/v1\n";
+        let pointer = mistaken(Path::new("a.parquet"), pointer, Format::Parquet, true).unwrap().to_string();
+        assert!(pointer.contains("a.parquet is a pointer of Git LFS"), "{pointer}");
         let text = mistaken(Path::new("a.parquet"), b"x,y\n1,2\n", Format::Parquet, true).unwrap().to_string();
         assert!(text.contains("a.parquet is a text; set format = \"csv\""), "{text}");
     }
@@ -223,5 +284,22 @@ mod tests {
     fn zstd_may_begin_with_a_frame_without_data() {
         assert!((0x50..=0x5f).all(|first| is_zstd(&[first, 0x2a, 0x4d, 0x18])));
         assert!(!is_zstd(&[0x60, 0x2a, 0x4d, 0x18]) && !is_zstd(&[0x28, 0xb5]));
+    }
+
+    #[test]
+    fn what_stands_behind_a_frame_without_data_says_what_a_file_is() {
+        let empty =
+            |content: &[u8]| [&[0x5a, 0x2a, 0x4d, 0x18][..], &(content.len() as u32).to_le_bytes(), content].concat();
+        let lz4 = b"\x04\x22\x4d\x18\x64";
+        for start in [[&empty(b"ab")[..], lz4].concat(), [&empty(b"")[..], &empty(b"abc"), lz4].concat()] {
+            assert!(!is_zstd(&start));
+            let error = mistaken(Path::new("log.csv.zst"), &start, Format::Csv, true).unwrap().to_string();
+            assert!(error.contains("compressed with lz4"), "{error}");
+        }
+        for rest in [&b"\x28\xb5\x2f\xfd"[..], b"", b"\x28"] {
+            assert!(is_zstd(&[&empty(b"ab"), rest].concat()), "{rest:?}");
+        }
+        // Cut off within the frame: what follows is not to be seen.
+        assert!(is_zstd(&empty(&[0; 600])[..512]));
     }
 }

@@ -13,6 +13,7 @@ mod column;
 mod compress;
 mod dialect;
 mod encoding;
+mod encrypted;
 mod envelope;
 mod folders;
 mod forms;
@@ -48,7 +49,7 @@ pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 pub use column::{Column, List};
 pub use folders::FolderColumn;
 pub use open::{StopFlag, refuse_pipes};
-pub use paths::{DataFile, expand, format_of};
+pub use paths::{DataFile, expand, format_of, repeated};
 pub use repeated::Repeated;
 pub use times::Times;
 
@@ -171,7 +172,7 @@ impl Rows {
             };
             self.next_file += 1;
             self.begins = true;
-            self.given = Given::new(file, &self.wanted).map(Arc::new);
+            self.given = Given::new(file, &self.wanted, &self.source.csv.null).map(Arc::new);
             let opened = match &self.given {
                 None => self.source.open(file, &self.wanted, &self.stop),
                 Some(given) => self.source.open(file, &given.rest(&self.wanted), &self.stop),

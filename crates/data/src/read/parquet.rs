@@ -18,7 +18,7 @@ use super::column::Column;
 use super::guard::guarded;
 use super::open::{Input, Place, START};
 use super::piece::Part;
-use super::{forms, locate, parquet_bytes, reduce};
+use super::{encrypted, forms, locate, parquet_bytes, reduce};
 use crate::error::{Error, Result};
 use crate::footer;
 use crate::schema::Format;
@@ -133,25 +133,39 @@ impl ParquetReader {
     }
 }
 
-/// Columns of 96-bit times, which Spark writes for times with a zone by default, and which are in UTC.
+/// Columns of 96-bit times, or of lists of them, which Spark writes for times with a zone by default, and which are in UTC.
 fn instants(metadata: &ParquetMetaData) -> Vec<String> {
     let columns = metadata.file_metadata().schema_descr().columns().iter();
     let is_instant = |column: &&ColumnDescPtr| column.physical_type() == PhysicalType::INT96;
-    columns.filter(is_instant).map(|column| column.path().string()).collect()
+    columns.filter(is_instant).filter_map(|column| column.path().parts().first().cloned()).collect()
 }
 
 impl ParquetFile {
     fn decoder(&self, metadata: &ArrowReaderMetadata, group: usize, skip: usize) -> Result<ParquetRecordBatchReader> {
         // A handle of its own, since copies of one share their position.
         let file = self.place.open()?;
-        guarded(&self.path, || {
+        let reader = guarded(&self.path, || {
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
                 .with_row_groups(vec![group])
                 .with_projection(self.mask.clone())
                 .with_batch_size(CHUNK_ROWS)
                 .with_offset(skip)
                 .build()
-        })
+        });
+        reader.map_err(|error| self.or_encrypted(error))
+    }
+
+    /// Why columns could not be decoded: it may be that they are encrypted.
+    fn or_encrypted(&self, error: Error) -> Error {
+        let footer = self.place.open().ok().and_then(|mut file| footer::bytes(&mut file).ok()).flatten();
+        if !footer.is_some_and(|footer| encrypted::says(&footer)) {
+            return error;
+        }
+        Error::OtherForm {
+            path: self.path.to_path_buf(),
+            form: "a Parquet file with encrypted columns, of which one is needed".to_owned(),
+            advice: "decrypt it first".to_owned(),
+        }
     }
 
     /// A page that is cut short gives fewer rows without a word.
@@ -193,7 +207,7 @@ impl Batches {
             (next, self.reader, self.as_bytes) = (Ok(batch), reader, true);
         }
         self.rows += next.as_ref().ok().and_then(Option::as_ref).map_or(0, RecordBatch::num_rows);
-        next
+        next.map_err(|error| file.or_encrypted(error))
     }
 }
 
@@ -270,9 +284,7 @@ impl Picker {
             let array = place.and_then(|at| batch.columns().get(at));
             let column = array.map(|array| reduce(path, &wanted.name, array, &self.null, &mut broken)).transpose()?;
             Ok(match column {
-                Some(Column::Time(times)) if self.instants.contains(&wanted.name) => {
-                    Some(Column::Time(times.into_instants()))
-                }
+                Some(column) if self.instants.contains(&wanted.name) => Some(column.into_instants()),
                 column => column,
             })
         };

@@ -1,5 +1,7 @@
 //! Paths, folders and globs of a configuration into files; endings into formats.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
 use super::compress::has_ending;
@@ -67,6 +69,32 @@ pub fn expand(base: &Path, files: &Files, format: Option<Format>) -> Result<Vec<
     Ok(expanded)
 }
 
+/// Files that stand further up among `files`, too, by whatever path: each with the path that it has there.
+#[must_use]
+pub fn repeated(files: &[DataFile]) -> Vec<(&Path, &Path)> {
+    let mut known = HashMap::new();
+    let files = files.iter().filter(|file| !file.is_standard_input && file.path.is_file());
+    let again = files.filter_map(|file| match known.entry(same_file(file)?) {
+        Entry::Occupied(first) => Some((file.path.as_path(), *first.get())),
+        Entry::Vacant(place) => {
+            place.insert(file.path.as_path());
+            None
+        }
+    });
+    again.collect()
+}
+
+/// What two names of one file have in common.
+#[cfg(unix)]
+fn same_file(file: &DataFile) -> Option<(u64, u64)> {
+    super::open::identity(file)
+}
+
+#[cfg(not(unix))]
+fn same_file(file: &DataFile) -> Option<PathBuf> {
+    file.path.canonicalize().ok()
+}
+
 /// Format of a file, by its ending; `None` if the ending is none of those known.
 #[must_use]
 pub fn format_of(path: &Path) -> Option<Format> {
@@ -127,6 +155,31 @@ mod tests {
         let files = Files::Many(patterns.iter().map(|&f| f.to_owned()).collect());
         let name = |file: DataFile| file.path.strip_prefix(base).unwrap().to_string_lossy().into_owned();
         expand(base, &files, None).map(|files| files.into_iter().map(name).collect())
+    }
+
+    #[test]
+    fn a_file_is_known_again_by_any_path() {
+        let dir = folder(&["a.csv", "b.csv", "sub/c.csv"]);
+        let expanded = |patterns: &[&str]| {
+            let files = Files::Many(patterns.iter().map(|&f| f.to_owned()).collect());
+            expand(dir.path(), &files, None).unwrap()
+        };
+        let (once, twice) =
+            (expanded(&["*.csv", "sub"]), expanded(&["*.csv", "sub/../a.csv", "sub", "nowhere.csv", "."]));
+        assert_eq!(repeated(&once), []);
+        let again = repeated(&twice);
+        assert_eq!(again.len(), 4);
+        assert_eq!(again[0], (dir.path().join("sub/../a.csv").as_path(), dir.path().join("a.csv").as_path()));
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_the_files_that_they_lead_to() {
+        let dir = folder(&["day=1/a.csv"]);
+        std::os::unix::fs::symlink(dir.path().join("day=1"), dir.path().join("day=2")).unwrap();
+        let files = expand(dir.path(), &Files::One("*".to_owned()), None).unwrap();
+        let paths: Vec<_> = repeated(&files).into_iter().map(|(own, first)| [own, first].map(Path::to_owned)).collect();
+        assert_eq!(paths, [[dir.path().join("day=2/a.csv"), dir.path().join("day=1/a.csv")]]);
     }
 
     #[test]

@@ -58,6 +58,9 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
     if data.cache.as_ref().is_some_and(String::is_empty) {
         return Err(problem(Block::Data, "cache", value("\"\"", "name a folder")));
     }
+    if data.weight.as_ref().is_some_and(String::is_empty) {
+        return Err(problem(Block::Data, "weight", value("\"\"", "name a column")));
+    }
     match data.stream.window() {
         Some(0) => return Err(problem(Block::Data, "stream.window", bound(0, "be at least 1"))),
         Some(window) if window as u64 > MAX_WINDOW => {
@@ -178,31 +181,39 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
         if block.columns.is_empty() {
             return Err(problem(Block::Feature(index), "columns", Problem::NoColumn));
         }
+        let at = |(key, what): Fault| problem(Block::Feature(index), key, what);
+        let range = |key: &'static str| move |reason| at((key, Problem::Range { reason }));
+        let mut columns = Vec::new();
         for pattern in &block.columns {
-            let names = expand_range(pattern)
-                .map_err(|reason| problem(Block::Feature(index), "columns", Problem::Range { reason }))?;
-            for name in names {
-                let read = kind(block, &name).map_err(|(key, what)| problem(Block::Feature(index), key, what))?;
-                let exact = block.exact.map(|exact| Feature {
-                    name: format!("{name}.exact"),
-                    column: Some(name.clone()),
-                    read: FeatureKind::Categorical {
-                        encoding: exact.encoding(),
-                        embedding: exact.embedding,
-                        table: format!("{name}.exact"),
-                        multiple: None,
-                    },
-                });
-                let pieces = block.pieces.map(|pieces| Feature {
-                    name: format!("{name}.pieces"),
-                    column: Some(name.clone()),
-                    read: FeatureKind::Pieces { pieces, missing: block.missing.unwrap_or_default() },
-                });
-                features.push(Feature { name, column: None, read });
-                features.extend(pieces);
-                features.extend(exact);
-                block_of.resize(features.len(), index);
-            }
+            columns.extend(expand_range(pattern).map_err(range("columns"))?);
+        }
+        let names = block.name.as_deref().map(expand_range).transpose().map_err(range("name"))?;
+        if let Some(names) = names.as_ref().filter(|names| names.len() != columns.len()) {
+            let reason = format!(
+                "the block has {} columns, and this is the number of names: {}; a range such as x[0..{}] names each of them",
+                columns.len(),
+                names.len(),
+                columns.len()
+            );
+            return Err(at(("name", value(format!("\"{}\"", block.name.as_deref().unwrap_or_default()), reason))));
+        }
+        let names = names.unwrap_or_else(|| columns.clone());
+        for (name, column) in names.into_iter().zip(columns) {
+            let read = kind(block, &name).map_err(at)?;
+            let beside =
+                |suffix: &str, read| Feature { name: format!("{name}.{suffix}"), column: Some(column.clone()), read };
+            let pieces = block.pieces.map(|pieces| {
+                beside("pieces", FeatureKind::Pieces { pieces, missing: block.missing.unwrap_or_default() })
+            });
+            let exact = block.exact.map(|exact| {
+                let (encoding, embedding, table) = (exact.encoding(), exact.embedding, format!("{name}.exact"));
+                beside("exact", FeatureKind::Categorical { encoding, embedding, table, multiple: None })
+            });
+            let column = (name != column).then(|| column.clone());
+            features.push(Feature { name, column, read });
+            features.extend(pieces);
+            features.extend(exact);
+            block_of.resize(features.len(), index);
         }
     }
     Ok((features, block_of))
@@ -289,12 +300,16 @@ pub(super) fn features(features: &[Feature], blocks: &[usize]) -> Result<()> {
     let mut tables: HashMap<&str, &Feature> = HashMap::new();
     for (feature, &block) in features.iter().zip(blocks) {
         let at = |(key, what): Fault| problem(Block::Feature(block), key, what);
-        if feature.name.is_empty() || feature.column().is_empty() {
-            let name = String::new();
-            return Err(at(("columns", Problem::BadName { name, what: "column", reason: "it is empty" })));
+        let empty = |what| Problem::BadName { name: String::new(), what, reason: "it is empty" };
+        if feature.column().is_empty() {
+            return Err(at(("columns", empty("column"))));
+        }
+        if feature.name.is_empty() {
+            return Err(at(("name", empty("feature"))));
         }
         if let Some(&first) = seen.get(feature.name.as_str()) {
-            return Err(at(("columns", Problem::DuplicateFeature { column: feature.name.clone(), first })));
+            let key = if feature.column.is_some() { "name" } else { "columns" };
+            return Err(at((key, Problem::DuplicateFeature { name: feature.name.clone(), first })));
         }
         seen.insert(&feature.name, block);
         one_feature(feature).map_err(at)?;
@@ -383,7 +398,12 @@ fn categorical(encoding: Encoding) -> Result<(), Fault> {
 fn vocabulary(config: VocabularyConfig, [min_count, max_size]: [&'static str; 2]) -> Result<(), Fault> {
     match config {
         VocabularyConfig { max_size: Some(size), .. } if size >= MAX_TABLE_ROWS => {
-            Err((max_size, value(size, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
+            // Its table has a row for unknown values besides.
+            let most = MAX_TABLE_ROWS - 1;
+            let reason = format!(
+                "a vocabulary keeps at most {most} values, so that its table has at most {MAX_TABLE_ROWS} rows"
+            );
+            Err((max_size, value(size, reason)))
         }
         VocabularyConfig { min_count: count, .. } if count > MAX_TABLE_ROWS => {
             Err((min_count, value(count, format!("at most {MAX_TABLE_ROWS}"))))
@@ -465,11 +485,18 @@ pub(super) fn tasks(tasks: &[TaskConfig]) -> Result<()> {
             if !missing.is_finite() || missing.abs() > f64::from(f32::MAX) {
                 return at("label.missing", value(missing, "a finite 32-bit number is needed"));
             }
+            if task.label.transform.is_some() && missing <= -1.0 {
+                return at("label.missing", value(missing, "log1p needs values above -1"));
+            }
         }
         if let Some(filter) = &task.filter {
             where_(filter).or_else(|(key, what)| at(key, what))?;
         }
         weight(&task.weight).or_else(|(key, what)| at(key, what))?;
+        if task.row_weight.as_ref().is_some_and(String::is_empty) {
+            return at("row_weight", value("\"\"", "name a column"));
+        }
+        task.objective().check(task.kind).or_else(|(key, what)| at(key, what))?;
     }
     Ok(())
 }

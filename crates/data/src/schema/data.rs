@@ -30,6 +30,10 @@ pub struct DataConfig {
     /// What to do about a row that cannot be read.
     #[serde(default)]
     pub on_bad_row: OnBadRow,
+    /// Column of what each row counts in the losses and metrics of all tasks: a number, 0 or above. A row of weight 0 is left
+    /// out. By default all rows count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
     /// Folder for encoded rows, which the next run reads instead of the files as long as nothing has changed that they
     /// depend on. By default nothing is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]

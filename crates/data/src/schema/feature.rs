@@ -9,7 +9,7 @@ use super::untagged::{self, Untagged};
 use crate::layout::Pooling;
 
 /// One `[[feature]]` block: one or several columns that are encoded alike, each a feature of its own that is named
-/// after its column.
+/// after its column, unless `name` says otherwise. A column may be in several blocks if their features' names differ.
 ///
 /// Which keys a block takes depends on its kind; a key that its kind does not know is an error.
 ///
@@ -23,6 +23,10 @@ use crate::layout::Pooling;
 pub struct FeatureBlock {
     /// Columns; a range such as `x[0..512]` stands for `x0` to `x511`.
     pub columns: Vec<String>,
+    /// Name of the feature, where the column's is taken: a column may feed several features. Of a block of several
+    /// columns a range with as many names, such as `wide[0..512]`. Default: the name of each column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// How the columns are read.
     pub kind: FeatureKindConfig,
     /// Numeric: steps applied in the order written.

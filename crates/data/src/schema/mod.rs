@@ -7,6 +7,8 @@ mod check;
 mod columns;
 mod data;
 mod feature;
+mod groups;
+mod objective;
 mod problem;
 mod scalar;
 mod task;
@@ -20,6 +22,8 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use groups::Groups;
+pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};
@@ -45,15 +49,21 @@ pub struct Schema {
     pub features: Vec<Feature>,
     /// The tasks, in configuration order.
     pub tasks: Vec<TaskConfig>,
+    /// Column of what each row counts in losses and metrics; `None` where all count alike.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weight: Option<String>,
+    /// Rows that are measured together, such as those of one user; `None` where no metric asks for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<Groups>,
 }
 
-/// One feature: one column, or one way to read it.
+/// One feature: one way to read a column, which may have several.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Feature {
-    /// Its name, which is its column's unless `column` is given.
+    /// Its name, unique.
     pub name: String,
-    /// The column that it reads, where it is called otherwise.
+    /// Its column; `None` where it has the feature's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub column: Option<String>,
     /// How it is read.
@@ -139,10 +149,20 @@ impl Schema {
         check::data(data)?;
         let csv = data.csv.resolve()?;
         let (resolved, blocks) = check::expand(features)?;
-        let schema =
-            Self { format: data.format, csv, on_bad_row: data.on_bad_row, features: resolved, tasks: tasks.to_vec() };
+        let (tasks, weight, groups) = (tasks.to_vec(), data.weight.clone(), None);
+        let (format, on_bad_row) = (data.format, data.on_bad_row);
+        let schema = Self { format, csv, on_bad_row, features: resolved, tasks, weight, groups };
         schema.check(&blocks)?;
         Ok(schema)
+    }
+
+    /// The schema with groups of rows that are measured together.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] for a group without a column, and ranks that no metric can have.
+    pub fn with_groups(self, groups: Option<Groups>) -> Result<Self> {
+        groups.as_ref().map_or(Ok(()), Groups::check)?;
+        Ok(Self { groups, ..self })
     }
 
     /// Checks a schema that comes from elsewhere, such as a saved model. `blocks` tells the configuration block of
@@ -151,13 +171,16 @@ impl Schema {
         check::csv(&self.csv)?;
         check::features(&self.features, blocks)?;
         check::tasks(&self.tasks)?;
+        self.groups.as_ref().map_or(Ok(()), Groups::check)?;
         check::leakage(&self.features, blocks, &self.tasks)
     }
 
     /// What model, engine and metrics need to know of the tasks, in configuration order.
     #[must_use]
     pub fn task_specs(&self) -> Vec<TaskSpec> {
-        self.tasks.iter().map(TaskConfig::spec).collect()
+        let of_rows = self.weight.is_some();
+        let spec = |task: &TaskConfig| TaskSpec { weighted: of_rows || task.row_weight.is_some(), ..task.spec() };
+        self.tasks.iter().map(spec).collect()
     }
 }
 

@@ -72,11 +72,15 @@ pub enum Problem {
         /// Why it cannot.
         reason: &'static str,
     },
-    /// A column that is a feature twice.
-    #[error("column \"{column}\" is already a feature in [[feature]] block {}", .first + 1)]
+    /// Two features of one name.
+    #[error(
+        "\"{name}\" is already a feature in [[feature]] block {}; where one column feeds several features, give the others \
+         names of their own with `name`",
+        .first + 1
+    )]
     DuplicateFeature {
-        /// The column.
-        column: String,
+        /// The name.
+        name: String,
         /// The block that has it first, from 0.
         first: usize,
     },

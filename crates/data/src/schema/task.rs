@@ -5,8 +5,10 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess};
 use serde::{Deserialize, Serialize};
 
+use super::objective::{LabelTransform, LossConfig, Objective, SampledConfig};
 use super::scalar::Scalar;
 use super::untagged::{self, Untagged};
+use crate::compare::Comparand;
 
 /// What a task predicts; decides its loss and its metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,13 +21,26 @@ pub enum TaskKind {
 }
 
 /// What model, engine and metrics need to know of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSpec {
     /// Name of the task, unique; also the name of its prediction column.
     pub name: String,
     /// What it predicts.
     pub kind: TaskKind,
+    /// Its loss, and how its predictions are read.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
+    /// Whether its rows have weights.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub weighted: bool,
+}
+
+impl TaskSpec {
+    /// A task with the loss of its kind, whose rows count alike.
+    pub fn new(name: impl Into<String>, kind: TaskKind) -> Self {
+        Self { name: name.into(), kind, objective: Objective::default(), weighted: false }
+    }
 }
 
 /// One `[[task]]` block.
@@ -44,6 +59,18 @@ pub struct TaskConfig {
     /// Weight in the joint loss (equations 8 and 10).
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight: TaskWeight,
+    /// Another loss than that of the kind: `"focal"` of a binary task, `"huber"` of a regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss: Option<LossConfig>,
+    /// Binary: weight of positive rows in the loss. Default: 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positive_weight: Option<f64>,
+    /// Binary: which share of the negative rows the log keeps. Predictions and metrics are those of all rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledConfig>,
+    /// Column of what each row counts in the task's loss and metrics, times `weight` of `[data]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_weight: Option<String>,
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -51,14 +78,23 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 impl TaskConfig {
-    /// What model, engine and metrics need to know.
+    /// What model, engine and metrics need to know; that `[data]` gives rows weights is for [`super::Schema::task_specs`] to
+    /// add.
     #[must_use]
     pub fn spec(&self) -> TaskSpec {
-        TaskSpec { name: self.name.clone(), kind: self.kind }
+        let weighted = self.row_weight.is_some();
+        TaskSpec { name: self.name.clone(), kind: self.kind, objective: self.objective(), weighted }
+    }
+
+    /// Its loss, and how its predictions are read.
+    #[must_use]
+    pub fn objective(&self) -> Objective {
+        let Self { loss, positive_weight, sampled, ref label, .. } = *self;
+        Objective { loss, transform: label.transform, positive_weight, negatives: sampled.map(|s| s.negatives) }
     }
 }
 
-/// `label = { column = .., positive = .., missing = .. }`, or the name of the column alone.
+/// `label = { column = .., positive = .., missing = .., transform = .. }`, or the name of the column alone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(remote = "Self", deny_unknown_fields)]
 #[schemars(transform = or_a_column)]
@@ -72,6 +108,18 @@ pub struct LabelConfig {
     /// Without it such a row is in no sample space of the task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missing: Option<f64>,
+    /// Regression: what the label is trained as. Predictions and metrics stay in the label's unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<LabelTransform>,
+}
+
+impl LabelConfig {
+    /// Whether two labels of one column are positive in the same rows. Without `positive` those of 1 are.
+    #[must_use]
+    pub fn has_same_positive(&self, other: &Self) -> bool {
+        let comparand = |label: &Self| Comparand::new(label.positive.as_ref().unwrap_or(&Scalar::Integer(1)));
+        comparand(self).is_same(&comparand(other))
+    }
 }
 
 fn or_a_column(schema: &mut schemars::Schema) {
@@ -95,10 +143,11 @@ impl<'de> Deserialize<'de> for LabelConfig {
 }
 
 impl<'de> Untagged<'de> for LabelConfig {
-    const EXPECTING: &'static str = "the name of a column or { column = .., positive = .., missing = .. }";
+    const EXPECTING: &'static str =
+        "the name of a column or { column = .., positive = .., missing = .., transform = .. }";
 
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
-        Ok(Self { column: value.to_owned(), positive: None, missing: None })
+        Ok(Self { column: value.to_owned(), positive: None, missing: None, transform: None })
     }
 
     fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
@@ -213,6 +262,11 @@ impl<'de> Untagged<'de> for TaskWeight {
         Ok(Self::Constant(value as f64))
     }
 
+    fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
+        let expecting = Self::EXPECTING;
+        Err(E::custom(format!("expected {expecting}; a column of weights of rows is row_weight = \"{value}\"")))
+    }
+
     fn from_float<E: de::Error>(value: f64) -> Result<Self, E> {
         Ok(Self::Constant(value))
     }
@@ -229,6 +283,26 @@ mod tests {
 
     fn parse(text: &str) -> TaskConfig {
         toml::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn positive_values_are_the_same_in_other_words() {
+        let label = |positive: &str| -> LabelConfig {
+            #[derive(Deserialize)]
+            struct Keys {
+                label: LabelConfig,
+            }
+            toml::from_str::<Keys>(&format!("label = {{ column = 'y' {positive} }}")).unwrap().label
+        };
+        let of = |value: &str| label(&format!(", positive = {value}"));
+        for one in ["1", "1.0", "true", "'1'", "'1.0'"] {
+            assert!(label("").has_same_positive(&of(one)) && of(one).has_same_positive(&label("")), "{one}");
+        }
+        for other in ["0", "2", "false", "'yes'", "''"] {
+            assert!(!label("").has_same_positive(&of(other)) && !of("'no'").has_same_positive(&of(other)), "{other}");
+            assert!(of(other).has_same_positive(&of(other)));
+        }
+        assert!(of("2026-01-06").has_same_positive(&of("'2026-01-06 00:00:00'")));
     }
 
     #[test]

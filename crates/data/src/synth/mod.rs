@@ -93,6 +93,16 @@ pub fn write_log(
     writer.finish()
 }
 
+/// Most rows of a log, so that no number of rows or block overflows.
+const MOST_ROWS: u64 = 1 << 40;
+
+fn check_rows(rows: u64) -> Result<()> {
+    match rows {
+        1..=MOST_ROWS => Ok(()),
+        _ => refuse("rows", rows, format!("a log has 1 to {MOST_ROWS} rows")),
+    }
+}
+
 /// The random stream `index` of the part `name` of a log.
 fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(xxh64(name.as_bytes(), seed));

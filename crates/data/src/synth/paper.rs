@@ -9,13 +9,13 @@ use arrow::record_batch::RecordBatch;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use super::{SyntheticLog, refuse, stream};
+use super::{SyntheticLog, check_rows, refuse, stream};
 use crate::{Error, Result};
 
 /// What [`PaperLog`] is made from; the default is the paper's, at correlation 0.5 and 1.4 million rows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PaperOptions {
-    /// Number of rows, at least 1.
+    /// Number of rows, from 1 to 2^40.
     pub rows: u64,
     /// Seed of everything random.
     pub seed: u64,
@@ -39,9 +39,7 @@ impl Default for PaperOptions {
 
 impl PaperOptions {
     fn check(&self) -> Result<()> {
-        if self.rows == 0 {
-            return refuse("rows", self.rows, "a log has at least one row");
-        }
+        check_rows(self.rows)?;
         if !(-1.0..=1.0).contains(&self.correlation) {
             return refuse("correlation", self.correlation, "a correlation lies between -1 and 1");
         }
@@ -276,6 +274,7 @@ mod tests {
             }
         };
         assert_eq!(refused(|o| o.rows = 0), "rows");
+        assert_eq!(refused(|o| o.rows = u64::MAX), "rows");
         assert_eq!(refused(|o| o.correlation = 2.0), "correlation");
         assert_eq!(refused(|o| o.correlation = f64::NAN), "correlation");
         assert_eq!(refused(|o| o.dimension = 1), "dimension");
@@ -289,6 +288,6 @@ mod tests {
     #[test]
     fn the_error_tells_option_value_and_range() {
         let error = PaperLog::new(PaperOptions { correlation: 2.0, ..PaperOptions::default() }).unwrap_err();
-        assert_eq!(error.to_string(), "correlation = 2: a correlation lies between -1 and 1");
+        assert_eq!(error.to_string(), "--correlation 2: a correlation lies between -1 and 1");
     }
 }

@@ -126,7 +126,7 @@ impl Engine {
             coefficients.iter().zip(task_weights).map(|(&c, &w)| (c * f64::from(w)) as f32).collect();
         by_task.combine(&mut self.gradient, &mut self.touched, task_weights, &shared);
         self.by_task = Some(by_task);
-        Ok((StepStats { losses, rows: targets.rows }, gram))
+        Ok((StepStats { losses, rows: targets.rows, row_weights: targets.row_weights }, gram))
     }
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.

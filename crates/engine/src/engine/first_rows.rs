@@ -53,7 +53,7 @@ mod tests {
         let model = serde_json::json!({ "kind": "hard-sharing", "bottom": [4], "tower": [2] });
         let model: ModelConfig = serde_json::from_value(model).unwrap();
         let layout = InputLayout { inputs: vec![input] };
-        let graph = model.build(&layout, &[TaskSpec { name: "a".into(), kind: TaskKind::Binary }]).unwrap();
+        let graph = model.build(&layout, &[TaskSpec::new("a", TaskKind::Binary)]).unwrap();
         let options = EngineOptions {
             optimizer: OptimizerConfig::default(),
             embedding_optimizer: OptimizerConfig::default(),

@@ -40,18 +40,4 @@ impl Engine {
             table_rows: tables.map(|(table, touched)| table.stuck_rows(touched)).sum(),
         }
     }
-
-    /// A copy of all dense parameters, in an order of the engine's own: to see later whether they have moved.
-    #[must_use]
-    pub fn dense_weights(&self) -> Vec<f32> {
-        self.parameters.dense.to_vec()
-    }
-
-    /// Whether any dense parameter that was not 0 is another one than in `before`, which [`Engine::dense_weights`] gave. (A
-    /// step that moves a bias from 0 may be far too small to move anything else.)
-    #[must_use]
-    pub fn has_moved(&self, before: &[f32]) -> bool {
-        let (now, before) = (self.parameters.dense.par_chunks(UPDATE_CHUNK), before.par_chunks(UPDATE_CHUNK));
-        now.zip(before).any(|(now, before)| now.iter().zip(before).any(|(now, before)| *before != 0.0 && now != before))
-    }
 }

@@ -5,6 +5,7 @@ mod by_task;
 mod first_rows;
 mod health;
 mod passes;
+mod rates;
 mod state;
 
 use pleiad_data::Batch;
@@ -17,6 +18,7 @@ pub use self::by_task::Combine;
 pub use self::health::Stuck;
 pub(crate) use self::passes::MAX_LANES;
 use self::passes::{Lane, TableGradients, uses};
+use self::rates::Rates;
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};
 use crate::exec::{Layers, Workspaces};
@@ -59,11 +61,13 @@ pub struct EngineOptions {
 /// What one step saw.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepStats {
-    /// Per task, the mean loss over its rows of the batch, 0 where it has none, and what an order penalty adds to it
+    /// Per task, the mean loss over its rows of the batch, each counted by its weight, 0 where it has none, and what an order penalty adds to it
     /// ([`pleiad_model::graph::OrderPenalty`]).
     pub losses: Vec<f64>,
     /// Per task, the rows of the batch in its sample space.
     pub rows: Vec<usize>,
+    /// Per task, the sum of their weights; their number where they have none.
+    pub row_weights: Vec<f64>,
 }
 
 /// A model in training: weights, optimizer state, and the plan that both passes follow.
@@ -81,6 +85,7 @@ pub struct Engine {
     parameters: Parameters,
     /// Optimizer state of the dense parameters, slot by slot.
     state: [Storage<f32>; 2],
+    rates: Rates,
     gradient: Storage<f32>,
     /// Gradients of the input representation for all rows of the batch.
     batch_wide: Vec<Storage<f32>>,
@@ -129,6 +134,7 @@ impl Engine {
             check: BatchCheck::of(graph),
             options: options.clone(),
             state: [dense(0), dense(1)],
+            rates: Rates::of(graph, &plan.params),
             gradient: Storage::zeros(plan.params.len),
             batch_wide: plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect(),
             folded_rows: Vec::new(),
@@ -192,7 +198,8 @@ impl Engine {
     }
 
     /// One training step: gradients of `L = sum_k w_k L_k` with `L_k` as in [`StepStats::losses`], then
-    /// the optimizers' update with their learning rates times `learning_rate_factor`.
+    /// the optimizers' update with their learning rates times `learning_rate_factor`, and times a parameter's own
+    /// [`pleiad_model::graph::Param::rate`].
     ///
     /// # Errors
     /// [`Error::Batch`] or [`Error::IdOutOfRange`]; nothing is changed then.
@@ -269,6 +276,7 @@ impl Engine {
             parameters,
             options,
             state: [first, second],
+            rates,
             gradient,
             lanes,
             touched,
@@ -282,7 +290,7 @@ impl Engine {
             Some(by_task) => by_task.plan_and_layers(),
             None => (&*plan, layers),
         };
-        let rule = StepRule::new(&options.optimizer, self.steps, learning_rate_factor);
+        let rules = rates.rules(&options.optimizer, self.steps, learning_rate_factor);
         let count = gradient.len().div_ceil(UPDATE_CHUNK);
         let rate = average.as_ref().map_or(0.0, |average| average.rate(self.steps));
         let (average, table_averages) = match average {
@@ -301,18 +309,19 @@ impl Engine {
                 .zip(state_chunks(second, count))
                 .zip(state_chunks(average, count));
             chunks.enumerate().for_each(|(chunk, ((((weights, gradient), first), second), average))| {
+                let at = chunk * UPDATE_CHUNK;
                 if parts.is_empty() {
-                    rule.update(weights, gradient, [first, second], scale);
+                    rules.update(at, weights, gradient, [first, second], scale);
                     return blend(average, weights, rate);
                 }
                 let mut sum = [0.0; SUM_CHUNK];
                 for start in (0..weights.len()).step_by(SUM_CHUNK) {
                     let range = start..weights.len().min(start + SUM_CHUNK);
                     let sum = &mut sum[..range.len()];
-                    sum_range(sum, &parts, chunk * UPDATE_CHUNK + start);
+                    sum_range(sum, &parts, at + start);
                     let [first, second] =
                         [&mut *first, &mut *second].map(|s| s.get_mut(range.clone()).unwrap_or_default());
-                    rule.update(&mut weights[range], sum, [first, second], scale);
+                    rules.update(at + start, &mut weights[range], sum, [first, second], scale);
                 }
                 blend(average, weights, rate);
             });

@@ -56,7 +56,7 @@ impl Engine {
             self.gradient.fill(0.0);
         }
         let losses = targets.losses(&sum_over(self.lanes[..lanes_used].iter().map(|l| &l.sums), &self.graph));
-        Ok(StepStats { losses, rows: targets.rows })
+        Ok(StepStats { losses, rows: targets.rows, row_weights: targets.row_weights })
     }
 
     /// Sums the lanes' gradients into `gradient`, where that has not been done.

@@ -192,6 +192,17 @@ impl Default for AdagradConfig {
 }
 
 impl OptimizerConfig {
+    /// Weight decay.
+    #[must_use]
+    pub fn weight_decay(&self) -> f64 {
+        match self {
+            Self::Sgd(c) => c.weight_decay,
+            Self::Adam(c) => c.weight_decay,
+            Self::AdamW(c) => c.weight_decay,
+            Self::Adagrad(c) => c.weight_decay,
+        }
+    }
+
     /// The configured learning rate, before any schedule.
     #[must_use]
     pub fn learning_rate(&self) -> f64 {

@@ -230,7 +230,7 @@ mod tests {
         let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
         let mut inputs: Vec<Input> = (0..3).map(numeric).collect();
         inputs.extend(more);
-        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
         Plan::compile(&graph, purpose).unwrap()
     }
@@ -308,7 +308,7 @@ mod tests {
         };
         let build = |inputs| {
             let Value::Object(table) = json!({ "kind": "hard-sharing", "bottom": [8], "tower": [] }) else { panic!() };
-            let tasks = [TaskSpec { name: "a".into(), kind: TaskKind::Binary }];
+            let tasks = [TaskSpec::new("a", TaskKind::Binary)];
             let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
             Plan::compile(&graph, Purpose::Train).unwrap()
         };
@@ -335,7 +335,7 @@ mod tests {
     fn layers_that_are_applied_again_are_one_product_by_the_same_weights() {
         let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
         let layout = InputLayout { inputs: (0..3).map(numeric).collect() };
-        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let keys = json!({ "kind": "aitm", "funnel": ["a", "b"], "bottom": [8], "tower": [] });
         let Value::Object(table) = keys else { panic!() };
         let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();

@@ -106,7 +106,7 @@ mod tests {
     fn plan(model: Value) -> Plan {
         let Value::Object(table) = model else { panic!() };
         let inputs = (0..3).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
-        let tasks = ["a", "b"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary });
+        let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
         Plan::compile(&graph, Purpose::Train).unwrap()
     }

@@ -3,8 +3,9 @@
 
 #![allow(dead_code, reason = "each test reads a part of it")]
 
+use pleiad_data::schema::{FocalConfig, HuberConfig, LabelTransform, LossConfig};
 use pleiad_data::{Batch, Pooling, TaskKind};
-use pleiad_model::graph::{Activation, NodeSpec, Op};
+use pleiad_model::graph::{Activation, NodeSpec, Op, Output};
 use pleiad_model::{Graph, Weights};
 
 /// Weights in f64, of which one may be moved.
@@ -51,28 +52,59 @@ fn loss_at(graph: &Graph, point: &Point<'_>, batch: &Batch, task_weights: &[f32]
         let (mut sum, mut count) = (0.0, 0.0);
         for (i, &z) in z.iter().enumerate().filter(|(i, _)| labels.present[*i]) {
             let y = f64::from(labels.values[i]);
-            count += 1.0;
-            sum += match output.kind {
-                TaskKind::Regression => (z - y).powi(2),
-                TaskKind::Binary => {
-                    let p = 1.0 / (1.0 + (-z).exp());
-                    -y * p.ln() - (1.0 - y) * (1.0 - p).ln()
-                }
-            };
+            let weight = f64::from(labels.weight(i));
+            count += weight;
+            sum += weight * row_loss(output, z, y);
         }
         losses.push(if count == 0.0 { 0.0 } else { sum / count });
     }
     for penalty in &graph.penalties {
-        let p = |task: usize, row: usize| 1.0 / (1.0 + (-numbers[task][row]).exp());
+        let p = |task: usize, row: usize| prediction(&graph.outputs[task], numbers[task][row]);
         let present = |task: usize, row: usize| batch.labels[task].present[row];
         let both = (0..batch.rows).filter(|&row| present(penalty.earlier, row) && present(penalty.later, row));
-        let excess: Vec<f64> = both.map(|row| (p(penalty.later, row) - p(penalty.earlier, row)).max(0.0)).collect();
-        if !excess.is_empty() {
-            losses[penalty.later] += f64::from(penalty.weight) * excess.iter().sum::<f64>() / excess.len() as f64;
+        let (mut excess, mut rows) = (0.0, 0.0);
+        for row in both {
+            let weight = f64::from(batch.labels[penalty.later].weight(row));
+            excess += weight * (p(penalty.later, row) - p(penalty.earlier, row)).max(0.0);
+            rows += weight;
+        }
+        if rows > 0.0 {
+            losses[penalty.later] += f64::from(penalty.weight) * excess / rows;
         }
     }
     let joint = losses.iter().zip(task_weights).map(|(l, &w)| l * f64::from(w)).sum();
     (joint, losses)
+}
+
+/// The prediction that a task's number stands for.
+pub(crate) fn prediction(output: &Output, z: f64) -> f64 {
+    match (output.kind, output.objective.transform) {
+        (TaskKind::Binary, _) => {
+            let p = 1.0 / (1.0 + (-z).exp());
+            p / (p + (1.0 - p) / output.objective.negatives.unwrap_or(1.0))
+        }
+        (TaskKind::Regression, None) => z,
+        (TaskKind::Regression, Some(LabelTransform::Log1p)) => z.exp() - 1.0,
+    }
+}
+
+fn row_loss(output: &Output, z: f64, y: f64) -> f64 {
+    let y = if output.objective.transform.is_some() { (1.0 + y).ln() } else { y };
+    let weight = if y == 1.0 { output.objective.positive_weight.unwrap_or(1.0) } else { 1.0 };
+    let p = 1.0 / (1.0 + (-z).exp());
+    weight
+        * match (output.kind, output.objective.loss) {
+            (TaskKind::Regression, Some(LossConfig::Huber(HuberConfig { delta }))) => {
+                let error = (z - y).abs();
+                if error <= delta { error * error / 2.0 } else { delta * (error - delta / 2.0) }
+            }
+            (TaskKind::Regression, _) => (z - y).powi(2),
+            (TaskKind::Binary, Some(LossConfig::Focal(FocalConfig { gamma, alpha }))) => {
+                let (p, alpha) = if y == 1.0 { (p, alpha) } else { (1.0 - p, 1.0 - alpha) };
+                -alpha * (1.0 - p).powf(gamma) * p.ln()
+            }
+            (TaskKind::Binary, _) => -y * p.ln() - (1.0 - y) * (1.0 - p).ln(),
+        }
 }
 
 fn numbers_at(graph: &Graph, point: &Point<'_>, batch: &Batch) -> Vec<Vec<f64>> {

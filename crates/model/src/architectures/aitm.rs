@@ -42,8 +42,9 @@ pub struct Aitm {
     #[serde(default)]
     pub tower: PerTask<Widths>,
     /// Weight of the penalty on an event that is predicted likelier than the one it follows, the paper's alpha; 0 for
-    /// none.
+    /// none, at most 1,000,000.
     #[serde(default = "paper_alpha")]
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
     pub calibrator: f64,
     /// The non-linearity of bottoms, transfers and towers.
     #[serde(default)]
@@ -52,6 +53,9 @@ pub struct Aitm {
     #[serde(default)]
     pub dropout: f32,
 }
+
+/// Most that the calibrator may weigh: beside it, nothing more is learned of the labels.
+const MOST_ALPHA: f64 = 1e6;
 
 /// What the authors use.
 fn paper_alpha() -> f64 {
@@ -65,11 +69,11 @@ impl Architecture for Aitm {
         self.bottom.check_names(tasks, &[], "bottom")?;
         self.tower.check_names(tasks, &[], "tower")?;
         let funnel = funnel::positions(&self.funnel, tasks)?;
-        let calibrator = self.calibrator as f32;
-        if !(calibrator >= 0.0 && calibrator.is_finite()) {
-            let message = format!("must be a finite number, 0 or above, not {}", self.calibrator);
+        if !(0.0..=MOST_ALPHA).contains(&self.calibrator) {
+            let message = format!("must be a number from 0 to {MOST_ALPHA}, not {:?}", self.calibrator);
             return Err(Error::Config { key: "calibrator".to_owned(), message });
         }
+        let calibrator = self.calibrator as f32;
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
         let x = g.input("")?;
         let mut known: Vec<Node> = Vec::with_capacity(tasks.len());
@@ -169,9 +173,9 @@ mod tests {
         let graph = build(&format!("{THREE}\ncalibrator = 2.0"), &names).unwrap();
         assert_eq!(graph.penalties[0].weight, 2.0);
         assert!(build(&format!("{THREE}\ncalibrator = 0"), &names).unwrap().penalties.is_empty());
-        for wrong in ["-0.1", "1e39"] {
+        for wrong in ["-0.1", "1000001", "1e39"] {
             let message = refusal(&format!("{THREE}\ncalibrator = {wrong}"), &names);
-            assert!(message.starts_with("model.calibrator: must be a finite number"), "{message}");
+            assert!(message.starts_with("model.calibrator: must be a number from 0 to 1000000, not "), "{message}");
         }
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{LayerStyle, Widths, at_least_one_layer, experts_of, levels_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
-use crate::graph::{Activation, Expert, GraphBuilder, Node};
+use crate::graph::{Activation, Expert, GateStart, GateStyle, GraphBuilder, Node};
 
 /// `[model] kind = "ml-mmoe"`: levels of shared experts, every expert of an upper level with a gate of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct MlMmoe {
     /// Whether gates have a bias; the paper's have none.
     #[serde(default)]
     pub gate_bias: bool,
+    /// How gates start.
+    #[serde(default)]
+    pub gate_start: GateStart,
 }
 
 /// One level of experts.
@@ -55,6 +58,7 @@ impl Architecture for MlMmoe {
     fn build(&self, g: &mut GraphBuilder<'_>, tasks: &[TaskSpec]) -> Result<()> {
         self.tower.check_names(tasks, &[], "tower")?;
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
+        let gates = GateStyle { bias: self.gate_bias, start: self.gate_start, ..GateStyle::default() };
         let x = g.input("")?;
         let mut experts: Vec<Expert> = Vec::new();
         for (j, level) in levels_of(&self.levels)?.iter().enumerate() {
@@ -64,7 +68,7 @@ impl Architecture for MlMmoe {
                 None => vec![x; count],
                 Some(below) => {
                     let mut g = g.scope(format!("levels.{below}.gates"));
-                    let mut gate = |e: usize| g.gate(x, &e.to_string(), &experts, self.gate_bias);
+                    let mut gate = |e: usize| g.gate(x, &e.to_string(), &experts, gates);
                     (0..count).map(&mut gate).collect::<Result<_>>()?
                 }
             };
@@ -75,9 +79,9 @@ impl Architecture for MlMmoe {
                 experts.push(g.expert(y));
             }
         }
-        let gates = format!("levels.{}.gates", self.levels.len() - 1);
+        let top = format!("levels.{}.gates", self.levels.len() - 1);
         for task in tasks {
-            let mixed = g.scope(&gates).gate(x, &task.name, &experts, self.gate_bias)?;
+            let mixed = g.scope(&top).gate(x, &task.name, &experts, gates)?;
             tower(g, mixed, task, &self.tower, style)?;
         }
         Ok(())

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{LayerStyle, Widths, at_least_one_layer, experts_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::Result;
-use crate::graph::{Activation, GraphBuilder};
+use crate::graph::{Activation, GateStart, GateStyle, GraphBuilder};
 
 /// `[model] kind = "mmoe"`: shared experts, a gate and a tower per task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -31,6 +31,9 @@ pub struct Mmoe {
     /// Whether gates have a bias; the paper's have none.
     #[serde(default)]
     pub gate_bias: bool,
+    /// How gates start.
+    #[serde(default)]
+    pub gate_start: GateStart,
 }
 
 impl Architecture for Mmoe {
@@ -48,8 +51,9 @@ impl Architecture for Mmoe {
             let y = stack(&mut g, x, widths, style)?;
             experts.push(g.expert(y));
         }
+        let gates = GateStyle { bias: self.gate_bias, start: self.gate_start, ..GateStyle::default() };
         for task in tasks {
-            let mixed = g.scope("gates").gate(x, &task.name, &experts, self.gate_bias)?;
+            let mixed = g.scope("gates").gate(x, &task.name, &experts, gates)?;
             tower(g, mixed, task, &self.tower, style)?;
         }
         Ok(())

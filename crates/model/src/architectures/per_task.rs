@@ -135,7 +135,7 @@ mod tests {
     }
 
     fn tasks() -> Vec<TaskSpec> {
-        ["click", "share"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary }).to_vec()
+        ["click", "share"].map(|name| TaskSpec::new(name, TaskKind::Binary)).to_vec()
     }
 
     #[test]

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::layers::{LayerStyle, SHARED, Widths, at_least_one_layer, experts_of, levels_of, scaled, stack, tower};
 use super::{Architecture, PerTask};
 use crate::error::{Error, Result};
-use crate::graph::{Activation, Expert, GraphBuilder, Node};
+use crate::graph::{Activation, Expert, GateRate, GateStart, GateStyle, GraphBuilder, Node};
 
 /// `[model] kind = "ple"`: levels of task-own and shared experts, separated progressively.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -38,6 +38,12 @@ pub struct Ple {
     /// Whether gates have a bias; the paper's have none.
     #[serde(default)]
     pub gate_bias: bool,
+    /// How gates start.
+    #[serde(default)]
+    pub gate_start: GateStart,
+    /// How fast gates learn that read a mixture, those above the lowest level.
+    #[serde(default)]
+    pub gate_rate: GateRate,
 }
 
 /// One extraction level.
@@ -74,6 +80,9 @@ pub struct Cgc {
     /// Whether gates have a bias; the paper's have none.
     #[serde(default)]
     pub gate_bias: bool,
+    /// How gates start.
+    #[serde(default)]
+    pub gate_start: GateStart,
 }
 
 impl Architecture for Ple {
@@ -84,11 +93,11 @@ impl Architecture for Ple {
         self.tower.check_names(tasks, &[], "tower")?;
         let style = LayerStyle { activation: self.activation, dropout: self.dropout };
         let x = g.input("")?;
+        let gates = GateStyle { bias: self.gate_bias, start: self.gate_start, rate: self.gate_rate };
         let mut inputs = Modules { tasks: vec![x; tasks.len()], shared: Some(x) };
         for (j, level) in levels.iter().enumerate() {
             let top = j + 1 == levels.len();
-            let mut extraction =
-                Extraction { level, tasks, style, gate_bias: self.gate_bias, key: format!("levels.{j}") };
+            let mut extraction = Extraction { level, tasks, style, gates, key: format!("levels.{j}") };
             inputs = extraction.build(&mut g.scope(format!("levels.{j}")), &inputs, top)?;
         }
         tasks.iter().zip(&inputs.tasks).try_for_each(|(task, &x)| tower(g, x, task, &self.tower, style))
@@ -115,6 +124,9 @@ impl Architecture for Cgc {
             activation: self.activation,
             dropout: self.dropout,
             gate_bias: self.gate_bias,
+            gate_start: self.gate_start,
+            // Its gates read x.
+            gate_rate: GateRate::default(),
         }
         .build(g, tasks)
         .map_err(|error| match error {
@@ -144,7 +156,7 @@ struct Extraction<'c> {
     level: &'c Level,
     tasks: &'c [TaskSpec],
     style: LayerStyle,
-    gate_bias: bool,
+    gates: GateStyle,
     key: String,
 }
 
@@ -167,11 +179,11 @@ impl Extraction<'_> {
         let mut outputs = Modules { tasks: Vec::with_capacity(self.tasks.len()), shared: None };
         for ((task, &selector), own) in self.tasks.iter().zip(&inputs.tasks).zip(&own) {
             let selected: Vec<Expert> = own.iter().chain(&shared).cloned().collect();
-            outputs.tasks.push(g.scope(&task.name).gate(selector, "gate", &selected, self.gate_bias)?);
+            outputs.tasks.push(g.scope(&task.name).gate(selector, "gate", &selected, self.gates)?);
         }
         if !top {
             let all: Vec<Expert> = own.iter().flatten().chain(&shared).cloned().collect();
-            outputs.shared = Some(g.scope(SHARED).gate(shared_input, "gate", &all, self.gate_bias)?);
+            outputs.shared = Some(g.scope(SHARED).gate(shared_input, "gate", &all, self.gates)?);
         }
         Ok(outputs)
     }

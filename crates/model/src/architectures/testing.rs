@@ -9,7 +9,7 @@ use crate::graph::Graph;
 /// Binary tasks of these names, but for one called `time`, which is a regression.
 pub(super) fn tasks(names: &[&str]) -> Vec<TaskSpec> {
     let kind = |name| if name == "time" { TaskKind::Regression } else { TaskKind::Binary };
-    names.iter().map(|&name| TaskSpec { name: name.into(), kind: kind(name) }).collect()
+    names.iter().map(|&name| TaskSpec::new(name, kind(name))).collect()
 }
 
 /// The graph of a configuration over four numbers.

@@ -210,7 +210,11 @@ impl Golden {
         if file.names().len() != expected {
             return Err(file.damaged(format!("it has {} tensors, the model needs {expected}", file.names().len())));
         }
-        let golden = Self { raw, batch: Batch { rows, numeric, categorical, labels: Vec::new() }, predictions };
+        let golden = Self {
+            raw,
+            batch: Batch { rows, numeric, categorical, labels: Vec::new(), groups: Vec::new() },
+            predictions,
+        };
         match golden.problem(graph) {
             Some(problem) => Err(Error::Damaged { path: file.path().to_owned(), reason: problem }),
             None => Ok(golden),

@@ -248,8 +248,8 @@ fn check_encoder(path: &Path, encoder: &Encoder, graph: &Graph) -> Result<()> {
     if encoder.layout() != &graph.layout {
         return inconsistent("the encoder gives other inputs than the graph reads");
     }
-    let tasks = encoder.tasks().iter().map(|t| (t.name.as_str(), t.kind));
-    if !tasks.eq(graph.outputs.iter().map(|o| (o.task.as_str(), o.kind))) {
+    let tasks = encoder.tasks().iter().map(|t| (t.name.as_str(), t.kind, t.objective));
+    if !tasks.eq(graph.outputs.iter().map(|o| (o.task.as_str(), o.kind, o.objective))) {
         return inconsistent("the encoder's tasks are not those that the graph predicts");
     }
     Ok(())

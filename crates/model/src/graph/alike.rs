@@ -104,7 +104,7 @@ mod tests {
     }
 
     fn build(text: &str, tasks: &str) -> Graph {
-        let spec = |name: &str| TaskSpec { name: name.into(), kind: TaskKind::Binary };
+        let spec = |name: &str| TaskSpec::new(name, TaskKind::Binary);
         let tasks: Vec<TaskSpec> = tasks.split(' ').map(spec).collect();
         toml::from_str::<ModelConfig>(text).unwrap().build(&layout(), &tasks).unwrap()
     }

@@ -232,7 +232,8 @@ impl<'g> GraphBuilder<'g> {
         if self.width(node) != 1 {
             return Err(Error::OutputWidth { task: task.name.clone(), width: self.width(node) });
         }
-        self.graph.outputs.push(Output { task: task.name.clone(), kind: task.kind, node });
+        let (name, kind, objective) = (task.name.clone(), task.kind, task.objective);
+        self.graph.outputs.push(Output { task: name, kind, node, objective });
         Ok(())
     }
 
@@ -250,7 +251,7 @@ impl<'g> GraphBuilder<'g> {
         if !self.names.borrow_mut().params.insert(name.clone()) {
             return Err(Error::DuplicateParameter { name });
         }
-        self.graph.params.push(Param { name, shape, init });
+        self.graph.params.push(Param::new(name, shape, init));
         Ok(ParamId(self.graph.params.len() - 1))
     }
 
@@ -283,6 +284,7 @@ fn weight_init(f: Activation, fan_in: usize) -> Init {
 mod tests {
     use pleiad_data::{Input, TaskKind};
 
+    use super::super::GateStyle;
     use super::*;
 
     fn graph() -> Graph {
@@ -308,12 +310,13 @@ mod tests {
         let wide = g.linear(x, "wide", 3, Activation::Relu).unwrap();
         let slim = g.linear(x, "slim", 2, Activation::Relu).unwrap();
         let experts = [g.scope("wide").expert(wide), g.scope("slim").expert(slim)];
-        assert!(matches!(g.gate(x, "gate", &experts, false), Err(Error::ExpertWidths { .. })));
-        assert!(matches!(g.gate(x, "gate", &[], false), Err(Error::NoExperts { .. })));
+        let style = GateStyle::default();
+        assert!(matches!(g.gate(x, "gate", &experts, style), Err(Error::ExpertWidths { .. })));
+        assert!(matches!(g.gate(x, "gate", &[], style), Err(Error::NoExperts { .. })));
         assert!(matches!(g.linear(x, "none", 0, Activation::Relu), Err(Error::ZeroWidth { .. })));
         assert!(matches!(g.dropout(x, 1.0), Err(Error::DropoutRate { .. })));
         assert!(matches!(g.dropout(x, f32::NAN), Err(Error::DropoutRate { .. })));
-        let task = TaskSpec { name: "t".into(), kind: TaskKind::Binary };
+        let task = TaskSpec::new("t", TaskKind::Binary);
         assert!(matches!(g.output(&task, wide), Err(Error::OutputWidth { width: 3, .. })));
         assert!(matches!(g.mix(wide, "gate", &experts[1..]), Err(Error::InputWidth { expected: 1, found: 3, .. })));
         assert!(matches!(g.sum("sum", &[wide, slim], 1.0), Err(Error::UnequalWidths { .. })));

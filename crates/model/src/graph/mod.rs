@@ -14,14 +14,16 @@ mod summary;
 mod validate;
 
 pub use builder::GraphBuilder;
-pub use gating::Expert;
+pub use gating::{Expert, GateRate, GateStart, GateStyle};
 pub use op::{Activation, NodeSpec, Op};
+use pleiad_data::schema::Objective;
 use pleiad_data::{InputLayout, TaskKind};
 pub use reach::Reach;
 use serde::{Deserialize, Serialize};
 pub use summary::{ModuleCount, Summary};
 
 use crate::init::Init;
+use crate::objective::Loss;
 
 /// Handle of a node: its position in [`Graph::nodes`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,9 +50,28 @@ pub struct Param {
     pub shape: Vec<usize>,
     /// How it starts.
     pub init: Init,
+    /// What every learning rate is multiplied by for it: a finite number above 0. Of training alone.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub rate: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// Serde hands over a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_one(rate: &f64) -> bool {
+    *rate == 1.0
 }
 
 impl Param {
+    /// A parameter that learns at the rate that all have.
+    #[must_use]
+    pub fn new(name: impl Into<String>, shape: Vec<usize>, init: Init) -> Self {
+        Self { name: name.into(), shape, init, rate: 1.0 }
+    }
+
     /// Number of elements.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -94,7 +115,7 @@ impl TableSpec {
 }
 
 /// A task's prediction: the node `[B, 1]` that gives its logit (binary) or value (regression).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Output {
     /// Name of the task.
@@ -103,6 +124,17 @@ pub struct Output {
     pub kind: TaskKind,
     /// `[B, 1]`.
     pub node: Node,
+    /// Its loss, and how its predictions are read.
+    #[serde(default, skip_serializing_if = "Objective::is_default")]
+    pub objective: Objective,
+}
+
+impl Output {
+    /// What the task loses per row, and what it predicts.
+    #[must_use]
+    pub fn loss(&self) -> Loss {
+        Loss::of(self.kind, &self.objective)
+    }
 }
 
 /// A gate, for those who want to see what it learned.

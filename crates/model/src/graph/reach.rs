@@ -106,7 +106,7 @@ mod tests {
             };
             common = Some(bottom);
             let y = g.scope(format!("towers.{task}")).linear(bottom, "0", 1, Activation::Identity).unwrap();
-            g.output(&TaskSpec { name: task.into(), kind: TaskKind::Binary }, y).unwrap();
+            g.output(&TaskSpec::new(task, TaskKind::Binary), y).unwrap();
         }
         graph
     }

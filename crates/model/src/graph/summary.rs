@@ -114,7 +114,7 @@ mod tests {
         let table =
             Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows: 10, dim: 2, pooling: None };
         let layout = InputLayout { inputs: vec![Input::Numeric { name: "a".into(), column: 0 }, table] };
-        let task = TaskSpec { name: "t".into(), kind: TaskKind::Binary };
+        let task = TaskSpec::new("t", TaskKind::Binary);
         let summary = model.build(&layout, &[task]).unwrap().summary();
         let modules: Vec<_> = summary.modules.iter().map(|(n, m)| (n.as_str(), m.parameters, m.flops)).collect();
         let (expert, gate, tower) = (3 * 4 + 4, 3 * 2 + 2, (4 * 3 + 3) + (3 + 1));
@@ -145,7 +145,7 @@ mod tests {
         let learned = g.scope("c").combination("0", &[first, again, sum], Init::Zeros).unwrap();
         let a = g.scope("d").dot("dot", learned, sum, 1.0).unwrap();
         let y = g.scope("d").conjunction("both", a, a).unwrap();
-        g.output(&TaskSpec { name: "t".into(), kind: TaskKind::Binary }, y).unwrap();
+        g.output(&TaskSpec::new("t", TaskKind::Binary), y).unwrap();
         let summary = graph.summary();
         let modules: Vec<_> = summary.modules.iter().map(|(n, m)| (n.as_str(), m.parameters, m.flops)).collect();
         let product = 2 * 3 * 3 + 3;

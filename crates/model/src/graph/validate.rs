@@ -38,6 +38,9 @@ impl Graph {
             if !names.insert(param.name.clone()) {
                 return part(format!("parameter {:?} stands twice", param.name));
             }
+            if !(param.rate > 0.0 && param.rate.is_finite()) {
+                return part(format!("parameter {:?} has the learning rate factor {}", param.name, param.rate));
+            }
         }
         for at in 0..self.nodes.len() {
             self.validate_node(at, &slots)?;
@@ -52,6 +55,9 @@ impl Graph {
             }
             if self.nodes.get(output.node.0).is_none_or(|n| n.width != 1) {
                 return part(format!("the prediction of task {:?} is not a node of width 1", output.task));
+            }
+            if let Err((key, problem)) = output.objective.check(output.kind) {
+                return part(format!("{key} of task {:?} {problem}", output.task));
             }
             if !tasks.insert(&output.task) {
                 return part(format!("task {:?} stands twice", output.task));
@@ -158,7 +164,7 @@ mod tests {
     use pleiad_data::{InputLayout, TaskSpec};
 
     use super::*;
-    use crate::graph::{Activation, GraphBuilder, OrderPenalty, ParamId, TableId};
+    use crate::graph::{Activation, GateStyle, GraphBuilder, OrderPenalty, ParamId, TableId};
     use crate::init::Init;
 
     fn graph() -> Graph {
@@ -176,14 +182,14 @@ mod tests {
             let y = g.linear(x, "0", 4, Activation::Relu).unwrap();
             experts.push(g.expert(y));
         }
-        let mixed = g.gate(x, "gate", &experts, false).unwrap();
+        let mixed = g.gate(x, "gate", &experts, GateStyle::default()).unwrap();
         let nodes = [experts[0].node, mixed];
         let both = g.sum("sum", &nodes, 0.5).unwrap();
         let learned = g.combination("combination", &[both, mixed], Init::Zeros).unwrap();
         let similar = g.dot("dot", learned, both, 2.0).unwrap();
         let y = g.linear(mixed, "tower", 1, Activation::Identity).unwrap();
         let y = g.conjunction("conjunction", y, similar).unwrap();
-        g.output(&TaskSpec { name: "t".into(), kind: TaskKind::Binary }, y).unwrap();
+        g.output(&TaskSpec::new("t", TaskKind::Binary), y).unwrap();
         graph
     }
 
@@ -198,7 +204,7 @@ mod tests {
         fn node(g: &mut Graph, name: &str) -> usize {
             g.nodes.iter().position(|n| n.op.name() == name).unwrap()
         }
-        let damages: [(&str, Damage); 30] = [
+        let damages: [(&str, Damage); 32] = [
             ("a numeric input of another number", |g| {
                 g.layout.inputs[0] = Input::Numeric { name: "a".into(), column: 1 }
             }),
@@ -216,6 +222,8 @@ mod tests {
                 *weight = ParamId(99);
             }),
             ("a weight of another shape", |g| g.params[0].shape = vec![4, 4]),
+            ("a parameter that does not learn", |g| g.params[0].rate = 0.0),
+            ("a learning rate that is no number", |g| g.params[0].rate = f64::NAN),
             ("an overflowing shape", |g| g.params[0].shape = vec![usize::MAX, 3]),
             ("a parameter that stands twice", |g| g.params[2].name = g.params[0].name.clone()),
             ("an unknown table", |g| {

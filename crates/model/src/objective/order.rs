@@ -13,7 +13,7 @@ impl OrderExcess {
     /// The excess, in `[0, 1)`.
     #[must_use]
     pub fn value(earlier: f32, later: f32) -> f32 {
-        (BinaryCrossEntropy::prediction(later) - BinaryCrossEntropy::prediction(earlier)).max(0.0)
+        (BinaryCrossEntropy.prediction(later) - BinaryCrossEntropy.prediction(earlier)).max(0.0)
     }
 
     /// Its derivatives by the two logits, `(-p_earlier (1 - p_earlier), p_later (1 - p_later))` where there is an
@@ -22,7 +22,7 @@ impl OrderExcess {
     #[must_use]
     pub fn derivatives(earlier: f32, later: f32) -> (f32, f32) {
         if Self::value(earlier, later) > 0.0 {
-            let slope = |z: f32| BinaryCrossEntropy::prediction(z) * BinaryCrossEntropy::prediction(-z);
+            let slope = |z: f32| BinaryCrossEntropy.prediction(z) * BinaryCrossEntropy.prediction(-z);
             (-slope(earlier), slope(later))
         } else {
             (0.0, 0.0)

@@ -7,17 +7,17 @@ use super::RowLoss;
 pub struct SquaredError;
 
 impl RowLoss for SquaredError {
-    fn value(z: f32, y: f32) -> f32 {
+    fn value(&self, z: f32, y: f32) -> f32 {
         (z - y) * (z - y)
     }
 
     /// `2 (z - y)`.
-    fn derivative(z: f32, y: f32) -> f32 {
+    fn derivative(&self, z: f32, y: f32) -> f32 {
         2.0 * (z - y)
     }
 
     /// z itself.
-    fn prediction(z: f32) -> f32 {
+    fn prediction(&self, z: f32) -> f32 {
         z
     }
 }
@@ -28,8 +28,8 @@ mod tests {
 
     #[test]
     fn values() {
-        assert_eq!(SquaredError::value(3.0, 1.0), 4.0);
-        assert_eq!(SquaredError::derivative(3.0, 1.0), 4.0);
-        assert_eq!(SquaredError::prediction(3.0), 3.0);
+        assert_eq!(SquaredError.value(3.0, 1.0), 4.0);
+        assert_eq!(SquaredError.derivative(3.0, 1.0), 4.0);
+        assert_eq!(SquaredError.prediction(3.0), 3.0);
     }
 }

@@ -63,7 +63,7 @@ pub(crate) fn features(
 }
 
 /// Some alarms of a kind say what all of them would.
-fn at_most(found: Vec<Alarm>) -> Vec<Alarm> {
+pub(super) fn at_most(found: Vec<Alarm>) -> Vec<Alarm> {
     let mut kept: Vec<Alarm> = Vec::new();
     let mut more: Vec<(AlarmKind, usize)> = Vec::new();
     for alarm in found {

@@ -30,43 +30,79 @@ pub(crate) fn unlabelled_funnel(model: &ModelConfig, rows: &RowCount) -> Option<
     Some(Alarm::new(AlarmKind::UnlabelledFunnel, share, rows.rows, text).of_task(task))
 }
 
-/// Training rows in which a later event of the model's funnel is there without the one before it.
+/// Counts rows in which a later event of a model's funnel is there without the one before it.
+#[derive(Debug)]
+pub(crate) struct FunnelWatch<'a> {
+    kind: &'a str,
+    tasks: &'a [TaskSpec],
+    /// Positions of two events of the funnel that follow each other.
+    pairs: Vec<(usize, usize)>,
+    rows: u64,
+    /// By pair: rows against it, and rows with the later event.
+    counts: Vec<(u64, u64)>,
+}
+
+impl<'a> FunnelWatch<'a> {
+    /// Of a model of this kind. A `funnel` without events is none.
+    pub(crate) fn new(kind: &'a str, funnel: &[String], tasks: &'a [TaskSpec]) -> Self {
+        let position = |name: &String| tasks.iter().position(|task| task.name == *name);
+        let pair = |pair: &[String]| Some((position(&pair[0])?, position(&pair[1])?));
+        let pairs: Vec<(usize, usize)> = funnel.windows(2).filter_map(pair).collect();
+        Self { kind, tasks, rows: 0, counts: vec![(0, 0); pairs.len()], pairs }
+    }
+
+    /// Adds the rows of a batch.
+    pub(crate) fn add(&mut self, rows: &Batch) {
+        let counts = self.of_part(rows, 0..rows.rows);
+        self.add_counts(rows.rows as u64, &counts);
+    }
+
+    fn of_part(&self, rows: &Batch, range: Range<usize>) -> Vec<(u64, u64)> {
+        self.pairs.iter().map(|&(earlier, later)| against(rows, range.clone(), earlier, later)).collect()
+    }
+
+    fn add_counts(&mut self, rows: u64, counts: &[(u64, u64)]) {
+        self.rows += rows;
+        for (sum, (against, later)) in self.counts.iter_mut().zip(counts) {
+            *sum = (sum.0 + against, sum.1 + later);
+        }
+    }
+
+    /// What is wrong with the rows so far, which are called `name`, such as `training rows`.
+    pub(crate) fn alarms(&self, name: &str) -> Vec<Alarm> {
+        let alarm = |(&(earlier, later), &(found, later_events)): (&(usize, usize), &(u64, u64))| {
+            (found > 0).then(|| {
+                let (kind, rows) = (self.kind, self.rows);
+                let (first, second) = (&self.tasks[earlier].name, &self.tasks[later].name);
+                let text = format!(
+                    "{found} of {rows} {name} have {second:?} without {first:?} ({} of all rows with {second:?}): {kind} \
+                     takes it that {second:?} can only follow {first:?}, which is untrue of these rows; check how the two \
+                     labels were joined, or take another order of `funnel` or another structure",
+                    percent(found as f64 / later_events as f64),
+                );
+                Alarm::new(AlarmKind::BrokenFunnel, found as f64 / rows as f64, rows, text).of_task(second)
+            })
+        };
+        self.pairs.iter().zip(&self.counts).filter_map(alarm).collect()
+    }
+}
+
+/// Rows of a split, called `name`, in which a later event of the model's funnel is there without the one before it.
 ///
 /// # Errors
 /// Those of reading rows from disk.
-pub(crate) fn broken_funnel(model: &ModelConfig, tasks: &[TaskSpec], train: &RowSet) -> Result<Vec<Alarm>> {
-    let funnel = model.funnel();
-    if funnel.is_empty() {
+pub(crate) fn broken_funnel(model: &ModelConfig, tasks: &[TaskSpec], name: &str, rows: &RowSet) -> Result<Vec<Alarm>> {
+    let mut watch = FunnelWatch::new(model.kind(), model.funnel(), tasks);
+    if watch.pairs.is_empty() {
         return Ok(Vec::new());
     }
-    let most = match train {
+    let most = match rows {
         RowSet::Memory(_) => usize::MAX,
         RowSet::Stored { .. } => COMPARED,
     };
-    let position = |name: &String| tasks.iter().position(|task| task.name == *name);
-    let pairs: Vec<(usize, usize)> =
-        funnel.windows(2).filter_map(|pair| Some((position(&pair[0])?, position(&pair[1])?))).collect();
-    let of_part = |rows: &Batch, range: Range<usize>| {
-        let of_pair = |&(earlier, later): &(usize, usize)| against(rows, range.clone(), earlier, later);
-        (range.len() as u64, pairs.iter().map(of_pair).collect::<Vec<_>>())
-    };
-    let parts = train.map_parts(most, of_part)?;
-    let rows: u64 = parts.iter().map(|(rows, _)| rows).sum();
-    let alarm = |(at, &(earlier, later)): (usize, &(usize, usize))| {
-        let sum = |of: fn(&(u64, u64)) -> u64| parts.iter().map(|(_, pairs)| of(&pairs[at])).sum::<u64>();
-        let (found, later_events) = (sum(|pair| pair.0), sum(|pair| pair.1));
-        (found > 0).then(|| {
-            let (kind, first, second) = (model.kind(), &tasks[earlier].name, &tasks[later].name);
-            let text = format!(
-                "{found} of {rows} training rows have {second:?} without {first:?} ({} of all rows with {second:?}): {kind} \
-                 takes it that {second:?} can only follow {first:?}, and cannot learn these rows; check how the two labels \
-                 were joined, or take another order of `funnel` or another structure",
-                percent(found as f64 / later_events as f64),
-            );
-            Alarm::new(AlarmKind::BrokenFunnel, found as f64 / rows as f64, rows, text).of_task(second)
-        })
-    };
-    Ok(pairs.iter().enumerate().filter_map(alarm).collect())
+    let parts = rows.map_parts(most, |rows, range| (range.len() as u64, watch.of_part(rows, range)))?;
+    parts.iter().for_each(|(rows, counts)| watch.add_counts(*rows, counts));
+    Ok(watch.alarms(name))
 }
 
 /// Rows with the later event and not the earlier one, and rows with the later event; of those that have both labels.
@@ -91,16 +127,17 @@ mod tests {
         Labels {
             values: values.map(|value| value.unwrap_or(0.0)).to_vec(),
             present: values.map(|value| value.is_some()).to_vec(),
+            weights: Vec::new(),
         }
     }
 
     fn found(click: [Option<f32>; 4], buy: [Option<f32>; 4]) -> Vec<Alarm> {
         let model: ModelConfig =
             toml::from_str("kind = 'aitm'\nfunnel = ['click', 'buy']\nbottom = [4]\ntower = [4]").unwrap();
-        let spec = |name: &str| TaskSpec { name: name.to_owned(), kind: TaskKind::Binary };
+        let spec = |name: &str| TaskSpec::new(name, TaskKind::Binary);
         let rows = Batch { rows: 4, labels: vec![labels(buy), labels(click)], ..Batch::default() };
         let rows = RowSet::Memory(Dataset::from(rows));
-        broken_funnel(&model, &[spec("buy"), spec("click")], &rows).unwrap()
+        broken_funnel(&model, &[spec("buy"), spec("click")], "test rows", &rows).unwrap()
     }
 
     const YES: Option<f32> = Some(1.0);
@@ -110,7 +147,7 @@ mod tests {
     fn rows_against_the_funnel_are_counted_and_both_tasks_named() {
         let alarms = found([YES, NO, NO, YES], [YES, YES, NO, NO]);
         let text = &alarms[0].text;
-        assert!(text.starts_with("1 of 4 training rows have \"buy\" without \"click\" (50.0 %"), "{text}");
+        assert!(text.starts_with("1 of 4 test rows have \"buy\" without \"click\" (50.0 %"), "{text}");
         assert_eq!((alarms.len(), alarms[0].value, alarms[0].task.as_deref()), (1, 0.25, Some("buy")));
     }
 

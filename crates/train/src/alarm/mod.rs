@@ -1,13 +1,16 @@
 //! [`Alarm`]: something that a training should not be told of by its metrics alone.
 //!
-//! Each file looks at one thing: `features` at their values, `settings` at what `[train]` and `[[task]]` ask for, `labels` at what a structure takes
+//! Each file looks at one thing: `features` at their values, `scaled` at what scaling leaves of them, `files` at those that
+//! rows come from, `settings` at what `[train]` and `[[task]]` ask for, `labels` at what a structure takes
 //! for granted of them, `overlap` at rows that are in two splits, `outputs` at what a trained model predicts. Gates and
 //! experts are looked at by [`crate::explain`]. Thresholds stand beside what they are for, and in `docs/warnings.md`.
 
 pub(crate) mod features;
+pub(crate) mod files;
 pub(crate) mod labels;
 pub(crate) mod outputs;
 pub(crate) mod overlap;
+pub(crate) mod scaled;
 pub(crate) mod settings;
 
 use serde::{Deserialize, Serialize};
@@ -94,6 +97,8 @@ pub enum AlarmKind {
     UnlabelledFunnel,
     /// A later event of a funnel without the earlier one.
     BrokenFunnel,
+    /// A file that is read as training rows more than once.
+    RepeatedFiles,
     /// Rows that are both in the training files and in another split's.
     SharedRows,
     /// Many values of a feature are unknown to its vocabulary.
@@ -102,6 +107,10 @@ pub enum AlarmKind {
     MissingValues,
     /// Numeric features are large beside 1 after their transforms.
     LargeInput,
+    /// A numeric feature has one value in all training rows.
+    ConstantFeature,
+    /// Values far away press all others of a numeric feature together when it is scaled.
+    PressedValues,
     /// Values of a numeric feature lie far from those that its transforms were fitted on.
     FarValues,
 }
@@ -123,10 +132,13 @@ impl AlarmKind {
             Self::StillWeights => "weights that do not move",
             Self::UnlabelledFunnel => "labels that a funnel lacks",
             Self::BrokenFunnel => "labels against the funnel",
+            Self::RepeatedFiles => "files that are read twice",
             Self::SharedRows => "rows in two splits",
             Self::UnknownValues => "unknown values",
             Self::MissingValues => "missing values",
             Self::LargeInput => "large inputs",
+            Self::ConstantFeature => "constant feature",
+            Self::PressedValues => "values pressed together",
             Self::FarValues => "values out of range",
         }
     }

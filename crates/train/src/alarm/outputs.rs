@@ -94,17 +94,19 @@ impl<'a> OutputWatch<'a> {
                 return None;
             }
             let metrics = evaluation.tasks.get(&task.name)?;
-            let alarm =
-                constant(&task.name, name, predictions, labels).or_else(|| worse(&task.name, name, metrics, labels));
+            let alarm = constant(task, name, predictions, labels).or_else(|| worse(&task.name, name, metrics, labels));
             alarm.map(|alarm| alarm.of_task(&task.name))
         };
         self.tasks.iter().zip(&self.seen).filter_map(of).collect()
     }
 }
 
-fn constant(task: &str, name: &str, predictions: &Seen, labels: &Seen) -> Option<Alarm> {
+fn constant(task: &TaskSpec, name: &str, predictions: &Seen, labels: &Seen) -> Option<Alarm> {
     let (sd, of_labels) = (predictions.sd(), labels.sd());
-    (sd < STILL * of_labels).then(|| {
+    // Probabilities of all rows are as much smaller than those of a sample.
+    let share = task.objective.negatives.unwrap_or(1.0);
+    let task = &task.name;
+    (sd < STILL * share * of_labels).then(|| {
         let text = format!(
             "task {task:?} predicts nearly one number for all {} {name} rows, {:.4} with a standard deviation of {sd:.1e} (its \
              labels have {of_labels:.1e}): it has learned nothing that tells rows apart; scale large numeric features \
@@ -159,8 +161,12 @@ mod tests {
     use crate::evaluate::evaluate;
 
     fn found(kind: TaskKind, predict: fn(usize) -> f32, label: fn(usize) -> f32) -> Vec<(AlarmKind, String)> {
-        let tasks = [TaskSpec { name: "watch".to_owned(), kind }];
-        let labels = Labels { values: (0..100).map(label).collect(), present: (0..100).map(|i| i % 10 > 0).collect() };
+        let tasks = [TaskSpec::new("watch", kind)];
+        let labels = Labels {
+            values: (0..100).map(label).collect(),
+            present: (0..100).map(|i| i % 10 > 0).collect(),
+            weights: Vec::new(),
+        };
         let rows = Batch { rows: 100, labels: vec![labels], ..Batch::default() };
         let mut watch = OutputWatch::new(&tasks);
         let predict = |batch: &Batch| {
@@ -168,7 +174,9 @@ mod tests {
             watch.add(&predictions, batch);
             Ok(predictions)
         };
-        let Ok(evaluation) = evaluate(predict, &rows, &tasks, 1000) else { return Vec::new() };
+        let Ok(evaluation) = evaluate(predict, &rows, &tasks, &crate::metrics::Measures::default(), 1000) else {
+            return Vec::new();
+        };
         watch.alarms("test", &evaluation).into_iter().map(|alarm| (alarm.kind, alarm.text)).collect()
     }
 

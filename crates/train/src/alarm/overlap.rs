@@ -132,7 +132,7 @@ mod tests {
         Batch {
             rows: count,
             categorical: vec![Ids::Single((0..count).map(|i| draw(i) % values).collect())],
-            labels: vec![Labels { values: vec![0.0; count], present: vec![true; count] }],
+            labels: vec![Labels { values: vec![0.0; count], present: vec![true; count], weights: Vec::new() }],
             ..Batch::default()
         }
     }

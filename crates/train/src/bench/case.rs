@@ -116,8 +116,7 @@ impl Case {
     /// # Errors
     /// A `[model]` that cannot be built.
     pub fn graph(&self) -> Result<Graph> {
-        let tasks: Vec<TaskSpec> =
-            self.tasks.iter().map(|name| TaskSpec { name: name.clone(), kind: TaskKind::Binary }).collect();
+        let tasks: Vec<TaskSpec> = self.tasks.iter().map(|name| TaskSpec::new(name, TaskKind::Binary)).collect();
         Ok(ModelConfig::from_table(self.model.clone())?.build(&self.layout(), &tasks)?)
     }
 
@@ -166,9 +165,10 @@ impl Case {
             let mut labels = |positive: f64| Labels {
                 values: (0..self.rows).map(|_| f32::from(u8::from(rng.random_bool(positive)))).collect(),
                 present: vec![true; self.rows],
+                weights: Vec::new(),
             };
             let labels = POSITIVE.iter().cycle().take(self.tasks.len()).map(|&p| labels(p)).collect();
-            Batch { rows: self.rows, numeric, categorical, labels }
+            Batch { rows: self.rows, numeric, categorical, labels, groups: Vec::new() }
         };
         Ok((0..count).map(batch).collect())
     }

@@ -21,7 +21,16 @@ impl Identity {
         let encode = |e: serde_json::Error| Error::Encode { reason: e.to_string() };
         let mut config = serde_json::to_value(config).map_err(encode)?;
         if let Value::Object(config) = &mut config {
-            config.insert("model".to_owned(), serde_json::to_value(model).map_err(encode)?);
+            let mut model = serde_json::to_value(model).map_err(encode)?;
+            if let Value::Object(model) = &mut model {
+                // What gates were before there was a choice: runs of that time go on with it.
+                for (key, before) in [("gate_start", "normal"), ("gate_rate", "same")] {
+                    if model.get(key).is_some_and(|value| value == before) {
+                        model.shift_remove(key);
+                    }
+                }
+            }
+            config.insert("model".to_owned(), model);
             // None of these changes a weight.
             config.remove("compare");
             config.remove("rank");
@@ -111,6 +120,30 @@ mod tests {
         assert!(message.contains("  train.seed: it has 1, this one nothing"), "{message}");
         assert!(message.contains("  train.clip_norm: it has nothing, this one 1.0"), "{message}");
         assert!(!message.contains("task"), "{message}");
+    }
+
+    #[test]
+    fn a_run_from_before_there_was_a_choice_of_gates_goes_on_as_it_began() {
+        let level = "{ task_experts = 1, shared_experts = 1, widths = [2] }";
+        let config: Config = toml::from_str(
+            "[data]\ntrain = 'x.csv'\n[[feature]]\ncolumns = ['a']\nkind = 'numeric'\n\
+             [[task]]\nname = 't'\nkind = 'binary'\nlabel = 't'\n[model]\nkind = 'hard-sharing'\nbottom = [2]",
+        )
+        .unwrap();
+        let of = |keys: &str| {
+            let model: ModelConfig = toml::from_str(&format!("kind = 'ple'\nlevels = [{level}]\n{keys}")).unwrap();
+            Identity::of(&config, &model, None).unwrap()
+        };
+        let mut before = of("");
+        let model = before.0["model"].as_object_mut().unwrap();
+        model.shift_remove("gate_start").unwrap();
+        model.shift_remove("gate_rate").unwrap();
+        let same = of("gate_start = 'normal'\ngate_rate = 'same'");
+        same.check(&before, Path::new("run")).unwrap();
+        assert_eq!(same.hash(), before.hash());
+        let message = of("").check(&before, Path::new("run")).unwrap_err().to_string();
+        assert!(message.contains("  model.gate_start: it has nothing, this one \"zero\""), "{message}");
+        assert!(message.contains("  model.gate_rate: it has nothing, this one \"scaled\""), "{message}");
     }
 
     #[test]

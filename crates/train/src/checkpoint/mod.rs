@@ -98,8 +98,7 @@ impl CheckpointStore {
         disk::sweep(&self.folder, Unlockable::Remove);
         // This run writes them again, whole.
         for name in std::mem::take(&mut self.passed_over) {
-            let path = self.folder.join(name);
-            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+            remove(&self.folder.join(name))?;
         }
         // A killed run may have been on it, and have removed a part of one.
         self.prune()
@@ -197,7 +196,9 @@ impl CheckpointStore {
         }
         let to = self.folder.join(name);
         // Written by another process, so that nobody knows whether it is this state.
-        if to.exists() {
+        if to.is_symlink() || to.is_file() {
+            remove(&to)?;
+        } else if to.exists() {
             if disk::exchange(temporary.path(), &to).map_err(io(&to))? {
                 return sync_folder(&self.folder).map_err(io(&self.folder));
             }
@@ -222,11 +223,16 @@ impl CheckpointStore {
     fn prune(&self) -> Result<()> {
         let names = self.names()?;
         for name in names.iter().rev().skip(KEPT).filter(|name| Some(*name) != self.best.as_ref()) {
-            let path = self.folder.join(name);
-            fs::remove_dir_all(&path).map_err(|e| Error::io(&path, e))?;
+            remove(&self.folder.join(name))?;
         }
         Ok(())
     }
+}
+
+/// Removes a checkpoint, or what has the name of one.
+fn remove(path: &Path) -> Result<()> {
+    let is_folder = path.is_dir() && !path.is_symlink();
+    if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) }.map_err(|e| Error::io(path, e))
 }
 
 impl Keeper for CheckpointStore {

@@ -49,8 +49,12 @@ impl<'a> Judged<'a> {
 impl Answer {
     /// The answer of these models, the baseline among them; `questions` gains were tested.
     pub(crate) fn of(models: &[ComparedModel], baseline: &str, questions: usize) -> Self {
-        let judged: Vec<Judged<'_>> = models.iter().filter_map(Judged::of).collect();
+        // What learned nothing is not judged: its gains are those of the weights that it began with.
+        let judged: Vec<Judged<'_>> = models.iter().filter(|model| !model.unmoved).filter_map(Judged::of).collect();
         let says = |text: String, ship: Option<&str>| Self { text, ship: ship.map(str::to_owned) };
+        if let Some(text) = nothing_learned(models, baseline) {
+            return says(text, None);
+        }
         if judged.is_empty() {
             return says(format!("{baseline} stands alone: there is nothing to compare it with"), None);
         }
@@ -137,7 +141,34 @@ fn what_is_open(models: &[ComparedModel]) -> String {
     if !failed.is_empty() {
         text.push_str(&format!(". {} failed with every seed", list(&failed)));
     }
+    let unmoved = unmoved(models);
+    if !unmoved.is_empty() {
+        text.push_str(&format!(". {} learned nothing: no step moved a weight", list(&unmoved)));
+    }
     text
+}
+
+/// Models that have the weights that they began with.
+fn unmoved(models: &[ComparedModel]) -> Vec<&str> {
+    models.iter().filter(|model| model.unmoved).map(|model| model.name.as_str()).collect()
+}
+
+/// The sentence where the baseline learned nothing, or all that could be held against it.
+fn nothing_learned(models: &[ComparedModel], baseline: &str) -> Option<String> {
+    let (unmoved, failed) = (unmoved(models), failed(models));
+    let others: Vec<&str> = models.iter().filter(|m| m.verdict.is_some()).map(|m| m.name.as_str()).collect();
+    let lost = |name: &str| unmoved.contains(&name) || failed.contains(&name);
+    let told = match unmoved.contains(&baseline) {
+        true if others.iter().all(|other| lost(other)) => format!("{} learned nothing", list(&unmoved)),
+        true => format!("{baseline}, the baseline, learned nothing"),
+        false if others.iter().any(|other| unmoved.contains(other)) && others.iter().all(|other| lost(other)) => {
+            format!("{} learned nothing", list(&unmoved))
+        }
+        false => return None,
+    };
+    Some(format!(
+        "Nothing can be told: {told}, as no step moved a weight; look at the warnings of the runs, and ship nothing"
+    ))
 }
 
 /// Models that no seed brought to an end.
@@ -194,7 +225,7 @@ mod tests {
                 run: String::new(),
                 best_epoch: 1,
                 seconds: 1.0,
-                evaluation: Evaluation { rows: 1, tasks: Default::default() },
+                evaluation: Evaluation { rows: 1, main: Default::default(), tasks: Default::default() },
             },
             false => SeedRun::Failed { seed: 1, reason: "NaN".to_owned() },
         };
@@ -207,6 +238,7 @@ mod tests {
             flops_per_row: 1,
             rows_per_second: None,
             runs: vec![run],
+            unmoved: false,
             tasks: gains.into_iter().flatten().map(|(name, values)| (*name, task(values))).collect(),
             verdict,
         }
@@ -298,5 +330,34 @@ mod tests {
         let mut models = all(true, false);
         models.push(model("MMoE", Some(gains), Some(verdicts(&[gains]).remove(0)), true));
         assert!(text(&models).ends_with("MMoE helps a: ship MMoE. PLE failed with every seed"), "{}", text(&models));
+    }
+
+    #[test]
+    fn what_learned_nothing_is_never_shipped() {
+        let of = |baseline: bool, gains: &[(&str, &Gains, bool)]| {
+            let verdicts = verdicts(&gains.iter().map(|(_, gains, _)| *gains).collect::<Vec<_>>());
+            let mut all = vec![ComparedModel { unmoved: baseline, ..model("alone", None, None, true) }];
+            all.extend(gains.iter().zip(verdicts).map(|((name, gains, unmoved), verdict)| ComparedModel {
+                unmoved: *unmoved,
+                ..model(name, Some(gains), Some(verdict), true)
+            }));
+            let answer = Answer::of(&all, "alone", 2);
+            (answer.text, answer.ship)
+        };
+        let (up, either): (&Gains, &Gains) = (&[("a", UP)], &[("a", EITHER)]);
+        for gains in [up, either] {
+            for (baseline, other, who) in [
+                (true, true, "alone and PLE learned"),
+                (true, false, "alone, the baseline, learned"),
+                (false, true, "PLE learned"),
+            ] {
+                let (text, ship) = of(baseline, &[("PLE", gains, other)]);
+                assert!(text.starts_with("Nothing can be told: ") && text.contains(who), "{text}");
+                assert!(text.contains("no step moved a weight") && ship.is_none(), "{text}");
+            }
+        }
+        let (text, ship) = of(false, &[("PLE", up, true), ("MMoE", up, false)]);
+        assert_eq!(text, "MMoE helps a: ship MMoE. PLE learned nothing: no step moved a weight");
+        assert_eq!(ship.as_deref(), Some("MMoE"));
     }
 }

@@ -3,7 +3,7 @@
 use pleiad_data::TaskSpec;
 
 use super::answer::Answer;
-use super::result::{ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
+use super::result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
 use super::runs::{Ran, folder_of};
 use super::sizes::SizedModel;
 use super::verdict::Verdict;
@@ -11,8 +11,8 @@ use crate::by_task::ByTask;
 use crate::config::CompareConfig;
 use crate::counts::{ParameterCount, SplitRows};
 use crate::error::{Error, Result};
-use crate::evaluate::Evaluation;
-use crate::metrics::{MetricKind, TaskMetrics, gain};
+use crate::evaluate::{Evaluation, why_no_group};
+use crate::metrics::{Measures, MetricKind, TaskMetrics, gain};
 use crate::run::RunReport;
 use crate::statistics::{Interval, Spread, holm};
 
@@ -26,6 +26,9 @@ const SIZE_TOLERANCE: f64 = 0.02;
 pub(super) struct Parts<'a> {
     pub(super) config: &'a CompareConfig,
     pub(super) tasks: &'a [TaskSpec],
+    pub(super) measures: &'a Measures,
+    /// Whether the configuration asks for more metrics than every task has.
+    pub(super) all_metrics: bool,
     pub(super) rows: &'a SplitRows,
     pub(super) measured_on: MeasuredOn,
     pub(super) models: &'a [SizedModel],
@@ -44,7 +47,7 @@ impl Parts<'_> {
             .map(|m| self.tasks_of(&runs[m], (m != baseline).then(|| runs[baseline].as_slice())))
             .collect();
         let (tasks, questions) = corrected(tasks);
-        let metrics = self.tasks.iter().map(|task| (task.name.as_str(), main_metric(task))).collect();
+        let metrics = self.tasks.iter().map(|task| (task.name.as_str(), self.main_metric(task))).collect();
         let models = tasks
             .into_iter()
             .enumerate()
@@ -97,20 +100,23 @@ impl Parts<'_> {
         self.runs[model].iter().zip(&self.config.seeds).map(of).collect()
     }
 
+    /// AUC of a binary task, MSE of a regression, or what the configuration says.
+    fn main_metric(&self, task: &TaskSpec) -> MetricKind {
+        self.measures.main.get(&task.name).copied().unwrap_or(MetricKind::of(task.kind)[0])
+    }
+
     /// A model's metrics and its gains over the baseline, which has none itself.
     fn tasks_of(&self, runs: &[SeedRun], baseline: Option<&[SeedRun]>) -> ByTask<TaskComparison> {
         let comparison = |task: &TaskSpec| {
-            let measured: Vec<Measured> = runs.iter().map(|run| Measured::of(run, task, self.measured_on)).collect();
-            let values: Vec<f64> = measured.iter().filter_map(Measured::value).collect();
-            let metric = Spread::of(&values);
-            let Some(baseline) = baseline else {
+            let main = self.main_metric(task);
+            let (measured, pairs) = self.measured(runs, baseline, task, main);
+            let metric = Spread::of(&values(&measured));
+            let also = self.also(runs, baseline, task);
+            let Some(pairs) = pairs else {
                 let missing = if metric.is_some() { None } else { why_nothing(&measured) };
-                return TaskComparison { metric, missing, ..TaskComparison::default() };
+                return TaskComparison { metric, missing, also, ..TaskComparison::default() };
             };
-            let singles = baseline.iter().map(|run| Measured::of(run, task, self.measured_on));
-            let pairs: Vec<Measured> =
-                measured.into_iter().zip(singles).map(|(own, single)| own.gain(single, main_metric(task))).collect();
-            let gains: Vec<f64> = pairs.iter().filter_map(Measured::value).collect();
+            let gains = values(&pairs);
             let gain = Interval::of(&gains);
             let missing = match gains.len() {
                 0 => why_nothing(&pairs),
@@ -122,9 +128,43 @@ impl Parts<'_> {
                 _ => None,
             };
             let p_value = gain.and_then(|gain| gain.p_value());
-            TaskComparison { metric, gain, p_value, p_holm: None, missing }
+            TaskComparison { metric, gain, p_value, p_holm: None, missing, also }
         };
         self.tasks.iter().map(|task| (task.name.as_str(), comparison(task))).collect()
+    }
+
+    /// What each seed says of a metric, and of its gain over the baseline.
+    fn measured(
+        &self,
+        runs: &[SeedRun],
+        baseline: Option<&[SeedRun]>,
+        task: &TaskSpec,
+        metric: MetricKind,
+    ) -> (Vec<Measured>, Option<Vec<Measured>>) {
+        let of = |runs: &[SeedRun]| -> Vec<Measured> {
+            runs.iter().map(|run| Measured::of(run, task, metric, self.measured_on)).collect()
+        };
+        let pairs = baseline.map(|baseline| {
+            let pairs = of(runs).into_iter().zip(of(baseline));
+            pairs.map(|(own, single)| own.gain(single, metric)).collect()
+        });
+        (of(runs), pairs)
+    }
+
+    /// The other metrics of a task, where the configuration asks for more than every task has. No verdict is made of them.
+    fn also(&self, runs: &[SeedRun], baseline: Option<&[SeedRun]>, task: &TaskSpec) -> Vec<AlsoMeasured> {
+        if !self.all_metrics {
+            return Vec::new();
+        }
+        let main = self.main_metric(task);
+        let of_groups = self.measures.k.iter().flat_map(|k| MetricKind::of_groups(task.kind, k));
+        let all = MetricKind::of(task.kind).iter().copied().chain(of_groups);
+        let also = |metric: MetricKind| {
+            let (measured, pairs) = self.measured(runs, baseline, task, metric);
+            let gain = pairs.and_then(|pairs| Interval::of(&values(&pairs)));
+            AlsoMeasured { metric, value: Spread::of(&values(&measured)), gain }
+        };
+        all.filter(|metric| *metric != main).map(also).collect()
     }
 
     fn model(
@@ -143,6 +183,11 @@ impl Parts<'_> {
             }
             Ran::Failed(_) => None,
         };
+        let finished = |ran: &Ran| match ran {
+            Ran::Finished(report) => Some(report.unmoved),
+            Ran::Failed(_) => None,
+        };
+        let unmoved: Vec<bool> = self.runs[at].iter().filter_map(finished).collect();
         let speeds: Vec<f64> = self.runs[at].iter().filter_map(speed).collect();
         Ok(ComparedModel {
             name: self.config.models[at].name.clone(),
@@ -153,6 +198,7 @@ impl Parts<'_> {
             flops_per_row: summary.flops_per_row,
             rows_per_second: Spread::of(&speeds),
             runs: runs.to_vec(),
+            unmoved: !unmoved.is_empty() && !unmoved.contains(&false),
             tasks,
             verdict,
         })
@@ -167,6 +213,7 @@ impl Parts<'_> {
         let mut notes = Vec::new();
         for (task, metrics) in evaluation.tasks.iter() {
             let rows = metrics.rows();
+            notes.extend(self.few_groups(task, metrics));
             match metrics {
                 _ if rows == 0 => {
                     notes.push(format!("{task}: none of the {on} rows is in its sample space, so nothing is measured"));
@@ -193,6 +240,20 @@ impl Parts<'_> {
             }
         }
         notes
+    }
+
+    /// A task that is judged within groups, of which few count.
+    fn few_groups(&self, task: &str, metrics: &TaskMetrics) -> Option<String> {
+        let main = self.measures.main.get(task)?;
+        let (groups, counting) = metrics.by_group()?.counting(*main)?;
+        (counting < FEW).then(|| {
+            format!(
+                "{task}: {counting} of {groups} groups count for {} on the {} rows; other groups could give another verdict, \
+                 which the interval over seeds does not show",
+                main.label(),
+                self.measured_on.name()
+            )
+        })
     }
 
     /// Models of other sizes than the baseline's.
@@ -229,13 +290,13 @@ enum Measured {
 }
 
 impl Measured {
-    fn of(run: &SeedRun, task: &TaskSpec, on: MeasuredOn) -> Self {
+    fn of(run: &SeedRun, task: &TaskSpec, metric: MetricKind, on: MeasuredOn) -> Self {
         let Some(metrics) = run.evaluation().and_then(|evaluation| evaluation.tasks.get(&task.name)) else {
             return Self::Failed;
         };
-        match metrics.get(main_metric(task)) {
+        match metrics.get(metric) {
             Some(value) => Self::Value(value),
-            None => Self::Undefined(why_undefined(metrics, on)),
+            None => Self::Undefined(why_undefined(metrics, metric, on)),
         }
     }
 
@@ -256,6 +317,10 @@ impl Measured {
     }
 }
 
+fn values(measured: &[Measured]) -> Vec<f64> {
+    measured.iter().filter_map(Measured::value).collect()
+}
+
 /// Why no seed has a value: a metric that is not defined says more than a run that failed.
 fn why_nothing(measured: &[Measured]) -> Option<Missing> {
     let undefined = measured.iter().find_map(|measured| match measured {
@@ -265,11 +330,14 @@ fn why_nothing(measured: &[Measured]) -> Option<Missing> {
     Some(undefined.map_or(Missing::Pair, |reason| Missing::Metric { reason }))
 }
 
-/// Why AUC or MSE is not defined.
-fn why_undefined(metrics: &TaskMetrics, on: MeasuredOn) -> String {
+/// Why a metric is not defined.
+fn why_undefined(metrics: &TaskMetrics, metric: MetricKind, on: MeasuredOn) -> String {
     let (rows, on) = (metrics.rows(), on.name());
     match metrics {
         _ if rows == 0 => format!("none of the {on} rows is in its sample space"),
+        _ if metric.needs_groups() => {
+            format!("{} among the {on} rows of its sample space", why_no_group(metrics, metric))
+        }
         TaskMetrics::Binary(m) if m.positives == 0 || m.positives == rows => {
             format!("its label is {} in all {rows} {on} rows of its sample space", u8::from(m.positives > 0))
         }
@@ -306,9 +374,4 @@ fn about_failures(models: &[ComparedModel]) -> Vec<String> {
         })
     };
     models.iter().filter_map(of).collect()
-}
-
-/// AUC of a binary task, MSE of a regression.
-pub(super) fn main_metric(task: &TaskSpec) -> MetricKind {
-    MetricKind::of(task.kind)[0]
 }

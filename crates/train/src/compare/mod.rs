@@ -20,13 +20,13 @@ use pleiad_model::{Graph, ModelConfig};
 pub use answer::Answer;
 #[cfg(test)]
 pub(crate) use assemble::corrected;
-pub use result::{ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
+pub use result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
 pub use verdict::{Verdict, VerdictKind};
 
 use self::runs::Ran;
 use self::sizes::{SizedModel, matched};
 use crate::checkpoint::Identity;
-use crate::config::{CompareConfig, ConfigFile, JointLossConfig, check_joint_loss};
+use crate::config::{CompareConfig, ConfigFile, JointLossConfig, MetricsConfig, check_joint_loss};
 use crate::error::{Error, Result};
 use crate::fit::{Interrupt, Observer};
 use crate::run::{RunData, RunFolder, Trainee, write_atomically};
@@ -101,6 +101,11 @@ pub fn compare<'o>(
     drop(observer);
 
     let models = sized_models(file, config, &data)?;
+    // Vocabularies are known now. What is too large for this machine is a mistake of the configuration, and no failure of a
+    // model that others are compared with.
+    for (name, SizedModel { graph, .. }) in names.iter().zip(&models) {
+        file.check_memory_of(Some(name), graph, data.rows.train.rows)?;
+    }
     let (losses, left_out) = joint_losses(file, config, &models);
     let mut runs: Vec<Vec<Ran>> = vec![Vec::new(); models.len()];
     let of = models.len() * config.seeds.len();
@@ -134,9 +139,12 @@ pub fn compare<'o>(
             .to_owned()
     });
     let notes = flattered.into_iter().chain(left_out).collect();
+    let measures = file.config.measures();
     let parts = assemble::Parts {
         config,
         tasks,
+        measures: &measures,
+        all_metrics: file.config.metrics != MetricsConfig::default(),
         rows: &data.rows,
         measured_on,
         models: &models,

@@ -23,7 +23,8 @@ pub struct Comparison {
     pub answer: Answer,
     /// Tasks and their kinds.
     pub tasks: ByTask<TaskKind>,
-    /// By which metric each task is compared: AUC of a binary task, MSE of a regression.
+    /// By which metric each task is compared: AUC of a binary task, MSE of a regression, unless `[metrics] main` has
+    /// another.
     pub metrics: ByTask<MetricKind>,
     /// The rows that the metrics are of.
     pub measured_on: MeasuredOn,
@@ -84,6 +85,9 @@ pub struct ComparedModel {
     pub rows_per_second: Option<Spread>,
     /// What each seed gave, in the order of [`Comparison::seeds`].
     pub runs: Vec<SeedRun>,
+    /// Whether nothing was learned: every run that was trained to its end has the weights that it began with.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmoved: bool,
     /// Its metrics and gains by task.
     pub tasks: ByTask<TaskComparison>,
     /// What the gains say, in words; `None` for the baseline itself.
@@ -150,6 +154,21 @@ pub struct TaskComparison {
     pub p_holm: Option<f64>,
     /// Why there is no metric, no gain, or no interval of it.
     pub missing: Option<Missing>,
+    /// The task's other metrics, where `[metrics]` asks for some: beside the verdict, which knows nothing of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<AlsoMeasured>,
+}
+
+/// A metric beside the one that a task is compared by.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AlsoMeasured {
+    /// The metric.
+    pub metric: MetricKind,
+    /// It over the seeds in which it is defined; `None` if there is none.
+    pub value: Option<Spread>,
+    /// The gain over the baseline, as [`TaskComparison::gain`]; not among the questions of the correction.
+    pub gain: Option<Interval>,
 }
 
 impl TaskComparison {

@@ -126,7 +126,11 @@ pub(super) fn train(
             remove_dir(&folder.checkpoints())?;
             Ok(Ran::Failed(failure.reason))
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            // Those that nothing was written into: `seed-1`, the model's, and `runs`. Others are not removed.
+            path.ancestors().take(3).for_each(|folder| drop(fs::remove_dir(folder)));
+            Err(error)
+        }
     }
 }
 

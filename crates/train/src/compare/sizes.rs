@@ -66,7 +66,7 @@ mod tests {
 
     fn build(model: &ModelConfig) -> Result<Graph> {
         let inputs = (0..20).map(|column| Input::Numeric { name: format!("x{column}"), column }).collect();
-        let task = |name: &str| TaskSpec { name: name.into(), kind: TaskKind::Binary };
+        let task = |name: &str| TaskSpec::new(name, TaskKind::Binary);
         Ok(model.build(&InputLayout { inputs }, &[task("a"), task("b")])?)
     }
 

@@ -181,7 +181,7 @@ pub(super) mod tests {
             _ => None,
         };
         let p_value = gain.and_then(|gain| gain.p_value());
-        TaskComparison { metric: None, gain, p_value, p_holm: None, missing }
+        TaskComparison { metric: None, gain, p_value, p_holm: None, missing, also: Vec::new() }
     }
 
     /// Models with their gains by task; the last task's metric is MSE where there are four.
@@ -276,7 +276,14 @@ pub(super) mod tests {
             let tasks = tasks.iter().map(|(name, missing)| {
                 (
                     *name,
-                    TaskComparison { metric: None, gain: None, p_value: None, p_holm: None, missing: missing.clone() },
+                    TaskComparison {
+                        metric: None,
+                        gain: None,
+                        p_value: None,
+                        p_holm: None,
+                        missing: missing.clone(),
+                        also: Vec::new(),
+                    },
                 )
             });
             let metrics = ByTask::from_iter([("a", MetricKind::Auc), ("b", MetricKind::Auc)]);

@@ -40,12 +40,17 @@ pub(super) fn fits_f32(path: &str, value: f64) -> Result<(), Issue> {
     Err(Issue::new(path, format!("must be at most {:e}, the largest 32-bit number, not {value:e}", f32::MAX)))
 }
 
+/// A number without the hundreds of digits that it may have.
+fn shown(value: f64) -> String {
+    if value.abs() >= 1e16 { format!("{value:e}") } else { value.to_string() }
+}
+
 /// Refuses what is not a finite number above 0.
 pub(super) fn above_zero(path: &str, value: f64) -> Result<(), Issue> {
     if value > 0.0 && value.is_finite() {
         return Ok(());
     }
-    Err(Issue::new(path, format!("must be a finite number above 0, not {value}")))
+    Err(Issue::new(path, format!("must be a finite number above 0, not {}", shown(value))))
 }
 
 /// Refuses what is not a finite number, 0 or above.
@@ -53,7 +58,7 @@ pub(super) fn not_negative(path: &str, value: f64) -> Result<(), Issue> {
     if value >= 0.0 && value.is_finite() {
         return Ok(());
     }
-    Err(Issue::new(path, format!("must be a finite number, 0 or above, not {value}")))
+    Err(Issue::new(path, format!("must be a finite number, 0 or above, not {}", shown(value))))
 }
 
 /// Leads an error about an optimizer or a schedule to the key that it names.

@@ -182,7 +182,8 @@ impl<'s> Document<'s> {
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
                 let by_set = self.kind_by_set(&path, &span);
-                self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}", dotted(&path)))
+                let kinds = if key == "kind" { self.kinds(&path, prefix, retry) } else { String::new() };
+                self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}{kinds}", dotted(&path)))
             }
             Complaint::UnknownWord { word, known } => {
                 let candidates = self.candidates(&under, &|_, node| node.as_str() == Some(word));
@@ -211,10 +212,31 @@ impl<'s> Document<'s> {
                     }
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
-                let (found, expected) = (explain::plain(found), explain::plain(expected));
+                let expected = explain::expected(expected, found);
+                let found = match self.node(&path).map(Spanned::get_ref) {
+                    Some(date @ DeValue::Datetime(_)) => explain::value(date),
+                    _ => explain::plain(found),
+                };
                 self.error_at(&path, span, format!("{}: expected {expected}, found {found}", dotted(&path)))
             }
-            Complaint::Other(message) if under.is_empty() => self.source.error(None, message),
+            Complaint::WrongLength { found, expected } => {
+                let is_long = |node: &DeValue<'_>| node.as_array().is_some_and(|list| list.len().to_string() == found);
+                let candidates = self.candidates(&under, &|_, node| is_long(node));
+                let at = which(candidates, &|root, path| {
+                    replace(root, path, DeValue::String(MARK.into()));
+                    Says::WrongType(Some(expected.to_owned()))
+                });
+                let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
+                let expected = explain::plain(expected);
+                self.error_at(&path, span, format!("{}: expected {expected}, found {found}", dotted(&path)))
+            }
+            Complaint::NoWord => {
+                let found = self
+                    .node(&under)
+                    .map_or_else(String::new, |node| format!(", found {}", explain::value(node.get_ref())));
+                self.error_at(&under, span, format!("{}: expected a text in quotes{found}", dotted(&under)))
+            }
+            Complaint::Other(message) if under.is_empty() => self.source.error(None, explain::sentence(message)),
             Complaint::Other(message) => {
                 // Nodes that one --set made share a place: of those the text without which the message is another one.
                 let is_there = |node: &Candidate| node.value == span;
@@ -226,7 +248,7 @@ impl<'s> Document<'s> {
                     retry(root).is_none_or(|other| !other.contains(message))
                 });
                 let path = at.map_or(under, |at| at.path);
-                self.error_at(&path, span, format!("{}: {message}", dotted(&path)))
+                self.error_at(&path, span, format!("{}: {}", dotted(&path), explain::sentence(message)))
             }
         }
     }
@@ -272,6 +294,19 @@ impl<'s> Document<'s> {
                 Says::WrongType(expected) => explain::complains_of_type(&message, MARK, expected.as_deref()),
             })
         })
+    }
+
+    /// Which kinds the table at `path`, which has none, may have: serde says so where it is given one that there is not.
+    fn kinds(&self, path: &[Step], prefix: &str, retry: &Retry<'_, 's>) -> String {
+        let mut root = self.root.clone();
+        insert(&mut root, path, "kind", MARK);
+        let message = retry(root).unwrap_or_default();
+        match explain::read(message.strip_prefix(prefix).unwrap_or(&message)) {
+            Complaint::UnknownWord { word: MARK, known } if !known.is_empty() => {
+                format!("; it is one of `{}`", known.join("`, `"))
+            }
+            _ => String::new(),
+        }
     }
 
     /// The path of the node, or of the key, that stands at `span`; the deepest, for a table that a --set makes shares

@@ -35,13 +35,22 @@ pub(super) enum Complaint<'m> {
         /// What was expected.
         expected: &'m str,
     },
+    /// A list of the wrong length.
+    WrongLength {
+        /// What was found, such as `1`.
+        found: &'m str,
+        /// What was expected, in serde's words.
+        expected: &'m str,
+    },
+    /// Neither a word nor a table, where one of several words is expected.
+    NoWord,
     /// Anything else: written by a check of ours, already in plain words.
     Other(&'m str),
 }
 
 /// Takes a message of serde apart.
 pub(super) fn read(message: &str) -> Complaint<'_> {
-    let message = message.trim_end();
+    let message = without_keys(message);
     let quoted = |prefix: &str| {
         let rest = message.strip_prefix(prefix)?.strip_prefix('`')?;
         // The name may hold a backtick itself; what follows it is known.
@@ -61,7 +70,35 @@ pub(super) fn read(message: &str) -> Complaint<'_> {
     if let Some((found, expected)) = value.and_then(|rest| rest.rsplit_once(", expected ")) {
         return Complaint::WrongValue { found, expected };
     }
+    if let Some((found, expected)) = message.strip_prefix("invalid length ").and_then(|m| m.split_once(", expected ")) {
+        return Complaint::WrongLength { found, expected };
+    }
+    // The TOML reader's own words.
+    if message == "wanted string or table" || message.starts_with("wanted exactly 1 element") {
+        return Complaint::NoWord;
+    }
     Complaint::Other(message)
+}
+
+/// What the readers of TOML and JSON say of numbers, in words for people; what is in such words already, as it is.
+pub(super) fn sentence(message: &str) -> &str {
+    match message {
+        "JSON number out of range" => "must be a smaller number: whole numbers go to 18446744073709551615",
+        "floating-point number overflowed" => "must be a smaller number: numbers go to 1.7976931348623157e308",
+        message => message,
+    }
+}
+
+/// A message without the keys that the TOML reader writes in lines below it, as far as it knows them.
+fn without_keys(message: &str) -> &str {
+    let mut message = message.trim_end();
+    while let Some((above, last)) = message.rsplit_once('\n')
+        && last.starts_with("in `")
+        && last.ends_with('`')
+    {
+        message = above.trim_end();
+    }
+    message
 }
 
 /// The names between backticks.
@@ -89,8 +126,8 @@ pub(super) fn is_found(node: &DeValue<'_>, found: &str) -> bool {
             (broken && found == "null") || both_nan || (value.is_some() && other == value)
         }
         DeValue::Array(_) => found == "sequence",
-        DeValue::Table(_) => found == "map",
-        DeValue::Datetime(_) => false,
+        // A date is handed on as a table.
+        DeValue::Table(_) | DeValue::Datetime(_) => found == "map",
     }
 }
 
@@ -171,23 +208,54 @@ pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
         .map(|(_, k)| k)
 }
 
-/// serde's words for types, in words for people.
+/// serde's words for what was expected, in words for people, where `found` stands instead.
+pub(super) fn expected(words: &str, found: &str) -> String {
+    let most = match words {
+        "usize" | "u64" => u64::MAX,
+        "u32" => u32::MAX.into(),
+        "u16" => u16::MAX.into(),
+        "u8" => u8::MAX.into(),
+        _ => return plain(words),
+    };
+    // Of a whole number that is not too small, the other end says what is wrong.
+    match found.starts_with("integer `") && !found.starts_with("integer `-") {
+        true => format!("a whole number from 0 to {most}"),
+        false => plain(words),
+    }
+}
+
+/// A value as it was written, in words for people.
+pub(super) fn value(node: &DeValue<'_>) -> String {
+    match node {
+        DeValue::String(text) => format!("the text {text:?}"),
+        DeValue::Integer(number) => number.to_string(),
+        DeValue::Float(number) => number.to_string(),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(date) => format!("the date {date}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+/// serde's words for types and values, in words for people.
 pub(super) fn plain(words: &str) -> String {
     let known = match words {
         "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number, 0 or more",
         "i64" | "i32" | "isize" => "a whole number",
         "f32" | "f64" => "a number",
-        "a string" | "string" => "a text in quotes",
-        "a boolean" => "true or false",
+        "a string" | "string" | "str" | "a borrowed string" => "a text in quotes",
+        "a boolean" | "bool" => "true or false",
         "a sequence" => "a list in [ ]",
         "sequence" => "a list",
-        "map" => "a table",
+        "map" | "a map" => "a table",
         "null" => "no finite number",
         _ => {
             return words
                 .strip_prefix("struct ")
                 .map(|_| "a table".to_owned())
                 .or_else(|| words.strip_prefix("internally tagged enum ").map(|_| "a table with a `kind`".to_owned()))
+                .or_else(|| words.strip_prefix("an array of length ").map(|n| format!("a list of {n} values")))
+                .or_else(|| words.strip_prefix("a tuple of size ").map(|n| format!("a list of {n} values")))
                 .or_else(|| words.strip_prefix("string ").map(|s| format!("the text {s}")))
                 .or_else(|| words.strip_prefix("integer ").map(|s| s.trim_end_matches(" as i128").replace('`', "")))
                 .or_else(|| words.strip_prefix("floating point ").map(|s| s.replace('`', "")))
@@ -217,6 +285,14 @@ mod tests {
         assert_eq!(
             read("invalid type: string \"a, expected b\", expected usize"),
             Complaint::WrongValue { found: "string \"a, expected b\"", expected: "usize" }
+        );
+        assert_eq!(
+            read("invalid type: sequence, expected f64\n\nin `rows`\n"),
+            Complaint::WrongValue { found: "sequence", expected: "f64" }
+        );
+        assert_eq!(
+            read("invalid length 1, expected an array of length 2"),
+            Complaint::WrongLength { found: "1", expected: "an array of length 2" }
         );
         assert_eq!(read("at least one width"), Complaint::Other("at least one width"));
     }

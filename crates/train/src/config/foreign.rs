@@ -77,6 +77,12 @@ const KEYS: &[Foreign] = &[
         &["loss_weighting", "loss_weights", "mtl_loss", "weighting"],
         &["weighting", "joint_loss.weighting", "[[task]] weight"],
     ),
+    foreign(&["pos_weight", "scale_pos_weight", "class_weight"], &["positive_weight", "[[task]] positive_weight"]),
+    foreign(
+        &["sample_weight", "sample_weights", "sample_weight_column", "weight_column", "weight_col", "weights"],
+        &["row_weight", "weight", "[data] weight"],
+    ),
+    foreign(&["negative_sampling", "downsampling", "sampling_rate"], &["sampled", "[[task]] sampled"]),
     foreign(&["gradient_surgery", "pcgrad", "cagrad"], &["joint_loss.gradient"]),
     foreign(
         &["num_workers", "workers", "n_jobs", "threads", "num_threads", "nthread"],

@@ -15,7 +15,7 @@ use super::tree::{Step, parse_path};
 use crate::error::{Error, Result};
 
 /// Keys of `[model]` that are of training alone.
-const OF_TRAINING: [&str; 2] = ["dropout", "calibrator"];
+const OF_TRAINING: [&str; 4] = ["dropout", "calibrator", "gate_start", "gate_rate"];
 
 impl ConfigFile {
     /// Refuses a saved model whose weights would give another function in `graph`, that of the model that was chosen with
@@ -70,7 +70,11 @@ impl ConfigFile {
         let at = saved.iter().zip(here).position(|(saved, here)| saved != here).unwrap_or(saved.len().min(here.len()));
         let what = match (saved.get(at), here.get(at)) {
             (Some(saved), Some(here)) if saved.name == here.name => {
-                let json = |feature: &Feature| serde_json::to_value(&feature.read).unwrap_or_default();
+                let json = |feature: &Feature| {
+                    let mut read = serde_json::to_value(&feature.read).unwrap_or_default();
+                    read["column"] = feature.column().into();
+                    read
+                };
                 let mut lines = Vec::new();
                 crate::checkpoint::compare(&json(saved), &json(here), "", &mut lines);
                 let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
@@ -93,10 +97,23 @@ impl ConfigFile {
     /// Number of the `[[feature]]` block that a feature is of.
     pub(super) fn block_of(&self, feature: &Feature) -> Option<usize> {
         let starts =
-            |pattern: &String| pattern.split_once('[').is_some_and(|(start, _)| feature.column().starts_with(start));
-        let named = |block: &FeatureBlock| block.columns.iter().any(|column| column == feature.column());
+            |pattern: &String, name: &str| pattern.split_once('[').is_some_and(|(start, _)| name.starts_with(start));
+        // What stands beside a number is named after it.
+        let plain = ["exact", "pieces"].into_iter().find_map(|part| feature.name.strip_suffix(part)?.strip_suffix('.'));
+        let names = [Some(feature.name.as_str()), plain];
+        let named = |block: &FeatureBlock| {
+            names.into_iter().flatten().any(|own| match &block.name {
+                Some(name) => *name == own,
+                None => block.columns.iter().any(|column| column == own),
+            })
+        };
         let blocks = &self.config.features;
-        blocks.iter().position(named).or_else(|| blocks.iter().position(|block| block.columns.iter().any(starts)))
+        blocks.iter().position(named).or_else(|| {
+            blocks.iter().position(|block| match &block.name {
+                Some(name) => starts(name, &feature.name),
+                None => block.columns.iter().any(|pattern| starts(pattern, &feature.name)),
+            })
+        })
     }
 }
 
@@ -112,7 +129,7 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
     }
     let (was, is) = (&before.label, &now.label);
     // A label of another column is another question on purpose; the other value of the same one is a slip.
-    if was.column == is.column && was.positive != is.positive {
+    if was.column == is.column && !was.has_same_positive(is) {
         let value = |label: &pleiad_data::schema::LabelConfig| {
             label.positive.as_ref().map_or_else(|| "1 (no `positive`)".to_owned(), ToString::to_string)
         };
@@ -122,6 +139,25 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
              it was trained with"
         );
         return Some((vec![Step::from("label"), Step::from("positive")], message));
+    }
+    if before.sampled != now.sampled {
+        let say =
+            |task: &TaskConfig| task.sampled.map_or_else(|| "all".to_owned(), |sampled| sampled.negatives.to_string());
+        let message = format!(
+            "sampled: its task {name:?} was trained on {} of the negatives, here the log has {}: its predictions would be others",
+            say(before),
+            say(now)
+        );
+        return Some((vec![Step::from("sampled")], message));
+    }
+    if was.transform != is.transform {
+        let say = |label: &pleiad_data::schema::LabelConfig| if label.transform.is_some() { "is" } else { "is not" };
+        let message = format!(
+            "label.transform: its task {name:?} {} trained on logarithms, here it {}: the weights predict something else",
+            say(was),
+            say(is)
+        );
+        return Some((vec![Step::from("label"), Step::from("transform")], message));
     }
     None
 }

@@ -14,6 +14,7 @@ mod foreign;
 mod init;
 mod joint_loss;
 mod memory;
+mod metrics;
 mod rank;
 mod selection;
 mod source;
@@ -31,6 +32,7 @@ pub use joint_loss::{
     CaGradConfig, DwaConfig, GradNormConfig, GradientMethod, JointLossConfig, JointLossRefusal, UncertaintyConfig,
     Weighting, check_joint_loss,
 };
+pub use metrics::MetricsConfig;
 use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind, Schema, TaskConfig};
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_model::ModelConfig;
@@ -45,6 +47,7 @@ use self::document::Document;
 use self::source::Source;
 use self::tree::{Step, parse_path};
 use crate::error::{ConfigError, Error, Place, Result};
+use crate::metrics::Measures;
 
 /// A whole configuration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +67,9 @@ pub struct Config {
     /// `[train]`.
     #[serde(default)]
     pub train: TrainConfig,
+    /// `[metrics]`.
+    #[serde(default, skip_serializing_if = "is_plain")]
+    pub metrics: MetricsConfig,
     /// `[compare]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compare: Option<CompareConfig>,
@@ -79,11 +85,19 @@ impl Config {
         schemars::schema_for!(Self).to_value()
     }
 
+    /// What models are measured by.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        self.metrics.measures()
+    }
+
     /// Everything that can be checked without a look at the data.
     fn check(&self) -> Result<Schema, Issue> {
-        let schema = Schema::resolve(&self.data, &self.features, &self.tasks).map_err(schema_issue)?;
+        let schema = Schema::resolve(&self.data, &self.features, &self.tasks);
+        let schema = schema.and_then(|schema| schema.with_groups(self.metrics.groups())).map_err(schema_issue)?;
         let specs = schema.task_specs();
-        self.train.check(&specs)?;
+        self.metrics.check(&specs)?;
+        self.train.check(&specs, &self.metrics.measures())?;
         if self.train.early_stopping.is_some() && self.data.valid.is_none() {
             let message = "it needs validation rows, and [data] has none: add valid = { fraction = 0.1 } or a file there, or \
                            remove early_stopping";
@@ -95,10 +109,15 @@ impl Config {
         if let Some(rank) = &self.rank {
             let tasks: Vec<&str> = specs.iter().map(|task| task.name.as_str()).collect();
             let numeric = schema.features.iter().filter(|f| matches!(f.read, FeatureKind::Numeric { .. }));
-            rank.check(&tasks, &numeric.map(|f| f.name.as_str()).collect::<Vec<_>>())?;
+            rank.check(&tasks, &numeric.map(|f| f.column()).collect::<Vec<_>>())?;
         }
         Ok(schema)
     }
+}
+
+/// What says what a file without the block says is not written, so that such configurations keep their identity.
+fn is_plain(metrics: &MetricsConfig) -> bool {
+    *metrics == MetricsConfig::default()
 }
 
 fn schema_issue(error: pleiad_data::Error) -> Issue {
@@ -228,6 +247,15 @@ impl ConfigFile {
 
     /// Refuses a sample space for a task whose structure has to learn it from all rows.
     fn check_entire_space(&self, name: Option<&str>, model: &ModelConfig) -> Result<()> {
+        let sampled = |task: &TaskConfig| task.sampled.is_some() && model.entire_space().contains(&task.name);
+        if let Some(at) = self.config.tasks.iter().position(sampled) {
+            let (kind, task) = (model.kind(), &self.config.tasks[at].name);
+            let message = format!(
+                "{kind:?} makes a product of probabilities over all rows of {task:?}, which those of sampled rows are not: train \
+                 on the whole log, or choose another structure"
+            );
+            return Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("sampled")], message));
+        }
         let space_of_its_own = |task: &TaskConfig| task.filter.is_some() && model.entire_space().contains(&task.name);
         let Some(at) = self.config.tasks.iter().position(space_of_its_own) else { return Ok(()) };
         let model = match name {

@@ -8,7 +8,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::explain::suggest;
-use crate::metrics::MetricKind;
+use super::metrics::check_metric;
+use crate::metrics::{Measures, MetricKind, unknown};
 
 /// The metric by which epochs are compared.
 ///
@@ -18,7 +19,7 @@ use crate::metrics::MetricKind;
 /// whose metric is not defined on the validation rows (no row in its sample space, one class alone, a constant label)
 /// is left out of the mean in every epoch alike.
 ///
-/// `"TASK.METRIC"`, such as `"income.auc"`, is one metric of one task.
+/// `"TASK.METRIC"`, such as `"income.auc"` or `"click.ndcg@10"`, is one metric of one task.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub enum Selection {
     /// The mean over tasks.
@@ -35,17 +36,13 @@ pub enum Selection {
 
 impl Selection {
     /// Refuses a task that does not exist and a metric that its kind does not have.
-    pub(super) fn check(&self, tasks: &[TaskSpec]) -> Result<(), String> {
+    pub(super) fn check(&self, tasks: &[TaskSpec], measures: &Measures) -> Result<(), String> {
         let Self::Metric { task: name, metric } = self else { return Ok(()) };
         let Some(task) = tasks.iter().find(|task| task.name == *name) else {
             let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
             return Err(format!("there is no task {name:?}{}", suggest(name, &names)));
         };
-        let known: Vec<&str> = MetricKind::of(task.kind).iter().map(|m| m.name()).collect();
-        if known.contains(&metric.name()) {
-            return Ok(());
-        }
-        Err(format!("task {name:?} has no metric {:?}; known: {}", metric.name(), known.join(", ")))
+        check_metric(task, *metric, measures)
     }
 }
 
@@ -74,11 +71,8 @@ impl<'de> Deserialize<'de> for Selection {
         let Some((task, metric)) = text.rsplit_once('.') else {
             return Err(serde::de::Error::custom(format!("{text:?} is neither \"mean\" nor \"TASK.METRIC\"")));
         };
-        let Some(kind) = MetricKind::ALL.iter().find(|kind| kind.name() == metric) else {
-            let known: Vec<&str> = MetricKind::ALL.iter().map(|kind| kind.name()).collect();
-            return Err(serde::de::Error::custom(format!("there is no metric {metric:?}{}", suggest(metric, &known))));
-        };
-        Ok(Self::Metric { task: task.to_owned(), metric: *kind })
+        let kind = MetricKind::from_name(metric).ok_or_else(|| serde::de::Error::custom(unknown(metric)))?;
+        Ok(Self::Metric { task: task.to_owned(), metric: kind })
     }
 }
 

@@ -319,7 +319,10 @@ fn mistakes_in_set_name_the_set() {
             "--set train.epochs=many: train.epochs: expected a whole number, 0 or more, found the text \"many\"",
         ),
         ("trian.epochs=3", "--set trian.epochs=3: unknown key `trian`; did you mean `train`?"),
-        ("train.seed=99999999999999999999", "expected a whole number, 0 or more, found 99999999999999999999"),
+        (
+            "train.seed=99999999999999999999",
+            "expected a whole number from 0 to 18446744073709551615, found 99999999999999999999",
+        ),
         ("train.epochs=0", "--set train.epochs=0: train.epochs: must be at least 1"),
         ("train.epochs", "--set train.epochs: expected KEY=VALUE"),
         ("feature.2.embedding=4", "there is no element 2: the array has 2"),
@@ -338,6 +341,10 @@ fn mistakes_in_set_name_the_set() {
         ),
         ("task.0.label={colum=\"x\"}", "}: unknown key `colum` in task.0.label; did you mean `column`?"),
         ("train.embedding_optimizer.lr=1", "lr=1: missing key `kind` in train.embedding_optimizer"),
+        (
+            "train.schedule.warmup_steps=100",
+            "missing key `kind` in train.schedule; it is one of `constant`, `cosine`, `step`, `exponential`",
+        ),
         (
             "model={kind=\"mmoe\", experts=2, widths=[3], towers=[4]}",
             "}: unknown key `towers` in model; did you mean `tower`?",
@@ -420,6 +427,12 @@ fn a_task_that_is_learned_from_all_rows_has_no_sample_space_of_its_own() {
                     rows without the event";
     assert!(message.starts_with(expected), "{message}");
     assert!(message.contains("where = { column"), "{message}");
+    let sampled = "sampled = { negatives = 0.5 }\n";
+    let message = with(&format!("{bought}{sampled}"), esmm).unwrap_err().to_string();
+    let expected =
+        "dir/run.toml:30:1: task.2.sampled: \"esmm\" makes a product of probabilities over all rows of \"bought\"";
+    assert!(message.starts_with(expected), "{message}");
+    parse(&base(&format!("{bought}{sampled}")), &[]).unwrap();
     // Other structures take it, and a comparison says which model does not.
     let text = base(&format!("{bought}{space}"));
     parse(&text, &[]).unwrap();
@@ -496,4 +509,41 @@ fn no_text_panics() {
             .to_string()
             .contains("cannot read the configuration")
     );
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_told_without_the_words_of_a_program() {
+    for (set, says) in [
+        ("train.explain.rows=\"x\"", "train.explain.rows: expected a number, found the text \"x\""),
+        ("train.explain={ features = [] }", "train.explain.features: expected a number, found a list"),
+        ("train.explain.rows=1979-05-27", "train.explain.rows: expected a number, found the date 1979-05-27"),
+        ("train.epochs=1979-05-27", "train.epochs: expected a whole number, 0 or more, found the date 1979-05-27"),
+        ("train.optimizer.betas=[0.9]", "train.optimizer.betas: expected a list of 2 values, found 1"),
+        ("task.0.kind=3", "task.0.kind: expected a text in quotes, found 3"),
+        ("data.on_bad_row=[1]", "data.on_bad_row: expected a text in quotes, found a list"),
+        ("train.precision=true", "train.precision: expected a text in quotes, found true"),
+        ("model=3", "model: expected a table, found 3"),
+        (
+            "train.batch_size=99999999999999999999",
+            "train.batch_size: expected a whole number from 0 to 18446744073709551615, found 99999999999999999999",
+        ),
+        ("model.tower=[99999999999999999999]", "model.tower.0: must be a smaller number: whole numbers go to 184467"),
+        ("train.clip_norm=1e400", "train.clip_norm: must be a smaller number: numbers go to 1.79"),
+        ("train.clip_norm=-1e308", "train.clip_norm: must be a finite number above 0, not -1e308"),
+    ] {
+        let message = refusal_of_set(set);
+        assert!(message.starts_with(&format!("--set {set}: {says}")) && !message.contains('\n'), "{message}");
+    }
+}
+
+/// The largest vocabulary is the one whose table, with a row for unknown values, is the largest table.
+#[test]
+fn a_vocabulary_may_be_one_value_smaller_than_its_table() {
+    let sets = |size: u64| format!("feature.1.encoding={{ vocabulary = {{ max_size = {size} }} }}");
+    let message = refusal_of_set(&sets(1 << 40));
+    assert!(
+        message.contains("1099511627776 is not allowed: a vocabulary keeps at most 1099511627775 values"),
+        "{message}"
+    );
+    parse(BASE, &[&sets((1 << 40) - 1)]).unwrap();
 }

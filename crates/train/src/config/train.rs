@@ -13,6 +13,7 @@ use super::check::{Issue, above_zero, check_option, count, fits_f32, not_negativ
 use super::explanation::ExplainConfig;
 use super::joint_loss::JointLossConfig;
 use super::selection::Selection;
+use crate::metrics::Measures;
 
 /// Epochs, at the most.
 const MOST_EPOCHS: u64 = 1_000_000;
@@ -164,7 +165,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 
 impl TrainConfig {
     /// Refuses values that no training could use.
-    pub(super) fn check(&self, tasks: &[TaskSpec]) -> Result<(), Issue> {
+    pub(super) fn check(&self, tasks: &[TaskSpec], measures: &Measures) -> Result<(), Issue> {
         count("train.epochs", self.epochs, MOST_EPOCHS)?;
         // A batch may be larger than the log: then it is the log.
         count("train.batch_size", self.batch_size as u64, u64::MAX)?;
@@ -189,7 +190,8 @@ impl TrainConfig {
         if let Some(stopping) = &self.early_stopping {
             count("train.early_stopping.patience", stopping.patience, MOST_EPOCHS)?;
             not_negative("train.early_stopping.min_delta", stopping.min_delta)?;
-            stopping.metric.check(tasks).map_err(|message| Issue::new("train.early_stopping.metric", message))?;
+            let checked = stopping.metric.check(tasks, measures);
+            checked.map_err(|message| Issue::new("train.early_stopping.metric", message))?;
         }
         Ok(())
     }

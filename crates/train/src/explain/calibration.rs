@@ -38,11 +38,22 @@ pub struct CalibrationBin {
 }
 
 impl CalibrationCurve {
-    /// The curve of one task's predictions `[B]`.
-    pub(crate) fn of(kind: TaskKind, predictions: &[f32], labels: &Labels) -> Self {
-        let rows = predictions.iter().zip(&labels.values).zip(&labels.present);
-        let mut rows: Vec<(f32, f32)> = rows.filter(|(_, present)| **present).map(|((p, y), _)| (*p, *y)).collect();
-        rows.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    /// The curve of one task's predictions `[B]`, all of its rows alike.
+    #[cfg(test)]
+    fn of(kind: TaskKind, predictions: &[f32], labels: &Labels) -> Self {
+        Self::of_sample(kind, predictions, labels, None)
+    }
+
+    /// The curve of one task's predictions `[B]`. Rows count by their weights, and negative ones the inverse of `negatives`
+    /// times where the log keeps that share of them.
+    pub(crate) fn of_sample(kind: TaskKind, predictions: &[f32], labels: &Labels, negatives: Option<f64>) -> Self {
+        let row = |row: usize| {
+            let (p, y) = (predictions[row], labels.values[row]);
+            let share = negatives.filter(|_| y < 0.5).unwrap_or(1.0);
+            Row(p, y, f64::from(labels.weight(row)) / share)
+        };
+        let mut rows: Vec<Row> = (0..predictions.len()).filter(|&row| labels.present[row]).map(row).collect();
+        rows.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
         let mut bins = Vec::new();
         let mut start = 0;
         for bin in 1..=BINS {
@@ -59,17 +70,22 @@ impl CalibrationCurve {
     }
 }
 
+/// Prediction, label, weight.
+struct Row(f32, f32, f64);
+
 impl CalibrationBin {
-    fn of(kind: TaskKind, rows: &[(f32, f32)]) -> Self {
-        let n = rows.len() as f64;
-        let mean = |value: fn(&(f32, f32)) -> f32| rows.iter().map(|row| f64::from(value(row))).sum::<f64>() / n;
+    fn of(kind: TaskKind, rows: &[Row]) -> Self {
+        let total: f64 = rows.iter().map(|row| row.2).sum();
+        // As many rows of one weight would say as much (Kish 1965).
+        let n = total * total / rows.iter().map(|row| row.2 * row.2).sum::<f64>();
+        let mean = |value: fn(&Row) -> f32| rows.iter().map(|row| row.2 * f64::from(value(row))).sum::<f64>() / total;
         let (predicted, observed) = (mean(|row| row.0), mean(|row| row.1));
         let interval = match kind {
             TaskKind::Binary => Some(wilson(observed, n)),
             TaskKind::Regression if rows.len() < 2 => None,
             TaskKind::Regression => {
-                let squares: f64 = rows.iter().map(|row| (f64::from(row.1) - observed).powi(2)).sum();
-                let half = Z * (squares / (n - 1.0) / n).sqrt();
+                let squares: f64 = rows.iter().map(|row| row.2 * (f64::from(row.1) - observed).powi(2)).sum();
+                let half = Z * (squares / (n - 1.0) / total).sqrt();
                 Some((observed - half, observed + half))
             }
         };
@@ -90,7 +106,7 @@ mod tests {
     use super::*;
 
     fn labels(values: &[f32]) -> Labels {
-        Labels { values: values.to_vec(), present: values.iter().map(|y| *y >= 0.0).collect() }
+        Labels { values: values.to_vec(), present: values.iter().map(|y| *y >= 0.0).collect(), weights: Vec::new() }
     }
 
     #[test]
@@ -127,6 +143,18 @@ mod tests {
         let mixed: Vec<f32> = [[0.1; 15], [0.2; 15]].concat();
         let curve = CalibrationCurve::of(TaskKind::Binary, &mixed, &labels(&[0.0; 30]));
         assert_eq!(curve.bins.iter().map(|bin| bin.rows).collect::<Vec<_>>(), [15, 15]);
+    }
+
+    #[test]
+    fn rows_count_by_their_weights() {
+        let weights = vec![3.0, 1.0, 1.0, 1.0];
+        let weighed = Labels { weights, ..labels(&[1., 0., 0., 0.]) };
+        let bin = CalibrationCurve::of(TaskKind::Binary, &[0.5; 4], &weighed).bins[0];
+        assert_eq!((bin.rows, bin.predicted, bin.observed), (4, 0.5, 0.5));
+        // Six in all, as good as three.
+        assert_eq!(bin.interval, Some(wilson(0.5, 3.0)));
+        let sampled = CalibrationCurve::of_sample(TaskKind::Binary, &[0.1; 4], &labels(&[1., 0., 0., 0.]), Some(0.25));
+        assert!((sampled.bins[0].observed - 1.0 / 13.0).abs() < 1e-12, "{:?}", sampled.bins);
     }
 
     #[test]

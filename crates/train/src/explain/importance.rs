@@ -15,7 +15,7 @@ use super::shuffle::{Stack, shuffled, stream};
 use crate::by_task::ByTask;
 use crate::error::{Error, Result};
 use crate::fit::Interrupt;
-use crate::metrics::{Auc, Metric, MetricKind, Mse, gain};
+use crate::metrics::{Auc, Metric, MetricKind, Mse, WeightedAuc, gain};
 
 /// Permutation importance of every feature for every task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -191,8 +191,9 @@ fn metrics(
     let metric = |(&at, task): (&usize, &&TaskSpec)| {
         let (predictions, labels) = (&predictions.tasks[at][copy.clone()], &sample.labels[at]);
         match task.kind {
-            TaskKind::Binary => value::<Auc>(predictions, labels),
-            TaskKind::Regression => value::<Mse>(predictions, labels),
+            TaskKind::Binary if labels.weights.is_empty() => value::<Auc>(predictions, labels),
+            TaskKind::Regression if labels.weights.is_empty() => value::<Mse>(predictions, labels),
+            kind => weighted(kind, predictions, labels),
         }
     };
     positions.par_iter().zip(tasks).map(metric).collect()
@@ -204,6 +205,25 @@ fn value<M: Metric>(predictions: &[f32], labels: &Labels) -> Option<f64> {
     let rows = predictions.iter().zip(&labels.values).zip(&labels.present);
     rows.filter(|(_, present)| **present).for_each(|((p, y), _)| state.add(*p, *y));
     state.compute()
+}
+
+/// The same of rows with weights.
+fn weighted(kind: TaskKind, predictions: &[f32], labels: &Labels) -> Option<f64> {
+    let rows = || (0..predictions.len()).filter(|&row| labels.present[row]);
+    let weight = |row: usize| f64::from(labels.weight(row));
+    match kind {
+        TaskKind::Binary => {
+            let mut auc = WeightedAuc::default();
+            rows().for_each(|row| auc.add(predictions[row], labels.values[row], weight(row)));
+            auc.compute()
+        }
+        TaskKind::Regression => {
+            let error = |row: usize| f64::from(predictions[row]) - f64::from(labels.values[row]);
+            let sum: f64 = rows().map(|row| weight(row) * error(row).powi(2)).sum();
+            let total: f64 = rows().map(weight).sum();
+            (total > 0.0 && sum.is_finite()).then(|| sum / total)
+        }
+    }
 }
 
 /// `count` of `rows`, in order; all of them if there are no more.
@@ -232,6 +252,25 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn rows_of_one_weight_are_rows_without() {
+        let predictions: Vec<f32> = (0..200).map(|i| (i * 37 % 100) as f32 / 100.0).collect();
+        let plain = Labels {
+            values: (0..200).map(|i| (i % 2) as f32).collect(),
+            present: (0..200).map(|i| i % 5 > 0).collect(),
+            weights: Vec::new(),
+        };
+        let all = Labels { weights: vec![3.0; 200], ..plain.clone() };
+        let near = |a: Option<f64>, b: Option<f64>| a.zip(b).is_some_and(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(near(weighted(TaskKind::Binary, &predictions, &all), value::<Auc>(&predictions, &plain)));
+        assert!(near(weighted(TaskKind::Regression, &predictions, &all), value::<Mse>(&predictions, &plain)));
+        // Those of weight 0 are as good as absent.
+        let weights = plain.present.iter().map(|&present| f32::from(u8::from(present))).collect();
+        let some = Labels { weights, present: vec![true; 200], ..plain.clone() };
+        assert!(near(weighted(TaskKind::Binary, &predictions, &some), value::<Auc>(&predictions, &plain)));
+        assert!(near(weighted(TaskKind::Regression, &predictions, &some), value::<Mse>(&predictions, &plain)));
+    }
+
     const ROWS: usize = 2000;
 
     /// A number that is no use, one that is, and a list; the first task can be told from the second number, the second
@@ -247,6 +286,7 @@ mod tests {
         let labels = |value: &dyn Fn(usize) -> f32, present: &dyn Fn(usize) -> bool| Labels {
             values: (0..ROWS).map(|i| if present(i) { value(i) } else { 0.0 }).collect(),
             present: (0..ROWS).map(present).collect(),
+            weights: Vec::new(),
         };
         let useful = |i: usize| f32::from(numeric[2 * i + 1] > 0.0);
         Batch {
@@ -254,11 +294,12 @@ mod tests {
             labels: vec![labels(&useful, &|_| true), labels(&|_| 0.0, &|_| true), labels(&useful, &|i| i % 3 == 0)],
             categorical: vec![Ids::Multiple { offsets, rows: lists.concat() }],
             numeric,
+            groups: Vec::new(),
         }
     }
 
     fn tasks() -> Vec<TaskSpec> {
-        ["first", "second", "third"].map(|name| TaskSpec { name: name.into(), kind: TaskKind::Binary }).to_vec()
+        ["first", "second", "third"].map(|name| TaskSpec::new(name, TaskKind::Binary)).to_vec()
     }
 
     /// Every task predicts the second number plus the pooled list's.

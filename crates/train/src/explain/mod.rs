@@ -118,7 +118,7 @@ pub fn explain(
     check_finite(&predictions, tasks, 0)?;
     let (gates, experts) = (gates(&statistics), experts(&statistics));
     let curves = tasks.iter().zip(&predictions.tasks).zip(&rows.labels).map(|((task, predictions), labels)| {
-        (task.name.as_str(), CalibrationCurve::of(task.kind, predictions, labels))
+        (task.name.as_str(), CalibrationCurve::of_sample(task.kind, predictions, labels, task.objective.negatives))
     });
     Ok(Explanation {
         version: 1,
@@ -145,22 +145,24 @@ mod tests {
     fn it_reads_back_and_depends_on_no_batch_size() {
         let model: ModelConfig = toml::from_str("kind = 'mmoe'\nexperts = 2\nwidths = [3]").unwrap();
         let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
-        let tasks = [
-            TaskSpec { name: "a".into(), kind: TaskKind::Binary },
-            TaskSpec { name: "b".into(), kind: TaskKind::Regression },
-        ];
+        let tasks = [TaskSpec::new("a", TaskKind::Binary), TaskSpec::new("b", TaskKind::Regression)];
         let graph = model.build(&layout, &tasks).unwrap();
         let mut weights = Weights::default();
         for (at, param) in graph.params.iter().enumerate() {
             let data = (0..param.len()).map(|i| ((i + at) % 5) as f32 / 3.0 - 0.5).collect();
             weights.insert(&param.name, param.shape.clone(), data);
         }
-        let labels = |f: fn(usize) -> f32| Labels { values: (0..900).map(f).collect(), present: vec![true; 900] };
+        let labels = |f: fn(usize) -> f32| Labels {
+            values: (0..900).map(f).collect(),
+            present: vec![true; 900],
+            weights: Vec::new(),
+        };
         let rows = Batch {
             rows: 900,
             numeric: (0..900).map(|i| (i * 7919 % 900) as f32 / 450.0 - 1.0).collect(),
             categorical: vec![],
             labels: vec![labels(|i| (i % 2) as f32), labels(|i| i as f32)],
+            groups: Vec::new(),
         };
         let mut predictor = Predictor::new(graph, &weights).unwrap();
         let mut explained = |batch_size| {

@@ -106,6 +106,7 @@ mod tests {
                 Ids::Multiple { offsets: vec![0, 2, 2, 3, 4], rows: vec![1, 2, 3, 4] },
             ],
             labels: vec![],
+            groups: Vec::new(),
         }
     }
 

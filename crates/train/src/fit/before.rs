@@ -17,7 +17,7 @@ pub(super) fn cannot_compare_epochs(
 ) -> Result<Option<String>> {
     let Some(valid) = problem.valid else { return Ok(Some("there are no validation rows".to_owned())) };
     let any = |batch: &Batch| Ok(Predictions { tasks: vec![vec![0.5; batch.rows]; specs.len()] });
-    let evaluation = evaluate(any, valid, specs, problem.config.evaluation_batch_size)?;
+    let evaluation = evaluate(any, valid, specs, problem.measures, problem.config.evaluation_batch_size)?;
     let selection = problem.config.selection();
     match evaluation.score(&selection) {
         Err(error) if problem.config.early_stopping.is_some() => Err(error),

@@ -41,8 +41,8 @@ pub(crate) struct LossSums {
     /// Joint loss, over steps.
     joint: f64,
     steps: u64,
-    /// Per task: loss over rows, rows.
-    tasks: Vec<(f64, u64)>,
+    /// Per task: loss over rows, rows; each row counts by its weight.
+    tasks: Vec<(f64, f64)>,
     /// Per task: weight, over steps.
     #[serde(default)]
     weights: Vec<f64>,
@@ -50,19 +50,19 @@ pub(crate) struct LossSums {
 
 impl LossSums {
     pub(super) fn new(tasks: usize) -> Self {
-        Self { joint: 0.0, steps: 0, tasks: vec![(0.0, 0); tasks], weights: vec![0.0; tasks] }
+        Self { joint: 0.0, steps: 0, tasks: vec![(0.0, 0.0); tasks], weights: vec![0.0; tasks] }
     }
 
-    /// Adds a step: mean losses over each task's rows, those rows, the tasks' weights.
-    pub(super) fn add(&mut self, losses: &[f64], rows: &[usize], weights: &[f32]) {
+    /// Adds a step: mean losses over each task's rows, how many these are by their weights, the tasks' weights.
+    pub(super) fn add(&mut self, losses: &[f64], rows: &[f64], weights: &[f32]) {
         self.steps += 1;
         self.weights.resize(weights.len(), 0.0);
         self.weights.iter_mut().zip(weights).for_each(|(sum, &weight)| *sum += f64::from(weight));
         for (((sum, count), loss), (&rows, &weight)) in self.tasks.iter_mut().zip(losses).zip(rows.iter().zip(weights))
         {
             self.joint += f64::from(weight) * loss;
-            *sum += loss * rows as f64;
-            *count += rows as u64;
+            *sum += loss * rows;
+            *count += rows;
         }
     }
 
@@ -78,7 +78,7 @@ impl LossSums {
 
     /// Mean loss of each task over its rows.
     pub(super) fn tasks(&self) -> Vec<Option<f64>> {
-        self.tasks.iter().map(|&(sum, rows)| (rows > 0).then(|| sum / rows as f64)).collect()
+        self.tasks.iter().map(|&(sum, rows)| (rows > 0.0).then(|| sum / rows)).collect()
     }
 }
 
@@ -89,8 +89,8 @@ mod tests {
     #[test]
     fn tasks_are_averaged_over_their_own_rows() {
         let mut sums = LossSums::new(2);
-        sums.add(&[1.0, 0.0], &[10, 0], &[1.0, 2.0]);
-        sums.add(&[2.0, 4.0], &[30, 5], &[1.0, 2.0]);
+        sums.add(&[1.0, 0.0], &[10.0, 0.0], &[1.0, 2.0]);
+        sums.add(&[2.0, 4.0], &[30.0, 5.0], &[1.0, 2.0]);
         assert_eq!(sums.tasks(), [Some(1.75), Some(4.0)]);
         assert_eq!(sums.joint(), 5.5);
         assert_eq!(sums.weights(), [1.0, 2.0]);

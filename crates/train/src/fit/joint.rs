@@ -57,7 +57,7 @@ impl WeightingState {
 
     /// Learns from a step whose losses are numbers. `factor` is that of the learning-rate schedule.
     pub(super) fn after_step(&mut self, config: &TrainConfig, kinds: &[TaskKind], step: &JointStep, factor: f64) {
-        let StepStats { losses, rows } = &step.stats;
+        let StepStats { losses, rows, .. } = &step.stats;
         match (self, config.joint_loss.weighting) {
             (Self::Uncertainty(method), Weighting::Uncertainty(own)) => {
                 let learning_rate = own.learning_rate.unwrap_or(config.optimizer.learning_rate());

@@ -13,6 +13,7 @@ mod health;
 mod history;
 mod input;
 mod joint;
+mod movement;
 mod observer;
 mod order;
 mod state;
@@ -34,11 +35,13 @@ use self::before::{cannot_compare_epochs, warn_of_one_class};
 use self::history::LossSums;
 use self::input::{Batches, Input};
 use self::joint::take_step;
+use self::movement::Movement;
 use crate::alarm::Alarm;
 use crate::alarm::settings::{Length, settings};
 use crate::config::TrainConfig;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
+use crate::metrics::Measures;
 use crate::rows::Rows;
 
 /// What a model is trained on and how.
@@ -52,6 +55,8 @@ pub struct Problem<'a> {
     pub train: Rows<'a>,
     /// The rows by which the best epoch is chosen.
     pub valid: Option<Rows<'a>>,
+    /// What they are measured by.
+    pub measures: &'a Measures,
 }
 
 /// How training ended.
@@ -83,6 +88,8 @@ pub struct Fitted {
     pub seconds: f64,
     /// Why the last epoch was kept and not the best one, in words that follow `as`; None where the best was kept.
     pub not_selected: Option<String>,
+    /// Whether no step has moved any weight that was looked at: the model is as it was drawn.
+    pub unmoved: bool,
     /// What is wrong with settings and steps; each has been told as a warning.
     pub alarms: Vec<Alarm>,
 }
@@ -119,8 +126,10 @@ struct Trainer<'a> {
     steps_per_epoch: u64,
     /// Why epochs cannot be compared, if they cannot.
     no_score: Option<String>,
-    /// The dense weights before the first epoch of this process, until that epoch is over.
-    before: Option<Vec<f32>>,
+    /// The weights before the first epoch of this process, until an epoch has moved any.
+    movement: Option<Movement>,
+    /// Whether the epoch at hand had begun before this process did.
+    resumed_within: bool,
     alarms: Vec<Alarm>,
     batch: Batch,
     /// When this process started, and the seconds that earlier ones took.
@@ -167,7 +176,8 @@ impl<'a> Trainer<'a> {
         alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         Ok(Self {
             no_score: cannot_compare_epochs(problem, &specs, observer)?,
-            before: (state.step_in_epoch == 0).then(|| engine.dense_weights()),
+            resumed_within: state.step_in_epoch != 0,
+            movement: (state.step_in_epoch == 0).then(|| Movement::begin(engine)),
             alarms,
             kinds: specs.iter().map(|task| task.kind).collect(),
             specs,
@@ -213,6 +223,7 @@ impl<'a> Trainer<'a> {
             stop,
             steps: self.state.step,
             seconds: self.seconds(),
+            unmoved: self.state.unmoved,
             history: self.state.history,
             not_selected: self.no_score,
             alarms: self.alarms,
@@ -258,20 +269,22 @@ impl<'a> Trainer<'a> {
         let own: Vec<f64> = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch)).collect();
         let weights = self.state.weighting.weights(config, &self.kinds, own);
         let factor = self.factor(step);
+        if let Some(movement) = &mut self.movement {
+            movement.before_step(self.engine, &self.batch);
+        }
         let taken = take_step(config, self.engine, &self.batch, &weights, step, factor, beside)?;
         let stats = &taken.stats;
         if let Some(task) = stats.losses.iter().position(|loss| !loss.is_finite()) {
-            let learning_rate = config.optimizer.learning_rate() * factor;
             return Err(Error::NonFinite {
                 step: step + 1,
                 epoch: epoch + 1,
                 task: self.specs[task].name.clone(),
                 what: "the loss",
                 value: stats.losses[task],
-                cause: self.likely_cause(learning_rate),
+                cause: self.likely_cause(&self.batch, factor),
             });
         }
-        self.state.sums.add(&stats.losses, &stats.rows, &weights);
+        self.state.sums.add(&stats.losses, &stats.row_weights, &weights);
         self.state.weighting.after_step(config, &self.kinds, &taken, factor);
         self.state.step += 1;
         self.state.step_in_epoch += 1;
@@ -338,7 +351,16 @@ impl<'a> Trainer<'a> {
     fn evaluate(&mut self, rows: Rows<'_>) -> Result<Evaluation> {
         let engine = &mut *self.engine;
         let batch_size = self.problem.config.evaluation_batch_size;
-        let evaluation = evaluate(|batch| engine.predict(batch), rows, &self.specs, batch_size);
+        let mut culprit = None;
+        let predict = |batch: &Batch| {
+            let predictions = engine.predict(batch)?;
+            if !predictions.tasks.iter().flatten().all(|value| value.is_finite()) {
+                // Labels have no part in what is predicted.
+                culprit = Some(Batch { labels: Vec::new(), ..batch.clone() });
+            }
+            Ok(predictions)
+        };
+        let evaluation = evaluate(predict, rows, &self.specs, self.problem.measures, batch_size);
         evaluation.map_err(|error| match error {
             Error::NonFinitePrediction { task, value, .. } => Error::NonFinite {
                 step: self.state.step,
@@ -346,7 +368,7 @@ impl<'a> Trainer<'a> {
                 task,
                 what: "a validation prediction",
                 value: f64::from(value),
-                cause: self.likely_cause(self.problem.config.optimizer.learning_rate()),
+                cause: culprit.and_then(|batch| self.likely_cause(&batch, 1.0)),
             },
             error => error,
         })

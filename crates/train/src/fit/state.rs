@@ -43,6 +43,9 @@ pub struct State {
     pub(crate) weighting: WeightingState,
     #[serde(default)]
     pub(crate) first_rows: FirstRows,
+    /// Whether no epoch has moved any weight yet.
+    #[serde(default)]
+    pub(crate) unmoved: bool,
 }
 
 impl State {
@@ -58,6 +61,7 @@ impl State {
             stopping: Stopping::default(),
             weighting: WeightingState::new(config, tasks),
             first_rows: FirstRows::default(),
+            unmoved: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::*;
 use crate::config::{AverageConfig, EarlyStopping, Selection};
 use crate::error::ErrorKind;
+use crate::metrics::Measures;
 
 fn task(name: &str, kind: &str) -> TaskConfig {
     serde_json::from_value(json!({ "name": name, "kind": kind, "label": { "column": name } })).unwrap()
@@ -143,7 +144,13 @@ impl std::ops::Deref for Kept {
 
 fn train(config: &TrainConfig, train: &Batch, valid: Option<&Batch>) -> Result<Kept> {
     let tasks = tasks();
-    let problem = Problem { config, tasks: &tasks, train: train.into(), valid: valid.map(Into::into) };
+    let problem = Problem {
+        config,
+        tasks: &tasks,
+        train: train.into(),
+        valid: valid.map(Into::into),
+        measures: &Measures::default(),
+    };
     let mut keeper = MemoryKeeper::default();
     let mut engine = engine(config);
     let fitted = fit(&problem, &mut engine, None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished)?;
@@ -154,7 +161,10 @@ fn score_of(config: &TrainConfig, weights: &Weights, rows: &Batch) -> f64 {
     let mut engine = engine(config);
     engine.load(weights).unwrap();
     let specs: Vec<TaskSpec> = tasks().iter().map(TaskConfig::spec).collect();
-    evaluate(|batch| engine.predict(batch), rows, &specs, 50).unwrap().score(&Selection::Mean).unwrap()
+    evaluate(|batch| engine.predict(batch), rows, &specs, &Measures::default(), 50)
+        .unwrap()
+        .score(&Selection::Mean)
+        .unwrap()
 }
 
 /// Small training rows, large steps: validation gets worse long before the last epoch.
@@ -188,7 +198,8 @@ fn without_validation_rows_the_last_epoch_is_kept() {
     let config = config(3, 0.01);
     let tasks = tasks();
     let train = rows(64, 1);
-    let problem = Problem { config: &config, tasks: &tasks, train: (&train).into(), valid: None };
+    let problem =
+        Problem { config: &config, tasks: &tasks, train: (&train).into(), valid: None, measures: &Measures::default() };
     let mut engine = engine(&config);
     let mut keeper = Everything::default();
     let fitted =
@@ -231,7 +242,13 @@ fn resumes(config: &TrainConfig) {
     // Seven steps an epoch: before the first, within epochs, at the end of one, in the last one.
     for stop_after in [1, 5, 7, 12, 14, 27] {
         let tasks = tasks();
-        let problem = Problem { config, tasks: &tasks, train: (&train_rows).into(), valid: Some((&valid).into()) };
+        let problem = Problem {
+            config,
+            tasks: &tasks,
+            train: (&train_rows).into(),
+            valid: Some((&valid).into()),
+            measures: &Measures::default(),
+        };
         let mut keeper = Everything::default();
         let interrupt = Interrupt::default();
         let mut observer = StopAfter { steps: stop_after, interrupt: interrupt.clone() };
@@ -261,7 +278,8 @@ fn checkpoints_come_as_often_as_asked_for() {
     let mut config = config(4, 0.02);
     let saves = |config: &TrainConfig| {
         let tasks = tasks();
-        let problem = Problem { config, tasks: &tasks, train: (&train_rows).into(), valid: None };
+        let problem =
+            Problem { config, tasks: &tasks, train: (&train_rows).into(), valid: None, measures: &Measures::default() };
         let mut keeper = Everything::default();
         fit(&problem, &mut engine(config), None, &mut keeper, &Interrupt::default(), &mut Silent).unwrap();
         keeper.saves
@@ -334,7 +352,8 @@ impl Observer for Warned {
 fn labels_of_one_class_are_told() {
     let warnings = |rows: &Batch| {
         let (config, tasks, mut warned) = (config(1, 1e-3), tasks(), Warned::default());
-        let problem = Problem { config: &config, tasks: &tasks, train: rows.into(), valid: None };
+        let problem =
+            Problem { config: &config, tasks: &tasks, train: rows.into(), valid: None, measures: &Measures::default() };
         let mut keeper = MemoryKeeper::default();
         fit(&problem, &mut engine(&config), None, &mut keeper, &Interrupt::default(), &mut warned).unwrap();
         warned.0

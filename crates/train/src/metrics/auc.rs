@@ -47,6 +47,20 @@ impl Auc {
         self.negatives.len() as u64 + self.bins.as_ref().map_or(0, |bins| bins.negatives.iter().sum())
     }
 
+    /// All rows by prediction.
+    pub(super) fn ties(&self) -> Ties {
+        if self.nan {
+            return Ties::Nan;
+        }
+        if self.bins.is_none() {
+            return Ties::Sorted(sorted(&self.positives), sorted(&self.negatives));
+        }
+        let mut settled = self.clone();
+        settled.settle();
+        let Bins { positives, negatives } = settled.bins.unwrap_or_default();
+        Ties::Bins(positives, negatives)
+    }
+
     /// Moves rows into bins if they are too many, or others are there already.
     fn settle(&mut self) {
         let too_many = self.most.is_some_and(|most| self.positives.len() + self.negatives.len() > most);
@@ -90,16 +104,59 @@ impl Bins {
         let above = prediction.to_bits().saturating_sub(Self::LEAST) >> Self::WITHIN;
         (above as usize).min(Self::COUNT - 1)
     }
+}
 
-    /// Twice the pairs that are in order, ties counting half.
-    fn half_pairs(&self) -> u128 {
-        let (mut below, mut half_pairs) = (0u128, 0u128);
-        for (&positives, &negatives) in self.positives.iter().zip(&self.negatives) {
-            half_pairs += u128::from(positives) * (2 * below + u128::from(negatives));
-            below += u128::from(negatives);
+/// Rows by prediction, those of equal ones together.
+pub(super) enum Ties {
+    /// Predictions of positive and of negative rows, ascending.
+    Sorted(Vec<f32>, Vec<f32>),
+    /// Positive and negative rows of each bin, ascending.
+    Bins(Vec<u64>, Vec<u64>),
+    /// A prediction was NaN, which has no place among others.
+    Nan,
+}
+
+impl Ties {
+    /// Hands over the numbers of positive and of negative rows of each prediction, the highest first.
+    pub(super) fn each(&self, mut f: impl FnMut(u64, u64)) {
+        match self {
+            Self::Nan => {}
+            Self::Bins(positives, negatives) => {
+                let bins = positives.iter().zip(negatives).rev().filter(|&(&p, &n)| p + n > 0);
+                bins.for_each(|(&p, &n)| f(p, n));
+            }
+            Self::Sorted(positives, negatives) => {
+                let (mut positives, mut negatives) = (positives.as_slice(), negatives.as_slice());
+                while let Some(&highest) = match (positives.last(), negatives.last()) {
+                    (Some(p), Some(n)) => Some(if p >= n { p } else { n }),
+                    (p, n) => p.or(n),
+                } {
+                    f(take(&mut positives, highest), take(&mut negatives, highest));
+                }
+            }
         }
-        half_pairs
     }
+
+    /// AUC by the pairs that are in order.
+    pub(super) fn auc(&self) -> Option<f64> {
+        let (mut positives, mut negatives, mut half_pairs) = (0u64, 0u64, 0u128);
+        self.each(|p, n| {
+            half_pairs += u128::from(n) * (2 * u128::from(positives) + u128::from(p));
+            (positives, negatives) = (positives + p, negatives + n);
+        });
+        let pairs = u128::from(positives) * u128::from(negatives);
+        (pairs > 0).then(|| half_pairs as f64 / (2 * pairs) as f64)
+    }
+}
+
+/// Removes the last values while they are `value`, and counts them.
+fn take(values: &mut &[f32], value: f32) -> u64 {
+    let mut count = 0;
+    while let Some((_, rest)) = values.split_last().filter(|(last, _)| **last == value) {
+        *values = rest;
+        count += 1;
+    }
+    count
 }
 
 impl Metric for Auc {
@@ -127,30 +184,7 @@ impl Metric for Auc {
     }
 
     fn compute(&self) -> Option<f64> {
-        if self.bins.is_some() {
-            let mut settled = self.clone();
-            settled.settle();
-            let pairs = u128::from(settled.positives()) * u128::from(settled.negatives());
-            let half_pairs = settled.bins.as_ref().map_or(0, Bins::half_pairs);
-            return (!self.nan && pairs > 0).then(|| half_pairs as f64 / (2 * pairs) as f64);
-        }
-        if self.nan || self.positives.is_empty() || self.negatives.is_empty() {
-            return None;
-        }
-        let (positives, negatives) = (sorted(&self.positives), sorted(&self.negatives));
-        let (mut below, mut not_above) = (0, 0);
-        let mut half_pairs = 0u128;
-        for p in &positives {
-            while negatives.get(below).is_some_and(|n| n < p) {
-                below += 1;
-            }
-            while negatives.get(not_above).is_some_and(|n| n <= p) {
-                not_above += 1;
-            }
-            half_pairs += (below + not_above) as u128;
-        }
-        let pairs = positives.len() as u128 * negatives.len() as u128;
-        Some(half_pairs as f64 / (2 * pairs) as f64)
+        self.ties().auc()
     }
 }
 

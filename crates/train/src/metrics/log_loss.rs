@@ -11,10 +11,7 @@ pub struct LogLoss(ExactMean);
 
 impl Metric for LogLoss {
     fn add(&mut self, prediction: f32, label: f32) {
-        let least = f64::from(f32::EPSILON);
-        let (p, y) = (f64::from(prediction).clamp(least, 1.0 - least), f64::from(label));
-        // `ln_1p` keeps what `1 - p` would round off a small p.
-        self.0.add(-(y * p.ln() + (1.0 - y) * (-p).ln_1p()));
+        self.0.add(surprise(prediction, label));
     }
 
     fn merge(&mut self, other: &Self) {
@@ -24,6 +21,14 @@ impl Metric for LogLoss {
     fn compute(&self) -> Option<f64> {
         self.0.value()
     }
+}
+
+/// What one row adds.
+pub(super) fn surprise(prediction: f32, label: f32) -> f64 {
+    let least = f64::from(f32::EPSILON);
+    let (p, y) = (f64::from(prediction).clamp(least, 1.0 - least), f64::from(label));
+    // `ln_1p` keeps what `1 - p` would round off a small p.
+    -(y * p.ln() + (1.0 - y) * (-p).ln_1p())
 }
 
 #[cfg(test)]

@@ -3,30 +3,50 @@
 //!
 //! A metric sees the rows of its task's sample space and no others. Its value depends on the set of rows alone, to the
 //! last bit: not on their order, the cut into batches, or the order in which states are merged (sums are exact, see
-//! [`ExactSum`]; AUC counts in integers). A metric that is not defined on its rows, or that saw a number that is not
+//! [`ExactSum`]; AUC counts in integers, and rows that tie count alike). A metric that is not defined on its rows, or that saw a number that is not
 //! finite, is `None`; it is never NaN. Which metric stops a training, and what is printed, is decided elsewhere.
 
 mod auc;
 mod calibration;
+mod gauc;
+mod groups;
 mod kind;
 mod log_loss;
 mod mae;
 mod mean;
+mod measures;
 mod mse;
+mod ndcg;
+mod normalized_entropy;
+mod pr_auc;
 mod r2;
+mod recall;
 mod sum;
 mod task;
+mod weighted;
+mod weighted_auc;
+mod weighted_r2;
 
 pub use auc::Auc;
 pub use calibration::Calibration;
+pub use gauc::gauc;
+pub use groups::{AtK, GroupMetrics, GroupedRows, OverGroups, Ranked};
+pub(crate) use kind::unknown;
 pub use kind::{MetricKind, gain};
 pub use log_loss::LogLoss;
 pub use mae::Mae;
 pub use mean::ExactMean;
+pub use measures::Measures;
 pub use mse::Mse;
+pub use ndcg::ndcg;
+pub use normalized_entropy::normalized_entropy;
+pub use pr_auc::average_precision;
 pub use r2::R2;
+pub use recall::recall;
 pub use sum::ExactSum;
 pub use task::{BinaryMetrics, RegressionMetrics, TaskMetrics, TaskMetricsState};
+pub use weighted_auc::WeightedAuc;
+pub use weighted_r2::WeightedR2;
 
 /// The state of one metric.
 pub trait Metric: Clone + Default {

@@ -46,7 +46,7 @@ pub struct ImportReport {
 pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<ImportReport> {
     let file = options.config;
     let model = file.model(options.model)?;
-    if options.out.exists() {
+    if options.out.exists() || options.out.is_symlink() {
         return Err(Error::Exists {
             path: options.out.to_path_buf(),
             what: "is there already",

@@ -1,10 +1,10 @@
 //! What a model is made of, and which experts it uses.
 
-use pleiad_data::{EncodedStream, Skipped, TaskKind};
+use pleiad_data::{EncodedStream, TaskKind};
 use pleiad_engine::GateStatistics;
 use serde::Serialize;
 
-use super::{Model, Source};
+use super::{Model, Read, Source};
 use crate::alarm::Alarm;
 use crate::by_task::ByTask;
 use crate::counts::ParameterCount;
@@ -60,8 +60,8 @@ pub struct Utilisation {
     pub experts: Vec<ExpertRange>,
     /// What is wrong with gates and experts.
     pub alarms: Vec<Alarm>,
-    /// Rows that were left out as bad.
-    pub skipped: Skipped,
+    /// What reading the rows gave.
+    pub read: Read,
 }
 
 impl Model {
@@ -102,7 +102,7 @@ impl Model {
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(u64),
     ) -> Result<Utilisation> {
-        let Self { encoder, predictor, .. } = self;
+        let Self { encoder, predictor, training_counts, .. } = self;
         let mut statistics = GateStatistics::new(predictor.graph());
         let mut options = source.options(encoder)?;
         options.stop = Some(interrupt.flag());
@@ -122,6 +122,7 @@ impl Model {
         }
         let (gates, experts) = (explain::gates(&statistics), explain::experts(&statistics));
         let alarms = explain::alarms(&gates, &experts);
-        Ok(Utilisation { gates, experts, alarms, skipped: stream.skipped().clone() })
+        let read = Read::of(&stream, encoder, training_counts.as_deref());
+        Ok(Utilisation { gates, experts, alarms, read })
     }
 }

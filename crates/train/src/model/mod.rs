@@ -14,8 +14,8 @@ pub use import::{ImportOptions, ImportReport, import};
 pub use inspect::{Inspection, ModuleSize, Utilisation};
 use pleiad_data::{EncodedStream, Encoder, FeatureCount, Skipped};
 use pleiad_engine::{Predictor, check_memory_to_predict};
-use pleiad_model::Graph;
 use pleiad_model::artifact::Artifact;
+use pleiad_model::{Graph, ModelConfig};
 pub use source::Source;
 
 use crate::alarm::Alarm;
@@ -28,6 +28,8 @@ use crate::error::Result;
 #[derive(Debug)]
 pub struct Model {
     kind: String,
+    /// Tasks whose events can only follow one another, where this version knows the structure.
+    funnel: Vec<String>,
     encoder: Encoder,
     predictor: Predictor,
     /// Values of each feature in the rows that it was trained on, where they are known.
@@ -44,12 +46,14 @@ impl Model {
         let fits = |graph: &Graph| check_memory_to_predict(graph).map_err(|error| error.to_string());
         let artifact = Artifact::open_if(path, &fits)?;
         let kind = artifact.kind().to_owned();
+        let model = serde_json::from_value::<ModelConfig>(artifact.model.clone());
+        let funnel = model.map_or_else(|_| Vec::new(), |model| model.funnel().to_vec());
         let Artifact { graph, encoder, weights, golden, provenance, .. } = artifact;
         let training_counts = training_counts(&provenance, &encoder);
         let mut predictor = Predictor::from_weights(graph, weights)?;
         let predictions = predictor.predict(&golden.batch)?;
         golden.check(predictor.graph(), &predictions.tasks)?;
-        Ok(Self { kind, encoder, predictor, training_counts })
+        Ok(Self { kind, funnel, encoder, predictor, training_counts })
     }
 }
 

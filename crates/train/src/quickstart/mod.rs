@@ -1,12 +1,13 @@
 //! [`quickstart`]: a generated log, the models of its configuration compared on it, one of them saved.
 
 use std::fs;
-use std::ops::{ControlFlow, Range};
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use pleiad_data::disk::{self, TemporaryFolder, Unlockable};
+use pleiad_data::synth::video::BLOCK_ROWS;
 use pleiad_data::synth::{SyntheticLog, VideoLog, VideoOptions, write_log};
 use serde::Serialize;
 
@@ -22,12 +23,15 @@ const CONFIG: &str = include_str!("video.toml");
 /// The model that is saved.
 const SAVED: &str = "PLE";
 
+/// Rows that a log may have: with fewer, hardly anybody shares or comments in it; more are no first tour.
+pub const ROWS: RangeInclusive<u64> = 1_000..=100_000_000;
+
 /// What to generate and where.
 #[derive(Debug, Clone, Copy)]
 pub struct QuickstartOptions<'a> {
     /// The folder to make.
     pub out: &'a Path,
-    /// Rows of the log.
+    /// Rows of the log, within [`ROWS`].
     pub rows: u64,
 }
 
@@ -59,13 +63,19 @@ pub struct QuickstartReport {
 /// All of it appears in the folder at once, when it is done; until then the folder has a lock in it and nothing else.
 ///
 /// # Errors
-/// [`Error::Held`] if another process writes the folder; [`Error::Exists`] if the folder is there and not empty; whatever generating, loading and training may give.
+/// [`Error::Held`] if another process writes the folder; [`Error::Exists`] if the folder is there and not empty; that of a
+/// number of rows out of bounds, and whatever generating, loading and training may give.
 pub fn quickstart<'o>(
     options: QuickstartOptions<'_>,
     interrupt: &Interrupt,
     stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
 ) -> Result<QuickstartReport> {
     let out = options.out;
+    if !ROWS.contains(&options.rows) {
+        let (value, reason) =
+            (options.rows.to_string(), format!("the log has {} to {} rows", ROWS.start(), ROWS.end()));
+        return Err(pleiad_data::Error::SynthOption { option: "rows", value, reason }.into());
+    }
     let place = RunFolder::new(out);
     let lock = place.lock("pleiad quickstart")?;
     place.require_empty("name another folder with --out")?;
@@ -118,11 +128,12 @@ fn save_model(comparison: &Comparison, compared: &Path, to: &Path) -> Result<()>
 /// Writes `video.parquet`, and `later.parquet` with half as many rows that come after it: users and videos are the
 /// same. Many test rows, because share and comment are so rare that chance would decide between the models.
 fn generate(rows: u64, folder: &Path, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<()> {
-    let whole = VideoLog::new(VideoOptions { rows: rows.saturating_add(rows.div_ceil(2)), ..VideoOptions::default() })?;
-    // A log is cut between two blocks, so that the first part may have a few rows more.
-    let cut = rows.div_ceil(whole.block_rows());
-    for (name, blocks) in [("video.parquet", 0..cut), ("later.parquet", cut..whole.blocks())] {
-        let part = Part { log: &whole, blocks };
+    // The second part begins with a block of its own: blocks are what a log is made in.
+    let first = rows.next_multiple_of(BLOCK_ROWS);
+    let later = rows.div_ceil(2);
+    let whole = VideoLog::new(VideoOptions { rows: first + later, ..VideoOptions::default() })?;
+    for (name, skipped, rows) in [("video.parquet", 0, rows), ("later.parquet", first / BLOCK_ROWS, later)] {
+        let part = Part { log: &whole, skipped, rows };
         write_log(&part, folder.join(name), &mut |rows| {
             observer.event(&Event::Generated { rows });
             if interrupt.raised().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -132,10 +143,12 @@ fn generate(rows: u64, folder: &Path, interrupt: &Interrupt, observer: &mut dyn 
     Ok(())
 }
 
-/// Some blocks of a log.
+/// Rows of a log, from the first one of a block on.
 struct Part<'a> {
     log: &'a VideoLog,
-    blocks: Range<u64>,
+    /// Blocks before it.
+    skipped: u64,
+    rows: u64,
 }
 
 impl SyntheticLog for Part<'_> {
@@ -144,7 +157,7 @@ impl SyntheticLog for Part<'_> {
     }
 
     fn rows(&self) -> u64 {
-        (self.blocks.end * self.block_rows()).min(self.log.rows()).saturating_sub(self.blocks.start * self.block_rows())
+        self.rows
     }
 
     fn block_rows(&self) -> u64 {
@@ -152,7 +165,7 @@ impl SyntheticLog for Part<'_> {
     }
 
     fn block(&self, index: u64) -> pleiad_data::Result<RecordBatch> {
-        self.log.block(self.blocks.start + index)
+        Ok(self.log.block(self.skipped + index)?.slice(0, self.rows_of(index)))
     }
 }
 

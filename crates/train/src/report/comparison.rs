@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::charts::{gains, graph, heat, learning, seesaw, weights};
 use super::page::{Cell, Section, configuration, document, facts, made, rows, stacked, table};
 use super::{ComparisonPage, ModelPage, data, explained, format};
-use crate::compare::{ComparedModel, Comparison, SeedRun, Spread, VerdictKind};
+use crate::compare::{AlsoMeasured, ComparedModel, Comparison, SeedRun, Spread, VerdictKind};
 use crate::figures;
 use crate::metrics::MetricKind;
 use crate::run::RunReport;
@@ -122,13 +122,15 @@ fn numbers(comparison: &Comparison) -> Markup {
         div.grid.tables {
             @for (task, metric) in comparison.metrics.iter() { (task_table(comparison, task, *metric)) }
         }
+        (others_measured(comparison))
         (sizes(comparison))
     }
 }
 
 fn task_table(comparison: &Comparison, task: &str, metric: MetricKind) -> Markup {
     let gain = format!("gain ({})", figures::direction(metric));
-    let header = ["model", metric.label(), gain.as_str(), "95 % interval", "p", "p, Holm"];
+    let label = metric.label();
+    let header = ["model", &label, gain.as_str(), "95 % interval", "p", "p, Holm"];
     let row = |model: &ComparedModel| {
         let compared = model.tasks.get(task);
         let p = |value: Option<f64>| value.map_or_else(String::new, figures::p_value);
@@ -149,6 +151,46 @@ fn task_table(comparison: &Comparison, task: &str, metric: MetricKind) -> Markup
         ]
     };
     stacked(task, &header, comparison.models.iter().map(row))
+}
+
+/// The metrics that no verdict is made of, a table per task.
+fn others_measured(comparison: &Comparison) -> Markup {
+    let tables = comparison.tasks.iter().map(|(task, _)| {
+        let of_model = |model: &ComparedModel| {
+            let also = model.tasks.get(task).map_or(&[][..], |compared| &compared.also);
+            let row = |also: &AlsoMeasured| {
+                vec![
+                    Cell::from(model.name.clone()),
+                    Cell::from(also.metric.label().into_owned()),
+                    also.value.map_or_else(|| "–".to_owned(), spread).into(),
+                    also.gain.map_or_else(String::new, |gain| format::signed(gain.mean)).into(),
+                    also.gain.map_or_else(String::new, |gain| format::bounds(gain.bounds)).into(),
+                ]
+            };
+            also.iter().map(row).collect::<Vec<_>>()
+        };
+        let mut rows: Vec<Vec<Cell>> = comparison.models.iter().flat_map(of_model).collect();
+        let metrics = rows.len() / comparison.models.len().max(1);
+        // A metric's rows together, model by model.
+        let mut by_metric = Vec::with_capacity(rows.len());
+        for metric in 0..metrics {
+            by_metric.extend((metric..rows.len()).step_by(metrics).map(|at| std::mem::take(&mut rows[at])));
+        }
+        (task, by_metric)
+    });
+    let tables: Vec<(&str, Vec<Vec<Cell>>)> = tables.filter(|(_, rows)| !rows.is_empty()).collect();
+    html! {
+        @if !tables.is_empty() {
+            details {
+                summary { "Other metrics, of which no verdict is made" }
+                div.grid.tables {
+                    @for (task, rows) in tables {
+                        (stacked(&format!("{task}, other metrics"), &["model", "metric", "mean", "gain (+ is better)", "95 % interval"], rows.into_iter()))
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// `0.94580 ± 0.00120`

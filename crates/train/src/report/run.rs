@@ -6,7 +6,7 @@ use pleiad_data::TaskKind;
 use super::charts::{graph, learning, weights};
 use super::page::{Section, configuration, document, facts, made, rows};
 use super::{RunPage, data, explained, format};
-use crate::evaluate::{Evaluation, named_metrics};
+use crate::evaluate::Evaluation;
 use crate::figures;
 use crate::fit::StopReason;
 use crate::metrics::MetricKind;
@@ -58,7 +58,11 @@ fn learning_curves(page: &RunPage<'_>) -> Section {
         Some(_) => "By epoch; the dashed line is the epoch whose weights were kept.",
         None => "By epoch. The last epoch is kept.",
     };
-    let tasks = page.graph.outputs.iter().map(|output| (output.task.as_str(), MetricKind::of(output.kind)[0]));
+    let main = |task: &str| report.valid.as_ref().and_then(|valid| valid.main.get(task)).copied();
+    let tasks = page.graph.outputs.iter().map(|output| {
+        let task = output.task.as_str();
+        (task, main(task).unwrap_or(MetricKind::of(output.kind)[0]))
+    });
     let body = html! {
         div.grid {
             @for (task, metric) in tasks { (learning::run(report, task, metric)) }
@@ -103,8 +107,7 @@ fn headline(page: &RunPage<'_>) -> Markup {
         }
         @if let Some((split, evaluation)) = judged(report) {
             ul.cards {
-                @for (task, metrics) in evaluation.tasks.iter() {
-                    @let named = named_metrics(metrics);
+                @for (task, metrics, named) in evaluation.named() {
                     li.card {
                         h3 { (task) }
                         @if let Some((metric, value)) = named.first() {
@@ -116,6 +119,8 @@ fn headline(page: &RunPage<'_>) -> Markup {
                                 @if i > 0 { " · " } (metric.label()) " " (format::metric(*value))
                             }
                         }
+                        @if let Some(counted) = figures::counted(metrics) { p.note { (counted) } }
+                        @if let Some(groups) = metrics.by_group() { p.note { (figures::groups(groups)) } }
                     }
                 }
             }

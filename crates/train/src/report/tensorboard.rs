@@ -133,7 +133,7 @@ mod tests {
         };
         let count = json!({ "rows": 9, "tasks": { "a/b": 9 } });
         serde_json::from_value(json!({
-            "version": 1, "kind": "ple", "parameters": { "total": 1, "dense": 1, "tables": 0 }, "config_hash": "",
+            "version": 1, "kind": "ple", "parameters": { "total": 1, "dense": 1, "tables": 0 }, "config_hash": "", "model_xxh64": "",
             "seed": 1, "rows": { "train": count, "valid": count, "test": null }, "skipped_rows": 0, "steps": 300,
             "stop": "epochs", "selected_by": null, "best_epoch": 2, "seconds": 20.0,
             "history": [epoch(1, json!(0.5)), epoch(200, json!(null))], "valid": null, "test": null,

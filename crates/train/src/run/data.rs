@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 use std::sync::{Mutex, OnceLock};
 
+use pleiad_data::read::expand;
 use pleiad_data::schema::SplitConfig;
 use pleiad_data::{
     CacheUse, Dataset, Encoder, FeatureCount, LoadOptions, RawRows, Skipped, Splits, StoredRows, StoredSplits, TaskSpec,
@@ -11,7 +12,9 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::alarm::Alarm;
 use crate::alarm::features::{Context, Part, features};
+use crate::alarm::files::repeated_files;
 use crate::alarm::overlap::shared_rows;
+use crate::alarm::scaled::scaled;
 use crate::config::ConfigFile;
 use crate::counts::{DataSummary, RowCount, SplitRows, SplitSummary};
 use crate::error::{Error, Result};
@@ -179,7 +182,9 @@ fn alarms(file: &ConfigFile, splits: &RunSplits, base: Option<&Base>) -> Result<
         Some(base) => features(&splits.encoder, base.counts.as_deref(), &parts, Context::Init),
         None => features(&splits.encoder, Some(&splits.counts[0]), &parts, Context::Fitted),
     };
+    alarms.extend(scaled(&splits.encoder, &splits.train, &splits.counts[0], &splits.raw)?);
     let data = &file.config.data;
+    alarms.extend(expand(&file.folder(), &data.train, data.format).ok().and_then(|files| repeated_files(&files)));
     // A part of the training files takes its rows away from them.
     let has_files = |split: &Option<SplitConfig>| matches!(split, Some(SplitConfig::Files(_)));
     let valid = splits.valid.as_ref().filter(|_| has_files(&data.valid)).map(|rows| ("validation", rows));

@@ -75,6 +75,11 @@ impl RunFolder {
     fn refused(&self, refusal: Refusal) -> Error {
         match refusal {
             Refusal::Held { path, holder } => Error::Held { path, holder },
+            Refusal::NoFile { path, what } => {
+                let what = if what == "a folder" { "is a folder" } else { "is a link, a pipe or a device" };
+                let advice = "a file of that name is locked there during a run: move it away, or name another folder";
+                Error::Exists { path, what, advice }
+            }
             Refusal::Io(error) => self.unwritable(&error),
             Refusal::Gone => Error::Replaced { path: self.path.clone() },
         }
@@ -114,13 +119,25 @@ impl RunFolder {
     fn entries(&self) -> Result<Option<fs::ReadDir>> {
         match fs::read_dir(&self.path) {
             Ok(entries) => Ok(Some(entries)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => match self.broken_link() {
+                Some(path) => {
+                    let what = "is a link to something that is not there";
+                    Err(Error::Exists { path, what, advice: "make what it leads to, or name another folder" })
+                }
+                None => Ok(None),
+            },
             Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
                 let what = "is, or lies below, a file";
                 Err(Error::Exists { path: self.path.clone(), what, advice: "name another folder" })
             }
             Err(error) => Err(Error::io(&self.path, error)),
         }
+    }
+
+    /// The folder, or one that it lies in, which is a link that leads nowhere.
+    fn broken_link(&self) -> Option<PathBuf> {
+        let is_broken = |path: &&Path| !path.exists() && path.is_symlink();
+        self.path.ancestors().find(is_broken).map(Path::to_path_buf)
     }
 
     /// Refuses a place where nothing can be written, before hours are spent on what is to be written there.
@@ -251,11 +268,20 @@ pub(crate) fn write_sealed(path: &Path, value: &impl Serialize) -> Result<()> {
 /// Writes a file under another name, brings it to disk, and gives it its name.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let io = |error| Error::io(path, error);
-    disk::create_folders(folder).map_err(io)?;
-    let mut file = disk::temporary_file(folder).map_err(io)?;
-    file.write_all(bytes).map_err(io)?;
-    file.as_file().sync_all().map_err(io)?;
-    file.persist(path).map_err(|error| io(error.error))?;
-    disk::sync_folder(folder).map_err(io)
+    let is_new = !folder.exists();
+    let write = || {
+        disk::create_folders(folder)?;
+        let mut file = disk::temporary_file(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        disk::sync_folder(folder)
+    };
+    write().map_err(|error| {
+        if is_new {
+            // One with something in it is not removed.
+            let _ = fs::remove_dir(folder);
+        }
+        Error::io(path, error)
+    })
 }

@@ -7,7 +7,7 @@ use pleiad_model::artifact::Provenance;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
-use super::data::RunData;
+use super::data::{RunData, RunSplits};
 use super::folder::RunFolder;
 use super::guarded::Guarded;
 use super::report::RunReport;
@@ -62,7 +62,14 @@ impl Job<'_> {
         let Self { trainee, identity, folder, mut store, checkpoint, init } = self;
         let Trainee { file, config, model, graph, data } = trainee;
         let mut alarms: Vec<Alarm> = unlabelled_funnel(model, &data.rows.train).into_iter().collect();
-        alarms.extend(broken_funnel(model, data.tasks(), &data.splits.train)?);
+        let RunSplits { train, valid, test, .. } = &data.splits;
+        for (name, rows) in
+            [("training rows", Some(train)), ("validation rows", valid.as_ref()), ("test rows", test.as_ref())]
+        {
+            if let Some(rows) = rows {
+                alarms.extend(broken_funnel(model, data.tasks(), name, rows)?);
+            }
+        }
         alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         if config.train.precision.is_emulated() {
             let text = "[train] precision = \"bf16\": this processor has no products of bf16 (AVX512-BF16), so rounded \

@@ -52,6 +52,9 @@ pub struct RunReport {
     pub best_epoch: u64,
     /// Seconds of training, validation included.
     pub seconds: f64,
+    /// Whether no step has moved any weight that was looked at: the model is as it was drawn, or as `--init` gave it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unmoved: bool,
     /// Every epoch.
     pub history: Vec<EpochRecord>,
     /// The model on the validation rows.

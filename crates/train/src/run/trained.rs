@@ -78,11 +78,13 @@ pub fn train_model(
         }
     };
     let splits = &data.splits;
+    let measures = config.measures();
     let problem = Problem {
         config: train,
         tasks: &config.tasks,
         train: (&splits.train).into(),
         valid: splits.valid.as_ref().map(Into::into),
+        measures: &measures,
     };
     let fitted = match fit(&problem, &mut engine, state, keeper, interrupt, observer)? {
         Outcome::Finished(fitted) => fitted,
@@ -98,7 +100,7 @@ pub fn train_model(
             watch.add(&predictions, batch);
             Ok(predictions)
         };
-        let evaluation = evaluate(predict, rows, data.tasks(), train.evaluation_batch_size)?;
+        let evaluation = evaluate(predict, rows, data.tasks(), &measures, train.evaluation_batch_size)?;
         // Those of the rows that were measured last are those that the model is judged by.
         alarms = watch.alarms(name, &evaluation);
         Ok(evaluation)
@@ -153,6 +155,7 @@ impl Trained {
             not_selected,
             best_epoch: self.fitted.best_epoch,
             seconds: self.fitted.seconds,
+            unmoved: self.fitted.unmoved,
             history: self.fitted.history.clone(),
             valid: self.valid.clone(),
             test: self.test.clone(),

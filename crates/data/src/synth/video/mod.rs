@@ -12,14 +12,14 @@ use rand_distr::{Distribution, Zipf};
 use self::columns::Columns;
 use self::funnel::{Context, Funnel};
 use self::world::World;
-use super::{SyntheticLog, refuse, stream};
+use super::{SyntheticLog, check_rows, refuse, stream};
 use crate::Result;
 
 /// Names of the label columns, in the order of the funnel.
 pub const LABELS: [&str; 5] = ["click", "valid_view", "completion", "share", "comment"];
 
 /// Rows of a block.
-const BLOCK_ROWS: u64 = 4096;
+pub const BLOCK_ROWS: u64 = 4096;
 
 /// A power of popularity: user and video number n appear in proportion to n^-power.
 const USER_POWER: f64 = 0.6;
@@ -34,7 +34,7 @@ const MOST: u64 = 1 << 40;
 /// What [`VideoLog`] is made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VideoOptions {
-    /// Number of rows (impressions), at least 1.
+    /// Number of rows (impressions), from 1 to 2^40.
     pub rows: u64,
     /// Seed of everything random.
     pub seed: u64,
@@ -86,9 +86,7 @@ impl VideoLog {
     /// # Errors
     /// [`crate::Error::SynthOption`] if an option is out of its range.
     pub fn new(options: VideoOptions) -> Result<Self> {
-        if options.rows == 0 {
-            return refuse("rows", options.rows, "a log has at least one row");
-        }
+        check_rows(options.rows)?;
         let zipf = |option, count: u64, power| match Zipf::new(count as f64, power) {
             Ok(zipf) if (1..=MOST).contains(&count) => Ok(zipf),
             _ => refuse(option, count, format!("from 1 to {MOST}")),

@@ -196,7 +196,9 @@ fn options_out_of_range_are_named() {
         Err(Error::SynthOption { option, .. }) => option,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(VideoOptions { rows: 0, ..VideoOptions::default() }), "rows");
+    for rows in [0, (1 << 40) + 1, u64::MAX] {
+        assert_eq!(refused(VideoOptions { rows, ..VideoOptions::default() }), "rows");
+    }
     assert_eq!(refused(VideoOptions { users: 0, ..VideoOptions::default() }), "users");
     assert_eq!(refused(VideoOptions { videos: 0, ..VideoOptions::default() }), "videos");
     assert_eq!(refused(VideoOptions { videos: u64::MAX, ..VideoOptions::default() }), "videos");

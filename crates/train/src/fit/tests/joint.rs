@@ -38,8 +38,13 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped_with_every_method
         // Within the first epoch, at the end of the second, within the last.
         for stop_after in [3, 14, 24] {
             let tasks = tasks();
-            let problem =
-                Problem { config: &config, tasks: &tasks, train: (&train_rows).into(), valid: Some((&valid).into()) };
+            let problem = Problem {
+                config: &config,
+                tasks: &tasks,
+                train: (&train_rows).into(),
+                valid: Some((&valid).into()),
+                measures: &Measures::default(),
+            };
             let mut keeper = Everything::default();
             let interrupt = Interrupt::default();
             let mut observer = StopAfter { steps: stop_after, interrupt: interrupt.clone() };
@@ -62,7 +67,7 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped_with_every_method
 
 fn weights_of(config: &TrainConfig, tasks: &[TaskConfig]) -> Vec<Vec<f64>> {
     let train_rows = rows(100, 1);
-    let problem = Problem { config, tasks, train: (&train_rows).into(), valid: None };
+    let problem = Problem { config, tasks, train: (&train_rows).into(), valid: None, measures: &Measures::default() };
     let mut keeper = MemoryKeeper::default();
     let fitted =
         fit(&problem, &mut engine(config), None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished);

@@ -29,7 +29,7 @@ fn stored(batch: &Batch) -> (tempfile::TempDir, StoredSplits) {
 
 fn run(config: &TrainConfig, train: Rows<'_>, valid: Option<Rows<'_>>) -> Kept {
     let tasks = tasks();
-    let problem = Problem { config, tasks: &tasks, train, valid };
+    let problem = Problem { config, tasks: &tasks, train, valid, measures: &Measures::default() };
     let mut keeper = MemoryKeeper::default();
     let mut engine = engine(config);
     let fitted =
@@ -116,7 +116,13 @@ fn a_run_that_is_stopped_anywhere_resumes_to_the_same_bits() {
     let steps = whole.steps / 3;
     for stop in [1, steps / 2, steps, steps + 21, 2 * steps + 1] {
         let tasks = tasks();
-        let problem = Problem { config: &config, tasks: &tasks, train: rows, valid: Some((&valid).into()) };
+        let problem = Problem {
+            config: &config,
+            tasks: &tasks,
+            train: rows,
+            valid: Some((&valid).into()),
+            measures: &Measures::default(),
+        };
         let mut keeper = Everything::default();
         let interrupt = Interrupt::default();
         let mut observer = StopAfter { steps: stop as usize, interrupt: interrupt.clone() };
@@ -154,7 +160,7 @@ fn damage_on_the_way_ends_training_with_an_error() {
     std::fs::write(&path, bytes).unwrap();
     let (config, tasks) = (config(1, 0.01), tasks());
     let train = Rows::Stored { rows: &splits.train, window: 2000 };
-    let problem = Problem { config: &config, tasks: &tasks, train, valid: None };
+    let problem = Problem { config: &config, tasks: &tasks, train, valid: None, measures: &Measures::default() };
     let mut keeper = MemoryKeeper::default();
     let error = fit(&problem, &mut engine(&config), None, &mut keeper, &Interrupt::default(), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("has changed since it was written"), "{error}");

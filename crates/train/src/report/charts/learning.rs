@@ -41,7 +41,8 @@ pub(in crate::report) fn run(report: &RunReport, task: &str, metric: MetricKind)
             format::percent(epoch.input_wait).into(),
         ]
     });
-    let header = ["epoch", metric.label(), "training loss", "learning rate", "rows/s", "waiting"];
+    let label = metric.label();
+    let header = ["epoch", &label, "training loss", "learning rate", "rows/s", "waiting"];
     figure(task, "", &chart.draw(&title), &table(&title, &header, rows))
 }
 

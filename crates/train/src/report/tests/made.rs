@@ -34,7 +34,7 @@ fn noise(i: usize, salt: usize) -> f64 {
 
 fn tasks(names: &[&str]) -> Vec<TaskSpec> {
     let kind = |i: usize| if i == 2 { TaskKind::Regression } else { TaskKind::Binary };
-    names.iter().enumerate().map(|(i, name)| TaskSpec { name: (*name).into(), kind: kind(i) }).collect()
+    names.iter().enumerate().map(|(i, name)| TaskSpec::new(*name, kind(i))).collect()
 }
 
 fn layout() -> InputLayout {
@@ -65,9 +65,14 @@ fn rows(tasks: &[TaskSpec]) -> Batch {
         rows: ROWS,
         categorical: vec![Ids::Single((0..ROWS).map(|i| (noise(i, 2) * 9.0) as u64).collect())],
         labels: (0..tasks.len())
-            .map(|t| Labels { values: (0..ROWS).map(|i| label(t, i)).collect(), present: vec![true; ROWS] })
+            .map(|t| Labels {
+                values: (0..ROWS).map(|i| label(t, i)).collect(),
+                present: vec![true; ROWS],
+                weights: Vec::new(),
+            })
             .collect(),
         numeric,
+        groups: Vec::new(),
     }
 }
 
@@ -101,19 +106,26 @@ fn metrics(kind: TaskKind, value: f64) -> TaskMetrics {
             auc: Some(value),
             log_loss: Some(0.3 - value / 10.0),
             calibration: Some(1.01),
+            weight: None,
+            negatives: None,
+            pr_auc: Some(0.4),
+            normalized_entropy: Some(0.8),
+            by_group: None,
         }),
         TaskKind::Regression => TaskMetrics::Regression(RegressionMetrics {
             rows: 40_000,
             mse: Some(1.0 - value),
             mae: Some(0.2),
             r2: Some(value),
+            weight: None,
+            by_group: None,
         }),
     }
 }
 
 fn evaluation(tasks: &[TaskSpec], value: impl Fn(usize) -> f64) -> Evaluation {
     let tasks = tasks.iter().enumerate().map(|(t, task)| (task.name.as_str(), metrics(task.kind, value(t))));
-    Evaluation { rows: 40_000, tasks: tasks.collect() }
+    Evaluation { rows: 40_000, main: ByTask::default(), tasks: tasks.collect() }
 }
 
 fn split_rows(tasks: &[TaskSpec]) -> SplitRows {
@@ -174,6 +186,7 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         not_selected: None,
         best_epoch: 6,
         seconds: 12.3,
+        unmoved: false,
         history,
         valid: Some(evaluation(tasks, |t| quality(t) + 0.001)),
         test: Some(evaluation(tasks, quality)),
@@ -319,6 +332,7 @@ pub(super) fn made_comparison(names: &[&str]) -> Made {
                 flops_per_row: summary.flops_per_row,
                 rows_per_second: Some(Spread { seeds: 5, mean: 190_000.0 / (m + 1) as f64, sd: Some(1000.0) }),
                 runs: seed_runs,
+                unmoved: false,
                 verdict: (m > 0).then(|| Verdict::of(&by_task, &metrics, questions)),
                 tasks: by_task,
             }
