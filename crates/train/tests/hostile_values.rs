@@ -55,6 +55,8 @@ columns = ["x"]
 kind = "numeric"
 transform = [{ clip = [-2.0, 2.0] }, "standardize"]
 missing = 0.5
+pieces = 4
+exact = { embedding = 2, min_count = 1, max_size = 100 }
 [[feature]]
 columns = ["price"]
 kind = "bucketized"
@@ -139,6 +141,7 @@ fn bases() -> Vec<(String, &'static str)> {
          joint_loss = { weighting = { kind = 'dwa', temperature = 2.0 } }",
         "optimizer = { kind = 'adamw', learning_rate = 0.1, betas = [0.9, 0.99], epsilon = 1e-8, weight_decay = 0.01 }\n\
          schedule = { kind = 'exponential', every = 1, gamma = 0.5 }\n\
+         average = { decay = 0.9 }\n\
          joint_loss = { weighting = { kind = 'uncertainty', learning_rate = 0.01 } }",
     ];
     bases.extend(train.map(|train| (of(share, HARD, train), "train.")));
