@@ -6,7 +6,7 @@ mod common;
 
 use std::collections::BTreeMap;
 
-use common::{Folder, log};
+use common::{COMPARE, Folder, log};
 use serde_json::{Value, json};
 
 const METRICS: &str = r#"
@@ -255,25 +255,9 @@ fn without_groups_nothing_is_grouped() {
 #[test]
 fn comparisons_judge_by_the_main_metric_and_show_the_others() {
     let folder = folder();
-    let compare = r#"
-[compare]
-seeds = [1, 2, 3]
-baseline = "alone"
-
-[[compare.model]]
-name = "alone"
-kind = "single-task"
-bottom = [8]
-tower = [4]
-
-[[compare.model]]
-name = "shared"
-kind = "hard-sharing"
-bottom = [8]
-tower = [4]
-"#;
-    folder.write("config.toml", folder.text("config.toml") + compare);
-    let ran = folder.ok(&["compare", "config.toml", "--out", "compared", "--set", "train.epochs=2"]);
+    folder.write("config.toml", folder.text("config.toml") + COMPARE);
+    let sets = ["--set", "train.epochs=2", "--set", "compare.seeds=[1, 2, 3]"];
+    let ran = folder.ok(&[&["compare", "config.toml", "--out", "compared"], &sets[..]].concat());
     for says in ["gauc: larger is better; mse: smaller is better", "buy gauc", "GAUC, higher by", "no verdict is made"]
     {
         assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
