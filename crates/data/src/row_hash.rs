@@ -24,18 +24,24 @@ impl Batch {
                 numbers.iter().for_each(|number| add(hash, u64::from((number + 0.0).to_bits())));
             }
         }
+        let single = self.categorical.iter().filter(|ids| matches!(ids, Ids::Single(_)));
+        let columns: Vec<&[u64]> = single.map(|ids| &ids.table_rows()[range.clone()]).collect();
+        // Memory is what takes the time: four columns come sooner at once than one after the other.
+        let (fours, rest) = columns.as_chunks();
+        for [a, b, c, d] in fours {
+            for ((((hash, &a), &b), &c), &d) in hashes.iter_mut().zip(*a).zip(*b).zip(*c).zip(*d) {
+                [a, b, c, d].into_iter().for_each(|row| add(hash, row));
+            }
+        }
+        for column in rest {
+            hashes.iter_mut().zip(*column).for_each(|(hash, &row)| add(hash, row));
+        }
         for ids in &self.categorical {
-            match ids {
-                Ids::Single(rows) => {
-                    hashes.iter_mut().zip(&rows[range.clone()]).for_each(|(hash, &row)| add(hash, row))
-                }
-                Ids::Multiple { rows, .. } => {
-                    for (hash, at) in hashes.iter_mut().zip(range.clone()) {
-                        let own = &rows[ids.range(at)];
-                        own.iter().for_each(|&row| add(hash, row));
-                        add(hash, own.len() as u64);
-                    }
-                }
+            let Ids::Multiple { rows, .. } = ids else { continue };
+            for (hash, at) in hashes.iter_mut().zip(range.clone()) {
+                let own = &rows[ids.range(at)];
+                own.iter().for_each(|&row| add(hash, row));
+                add(hash, own.len() as u64);
             }
         }
         for labels in &self.labels {

@@ -4,6 +4,7 @@
 //! name; gradients and optimizer state have the same layout. Padding between rows is zero and stays zero under every
 //! optimizer, since its gradient is.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -101,10 +102,11 @@ impl ParamLayout {
     /// Appends elements `range` of parameter `param` of `array` to `values`, without padding.
     pub(crate) fn gather_range(&self, param: usize, range: Range<usize>, array: &[f32], values: &mut Vec<f32>) {
         let whole = self.blocks[param];
+        let parts = self.parts(param);
         let mut at = range.start;
         while at < range.end {
             let (row, column) = (at / whole.cols, at % whole.cols);
-            let (first, block) = self.part(param, column);
+            let (first, block) = part(&parts, column);
             let from = column - first;
             let len = (block.cols - from).min(range.end - at);
             values.extend_from_slice(&array[block.offset + row * block.ld + from..][..len]);
@@ -112,11 +114,11 @@ impl ParamLayout {
         }
     }
 
-    /// The matrix that holds a column of `param`, and the first of its columns.
-    fn part(&self, param: usize, column: usize) -> (usize, Block) {
+    /// The matrices that hold `param`, each with the first of its columns.
+    fn parts(&self, param: usize) -> Cow<'_, [(usize, Block)]> {
         match self.parts.get(&param) {
-            None => (0, self.blocks[param]),
-            Some(parts) => parts[parts.partition_point(|(first, _)| *first <= column) - 1],
+            None => Cow::Owned(vec![(0, self.blocks[param])]),
+            Some(parts) => Cow::Borrowed(parts),
         }
     }
 
@@ -128,10 +130,20 @@ impl ParamLayout {
     /// Copies `values` into parameter `param` of `array` from its element `at` on.
     pub(crate) fn scatter_from(&self, param: usize, at: usize, values: &[f32], array: &mut [f32]) {
         let whole = self.blocks[param];
-        for (element, &value) in (at..).zip(values) {
-            let (row, column) = (element / whole.cols, element % whole.cols);
-            let (first, block) = self.part(param, column);
-            array[block.offset + row * block.ld + column - first] = value;
+        let parts = self.parts(param);
+        let mut done = 0;
+        while done < values.len() {
+            let (row, column) = ((at + done) / whole.cols, (at + done) % whole.cols);
+            let (first, block) = part(&parts, column);
+            let from = column - first;
+            let len = (block.cols - from).min(values.len() - done);
+            array[block.offset + row * block.ld + from..][..len].copy_from_slice(&values[done..done + len]);
+            done += len;
         }
     }
+}
+
+/// The one of `parts` that has a column, and the first of its columns.
+fn part(parts: &[(usize, Block)], column: usize) -> (usize, Block) {
+    parts[parts.partition_point(|(first, _)| *first <= column) - 1]
 }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use pleiad_data::schema::{FeatureKind, Transform};
 use pleiad_data::{Batch, Encoder, FeatureCount, Input, RawRows};
+use rayon::prelude::*;
 
 use super::features::at_most;
 use super::{Alarm, AlarmKind, percent};
@@ -56,7 +57,7 @@ pub(crate) fn scaled(encoder: &Encoder, train: &RowSet, counts: &[FeatureCount],
             raw.as_ref().and_then(|(numbers, batch)| Some((numbers.get(at)?.as_slice(), of_column(batch, column))));
         look.pressed(of_column(&rows, column)).or_else(|| look.lost(raw?))
     };
-    Ok(at_most(told.into_iter().filter_map(alarm).collect()))
+    Ok(at_most(told.into_par_iter().filter_map(alarm).collect()))
 }
 
 fn is_scaling(step: &Transform) -> bool {

@@ -11,7 +11,7 @@ use super::data::{RunData, RunSplits};
 use super::folder::RunFolder;
 use super::guarded::Guarded;
 use super::report::RunReport;
-use super::trained::{Start, train_model};
+use super::trained::{Start, look_at_training_rows, train_model};
 use crate::alarm::Alarm;
 use crate::alarm::labels::{broken_funnel, unlabelled_funnel};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
@@ -91,6 +91,7 @@ impl Job<'_> {
         };
         let mut keeper = Guarded { store: &mut store, folder };
         let mut trained = train_model(config, graph, data, start, &mut keeper, interrupt, observer).map_err(advised)?;
+        look_at_training_rows(&mut trained, config, data, observer)?;
         let mut report = trained.report(model.kind(), &identity, config, &graph.summary(), data);
         report.data_fingerprint = fingerprint;
         report.alarms = data.alarms.iter().cloned().chain(alarms).chain(report.alarms).collect();

@@ -107,17 +107,35 @@ pub fn train_model(
     };
     let valid = splits.valid.as_ref().map(|rows| measure("validation", rows.into())).transpose()?;
     let test = splits.test.as_ref().map(|rows| measure("test", rows.into())).transpose()?;
-    if valid.is_none() && test.is_none() {
-        let all = splits.train.at_most(LOOKED_AT)?;
-        let some = (all.rows > LOOKED_AT).then(|| {
-            let mut some = all.slice(0..0);
-            some.gather_from(&all, &(0..LOOKED_AT).map(|i| i * all.rows / LOOKED_AT).collect::<Vec<_>>());
-            some
-        });
-        measure("training", some.as_ref().unwrap_or(&all).into())?;
-    }
     alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
     Ok(Trained { fitted, predictor: engine.into_predictor()?, valid, test, alarms })
+}
+
+/// Looks at what comes out for some training rows, where there are neither validation nor test rows that were measured.
+///
+/// # Errors
+/// Those of reading rows from disk and of predicting.
+pub(super) fn look_at_training_rows(
+    trained: &mut Trained,
+    config: &Config,
+    data: &RunData,
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    if trained.valid.is_some() || trained.test.is_some() {
+        return Ok(());
+    }
+    let rows = data.splits.train.spread(LOOKED_AT)?;
+    let mut watch = OutputWatch::new(data.tasks());
+    let predict = |batch: &Batch| {
+        let predictions = trained.predictor.predict(batch)?;
+        watch.add(&predictions, batch);
+        Ok(predictions)
+    };
+    let size = config.train.evaluation_batch_size;
+    let evaluation = evaluate(predict, Rows::from(rows.as_ref()), data.tasks(), &config.measures(), size)?;
+    trained.alarms = watch.alarms("training", &evaluation);
+    trained.alarms.iter().for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
+    Ok(())
 }
 
 /// Before the first step, and before a checkpoint is read, which holds the average and the weights beside it.
