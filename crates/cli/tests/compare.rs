@@ -351,6 +351,29 @@ fn models_are_made_equally_large() {
 }
 
 #[test]
+fn a_model_may_have_an_optimizer_of_its_own() {
+    let folder = folder();
+    let own = "\n[[compare.model]]\nname = \"slow\"\noptimizer = { kind = \"sgd\", learning_rate = 1e-4 }\nkind = \"hard-sharing\"\n\
+               bottom = [8]\n[[compare.model]]\nname = \"shared\"\nkind = \"hard-sharing\"\nbottom = [8]\n";
+    folder.write("config.toml", folder.text("config.toml") + own);
+    folder.ok(&with(&["--set", "compare.seeds=[1]"]));
+    // As the same model with that optimizer in [train], and as no other.
+    let weights = |run: &str| folder.read(&format!("{run}/model/weights.safetensors"));
+    let sgd = "train.optimizer={kind=\"sgd\",learning_rate=1e-4}";
+    folder.ok(&["train", "config.toml", "--model", "slow", "--set", "train.seed=1", "--out", "slow"]);
+    folder.ok(&["train", "config.toml", "--model", "shared", "--set", "train.seed=1", "--set", sgd, "--out", "set"]);
+    assert!(weights("compared/runs/slow/seed-1") == weights("slow"));
+    assert!(weights("slow") == weights("set"));
+    assert!(weights("compared/runs/shared/seed-1") != weights("slow"));
+
+    folder.replace("config.toml", "learning_rate = 1e-4 }", "learning_rate = -1 }");
+    let ran = folder.run(&["compare", "config.toml", "--out", "refused"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("optimizer"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("config.toml:") && ran.stderr.contains("-1"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_joint_loss_can_be_everyones_or_a_models_own() {
     let folder = folder();
     let own = "\n[[compare.model]]\nname = \"PCGrad\"\njoint_loss = { gradient = \"pcgrad\" }\nkind = \"hard-sharing\"\nbottom = [8]\n\

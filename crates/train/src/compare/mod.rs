@@ -114,7 +114,7 @@ pub fn compare<'o>(
     for &seed in &config.seeds {
         for (m, SizedModel { model, graph, .. }) in models.iter().enumerate() {
             number += 1;
-            let config = file.for_model(losses[m], seed);
+            let config = file.for_model(Some(names[m]), losses[m], seed);
             let identity = Identity::of(&config, model, None)?;
             let path = out.join(runs::folder_of(&slugs[m], seed));
             let known = runs::known(&path, &identity, data.fingerprint()?)?;

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::ModelConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::check::Issue;
+use super::check::{Issue, check_option};
 use super::explain::suggest;
 use super::joint_loss::JointLossConfig;
 use super::tree::Step;
@@ -35,11 +36,13 @@ fn three_seeds() -> Vec<u64> {
     vec![1, 2, 3]
 }
 
-/// An entry of `[[compare.model]]`: a name, and perhaps a joint loss of its own, beside the keys of `[model]`.
+/// An entry of `[[compare.model]]`: a name, and perhaps an optimizer and a joint loss of its own, beside the keys of `[model]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NamedModel {
     /// What tables and `train --model` call it.
     pub name: String,
+    /// Takes the place of `[train] optimizer` for this model.
+    pub optimizer: Option<OptimizerConfig>,
     /// Takes the place of `[train] joint_loss` for this model.
     pub joint_loss: Option<JointLossConfig>,
     /// Its structure.
@@ -54,6 +57,9 @@ impl CompareConfig {
         }
         let names: Vec<&str> = self.models.iter().map(|m| m.name.as_str()).collect();
         for (i, model) in self.models.iter().enumerate() {
+            if let Some(optimizer) = &model.optimizer {
+                check_option(&format!("compare.model.{i}.optimizer"), optimizer.validate())?;
+            }
             let Some(joint_loss) = &model.joint_loss else { continue };
             joint_loss.check().map_err(|issue| Issue {
                 path: [Step::from("compare"), Step::from("model"), Step::from(i)]
@@ -98,11 +104,14 @@ impl Serialize for NamedModel {
         struct Flat<'a> {
             name: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
+            optimizer: &'a Option<OptimizerConfig>,
+            #[serde(skip_serializing_if = "Option::is_none")]
             joint_loss: &'a Option<JointLossConfig>,
             #[serde(flatten)]
             model: &'a ModelConfig,
         }
-        Flat { name: &self.name, joint_loss: &self.joint_loss, model: &self.model }.serialize(serializer)
+        let Self { name, optimizer, joint_loss, model } = self;
+        Flat { name, optimizer, joint_loss, model }.serialize(serializer)
     }
 }
 
@@ -123,17 +132,20 @@ impl<'de> Visitor<'de> for NamedModelVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NamedModel, A::Error> {
-        let (mut name, mut joint_loss) = (None, None);
-        let keys = WithoutOwnKeys { map, name: &mut name, joint_loss: &mut joint_loss };
+        let (mut name, mut optimizer, mut joint_loss) = (None, None, None);
+        let keys =
+            WithoutOwnKeys { map, name: &mut name, optimizer: &mut optimizer, joint_loss: &mut joint_loss };
         let model = ModelConfig::deserialize(MapAccessDeserializer::new(keys))?;
-        Ok(NamedModel { name: name.ok_or_else(|| A::Error::missing_field("name"))?, joint_loss, model })
+        let name = name.ok_or_else(|| A::Error::missing_field("name"))?;
+        Ok(NamedModel { name, optimizer, joint_loss, model })
     }
 }
 
-/// A map that keeps `name` and `joint_loss` for itself.
+/// A map that keeps `name`, `optimizer` and `joint_loss` for itself.
 struct WithoutOwnKeys<'n, A> {
     map: A,
     name: &'n mut Option<String>,
+    optimizer: &'n mut Option<OptimizerConfig>,
     joint_loss: &'n mut Option<JointLossConfig>,
 }
 
@@ -145,6 +157,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithoutOwnKeys<'_, A> {
             let Some(key) = self.map.next_key::<Cow<'de, str>>()? else { return Ok(None) };
             match &*key {
                 "name" => *self.name = Some(self.map.next_value()?),
+                "optimizer" => *self.optimizer = Some(self.map.next_value()?),
                 "joint_loss" => *self.joint_loss = Some(self.map.next_value()?),
                 _ => return seed.deserialize(serde::de::value::CowStrDeserializer::new(key)).map(Some),
             }
@@ -162,12 +175,14 @@ impl JsonSchema for NamedModel {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let optimizer = generator.subschema_for::<OptimizerConfig>().to_value();
         let joint_loss = generator.subschema_for::<JointLossConfig>().to_value();
         let mut schema = ModelConfig::json_schema(generator);
         let structures = schema.get_mut("oneOf").and_then(serde_json::Value::as_array_mut);
         for structure in structures.into_iter().flatten() {
             if let Some(properties) = structure.get_mut("properties").and_then(|p| p.as_object_mut()) {
                 properties.insert("name".to_owned(), serde_json::json!({ "type": "string" }));
+                properties.insert("optimizer".to_owned(), optimizer.clone());
                 properties.insert("joint_loss".to_owned(), joint_loss.clone());
             }
             if let Some(required) = structure.get_mut("required").and_then(|r| r.as_array_mut()) {

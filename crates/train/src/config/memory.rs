@@ -5,7 +5,7 @@ use pleiad_engine::check_memory;
 use pleiad_model::Graph;
 
 use super::tree::{Step, parse_path};
-use super::{ConfigFile, provisional_layout};
+use super::{ConfigFile, TrainConfig, provisional_layout};
 use crate::error::Result;
 
 impl ConfigFile {
@@ -21,7 +21,7 @@ impl ConfigFile {
 
     /// [`ConfigFile::check_memory`] of a graph over the inputs of the data, with as many rows in a batch as there will be.
     pub(crate) fn check_memory_of(&self, name: Option<&str>, graph: &Graph, rows: u64) -> Result<()> {
-        let train = &self.config.train;
+        let train = TrainConfig { optimizer: self.optimizer(name), ..self.config.train.clone() };
         let batch = usize::try_from(rows).unwrap_or(usize::MAX).min(train.batch_size);
         let error = match check_memory(graph, &train.engine_options(), batch) {
             Ok(()) => return Ok(()),

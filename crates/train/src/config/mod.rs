@@ -35,6 +35,7 @@ pub use joint_loss::{
 pub use metrics::MetricsConfig;
 use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind, Schema, TaskConfig};
 use pleiad_data::{Input, InputLayout, Pooling};
+use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::ModelConfig;
 pub use rank::{RankConfig, RankFunction, RankTransform};
 use schemars::JsonSchema;
@@ -296,10 +297,17 @@ impl ConfigFile {
         own.unwrap_or(self.config.train.joint_loss)
     }
 
-    /// The configuration with another joint loss and seed in `[train]`: what holds for one model of a comparison.
-    pub(crate) fn for_model(&self, joint_loss: JointLossConfig, seed: u64) -> Config {
-        let train = TrainConfig { joint_loss, seed, ..self.config.train.clone() };
+    /// The configuration with another joint loss and seed in `[train]`, and the optimizer of the model that was chosen with
+    /// [`ConfigFile::model`]: what holds for one model of a comparison.
+    pub(crate) fn for_model(&self, name: Option<&str>, joint_loss: JointLossConfig, seed: u64) -> Config {
+        let train = &self.config.train;
+        let train = TrainConfig { joint_loss, seed, optimizer: self.optimizer(name), ..train.clone() };
         Config { train, ..self.config.clone() }
+    }
+
+    /// The optimizer of the model that was chosen with [`ConfigFile::model`]: its own, or that of `[train]`.
+    fn optimizer(&self, name: Option<&str>) -> OptimizerConfig {
+        self.named(name).and_then(|(_, model)| model.optimizer).unwrap_or(self.config.train.optimizer)
     }
 
     /// The `[[compare.model]]` of that name, and its position.
