@@ -2,7 +2,8 @@
 
 `run` generates the rows of one correlation after another, has `pleiad compare` compare the models on them, and deletes
 the rows, 2.9 GB a correlation. Stopped, it goes on with the same command: finished runs are not done again.
-`table` sums the comparisons up, in Markdown. Needs Python 3.11 alone.
+`table` sums the comparisons up, in Markdown; `search` puts those of several settings side by side, by their validation
+rows. Needs Python 3.11 alone.
 """
 
 import argparse
@@ -114,6 +115,23 @@ def table(arguments):
         print("|", " | ".join([*cells, f"{sum(g > 0 for g in gains)} of {len(gains)}", above]), "|")
 
 
+def search(arguments):
+    found = {folder.name: sorted(folder.glob("p-*/compare.json")) for folder in arguments.out}
+    if missing := [name for name, paths in found.items() if len(paths) != 1]:
+        raise SystemExit(f"not one p-*/compare.json in {', '.join(missing)}")
+    reports = {name: (paths[0].parent, json.loads(paths[0].read_text())) for name, paths in found.items()}
+    models = {model["name"]: model["parameters"]["total"] for _, report in reports.values() for model in report["models"]}
+    print("| model | parameters |", " | ".join(reports), "|")
+    print("| --- | ---: |", " ".join(["---: |"] * len(reports)))
+    for name, parameters in models.items():
+        cells = [name, f"{parameters:,}"]
+        for folder, report in reports.values():
+            runs = [run for model in report["models"] if model["name"] == name for run in model["runs"]]
+            tasks = [json.loads((folder / run["run"] / "metrics.json").read_text())["valid"]["tasks"] for run in runs]
+            cells.append(spread([statistics.fmean(task["mse"] for task in one.values()) for one in tasks]))
+        print("|", " | ".join(cells), "|")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
@@ -129,6 +147,9 @@ def main():
     command = commands.add_parser("table", help="sum comparisons up")
     command.add_argument("out", type=Path, help="the folder of `run`")
     command.set_defaults(call=table)
+    command = commands.add_parser("search", help="mean validation MSE of both tasks, a column for each folder")
+    command.add_argument("out", type=Path, nargs="+", help="folders of `run`, each of one correlation")
+    command.set_defaults(call=search)
     arguments = parser.parse_args()
     arguments.call(arguments)
 

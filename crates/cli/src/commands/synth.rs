@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use pleiad_data::synth::{PaperLog, PaperOptions, SyntheticLog, VideoLog, VideoOptions, write_log};
+use pleiad_data::synth::{
+    FactorLog, FactorOptions, PaperLog, PaperOptions, SyntheticLog, VideoLog, VideoOptions, write_log,
+};
 use serde_json::json;
 
 use crate::Global;
@@ -16,6 +18,7 @@ use crate::signals;
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Synth {
     Paper(Paper),
+    Factors(Factors),
     Video(Video),
 }
 
@@ -45,6 +48,44 @@ pub(crate) struct Paper {
     scale: f64,
     /// Variance of the noise on each label
     #[arg(long, value_name = "V", default_value_t = PaperOptions::default().noise_variance)]
+    noise_variance: f64,
+    /// File to write: .csv, .csv.gz, .csv.zst, .parquet or .arrow
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Regressions that share some factors and not others
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pleiad synth factors --share 0.5 --rows 300000 --out factors.parquet")]
+pub(crate) struct Factors {
+    /// Share of each task's signal that comes from factors of all tasks, 0 to 1
+    #[arg(long, value_name = "S", default_value_t = FactorOptions::default().share, allow_negative_numbers = true)]
+    share: f64,
+    /// Number of rows, at most 2^40
+    #[arg(long, value_name = "N", default_value_t = FactorOptions::default().rows)]
+    rows: u64,
+    /// Seed; logs of one seed differ in the share alone
+    #[arg(long, value_name = "N", default_value_t = FactorOptions::default().seed)]
+    seed: u64,
+    /// Number of tasks, y1 to y<T>
+    #[arg(long, value_name = "T", default_value_t = FactorOptions::default().tasks)]
+    tasks: usize,
+    /// Number of factors that all tasks have
+    #[arg(long, value_name = "K", default_value_t = FactorOptions::default().shared_factors)]
+    shared_factors: usize,
+    /// Number of factors that each task has for itself
+    #[arg(long, value_name = "L", default_value_t = FactorOptions::default().own_factors)]
+    own_factors: usize,
+    /// Number of inputs, x0 to x<D-1>; at least as many as factors
+    #[arg(long, value_name = "D", default_value_t = FactorOptions::default().dimension)]
+    dimension: usize,
+    /// How often a factor goes up and down
+    #[arg(long, value_name = "A", default_value_t = FactorOptions::default().frequency)]
+    frequency: f64,
+    /// Variance of the noise on each label; the signal's is 1
+    #[arg(long, value_name = "V", default_value_t = FactorOptions::default().noise_variance)]
     noise_variance: f64,
     /// File to write: .csv, .csv.gz, .csv.zst, .parquet or .arrow
     #[arg(long, value_name = "FILE")]
@@ -83,6 +124,31 @@ impl Synth {
             Self::Paper(Paper { correlation, rows, seed, dimension, sines, scale, noise_variance, out }) => {
                 let options = PaperOptions { rows, seed, correlation, dimension, sines, scale, noise_variance };
                 write(&PaperLog::new(options)?, &out, global)
+            }
+            Self::Factors(Factors {
+                share,
+                rows,
+                seed,
+                tasks,
+                shared_factors,
+                own_factors,
+                dimension,
+                frequency,
+                noise_variance,
+                out,
+            }) => {
+                let options = FactorOptions {
+                    rows,
+                    seed,
+                    tasks,
+                    share,
+                    shared_factors,
+                    own_factors,
+                    dimension,
+                    frequency,
+                    noise_variance,
+                };
+                write(&FactorLog::new(options)?, &out, global)
             }
             Self::Video(Video { rows, seed, users, videos, with_truth, out }) => {
                 write(&VideoLog::new(VideoOptions { rows, seed, users, videos, with_truth })?, &out, global)

@@ -1,12 +1,14 @@
-//! Generators of synthetic logs, whose truth is known: [`PaperLog`] (two correlated regressions) and [`VideoLog`] (the
-//! funnel of a video feed). `docs/synthetic-logs.md` gives their formulas.
+//! Generators of synthetic logs, whose truth is known: [`PaperLog`] (two correlated regressions), [`FactorLog`]
+//! (regressions that share some factors) and [`VideoLog`] (the funnel of a video feed). `docs/synthetic-logs.md` gives their formulas.
 //!
 //! A log is a sequence of blocks. Each block has a random stream of its own, keyed by seed and block number, so that a
 //! log does not depend on the number of threads, a longer log begins with the shorter one, and memory does not depend
 //! on the number of rows. The same build gives the same log everywhere; between platforms the last bit of a real
 //! number may differ with the system's `sin`, `exp` and `ln`.
 
+mod factors;
 mod paper;
+mod vectors;
 pub mod video;
 
 use std::ops::ControlFlow;
@@ -19,6 +21,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use xxhash_rust::xxh64::xxh64;
 
+pub use factors::{FactorLog, FactorOptions};
 pub use paper::{PaperLog, PaperOptions};
 pub use video::{VideoLog, VideoOptions};
 

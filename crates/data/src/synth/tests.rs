@@ -16,7 +16,11 @@ fn video(rows: u64) -> Box<dyn SyntheticLog> {
     Box::new(VideoLog::new(VideoOptions { rows, with_truth: true, ..VideoOptions::default() }).unwrap())
 }
 
-const LOGS: [fn(u64) -> Box<dyn SyntheticLog>; 2] = [paper, video];
+fn factors(rows: u64) -> Box<dyn SyntheticLog> {
+    Box::new(FactorLog::new(FactorOptions { rows, tasks: 3, ..FactorOptions::default() }).unwrap())
+}
+
+const LOGS: [fn(u64) -> Box<dyn SyntheticLog>; 3] = [paper, factors, video];
 
 fn all_rows(log: &dyn SyntheticLog) -> RecordBatch {
     let blocks: Vec<_> = (0..log.blocks()).map(|index| log.block(index).unwrap()).collect();

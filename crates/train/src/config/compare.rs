@@ -133,8 +133,7 @@ impl<'de> Visitor<'de> for NamedModelVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<NamedModel, A::Error> {
         let (mut name, mut optimizer, mut joint_loss) = (None, None, None);
-        let keys =
-            WithoutOwnKeys { map, name: &mut name, optimizer: &mut optimizer, joint_loss: &mut joint_loss };
+        let keys = WithoutOwnKeys { map, name: &mut name, optimizer: &mut optimizer, joint_loss: &mut joint_loss };
         let model = ModelConfig::deserialize(MapAccessDeserializer::new(keys))?;
         let name = name.ok_or_else(|| A::Error::missing_field("name"))?;
         Ok(NamedModel { name, optimizer, joint_loss, model })
