@@ -17,6 +17,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CORRELATIONS = ["0.2", "0.4", "0.5", "0.75", "1"]
+SHARES = ["0", "0.25", "0.5", "0.75", "1"]
 
 # Student's t, 0.975 quantile, by degrees of freedom from 1.
 STUDENT = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622]
@@ -26,9 +27,13 @@ def run(arguments):
     arguments.out.mkdir(parents=True, exist_ok=True)
     config, rows = arguments.out / "synthetic.toml", arguments.out / "synthetic.parquet"
     shutil.copyfile(arguments.config, config)
-    for correlation in arguments.correlations:
-        synth = ["synth", "paper", "--correlation", correlation, "--rows", str(arguments.rows), "--seed", "1"]
-        compare = ["compare", config, "--out", arguments.out / f"p-{correlation}"]
+    if arguments.shares is not None:
+        logs = [("s", "factors", "--share", share) for share in arguments.shares or SHARES]
+    else:
+        logs = [("p", "paper", "--correlation", correlation) for correlation in arguments.correlations]
+    for letter, process, option, value in logs:
+        synth = ["synth", process, option, value, "--rows", str(arguments.rows), "--seed", "1"]
+        compare = ["compare", config, "--out", arguments.out / f"{letter}-{value}"]
         settings = [f"compare.seeds={json.dumps(arguments.seeds)}", *arguments.set]
         compare += [word for setting in settings for word in ("--set", setting)]
         for command in ([*synth, "--out", rows], compare):
@@ -60,7 +65,8 @@ class Comparison:
 
     def __init__(self, path):
         report = json.loads(path.read_text())
-        self.correlation = path.parent.name.removeprefix("p-")
+        # p for a correlation, s for a share.
+        self.letter, self.value = path.parent.name[0], path.parent.name[2:]
         self.baseline, self.tasks = report["baseline"], list(report["tasks"])
         self.mse = {
             model["name"]: {
@@ -87,15 +93,15 @@ class Comparison:
 
 
 def table(arguments):
-    found = sorted((Comparison(p) for p in arguments.out.glob("p-*/compare.json")), key=lambda c: float(c.correlation))
+    found = sorted((Comparison(p) for p in arguments.out.glob("[ps]-*/compare.json")), key=lambda c: float(c.value))
     if not found:
-        raise SystemExit(f"no p-*/compare.json in {arguments.out}")
+        raise SystemExit(f"no p-*/compare.json or s-*/compare.json in {arguments.out}")
     tasks = found[0].tasks
-    print("| p | seeds | model |", " ".join(f"{t} MSE | gain |" for t in tasks), "average gain |")
+    print(f"| {found[0].letter} | seeds | model |", " ".join(f"{t} MSE | gain |" for t in tasks), "average gain |")
     print("| --- | --- | --- |", " ".join(["---: | --- |"] * len(tasks)), "--- |")
     for comparison in found:
         for i, model in enumerate(comparison.mse):
-            head = [comparison.correlation, ", ".join(map(str, comparison.seeds))] if i == 0 else ["", ""]
+            head = [comparison.value, ", ".join(map(str, comparison.seeds))] if i == 0 else ["", ""]
             cells = [*head, model]
             for task in tasks:
                 gain = "" if model == comparison.baseline else signed(*interval(comparison.gains(model, task)))
@@ -103,22 +109,22 @@ def table(arguments):
             cells.append("" if model == comparison.baseline else signed(*interval(comparison.average(model))))
             print("|", " | ".join(cells), "|")
     print()
-    print("| model | parameters | average gain over correlations | tasks with a gain above 0 | average above 0 at |")
+    print("| model | parameters | average gain over all | tasks with a gain above 0 | average above 0 at |")
     print("| --- | ---: | ---: | --- | --- |")
     for model in found[0].mse:
         if model == found[0].baseline:
             continue
         averages = [statistics.fmean(c.average(model)) for c in found]
         gains = [statistics.fmean(c.gains(model, task)) for c in found for task in tasks]
-        above = f"{sum(a > 0 for a in averages)} of {len(averages)} correlations"
+        above = f"{sum(a > 0 for a in averages)} of {len(averages)}"
         cells = [model, f"{found[0].parameters[model]:,}", f"{statistics.fmean(averages):+.5f}"]
         print("|", " | ".join([*cells, f"{sum(g > 0 for g in gains)} of {len(gains)}", above]), "|")
 
 
 def search(arguments):
-    found = {folder.name: sorted(folder.glob("p-*/compare.json")) for folder in arguments.out}
+    found = {folder.name: sorted(folder.glob("[ps]-*/compare.json")) for folder in arguments.out}
     if missing := [name for name, paths in found.items() if len(paths) != 1]:
-        raise SystemExit(f"not one p-*/compare.json in {', '.join(missing)}")
+        raise SystemExit(f"not one comparison in {', '.join(missing)}")
     reports = {name: (paths[0].parent, json.loads(paths[0].read_text())) for name, paths in found.items()}
     models = {model["name"]: model["parameters"]["total"] for _, report in reports.values() for model in report["models"]}
     print("| model | parameters |", " | ".join(reports), "|")
@@ -140,6 +146,7 @@ def main():
     command.add_argument("--config", type=Path, default=HERE / "synthetic.toml", help="which models; another: gates.toml")
     command.add_argument("--out", type=Path, required=True, help="folder; a comparison goes to p-CORRELATION in it")
     command.add_argument("--correlations", nargs="+", default=CORRELATIONS, metavar="P", help="in this order")
+    command.add_argument("--shares", nargs="*", metavar="S", help="instead: rows of `pleiad synth factors` (factors.toml)")
     command.add_argument("--rows", type=int, default=1_400_000)
     command.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of training; those of rows are always 1")
     command.add_argument("--set", action="append", default=[], metavar="K=V", help="a key of the configuration to change")
