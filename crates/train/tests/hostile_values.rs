@@ -141,7 +141,7 @@ fn bases() -> Vec<(String, &'static str)> {
          joint_loss = { weighting = { kind = 'dwa', temperature = 2.0 } }",
         "optimizer = { kind = 'adamw', learning_rate = 0.1, betas = [0.9, 0.99], epsilon = 1e-8, weight_decay = 0.01 }\n\
          schedule = { kind = 'exponential', every = 1, gamma = 0.5 }\n\
-         average = { decay = 0.9 }\n\
+         average = { decay = 0.9 }\nfield_dropout = 0.1\n\
          joint_loss = { weighting = { kind = 'uncertainty', learning_rate = 0.01 } }",
     ];
     bases.extend(train.map(|train| (of(share, HARD, train), "train.")));

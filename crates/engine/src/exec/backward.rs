@@ -11,6 +11,7 @@ use crate::plan::{BackStep, Step, View, Weights, Write};
 pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut [f32], accumulate: bool) {
     let plan = shared.plan;
     let (values, gradients, rows) = (&plan.values, &plan.gradients, shard.rows.len());
+    let (drawn, first) = (shared.drawn(), shard.rows.start);
     for back in &plan.backward {
         for &view in &back.clear {
             shard.write(gradients, view, |_, memory| view.at.rows_mut(memory, rows).for_each(|row| row.fill(0.0)));
@@ -92,6 +93,12 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     }
                 }
             }
+        }
+    }
+    // Nothing more is added to what tables gather after all shards.
+    for step in drawn.iter().flat_map(|_| &plan.steps) {
+        if let (Some(drawn), Step::Lookup { slot, y, .. }) = (drawn, step) {
+            shard.write(gradients, *y, |_, memory| drawn.mask_slot(*slot, memory, y.at, first, rows));
         }
     }
 }

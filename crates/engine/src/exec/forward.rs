@@ -14,6 +14,7 @@ use crate::plan::{Step, View};
 pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
     let values = &shared.plan.values;
     let rows = shard.rows.len();
+    let (drawn, shard_start) = (shared.drawn(), shard.rows.start);
     for (at, step) in shared.plan.steps.iter().enumerate() {
         match step {
             Step::Numeric { first, y } => {
@@ -22,6 +23,9 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 let x_at = Columns { ld: width, col: *first, width: y.at.width };
                 shard.write(values, *y, |_, memory| {
                     y.at.rows_mut(memory, rows).zip(x_at.rows(numeric, rows)).for_each(|(y, x)| y.copy_from_slice(x));
+                    if let Some(drawn) = drawn {
+                        drawn.mask_columns(*first, memory, y.at, shard_start, rows);
+                    }
                 });
             }
             Step::Lookup { table, slot, pooling, y } => {
@@ -29,6 +33,9 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 let range = shard.rows.clone();
                 shard.write(values, *y, |_, memory| {
                     shared.tables[*table].lookup(ids, range, *pooling, memory, y.at.ld, y.at.col);
+                    if let Some(drawn) = drawn {
+                        drawn.mask_slot(*slot, memory, y.at, shard_start, rows);
+                    }
                 });
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
@@ -108,6 +115,10 @@ fn look_up(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize) {
         Ids::Multiple { .. } => unreachable!("no field that is pooled is folded, and the batch was checked"),
     });
     shard.looked[fold].take(of.rows, shard.rows.len(), fields);
+    if let Some(drawn) = shared.drawn() {
+        let first = shard.rows.start;
+        shard.looked[fold].drop(|row, field| !drawn.keeps_slot(of.features[field].slot, first + row));
+    }
 }
 
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, gate: View, experts: &[View], y: View) {

@@ -12,6 +12,7 @@ pub(crate) mod conjunction;
 pub(crate) mod delta;
 pub(crate) mod dropout;
 pub(crate) mod exp;
+pub(crate) mod fields;
 pub(crate) mod folded;
 pub(crate) mod inner;
 pub(crate) mod linear;

@@ -74,6 +74,7 @@ fn engine(config: &TrainConfig) -> Engine {
     };
     let mut engine = Engine::new(&graph(), &options).unwrap();
     engine.init(config.seed);
+    engine.drop_fields(config.field_dropout as f32).unwrap();
     config.average.iter().for_each(|average| engine.average(average.decay).unwrap());
     engine
 }
@@ -219,6 +220,11 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped() {
 fn so_does_one_that_averages() {
     let config = TrainConfig { average: Some(AverageConfig { decay: 0.9 }), ..config(4, 0.02) };
     resumes(&config);
+}
+
+#[test]
+fn so_does_one_that_drops_fields() {
+    resumes(&TrainConfig { field_dropout: 0.2, ..config(4, 0.02) });
 }
 
 /// What is measured and kept is the average: on few rows in large steps it is better than the weights of any step.

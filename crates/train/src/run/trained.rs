@@ -61,6 +61,7 @@ pub fn train_model(
 ) -> Result<Trained> {
     let train = &config.train;
     let mut engine = Engine::new(graph, &train.engine_options())?;
+    engine.drop_fields(train.field_dropout as f32)?;
     let state = match start {
         Start::Fresh(weights) => {
             engine.init(train.seed);
