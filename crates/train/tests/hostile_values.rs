@@ -56,6 +56,7 @@ kind = "numeric"
 transform = [{ clip = [-2.0, 2.0] }, "standardize"]
 missing = 0.5
 pieces = 4
+periodic = { embedding = 2, frequencies = 3, sigma = 0.1 }
 exact = { embedding = 2, min_count = 1, max_size = 100 }
 [[feature]]
 columns = ["price"]

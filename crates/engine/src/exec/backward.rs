@@ -1,8 +1,10 @@
 //! Backward steps.
 
+use super::forward::{column_of, waves};
 use super::{Shard, Shared, copy, products};
 use crate::kernels::dropout::Mask;
 use crate::kernels::mixture::Share;
+use crate::kernels::periodic::WavesGradient;
 use crate::kernels::{activation, combine, conjunction, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
 
@@ -18,6 +20,30 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
         }
         match &plan.steps[back.step] {
             Step::Numeric { .. } | Step::Lookup { .. } => {}
+            step @ Step::Periodic { column, frequencies, weight, bias, y } => {
+                if let Some(drawn) = drawn {
+                    shard.write(gradients, *y, |_, d| drawn.mask_column(*column, d, y.at, first, rows));
+                }
+                let own = [frequencies, weight, bias].map(|region| {
+                    let gradient = &mut gradient[region.range()];
+                    if !accumulate {
+                        gradient.fill(0.0);
+                    }
+                    region.range()
+                });
+                // One parameter lies behind the other, with room between them.
+                let [frequencies, weight, bias] = own;
+                let (head, tail) = gradient.split_at_mut(weight.start);
+                let (middle, tail) = tail.split_at_mut(bias.start - weight.start);
+                let gradient = WavesGradient {
+                    frequencies: &mut head[frequencies],
+                    weight: &mut middle[..weight.len()],
+                    bias: &mut tail[..bias.len()],
+                };
+                let (y_of, d) = (shard.read(values, *y), shard.read(gradients, *y));
+                let x = column_of(shared, &shard.rows, *column);
+                waves(shared.params, step).backward(gradient, y_of, d, x, rows);
+            }
             Step::Copy { y, .. } => {
                 if let Some((x, accumulate)) = contribution(back, 0) {
                     copy(shard, gradients, *y, x, accumulate);

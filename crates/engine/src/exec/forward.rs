@@ -1,5 +1,7 @@
 //! Forward steps.
 
+use std::ops::Range;
+
 use pleiad_data::Ids;
 use pleiad_model::graph::Activation;
 
@@ -7,6 +9,7 @@ use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
 use crate::kernels::linear::Output;
+use crate::kernels::periodic::Waves;
 use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
 use crate::plan::{Step, View};
 
@@ -35,6 +38,16 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                     shared.tables[*table].lookup(ids, range, *pooling, memory, y.at.ld, y.at.col);
                     if let Some(drawn) = drawn {
                         drawn.mask_slot(*slot, memory, y.at, shard_start, rows);
+                    }
+                });
+            }
+            Step::Periodic { column, y, .. } => {
+                let (numbers, x_at) = column_of(shared, &shard.rows, *column);
+                let waves = waves(shared.params, step);
+                shard.write(values, *y, |_, memory| {
+                    waves.forward(memory, y.at, numbers, x_at, rows);
+                    if let Some(drawn) = drawn {
+                        drawn.mask_column(*column, memory, y.at, shard_start, rows);
                     }
                 });
             }
@@ -105,6 +118,21 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             }),
         }
     }
+}
+
+/// A shard's numbers of a numeric column.
+pub(super) fn column_of<'s>(shared: Shared<'s>, rows: &Range<usize>, column: usize) -> (&'s [f32], Columns) {
+    let width = shared.batch.numeric_width();
+    (&shared.batch.numeric[rows.start * width..], Columns { ld: width, col: column, width: 1 })
+}
+
+/// What a step of waves has learned; nothing of another step.
+pub(super) fn waves<'s>(params: &'s [f32], step: &Step) -> Waves<'s> {
+    let Step::Periodic { frequencies, weight, bias, .. } = step else {
+        return Waves { frequencies: &[], weight: &[], bias: &[] };
+    };
+    let [frequencies, weight, bias] = [frequencies, weight, bias].map(|region| &params[region.range()]);
+    Waves { frequencies, weight, bias }
 }
 
 /// Takes the rows of a fold's tables that the shard reads. The way back needs them, too.

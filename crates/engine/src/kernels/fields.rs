@@ -35,7 +35,7 @@ impl Fields {
         for input in &layout.inputs {
             let next = numbers.len() as u32;
             let (of, at) = match input {
-                Input::Numeric { column, .. } => (&mut columns, *column),
+                Input::Numeric { column, .. } | Input::Periodic { column, .. } => (&mut columns, *column),
                 Input::Categorical { slot, .. } => (&mut slots, *slot),
             };
             of.resize(of.len().max(at + 1), 0);
@@ -79,6 +79,11 @@ impl Drawn<'_> {
             let one = Columns { col: at.col + j, width: 1, ..at };
             self.mask_field(self.fields.columns[first + j], y, one, first_row, rows);
         }
+    }
+
+    /// Masks what was made of a numeric column, or its gradient.
+    pub(crate) fn mask_column(self, column: usize, y: &mut [f32], at: Columns, first_row: usize, rows: usize) {
+        self.mask_field(self.fields.columns[column], y, at, first_row, rows);
     }
 
     fn mask_field(self, field: u32, y: &mut [f32], at: Columns, first_row: usize, rows: usize) {

@@ -19,6 +19,7 @@ pub(crate) mod linear;
 pub(crate) mod mixture;
 mod packing;
 pub(crate) mod peak;
+pub(crate) mod periodic;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;

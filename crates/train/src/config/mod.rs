@@ -381,6 +381,12 @@ fn provisional_layout(schema: &Schema) -> InputLayout {
                 column += count;
                 continue;
             }
+            FeatureKind::Periodic { frequencies, sigma, embedding, .. } => {
+                let (name, sigma) = (feature.name.clone(), *sigma as f32);
+                inputs.push(Input::Periodic { name, column, frequencies: *frequencies, sigma, dim: *embedding });
+                column += 1;
+                continue;
+            }
             FeatureKind::Categorical { encoding, embedding, table, multiple } => {
                 let rows = match encoding {
                     Encoding::Hash(rows) | Encoding::Ids(rows) => *rows,

@@ -484,6 +484,8 @@ fn the_schema_knows_every_key() {
         "decay",
         "field_dropout",
         "pieces",
+        "periodic",
+        "sigma",
     ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }

@@ -67,7 +67,7 @@ impl<'s> Stack<'s> {
         let Self { sample, batch, .. } = self;
         let first = copy * sample.rows;
         match input {
-            Input::Numeric { column, .. } => {
+            Input::Numeric { column, .. } | Input::Periodic { column, .. } => {
                 let width = sample.numeric_width();
                 for (row, from) in (first..).zip(order) {
                     batch.numeric[row * width + column] = sample.numeric[from * width + column];
