@@ -35,7 +35,7 @@ fn waves_are_part_of_the_model() {
     let other = ["--set", "data.cache=cache", "--set", "feature.0.periodic={ embedding = 2, sigma = 0.5 }"];
     folder.ok(&[&["train", "config.toml", "--out", "other"][..], &other].concat());
     assert_eq!(
-        std::fs::read_dir(folder.path("cache")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(),
+        std::fs::read_dir(folder.join("cache")).unwrap().filter(|e| e.as_ref().unwrap().path().is_dir()).count(),
         1
     );
     let explained = folder.text("run/explain.json");

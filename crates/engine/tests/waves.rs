@@ -14,7 +14,7 @@ use pleiad_model::graph::{GraphBuilder, Op};
 use pleiad_model::init::Init;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 #[derive(Deserialize)]
 struct Golden {

@@ -4,6 +4,7 @@
 //! structure in `pleiad_model`, optimizers and schedules in `pleiad_engine`; here they become one file. Every mistake
 //! is told with file, line, column and the line itself, whichever crate finds it.
 
+mod best_epoch;
 mod check;
 mod compare;
 mod document;
@@ -26,6 +27,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use best_epoch::BestEpoch;
 pub use compare::{CompareConfig, NamedModel};
 pub use explanation::{ExplainConfig, ExplainShare};
 pub use joint_loss::{
@@ -296,9 +298,11 @@ impl ConfigFile {
         own.unwrap_or(self.config.train.joint_loss)
     }
 
-    /// The configuration with another joint loss and seed in `[train]`: what holds for one model of a comparison.
-    pub(crate) fn for_model(&self, joint_loss: JointLossConfig, seed: u64) -> Config {
-        let train = TrainConfig { joint_loss, seed, ..self.config.train.clone() };
+    /// The configuration with another joint loss and seed in `[train]`, and whose best epoch is kept: what holds for one model
+    /// of a comparison.
+    pub(crate) fn for_model(&self, joint_loss: JointLossConfig, best_epoch: BestEpoch, seed: u64) -> Config {
+        let best_epoch = Some(best_epoch);
+        let train = TrainConfig { joint_loss, best_epoch, seed, ..self.config.train.clone() };
         Config { train, ..self.config.clone() }
     }
 

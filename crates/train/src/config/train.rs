@@ -9,6 +9,7 @@ use pleiad_engine::{EngineOptions, Kernels, Precision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::best_epoch::{BestEpoch, is_shared};
 use super::check::{Issue, above_zero, check_option, count, fits_f32, not_negative};
 use super::explanation::ExplainConfig;
 use super::joint_loss::JointLossConfig;
@@ -71,6 +72,10 @@ pub struct TrainConfig {
     /// Ends training when the validation rows show no more gain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
+    /// Whose best epoch is kept: one of all tasks (`shared`), or each task's own (`per-task`), which is possible where tasks share
+    /// nothing, and the default there.
+    #[serde(skip_serializing_if = "is_shared")]
+    pub best_epoch: Option<BestEpoch>,
     /// Whether the saved model is explained (use of experts, calibration, importance of features): `true`, `false`, or
     /// `{ rows = 0.1, features = 0.5 }` with shares. Changes no weight.
     #[serde(skip_serializing_if = "is_default")]
@@ -100,6 +105,7 @@ impl Default for TrainConfig {
             field_dropout: 0.0,
             joint_loss: JointLossConfig::default(),
             early_stopping: None,
+            best_epoch: None,
             explain: ExplainConfig::default(),
             checkpoint: CheckpointConfig::default(),
             seed: 1,

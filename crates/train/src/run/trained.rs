@@ -155,6 +155,7 @@ impl Trained {
             selected_by: not_selected.is_none().then(|| config.train.selection().to_string()),
             not_selected,
             best_epoch: self.fitted.best_epoch,
+            best_epochs: self.fitted.best_epochs.clone(),
             seconds: self.fitted.seconds,
             unmoved: self.fitted.unmoved,
             history: self.fitted.history.clone(),
