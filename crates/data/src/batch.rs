@@ -181,7 +181,7 @@ impl Batch {
             .inputs
             .iter()
             .filter_map(|input| match input {
-                Input::Numeric { .. } => None,
+                Input::Numeric { .. } | Input::Periodic { .. } => None,
                 Input::Categorical { pooling, .. } => Some(Ids::empty(pooling.is_some())),
             })
             .collect();

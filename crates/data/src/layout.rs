@@ -17,7 +17,7 @@ pub enum Pooling {
 }
 
 /// One input of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Input {
     /// One number: column `column` of [`crate::Batch::numeric`].
@@ -26,6 +26,19 @@ pub enum Input {
         name: String,
         /// Column in `[B, N]`.
         column: usize,
+    },
+    /// An embedding of one number by learned waves: column `column` of [`crate::Batch::numeric`].
+    Periodic {
+        /// The feature's name.
+        name: String,
+        /// Column in `[B, N]`.
+        column: usize,
+        /// Waves k: of each a sine and a cosine.
+        frequencies: usize,
+        /// Standard deviation of the frequencies at the start.
+        sigma: f32,
+        /// Width of the embedding.
+        dim: usize,
     },
     /// An embedding: entry `slot` of [`crate::Batch::categorical`] looks rows up in table `table`.
     Categorical {
@@ -49,7 +62,7 @@ impl Input {
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::Numeric { name, .. } | Self::Categorical { name, .. } => name,
+            Self::Numeric { name, .. } | Self::Periodic { name, .. } | Self::Categorical { name, .. } => name,
         }
     }
 
@@ -58,14 +71,23 @@ impl Input {
     pub fn width(&self) -> usize {
         match self {
             Self::Numeric { .. } => 1,
-            Self::Categorical { dim, .. } => *dim,
+            Self::Periodic { dim, .. } | Self::Categorical { dim, .. } => *dim,
+        }
+    }
+
+    /// Its column of [`crate::Batch::numeric`], if it is read from there.
+    #[must_use]
+    pub fn numeric_column(&self) -> Option<usize> {
+        match self {
+            Self::Numeric { column, .. } | Self::Periodic { column, .. } => Some(*column),
+            Self::Categorical { .. } => None,
         }
     }
 }
 
 /// Every input in configuration order. The input representation x `[B, D]` is the concatenation of their vectors in
 /// this order. Numeric columns and categorical slots are each numbered from 0 in this order.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct InputLayout {
     /// The inputs.
     pub inputs: Vec<Input>,
@@ -78,9 +100,9 @@ impl InputLayout {
         self.inputs.iter().map(Input::width).sum()
     }
 
-    /// Number N of numeric inputs.
+    /// Number N of numeric columns.
     #[must_use]
     pub fn numeric_width(&self) -> usize {
-        self.inputs.iter().filter(|i| matches!(i, Input::Numeric { .. })).count()
+        self.inputs.iter().filter(|input| input.numeric_column().is_some()).count()
     }
 }

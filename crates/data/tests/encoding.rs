@@ -82,7 +82,7 @@ fn the_layout_follows_the_configuration() {
         .iter()
         .filter_map(|input| match input {
             Input::Categorical { table, rows, .. } => Some((table.as_str(), *rows)),
-            Input::Numeric { .. } => None,
+            Input::Numeric { .. } | Input::Periodic { .. } => None,
         })
         .collect();
     // c0 to c6 and the unknown, for both of the features that share a table; three buckets and the missing one.

@@ -30,7 +30,7 @@ impl BatchCheck {
     /// What a valid `graph` reads.
     pub(crate) fn of(graph: &Graph) -> Self {
         let categorical = graph.layout.inputs.iter().filter_map(|input| match input {
-            Input::Numeric { .. } => None,
+            Input::Numeric { .. } | Input::Periodic { .. } => None,
             Input::Categorical { name, pooling, .. } => {
                 Some(Slot { name: name.clone(), pooled: pooling.is_some(), table: None })
             }

@@ -48,6 +48,7 @@ impl Runner {
             batch,
             seed: 0,
             step: 0,
+            fields: None,
         };
         let run_shard = |rows: Range<usize>| {
             self.workspaces.with(plan, |workspace| {

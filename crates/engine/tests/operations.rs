@@ -48,6 +48,17 @@ fn push(graph: &mut Graph, op: Op, inputs: &[Node], width: usize) -> Node {
     Node(graph.nodes.len() - 1)
 }
 
+/// Of numeric column `column`, three waves and an embedding of four.
+fn periodic(graph: &mut Graph, column: usize) -> Node {
+    let first = graph.params.len();
+    let init = Init::Normal { std: 0.7 };
+    for (name, shape) in [("frequencies", vec![3]), ("weight", vec![4, 6]), ("bias", vec![4])] {
+        graph.params.push(Param::new(format!("p{first}.{name}"), shape, init));
+    }
+    let [frequencies, weight, bias] = [0, 1, 2].map(|i| ParamId(first + i));
+    push(graph, Op::Periodic { column, frequencies, weight, bias }, &[], 4)
+}
+
 fn numeric(graph: &mut Graph, first: usize, count: usize) -> Node {
     push(graph, Op::Numeric { first, count }, &[], count)
 }
@@ -210,6 +221,36 @@ fn numbers_between_embeddings() {
     let hidden = activation(&mut g, hidden, Activation::Tanh);
     let y = linear(&mut g, hidden, 1, true);
     output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn waves_beside_numbers_and_embeddings() {
+    let mut g = graph();
+    let (a, (u, v), p, b) = (numeric(&mut g, 0, 1), embeddings(&mut g), periodic(&mut g, 1), numeric(&mut g, 1, 2));
+    let q = periodic(&mut g, 0);
+    let x = concat(&mut g, &[a, u, p, b, v, q]);
+    let hidden = linear(&mut g, x, 4, true);
+    let hidden = activation(&mut g, hidden, Activation::Tanh);
+    let y = linear(&mut g, hidden, 1, true);
+    output(&mut g, y, TaskKind::Binary);
+    check(&g);
+}
+
+#[test]
+fn waves_that_are_read_twice_or_alone() {
+    let mut g = graph();
+    let (p, q, r) = (periodic(&mut g, 0), periodic(&mut g, 1), periodic(&mut g, 2));
+    let both = concat(&mut g, &[p, q]);
+    let hidden = linear(&mut g, both, 3, true);
+    let twice = linear(&mut g, p, 3, false);
+    let sum = sum(&mut g, &[hidden, twice], 0.5);
+    let smooth = activation(&mut g, sum, Activation::Silu);
+    let all = concat(&mut g, &[smooth, q]);
+    let y = linear(&mut g, all, 1, true);
+    output(&mut g, y, TaskKind::Regression);
+    let alone = linear(&mut g, r, 1, false);
+    output(&mut g, alone, TaskKind::Binary);
     check(&g);
 }
 

@@ -37,6 +37,15 @@ pub enum Error {
         /// Training rows read.
         rows: usize,
     },
+    /// Each task is to keep its own best epoch, and tasks share weights.
+    #[error(
+        "best_epoch = \"per-task\" keeps of each task the weights of its own best epoch, and tasks share weights, such as {tensor:?}: \
+         leave best_epoch out"
+    )]
+    SharedWeights {
+        /// One of the tensors that several tasks reach.
+        tensor: String,
+    },
     /// The metric that is to choose the best epoch is not defined on the validation rows.
     #[error("{metric} is not defined on the validation rows, so it cannot choose the best epoch: {reason}")]
     NoSelection {
@@ -213,6 +222,7 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::SharedWeights { .. } => ErrorKind::Config,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),

@@ -67,6 +67,16 @@ impl Evaluation {
         }
     }
 
+    /// By task, what its own epochs are compared by: AUC or R², or what `selection` says if it is one of the task's metrics.
+    /// A task without any on these rows goes by `score`, what `selection` is of all of them.
+    pub(crate) fn own_scores(&self, selection: &Selection, score: f64) -> Vec<f64> {
+        let own = |(task, metrics): (&str, &TaskMetrics)| match selection {
+            Selection::Metric { task: named, .. } if named == task => score,
+            _ => main_score(metrics).unwrap_or(score),
+        };
+        self.tasks.iter().map(own).collect()
+    }
+
     /// Tasks that have no part in [`Selection::Mean`], each with the reason.
     pub(crate) fn left_out_of_mean(&self) -> Vec<String> {
         let left_out = self.tasks.iter().filter(|(_, metrics)| main_score(metrics).is_none());

@@ -56,6 +56,7 @@ kind = "numeric"
 transform = [{ clip = [-2.0, 2.0] }, "standardize"]
 missing = 0.5
 pieces = 4
+periodic = { embedding = 2, frequencies = 3, sigma = 0.1 }
 exact = { embedding = 2, min_count = 1, max_size = 100 }
 [[feature]]
 columns = ["price"]
@@ -141,7 +142,7 @@ fn bases() -> Vec<(String, &'static str)> {
          joint_loss = { weighting = { kind = 'dwa', temperature = 2.0 } }",
         "optimizer = { kind = 'adamw', learning_rate = 0.1, betas = [0.9, 0.99], epsilon = 1e-8, weight_decay = 0.01 }\n\
          schedule = { kind = 'exponential', every = 1, gamma = 0.5 }\n\
-         average = { decay = 0.9 }\n\
+         average = { decay = 0.9 }\nfield_dropout = 0.1\n\
          joint_loss = { weighting = { kind = 'uncertainty', learning_rate = 0.01 } }",
     ];
     bases.extend(train.map(|train| (of(share, HARD, train), "train.")));

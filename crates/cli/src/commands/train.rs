@@ -76,9 +76,10 @@ impl Train {
             StopReason::Epochs => "all epochs done",
             StopReason::EarlyStopping => "stopped early",
         };
-        let kept = match &report.selected_by {
-            Some(metric) => format!("kept epoch {}, the best by {metric}", report.best_epoch),
-            None => format!("kept epoch {}, the last{}", report.best_epoch, report.why_last()),
+        let kept = match (report.kept_by_task(), &report.selected_by) {
+            (Some(own), _) => format!("kept each task's own best epoch: {own}"),
+            (None, Some(metric)) => format!("kept epoch {}, the best by {metric}", report.best_epoch),
+            (None, None) => format!("kept epoch {}, the last{}", report.best_epoch, report.why_last()),
         };
         text.push_str(&format!("{why} after epoch {}; {kept}\n", report.history.len()));
         text.push_str(&format!("{} parameters, {:.1} s\n", count(report.parameters.total), report.seconds));

@@ -88,6 +88,9 @@ fn neutral(schema: &Schema) -> Schema {
     for feature in &mut schema.features {
         match &mut feature.read {
             FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => {}
+            FeatureKind::Periodic { frequencies, sigma, embedding, .. } => {
+                (*frequencies, *sigma, *embedding) = (1, 1.0, 1);
+            }
             FeatureKind::Bucketized { embedding, .. } => *embedding = 1,
             FeatureKind::Categorical { embedding, multiple, .. } => {
                 *embedding = 1;

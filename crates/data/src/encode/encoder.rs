@@ -103,7 +103,10 @@ impl Encoder {
             let name = feature.name.clone();
             let at = |reason: String| damaged(format!("feature \"{name}\": {reason}"));
             let (table, rows, dim, multiple) = match (&feature.read, fitted) {
-                (FeatureKind::Numeric { transform, .. }, Fitted::Numeric { steps, missing }) => {
+                (
+                    FeatureKind::Numeric { transform, .. } | FeatureKind::Periodic { transform, .. },
+                    Fitted::Numeric { steps, missing },
+                ) => {
                     if steps.len() != transform.len() {
                         return Err(at(format!("{} of {} transforms are fitted", steps.len(), transform.len())));
                     }
@@ -111,7 +114,13 @@ impl Encoder {
                     if missing.is_some_and(|missing| to_f32(apply(steps, missing)).is_none()) {
                         return Err(at("what stands for a missing value is not finite".to_owned()));
                     }
-                    layout.inputs.push(Input::Numeric { name: feature.name.clone(), column: columns });
+                    let (name, column) = (feature.name.clone(), columns);
+                    layout.inputs.push(match feature.read {
+                        FeatureKind::Periodic { frequencies, sigma, embedding, .. } => {
+                            Input::Periodic { name, column, frequencies, sigma: sigma as f32, dim: embedding }
+                        }
+                        _ => Input::Numeric { name, column },
+                    });
                     columns += 1;
                     continue;
                 }
@@ -376,10 +385,9 @@ impl Encoder {
         for (row, numbers) in numeric.chunks_exact(width).enumerate() {
             if let Some(at) = numbers.iter().position(|value| !value.is_finite()) {
                 keep[row] = false;
-                let is_at = |input: &Input| matches!(input, Input::Numeric { column, .. } if *column == at);
-                // An input for each feature, in their order.
-                let feature = self.layout.inputs.iter().position(is_at).and_then(|at| self.schema.features.get(at));
-                let name = feature.map(Feature::column);
+                let input = self.layout.inputs.iter().find(|input| input.numeric_column() == Some(at));
+                let of = |input: &Input| self.schema.features.iter().find(|feature| feature.name == input.name());
+                let name = input.and_then(of).map(Feature::column);
                 bad.push(parsed.origin.bad_row(parsed.in_chunk[row], name, None, Reason::TransformedTooLarge));
             }
         }

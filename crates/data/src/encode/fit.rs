@@ -141,7 +141,9 @@ impl Fitter {
 impl FeatureFit {
     fn new(kind: &FeatureKind) -> Self {
         match kind {
-            FeatureKind::Numeric { transform, missing } => Self::Numeric(NumericFit::new(transform, *missing)),
+            FeatureKind::Numeric { transform, missing } | FeatureKind::Periodic { transform, missing, .. } => {
+                Self::Numeric(NumericFit::new(transform, *missing))
+            }
             FeatureKind::Pieces { pieces, missing } => Self::Pieces(PiecesFit::new(*pieces, *missing)),
             FeatureKind::Categorical { encoding: Encoding::Vocabulary(_) | Encoding::Exact(_), multiple, .. } => {
                 Self::Vocabulary { counter: Counter::default(), multiple: multiple.clone(), is_done: false }

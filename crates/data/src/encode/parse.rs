@@ -223,7 +223,7 @@ impl Plan {
         for (feature, &at) in self.schema.features.iter().zip(&self.features) {
             let (name, mut cells) = (feature.column(), column(chunk, at));
             values.push(match &feature.read {
-                FeatureKind::Numeric { transform, missing } => {
+                FeatureKind::Numeric { transform, missing } | FeatureKind::Periodic { transform, missing, .. } => {
                     single(chunk, name, &cells, "a number")?;
                     Values::Numbers(numeric::parse(name, &cells, transform, *missing, bad))
                 }

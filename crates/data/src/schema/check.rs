@@ -16,6 +16,12 @@ const MAX_SEPARATOR: usize = 16;
 /// Most rows of a window.
 const MAX_WINDOW: u64 = 1 << 32;
 
+/// Most frequencies of a periodic number, and its widest embedding.
+const MAX_WAVES: usize = 1024;
+
+/// Largest standard deviation of its frequencies: a thousand waves from one standard deviation of a number to the next are noise.
+const MAX_SIGMA: f64 = 1000.0;
+
 /// Most pieces of a number.
 const MAX_PIECES: usize = 1024;
 
@@ -205,6 +211,11 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
             let pieces = block.pieces.map(|pieces| {
                 beside("pieces", FeatureKind::Pieces { pieces, missing: block.missing.unwrap_or_default() })
             });
+            let periodic = block.periodic.map(|periodic| {
+                let (transform, missing) = (block.transform.clone(), block.missing.unwrap_or_default());
+                let PeriodicConfig { frequencies, sigma, embedding } = periodic;
+                beside("periodic", FeatureKind::Periodic { transform, missing, frequencies, sigma, embedding })
+            });
             let exact = block.exact.map(|exact| {
                 let (encoding, embedding, table) = (exact.encoding(), exact.embedding, format!("{name}.exact"));
                 beside("exact", FeatureKind::Categorical { encoding, embedding, table, multiple: None })
@@ -212,6 +223,7 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
             let column = (name != column).then(|| column.clone());
             features.push(Feature { name, column, read });
             features.extend(pieces);
+            features.extend(periodic);
             features.extend(exact);
             block_of.resize(features.len(), index);
         }
@@ -259,11 +271,12 @@ fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
 /// Refuses keys that belong to another kind.
 fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
     use FeatureKindConfig::{Bucketized, Categorical, Numeric};
-    let given: [(&'static str, bool, &[FeatureKindConfig]); 12] = [
+    let given: [(&'static str, bool, &[FeatureKindConfig]); 13] = [
         ("transform", !block.transform.is_empty(), &[Numeric]),
         ("missing", block.missing.is_some(), &[Numeric]),
         ("exact", block.exact.is_some(), &[Numeric]),
         ("pieces", block.pieces.is_some(), &[Numeric]),
+        ("periodic", block.periodic.is_some(), &[Numeric]),
         ("encoding", block.encoding.is_some(), &[Categorical]),
         ("embedding", block.embedding.is_some(), &[Categorical, Bucketized]),
         ("table", block.table.is_some(), &[Categorical]),
@@ -333,6 +346,17 @@ fn one_feature(feature: &Feature) -> Result<(), Fault> {
         FeatureKind::Numeric { transform, missing } => return numeric(transform, *missing),
         FeatureKind::Pieces { pieces: 2..=MAX_PIECES, missing } => return numeric(&[], *missing),
         FeatureKind::Pieces { pieces, .. } => return Err(("pieces", bound(pieces, format!("be 2 to {MAX_PIECES}")))),
+        FeatureKind::Periodic { transform, missing, frequencies, sigma, embedding } => {
+            for (key, found) in [("periodic.frequencies", frequencies), ("periodic.embedding", embedding)] {
+                if !(1..=MAX_WAVES).contains(found) {
+                    return Err((key, bound(found, format!("be 1 to {MAX_WAVES}"))));
+                }
+            }
+            if !(*sigma as f32 > 0.0 && *sigma <= MAX_SIGMA) {
+                return Err(("periodic.sigma", bound(sigma, format!("be a number above 0 and at most {MAX_SIGMA}"))));
+            }
+            return numeric(transform, *missing);
+        }
         FeatureKind::Categorical { embedding, .. } | FeatureKind::Bucketized { embedding, .. } => *embedding,
     };
     // What `exact` of a numeric feature has made has its keys there.
@@ -342,7 +366,7 @@ fn one_feature(feature: &Feature) -> Result<(), Fault> {
         return Err((key, value(width, format!("an embedding has 1 to {MAX_EMBEDDING} numbers"))));
     }
     match &feature.read {
-        FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => Ok(()),
+        FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } | FeatureKind::Periodic { .. } => Ok(()),
         FeatureKind::Categorical { encoding, multiple, .. } => {
             if multiple.as_ref().is_some_and(|multiple| multiple.separator.is_empty()) {
                 return Err(("separator", value("\"\"", "at least one character separates two values")));
@@ -560,7 +584,7 @@ impl Feature {
     /// Name of the embedding table, if there is one.
     pub(crate) fn table(&self) -> Option<&str> {
         match &self.read {
-            FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => None,
+            FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } | FeatureKind::Periodic { .. } => None,
             FeatureKind::Categorical { table, .. } | FeatureKind::Bucketized { table, .. } => Some(table),
         }
     }

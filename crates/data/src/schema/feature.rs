@@ -15,7 +15,7 @@ use crate::layout::Pooling;
 ///
 /// | kind | keys |
 /// | --- | --- |
-/// | `numeric` | `transform`, `missing`, `exact`, `pieces` |
+/// | `numeric` | `transform`, `missing`, `exact`, `pieces`, `periodic` |
 /// | `categorical` | `encoding`, `embedding`, `table`, `multiple`, `separator`, `pooling` |
 /// | `bucketized` | `boundaries` or `buckets`, `embedding` |
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
@@ -44,6 +44,10 @@ pub struct FeatureBlock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 2, max = 1024))]
     pub pieces: Option<usize>,
+    /// Numeric: the column is read a second time, as an embedding beside the number, of sines and cosines of learned
+    /// frequencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub periodic: Option<PeriodicConfig>,
     /// Categorical: how a value becomes a table row. Default: `"vocabulary"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoding: Option<Encoding>,
@@ -184,6 +188,36 @@ impl ExactConfig {
     pub fn encoding(&self) -> Encoding {
         Encoding::Exact(VocabularyConfig { min_count: self.min_count, max_size: self.max_size })
     }
+}
+
+/// `periodic = { embedding = 8 }` of a numeric feature (Gorishniy et al., *On Embeddings for Numerical Features in Tabular Deep
+/// Learning*, NeurIPS 2022, "PLR").
+///
+/// It makes a second feature of the column, behind the number, named `<column>.periodic`. Of the number x, as it is after
+/// `transform`, it is `max(0, W v + b)` with `v = [sin(2 pi c x), cos(2 pi c x)]`; frequencies c `[frequencies]`, W
+/// `[embedding, 2 frequencies]` and b `[embedding]` are learned, and belong to this feature alone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PeriodicConfig {
+    /// Width of the embedding.
+    #[schemars(range(min = 1, max = 1024))]
+    pub embedding: usize,
+    /// Frequencies, of each of which there is a sine and a cosine.
+    #[serde(default = "frequencies")]
+    #[schemars(range(min = 1, max = 1024))]
+    pub frequencies: usize,
+    /// Standard deviation of the frequencies at the start, in waves per unit of x.
+    #[serde(default = "sigma")]
+    #[schemars(range(min = 0.0, max = 1000.0))]
+    pub sigma: f64,
+}
+
+fn frequencies() -> usize {
+    16
+}
+
+fn sigma() -> f64 {
+    0.1
 }
 
 /// How a categorical value becomes a row of its embedding table.

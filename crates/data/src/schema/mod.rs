@@ -21,7 +21,9 @@ pub use columns::MAX_RANGE;
 pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
-pub use feature::{Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, Transform, VocabularyConfig};
+pub use feature::{
+    Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, PeriodicConfig, Transform, VocabularyConfig,
+};
 pub use groups::Groups;
 pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
 pub use problem::{Block, Place, Problem};
@@ -97,6 +99,19 @@ pub enum FeatureKind {
         pieces: usize,
         /// What stands for a missing value.
         missing: Missing,
+    },
+    /// A number, embedded by learned waves ([`PeriodicConfig`]).
+    Periodic {
+        /// Steps in the order they are applied.
+        transform: Vec<Transform>,
+        /// What stands for a missing value.
+        missing: Missing,
+        /// Waves.
+        frequencies: usize,
+        /// Standard deviation of their frequencies at the start.
+        sigma: f64,
+        /// Width of the embedding.
+        embedding: usize,
     },
     /// A category, embedded.
     Categorical {

@@ -17,6 +17,7 @@ use super::passes::{Cut, TableGradients, uses};
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
 use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward, seed_gradients, unfold};
+use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, Purpose};
@@ -112,7 +113,11 @@ impl Engine {
         self.hide_average();
         let mut by_task = match self.by_task.take() {
             Some(by_task) => by_task,
-            None => Box::new(ByTask::new(&self.graph, self.arithmetic())?),
+            None => {
+                let mut by_task = Box::new(ByTask::new(&self.graph, self.arithmetic())?);
+                by_task.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+                by_task
+            }
         };
         self.unsummed = 0;
         let targets = Targets::of(&self.graph, batch);
@@ -158,6 +163,7 @@ impl Engine {
             batch,
             seed: self.options.seed,
             step: self.steps,
+            fields: self.fields.as_ref(),
         };
         let alone: Vec<Vec<f32>> =
             (0..tasks).map(|k| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect()).collect();

@@ -22,6 +22,7 @@ use self::rates::Rates;
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};
 use crate::exec::{Layers, Workspaces};
+use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::{square_sum, sum_range};
 use crate::memory::check_memory;
@@ -98,6 +99,7 @@ pub struct Engine {
     unsummed: usize,
     by_task: Option<Box<ByTask>>,
     average: Option<Average>,
+    fields: Option<Fields>,
     steps: u64,
 }
 
@@ -144,6 +146,7 @@ impl Engine {
             unsummed: 0,
             by_task: None,
             average: None,
+            fields: None,
             steps: 0,
             layers: Layers::new(&plan, Arithmetic::choose(options.precision, options.kernels)),
             plan,
@@ -186,6 +189,23 @@ impl Engine {
     /// Continues as if `steps` steps had been taken: they decide Adam's bias correction and dropout.
     pub fn set_step_count(&mut self, steps: u64) {
         self.steps = steps;
+    }
+
+    /// Drops whole features from now on, in steps and not in predictions: of a row of the batch, all columns of the input that
+    /// belong to one feature (inputs of one name) are zero with probability `rate`, else divided by `1 - rate`.
+    ///
+    /// Which ones depends on the seed, the number of the step, the row and the feature alone. A rate of 0 ends it.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] unless the rate lies in `[0, 1)`.
+    pub fn drop_fields(&mut self, rate: f32) -> Result<()> {
+        if !(0.0..1.0).contains(&rate) {
+            return Err(Error::option("field_dropout", rate, "at least 0 and below 1"));
+        }
+        self.fields = (rate > 0.0).then(|| Fields::of(&self.graph.layout, rate));
+        self.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+        self.by_task = None;
+        Ok(())
     }
 
     /// Predicts every row of `batch`, without dropout; labels are not looked at.

@@ -94,6 +94,7 @@ impl Engine {
             batch,
             seed: self.options.seed,
             step: self.steps,
+            fields: self.fields.as_ref(),
         };
         let workspaces = &self.workspaces;
         let run = |((lane, range), pieces): Job<'_, '_>| {

@@ -1,8 +1,10 @@
 //! Backward steps.
 
+use super::forward::{column_of, waves};
 use super::{Shard, Shared, copy, products};
 use crate::kernels::dropout::Mask;
 use crate::kernels::mixture::Share;
+use crate::kernels::periodic::WavesGradient;
 use crate::kernels::{activation, combine, conjunction, inner, mixture};
 use crate::plan::{BackStep, Step, View, Weights, Write};
 
@@ -11,12 +13,37 @@ use crate::plan::{BackStep, Step, View, Weights, Write};
 pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut [f32], accumulate: bool) {
     let plan = shared.plan;
     let (values, gradients, rows) = (&plan.values, &plan.gradients, shard.rows.len());
+    let (drawn, first) = (shared.drawn(), shard.rows.start);
     for back in &plan.backward {
         for &view in &back.clear {
             shard.write(gradients, view, |_, memory| view.at.rows_mut(memory, rows).for_each(|row| row.fill(0.0)));
         }
         match &plan.steps[back.step] {
             Step::Numeric { .. } | Step::Lookup { .. } => {}
+            step @ Step::Periodic { column, frequencies, weight, bias, y } => {
+                if let Some(drawn) = drawn {
+                    shard.write(gradients, *y, |_, d| drawn.mask_column(*column, d, y.at, first, rows));
+                }
+                let own = [frequencies, weight, bias].map(|region| {
+                    let gradient = &mut gradient[region.range()];
+                    if !accumulate {
+                        gradient.fill(0.0);
+                    }
+                    region.range()
+                });
+                // One parameter lies behind the other, with room between them.
+                let [frequencies, weight, bias] = own;
+                let (head, tail) = gradient.split_at_mut(weight.start);
+                let (middle, tail) = tail.split_at_mut(bias.start - weight.start);
+                let gradient = WavesGradient {
+                    frequencies: &mut head[frequencies],
+                    weight: &mut middle[..weight.len()],
+                    bias: &mut tail[..bias.len()],
+                };
+                let (y_of, d) = (shard.read(values, *y), shard.read(gradients, *y));
+                let x = column_of(shared, &shard.rows, *column);
+                waves(shared.params, step).backward(gradient, y_of, d, x, rows);
+            }
             Step::Copy { y, .. } => {
                 if let Some((x, accumulate)) = contribution(back, 0) {
                     copy(shard, gradients, *y, x, accumulate);
@@ -92,6 +119,12 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     }
                 }
             }
+        }
+    }
+    // Nothing more is added to what tables gather after all shards.
+    for step in drawn.iter().flat_map(|_| &plan.steps) {
+        if let (Some(drawn), Step::Lookup { slot, y, .. }) = (drawn, step) {
+            shard.write(gradients, *y, |_, memory| drawn.mask_slot(*slot, memory, y.at, first, rows));
         }
     }
 }

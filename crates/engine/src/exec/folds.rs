@@ -17,8 +17,10 @@ use crate::sparse::{Storage, Table};
 #[derive(Debug)]
 pub(super) struct Prepared {
     fields: Vec<Field>,
-    /// What the layer makes of every row, `[rows, outputs]` by [`Fold::ld`].
+    /// What the layer makes of every row, `[rows, outputs]` by [`Fold::ld`], and a row of zeros for fields that are dropped.
     pub(super) products: Storage<f32>,
+    /// What vectors are multiplied by: above 1 where fields are dropped.
+    scale: f32,
 }
 
 /// A field, as a layer whose batch is a table.
@@ -27,7 +29,7 @@ struct Field {
     layer: Layer,
     /// Whether its layer's products are our own.
     own: bool,
-    /// The table's vectors, `[rows, dim]`.
+    /// The table's vectors times the fold's scale, `[rows, dim]`.
     vectors: Vec<f32>,
     scratch: Scratch,
 }
@@ -42,12 +44,18 @@ impl Prepared {
             vectors: Vec::new(),
             scratch: Scratch::default(),
         };
-        Self { fields: fold.features.iter().map(field).collect(), products: Storage::zeros(fold.rows * fold.ld()) }
+        let products = Storage::zeros((fold.rows + 1) * fold.ld());
+        Self { fields: fold.features.iter().map(field).collect(), products, scale: 1.0 }
+    }
+
+    /// Multiplies vectors by `scale`.
+    pub(super) fn scale(&mut self, scale: f32) {
+        self.scale = scale;
     }
 
     /// Prepares one fold for these parameters and tables.
     pub(super) fn prepare(&mut self, fold: &Fold, params: &[f32], tables: &[Table]) {
-        let (outputs, ld) = (fold.outputs, fold.ld());
+        let (outputs, ld, scale) = (fold.outputs, fold.ld(), self.scale);
         let mut products = Pieces { rest: &mut self.products, at: 0 };
         let mut jobs = Vec::with_capacity(self.fields.len());
         for (field, of) in self.fields.iter_mut().zip(&fold.features) {
@@ -57,6 +65,9 @@ impl Prepared {
             let w = weights(params, of.weight);
             field.vectors.clear();
             tables[of.table].read_part(0, 0..of.rows * of.dim, &mut field.vectors);
+            if scale != 1.0 {
+                field.vectors.iter_mut().for_each(|x| *x *= scale);
+            }
             field.layer.prepare(w, &[], None);
             let y_at = Columns { ld, col: 0, width: outputs };
             let x = (&field.vectors[..], whole(of.dim));
@@ -102,15 +113,25 @@ pub(crate) fn unfold(
         for ((of, field), rows) in fold.features.iter().zip(&prepared.fields).zip(rows) {
             let start = fold.sums.offset + of.first * fold.ld();
             let range = start..start + of.rows * fold.ld();
-            jobs.push((fold, of, field, rows, dense.take(of.weight.range()), (sums.take(range.clone()), range)));
+            jobs.push((
+                fold,
+                of,
+                (field, prepared.scale),
+                rows,
+                dense.take(of.weight.range()),
+                (sums.take(range.clone()), range),
+            ));
         }
     }
-    jobs.into_par_iter().for_each(|(fold, of, field, rows, weights_gradient, (sums, range))| {
+    jobs.into_par_iter().for_each(|(fold, of, (field, scale), rows, weights_gradient, (sums, range))| {
         others.iter().for_each(|lane| add_to(sums, &lane[range.clone()]));
         rows.resize(of.rows * of.dim, 0.0);
         let d = Matrix::new(&*sums, of.rows, fold.outputs, fold.ld());
         let vectors = Matrix::new(&field.vectors[..], of.rows, of.dim, of.dim);
-        field.multiply(Matrix::new(rows, of.rows, of.dim, of.dim), d, weights(params, of.weight));
+        field.multiply(Matrix::new(&mut rows[..], of.rows, of.dim, of.dim), d, weights(params, of.weight));
+        if scale != 1.0 {
+            rows.iter_mut().for_each(|gradient| *gradient *= scale);
+        }
         field.multiply(Matrix::new(weights_gradient, fold.outputs, of.dim, of.dim), d.transposed(), vectors);
     });
 }

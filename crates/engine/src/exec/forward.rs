@@ -1,5 +1,7 @@
 //! Forward steps.
 
+use std::ops::Range;
+
 use pleiad_data::Ids;
 use pleiad_model::graph::Activation;
 
@@ -7,6 +9,7 @@ use super::layers::weights;
 use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
 use crate::kernels::linear::Output;
+use crate::kernels::periodic::Waves;
 use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
 use crate::plan::{Step, View};
 
@@ -14,6 +17,7 @@ use crate::plan::{Step, View};
 pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
     let values = &shared.plan.values;
     let rows = shard.rows.len();
+    let (drawn, shard_start) = (shared.drawn(), shard.rows.start);
     for (at, step) in shared.plan.steps.iter().enumerate() {
         match step {
             Step::Numeric { first, y } => {
@@ -22,6 +26,9 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 let x_at = Columns { ld: width, col: *first, width: y.at.width };
                 shard.write(values, *y, |_, memory| {
                     y.at.rows_mut(memory, rows).zip(x_at.rows(numeric, rows)).for_each(|(y, x)| y.copy_from_slice(x));
+                    if let Some(drawn) = drawn {
+                        drawn.mask_columns(*first, memory, y.at, shard_start, rows);
+                    }
                 });
             }
             Step::Lookup { table, slot, pooling, y } => {
@@ -29,6 +36,19 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 let range = shard.rows.clone();
                 shard.write(values, *y, |_, memory| {
                     shared.tables[*table].lookup(ids, range, *pooling, memory, y.at.ld, y.at.col);
+                    if let Some(drawn) = drawn {
+                        drawn.mask_slot(*slot, memory, y.at, shard_start, rows);
+                    }
+                });
+            }
+            Step::Periodic { column, y, .. } => {
+                let (numbers, x_at) = column_of(shared, &shard.rows, *column);
+                let waves = waves(shared.params, step);
+                shard.write(values, *y, |_, memory| {
+                    waves.forward(memory, y.at, numbers, x_at, rows);
+                    if let Some(drawn) = drawn {
+                        drawn.mask_column(*column, memory, y.at, shard_start, rows);
+                    }
                 });
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
@@ -100,6 +120,21 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
     }
 }
 
+/// A shard's numbers of a numeric column.
+pub(super) fn column_of<'s>(shared: Shared<'s>, rows: &Range<usize>, column: usize) -> (&'s [f32], Columns) {
+    let width = shared.batch.numeric_width();
+    (&shared.batch.numeric[rows.start * width..], Columns { ld: width, col: column, width: 1 })
+}
+
+/// What a step of waves has learned; nothing of another step.
+pub(super) fn waves<'s>(params: &'s [f32], step: &Step) -> Waves<'s> {
+    let Step::Periodic { frequencies, weight, bias, .. } = step else {
+        return Waves { frequencies: &[], weight: &[], bias: &[] };
+    };
+    let [frequencies, weight, bias] = [frequencies, weight, bias].map(|region| &params[region.range()]);
+    Waves { frequencies, weight, bias }
+}
+
 /// Takes the rows of a fold's tables that the shard reads. The way back needs them, too.
 fn look_up(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize) {
     let of = &shared.plan.folds[fold];
@@ -108,6 +143,10 @@ fn look_up(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize) {
         Ids::Multiple { .. } => unreachable!("no field that is pooled is folded, and the batch was checked"),
     });
     shard.looked[fold].take(of.rows, shard.rows.len(), fields);
+    if let Some(drawn) = shared.drawn() {
+        let first = shard.rows.start;
+        shard.looked[fold].drop(|row, field| !drawn.keeps_slot(of.features[field].slot, first + row));
+    }
 }
 
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, gate: View, experts: &[View], y: View) {

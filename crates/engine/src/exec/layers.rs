@@ -55,6 +55,12 @@ impl Layers {
         Self { steps, folds, revision: [None; 2] }
     }
 
+    /// Multiplies what is looked up in folds by `scale`.
+    pub(crate) fn scale_folds(&mut self, scale: f32) {
+        self.folds.iter_mut().for_each(|fold| fold.scale(scale));
+        self.revision[1] = None;
+    }
+
     /// Prepares every layer for the weights in `params`, if that was not done for this revision of theirs.
     pub(crate) fn prepare(&mut self, plan: &Plan, params: &[f32], revision: u64) {
         if self.revision[0].replace(revision) == Some(revision) {

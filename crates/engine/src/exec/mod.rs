@@ -23,6 +23,7 @@ pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::Columns;
 use crate::kernels::delta::{Delta, Signs};
+use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
 use crate::plan::{Buffer, Place, Plan, View};
@@ -41,6 +42,15 @@ pub(crate) struct Shared<'s> {
     /// Seed and step of dropout.
     pub(crate) seed: u64,
     pub(crate) step: u64,
+    /// What whole fields are dropped by, if they are.
+    pub(crate) fields: Option<&'s Fields>,
+}
+
+impl<'s> Shared<'s> {
+    /// The fields that this step drops, if it drops any.
+    fn drawn(&self) -> Option<Drawn<'s>> {
+        self.fields.map(|fields| fields.drawn(self.seed, self.step))
+    }
 }
 
 /// One shard: its rows of the batch, and the memory that it alone writes.

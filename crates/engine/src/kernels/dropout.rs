@@ -32,15 +32,14 @@ impl Mask {
         accumulate: bool,
     ) {
         let scale = 1.0 / (1.0 - self.rate);
-        // rate < 1, so the threshold fits.
-        let threshold = (f64::from(self.rate) * 4_294_967_296.0) as u32;
+        let threshold = self.threshold();
         dispatch(
             #[inline(always)]
             || {
                 for (i, (y, x)) in y_at.rows_mut(y, rows).zip(x_at.rows(x, rows)).enumerate() {
-                    let row = mix32(self.key ^ ((first_row + i) as u32).wrapping_mul(0x9e37_79b1));
+                    let row = self.row(first_row + i);
                     for (j, (y, x)) in y.iter_mut().zip(x).enumerate() {
-                        let kept = mix32(row ^ (j as u32).wrapping_mul(0x85eb_ca6b)) >= threshold;
+                        let kept = draw(row, j as u32) >= threshold;
                         let value = if kept { x * scale } else { 0.0 };
                         *y = if accumulate { *y + value } else { value };
                     }
@@ -48,6 +47,26 @@ impl Mask {
             },
         );
     }
+
+    /// Whether column `j` of a row of the batch is kept.
+    pub(crate) fn keeps(self, row: usize, j: u32) -> bool {
+        draw(self.row(row), j) >= self.threshold()
+    }
+
+    /// Draws below it are zeros. The rate is below 1, so it fits.
+    fn threshold(self) -> u32 {
+        (f64::from(self.rate) * 4_294_967_296.0) as u32
+    }
+
+    #[inline(always)]
+    fn row(self, row: usize) -> u32 {
+        mix32(self.key ^ (row as u32).wrapping_mul(0x9e37_79b1))
+    }
+}
+
+#[inline(always)]
+fn draw(row: u32, j: u32) -> u32 {
+    mix32(row ^ j.wrapping_mul(0x85eb_ca6b))
 }
 
 /// The finaliser of MurmurHash3 with Chris Wellons' constants ("lowbias32").

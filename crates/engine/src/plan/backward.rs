@@ -66,7 +66,8 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], fol
             back.writes.push((x, write));
         };
         let inputs = step.inputs();
-        if inputs.is_empty() {
+        // Waves read the batch, and learn.
+        if inputs.is_empty() && !matches!(step, Step::Periodic { .. }) {
             continue;
         }
         inputs.into_iter().for_each(|x| contribute(&mut back, x));
@@ -110,7 +111,7 @@ fn needs_gradient(graph: &Graph) -> Vec<bool> {
     for (at, node) in graph.nodes.iter().enumerate() {
         needs[at] = match node.op {
             Op::Numeric { .. } => false,
-            Op::Embedding { .. } | Op::Linear { .. } | Op::Combination { .. } => true,
+            Op::Embedding { .. } | Op::Periodic { .. } | Op::Linear { .. } | Op::Combination { .. } => true,
             _ => node.inputs.iter().any(|i| needs[i.0]),
         };
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use pleiad_model::Graph;
-use pleiad_model::graph::{Node, Op};
+use pleiad_model::graph::{Node, Op, ParamId};
 
 use super::fold::Folds;
 use super::fuse::{Group, Readers, groups};
@@ -124,6 +124,14 @@ impl Compiler<'_> {
                 Op::Numeric { first, .. } => Step::Numeric { first: *first, y },
                 Op::Embedding { table, slot, pooling } => {
                     Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
+                }
+                Op::Periodic { column, frequencies, weight, bias } => {
+                    let region = |param: &ParamId| {
+                        let block = self.plan.params.blocks[param.0];
+                        Region { offset: block.offset, len: block.rows * block.cols }
+                    };
+                    let (frequencies, weight, bias) = (region(frequencies), region(weight), region(bias));
+                    Step::Periodic { column: *column, frequencies, weight, bias, y }
                 }
                 Op::Concat => {
                     for (part, col) in self.folds.kept(self.graph, Node(at)) {

@@ -92,6 +92,8 @@ pub(crate) enum Step {
     Numeric { first: usize, y: View },
     /// Rows of a table, pooled.
     Lookup { table: usize, slot: usize, pooling: Option<Pooling>, y: View },
+    /// What waves make of a numeric column.
+    Periodic { column: usize, frequencies: Region, weight: Region, bias: Region, y: View },
     /// A value moved to its place in a concatenation.
     Copy { x: View, y: View },
     /// `y = f(x W^T + b)` for all linear layers that read x. The first `bias.len` columns have a bias. With a fold, the one
@@ -121,6 +123,7 @@ impl Step {
         match self {
             Self::Numeric { y, .. }
             | Self::Lookup { y, .. }
+            | Self::Periodic { y, .. }
             | Self::Copy { y, .. }
             | Self::Product { y, .. }
             | Self::Activate { y, .. }
@@ -137,7 +140,7 @@ impl Step {
     /// What the step reads, in the order of [`BackStep::writes`].
     fn inputs(&self) -> Vec<View> {
         match self {
-            Self::Numeric { .. } | Self::Lookup { .. } => Vec::new(),
+            Self::Numeric { .. } | Self::Lookup { .. } | Self::Periodic { .. } => Vec::new(),
             Self::Copy { x, .. }
             | Self::Product { x, .. }
             | Self::Activate { x, .. }

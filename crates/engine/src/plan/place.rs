@@ -187,13 +187,21 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    /// Weights of combinations, and parameters that no prediction depends on, which keep a place so that they survive a
+    /// Weights of combinations and waves, and parameters that no prediction depends on, which keep a place so that they survive a
     /// load and a save.
     pub(super) fn place_parameters(&mut self) -> Result<()> {
         for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
             if let Op::Combination { weights } = self.graph.nodes[at].op {
                 let Region { offset, len } = self.plan.params.run(self.graph.param(weights).len());
                 self.take(weights, Block { offset, rows: 1, cols: len, ld: len })?;
+            }
+            if let Op::Periodic { frequencies, weight, bias, .. } = self.graph.nodes[at].op {
+                for param in [frequencies, weight, bias] {
+                    let len = self.graph.param(param).len();
+                    let cols = self.graph.param(param).shape.last().copied().unwrap_or(len);
+                    let block = self.plan.params.narrow(len / cols.max(1), cols);
+                    self.take(param, block)?;
+                }
             }
         }
         for (param, spec) in self.graph.params.iter().enumerate() {

@@ -149,6 +149,17 @@ fn rows_of_node(
             };
             rows.map(pooled).collect()
         }
+        Op::Periodic { column, frequencies, weight, bias } => {
+            let [c, weight, bias] = [frequencies, weight, bias].map(|param| point.tensor(&graph.param(*param).name));
+            let embedded = |row: usize| {
+                let x = f64::from(batch.numeric[row * batch.numeric_width() + column]);
+                let angles: Vec<f64> = c.iter().map(|c| std::f64::consts::TAU * c * x).collect();
+                let v: Vec<f64> = angles.iter().map(|a| a.sin()).chain(angles.iter().map(|a| a.cos())).collect();
+                let unit = |o: usize| bias[o] + weight[o * v.len()..].iter().zip(&v).map(|(w, v)| w * v).sum::<f64>();
+                (0..node.width).map(|o| unit(o).max(0.0)).collect()
+            };
+            rows.map(embedded).collect()
+        }
         Op::Concat => rows.map(|row| (0..node.inputs.len()).flat_map(|i| input(i, row).clone()).collect()).collect(),
         Op::Linear { weight, bias } => {
             let weight = point.tensor(&graph.param(*weight).name);

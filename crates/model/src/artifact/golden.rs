@@ -61,7 +61,7 @@ impl Golden {
             let number = |batch: &Batch, column: usize| batch.numeric.get(row * width + column).map(|x| x.to_bits());
             for input in &encoder.layout().inputs {
                 let (name, was, is) = match input {
-                    Input::Numeric { name, column } => {
+                    Input::Numeric { name, column } | Input::Periodic { name, column, .. } => {
                         let shown = |batch| format!("{:?}", number(batch, *column).map(f32::from_bits));
                         let (was, is) = (number(&self.batch, *column), number(&found, *column));
                         if was == is {
@@ -241,7 +241,7 @@ struct Slot<'a> {
 impl<'a> Slot<'a> {
     fn of(input: &'a Input) -> Option<Self> {
         match input {
-            Input::Numeric { .. } => None,
+            Input::Numeric { .. } | Input::Periodic { .. } => None,
             Input::Categorical { name, slot, rows, pooling, .. } => {
                 Some(Self { name, slot: *slot, rows: *rows, multiple: pooling.is_some() })
             }

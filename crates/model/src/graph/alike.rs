@@ -60,7 +60,7 @@ impl Graph {
         let name = node.op.name();
         match &node.op {
             Op::Numeric { first, count } => {
-                let numeric = self.layout.inputs.iter().filter(|input| matches!(input, Input::Numeric { .. }));
+                let numeric = self.layout.inputs.iter().filter(|input| input.numeric_column().is_some());
                 let names: Vec<&str> = numeric.skip(*first).take(*count).map(Input::name).collect();
                 format!("{name} {names:?}")
             }
@@ -68,6 +68,11 @@ impl Graph {
                 let mut categorical = self.layout.inputs.iter().filter(|i| matches!(i, Input::Categorical { .. }));
                 let feature = categorical.nth(*slot).map_or("", Input::name);
                 format!("{name} {:?} {feature:?} {pooling:?}", self.table(*table).name)
+            }
+            Op::Periodic { column, .. } => {
+                let feature = self.layout.inputs.iter().find(|input| input.numeric_column() == Some(*column));
+                let names: Vec<&str> = node.op.params().map(|param| self.param(param).name.as_str()).collect();
+                format!("{name} {:?} {names:?}", feature.map_or("", Input::name))
             }
             Op::Linear { .. } | Op::Combination { .. } => {
                 let names: Vec<&str> = node.op.params().map(|param| self.param(param).name.as_str()).collect();

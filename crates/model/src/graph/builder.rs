@@ -243,7 +243,7 @@ impl<'g> GraphBuilder<'g> {
         self.graph.penalties.push(OrderPenalty { earlier, later, weight });
     }
 
-    fn param(&mut self, name: &str, shape: Vec<usize>, init: Init) -> Result<ParamId> {
+    pub(super) fn param(&mut self, name: &str, shape: Vec<usize>, init: Init) -> Result<ParamId> {
         let name = self.path(name);
         if self.graph.params.len() >= MOST_PARAMS {
             return Err(Error::TooManyParts { scope: name, what: "dense tensors", most: MOST_PARAMS });

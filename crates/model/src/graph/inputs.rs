@@ -31,6 +31,18 @@ impl GraphBuilder<'_> {
                     Some((_, count)) => *count += 1,
                     None => numeric_run = Some((*column, 1)),
                 },
+                Input::Periodic { name, column, frequencies, sigma, dim } => {
+                    if let Some((first, count)) = numeric_run.take() {
+                        parts.push(self.numeric(first, count));
+                    }
+                    let owner = if owner.is_empty() { String::new() } else { format!("{owner}.") };
+                    parts.push(self.periodic(
+                        &format!("numbers.{owner}{name}"),
+                        *column,
+                        (*frequencies, *sigma),
+                        *dim,
+                    )?);
+                }
                 Input::Categorical { name, slot, table, rows, dim, pooling } => {
                     if let Some((first, count)) = numeric_run.take() {
                         parts.push(self.numeric(first, count));
@@ -56,6 +68,15 @@ impl GraphBuilder<'_> {
 
     fn numeric(&mut self, first: usize, count: usize) -> Node {
         self.push("numeric", Op::Numeric { first, count }, Vec::new(), count)
+    }
+
+    /// [`Op::Periodic`]: parameters `<name>.frequencies`, drawn from `N(0, sigma^2)`, `<name>.weight` and `<name>.bias`.
+    fn periodic(&mut self, name: &str, column: usize, waves: (usize, f32), dim: usize) -> Result<Node> {
+        let (count, sigma) = waves;
+        let frequencies = self.param(&format!("{name}.frequencies"), vec![count], Init::Normal { std: sigma })?;
+        let weight = self.param(&format!("{name}.weight"), vec![dim, 2 * count], Init::he(2 * count))?;
+        let bias = self.param(&format!("{name}.bias"), vec![dim], Init::Zeros)?;
+        Ok(self.push(name, Op::Periodic { column, frequencies, weight, bias }, Vec::new(), dim))
     }
 
     fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
@@ -140,6 +161,25 @@ mod tests {
         g.input("a").unwrap();
         let error = g.input("a.b").unwrap_err();
         assert!(matches!(&error, Error::DuplicateParameter { name } if name == "embeddings.a.b.t.weight"), "{error}");
+    }
+
+    #[test]
+    fn waves_break_a_run_of_numbers_and_belong_to_their_owner() {
+        let number = |column| Input::Numeric { name: format!("n{column}"), column };
+        let name = "n1.periodic".to_owned();
+        let waves = Input::Periodic { name, column: 2, frequencies: 3, sigma: 0.5, dim: 4 };
+        let mut graph = Graph::new(InputLayout { inputs: vec![number(0), number(1), waves, number(3)] });
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("click").unwrap();
+        g.input("share").unwrap();
+        let parts: Vec<_> =
+            graph.node(x).inputs.iter().map(|&n| (graph.node(n).op.name(), graph.node(n).width)).collect();
+        assert_eq!(parts, [("numeric", 2), ("periodic", 4), ("numeric", 1)]);
+        let params: Vec<_> = graph.params.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect();
+        assert_eq!(params[0], ("numbers.click.n1.periodic.frequencies", &[3][..]));
+        assert_eq!(params[1], ("numbers.click.n1.periodic.weight", &[4, 6][..]));
+        assert_eq!(params[5], ("numbers.share.n1.periodic.bias", &[4][..]));
+        assert_eq!(graph.params[0].init, Init::Normal { std: 0.5 });
     }
 
     #[test]

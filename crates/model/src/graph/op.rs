@@ -57,6 +57,18 @@ pub enum Op {
         /// How several rows become one; `None` where there is exactly one.
         pooling: Option<Pooling>,
     },
+    /// A number by learned waves: with x column `column` of the batch, `max(0, W v + b)`, `v = [sin(2 pi c x), cos(2 pi c x)]`;
+    /// c `[k]`, W `[dim, 2 k]`, b `[dim]`: `[B, dim]`. No inputs.
+    Periodic {
+        /// Numeric column.
+        column: usize,
+        /// c.
+        frequencies: ParamId,
+        /// W.
+        weight: ParamId,
+        /// b.
+        bias: ParamId,
+    },
     /// Inputs side by side: `[B, sum of widths]`.
     Concat,
     /// `y = x W^T + b`, W `[out, in]`, b `[out]`: `[B, out]`. One input.
@@ -106,9 +118,10 @@ impl Op {
     /// The dense parameters that the operation reads.
     pub fn params(&self) -> impl Iterator<Item = ParamId> + use<> {
         let params = match self {
-            Self::Linear { weight, bias } => [Some(*weight), *bias],
-            Self::Combination { weights } => [Some(*weights), None],
-            _ => [None, None],
+            Self::Periodic { frequencies, weight, bias, .. } => [Some(*frequencies), Some(*weight), Some(*bias)],
+            Self::Linear { weight, bias } => [Some(*weight), *bias, None],
+            Self::Combination { weights } => [Some(*weights), None, None],
+            _ => [None, None, None],
         };
         params.into_iter().flatten()
     }
@@ -119,6 +132,7 @@ impl Op {
         match self {
             Self::Numeric { .. } => "numeric",
             Self::Embedding { .. } => "embedding",
+            Self::Periodic { .. } => "periodic",
             Self::Concat => "concat",
             Self::Linear { .. } => "linear",
             Self::Activation { .. } => "activation",

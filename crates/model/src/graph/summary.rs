@@ -61,6 +61,11 @@ impl Graph {
             let parameters: u64 = node.op.params().map(&mut size).sum();
             let flops = match &node.op {
                 Op::Numeric { .. } | Op::Embedding { .. } | Op::Concat => continue,
+                Op::Periodic { frequencies, .. } => {
+                    // A product and two functions for each frequency; the layer, its bias and its activation.
+                    let waves = self.param(*frequencies).len() as u64;
+                    3 * waves + 2 * width * 2 * waves + 2 * width
+                }
                 Op::Linear { bias, .. } => 2 * width * input_width(0) + if bias.is_some() { width } else { 0 },
                 Op::Activation { .. } | Op::Dropout { .. } => width,
                 Op::Softmax => 3 * width,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pleiad_data::{Input, TaskKind};
 
-use super::{Graph, Node, Op, Param};
+use super::{Graph, Node, Op, Param, ParamId};
 use crate::error::{Error, Result};
 
 /// What the layout holds, for the nodes that read it.
@@ -83,7 +83,7 @@ impl Graph {
         let mut slots = Slots { numeric: 0, categorical: Vec::new() };
         for (at, input) in self.layout.inputs.iter().enumerate() {
             let (number, expected) = match input {
-                Input::Numeric { column, .. } => {
+                Input::Numeric { column, .. } | Input::Periodic { column, .. } => {
                     slots.numeric += 1;
                     (*column, slots.numeric - 1)
                 }
@@ -115,6 +115,13 @@ impl Graph {
         let fits = match (&node.op, widths.as_slice()) {
             (Op::Numeric { first, count }, []) => {
                 *count == node.width && first.checked_add(*count).is_some_and(|n| n <= slots.numeric)
+            }
+            (Op::Periodic { column, frequencies, weight, bias }, []) => {
+                let shape = |param: &ParamId| self.params.get(param.0).map(|p| p.shape.as_slice());
+                let Some(&[count]) = shape(frequencies) else { return wrong("has no list of frequencies".into()) };
+                *column < slots.numeric
+                    && shape(bias) == Some(&[node.width])
+                    && count.checked_mul(2).is_some_and(|terms| shape(weight) == Some(&[node.width, terms]))
             }
             (Op::Embedding { table, slot, pooling }, []) => {
                 let Some(table) = self.tables.get(table.0) else { return wrong("names no table".into()) };

@@ -196,8 +196,10 @@ impl Look<'_> {
         let part = self.parts.first()?;
         let is_large = |count: &FeatureCount| count.large_share() > LARGE_SHARE || count.largest > LARGEST;
         let features = &self.encoder.schema().features;
+        // Waves are of one size, whatever the number is.
+        let is_read = |at: usize| features.get(at).is_some_and(|f| !matches!(f.read, FeatureKind::Periodic { .. }));
         let told: Vec<(usize, &FeatureCount)> =
-            part.counts.iter().enumerate().filter(|(at, c)| *at < features.len() && is_large(c)).collect();
+            part.counts.iter().enumerate().filter(|(at, c)| is_read(*at) && is_large(c)).collect();
         let (first, most) = told.first()?;
         let size = |(at, count): &(usize, &FeatureCount)| {
             let of = format!("{} of {}", percent(count.large_share()), part.name);

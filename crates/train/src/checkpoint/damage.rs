@@ -38,7 +38,7 @@ fn write(root: &Path, name: &str, step: u64, best: Option<&str>) {
         write_safetensors(&folder.join(file), &weights(first)).unwrap()
     });
     let identity = serde_json::from_value(json!({ "train": { "seed": 1 } })).unwrap();
-    let best = best.map(str::to_owned);
+    let best = Bests { of_all: best.map(str::to_owned), of_tasks: Vec::new() };
     Header::new(identity, "data".to_owned(), best, hashes, state(step)).write(&folder).unwrap();
 }
 

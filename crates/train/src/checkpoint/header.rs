@@ -1,5 +1,6 @@
 //! [`Header`]: `state.json` of a checkpoint, and whether the files beside it are those that it was written with.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -29,10 +30,28 @@ pub(super) struct Header {
     pub(super) data: String,
     /// Folder of the best epoch's checkpoint.
     pub(super) best: Option<String>,
+    /// By task, the folder of its best epoch's checkpoint, where each has its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) bests: Vec<Option<String>>,
     /// Of the tensors, as [`pleiad_model::artifact::write_safetensors`] gives it, in hexadecimal.
     pub(super) weights_xxh64: String,
     pub(super) optimizer_xxh64: String,
     pub(super) state: State,
+}
+
+/// The checkpoints that the best weights are in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Bests {
+    pub(super) of_all: Option<String>,
+    /// By task, where each has its own.
+    pub(super) of_tasks: Vec<Option<String>>,
+}
+
+impl Bests {
+    /// Names of all of them, each once.
+    pub(super) fn names(&self) -> BTreeSet<&String> {
+        self.of_all.iter().chain(self.of_tasks.iter().flatten()).collect()
+    }
 }
 
 /// The version alone, whatever else there is.
@@ -42,9 +61,15 @@ struct Versioned {
 }
 
 impl Header {
-    pub(super) fn new(identity: Identity, data: String, best: Option<String>, hashes: [u64; 2], state: State) -> Self {
+    pub(super) fn new(identity: Identity, data: String, best: Bests, hashes: [u64; 2], state: State) -> Self {
         let [weights_xxh64, optimizer_xxh64] = hashes.map(hex);
-        Self { version: VERSION, identity, data, best, weights_xxh64, optimizer_xxh64, state }
+        let Bests { of_all: best, of_tasks: bests } = best;
+        Self { version: VERSION, identity, data, best, bests, weights_xxh64, optimizer_xxh64, state }
+    }
+
+    /// The checkpoints that its best weights are in.
+    pub(super) fn bests(&self) -> Bests {
+        Bests { of_all: self.best.clone(), of_tasks: self.bests.clone() }
     }
 
     /// Writes it into the folder of a checkpoint and brings it to disk.

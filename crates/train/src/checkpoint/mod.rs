@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A folder of that name is complete: it is written under another name and renamed. The last two are kept, and that of
-//! the best epoch. Before a run goes on from one, every file of it is read and compared with its hash; where one differs,
+//! the best epoch, or of each task's. Before a run goes on from one, every file of it is read and compared with its hash; where one differs,
 //! the run goes on from the checkpoint before, and comes to the same bits.
 
 #[cfg(test)]
@@ -22,14 +22,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use self::header::{Header, OPTIMIZER, WEIGHTS, check, is_damage};
+use self::header::{Bests, Header, OPTIMIZER, WEIGHTS, check, is_damage};
 pub(crate) use identity::{Identity, compare};
 use pleiad_data::disk::{self, TemporaryFolder, Unlockable, create_folders, sync_folder};
 use pleiad_engine::Engine;
 use pleiad_model::artifact::{read_safetensors_into, write_safetensors};
+use pleiad_model::{Shapes, TensorSink};
 
 use crate::error::{Error, Result};
-use crate::fit::{Event, Keeper, Observer, State};
+use crate::fit::{Best, Event, Keeper, Observer, State};
 
 /// What a checkpoint holds: the state of the loop here, tensors still on disk.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ pub(crate) struct CheckpointStore {
     folder: PathBuf,
     identity: Option<Identity>,
     data: String,
-    best: Option<String>,
+    best: Bests,
     /// Checkpoints that this process wrote or went on from.
     known: BTreeSet<String>,
     /// Checkpoints that are newer than the one it went on from: damaged, or of no use without one that is.
@@ -86,7 +87,7 @@ impl CheckpointStore {
             folder,
             identity: None,
             data: String::new(),
-            best: None,
+            best: Bests::default(),
             known: BTreeSet::new(),
             passed_over: Vec::new(),
         }
@@ -121,7 +122,7 @@ impl CheckpointStore {
                             format!("a checkpoint is passed over, and training goes on from step {step}: {damage}");
                         observer.event(&Event::Warning(&text));
                     }
-                    self.best.clone_from(&header.best);
+                    self.best = header.bests();
                     let path = self.folder.join(&name);
                     self.known.insert(name);
                     return Ok(Some(Checkpoint { path, header }));
@@ -139,13 +140,13 @@ impl CheckpointStore {
         }
     }
 
-    /// Checks every file of a checkpoint, and the weights of the best epoch at that time. These may be gone where a `newer`
+    /// Checks every file of a checkpoint, and the weights of the best epochs at that time. These may be gone where a `newer`
     /// checkpoint is damaged: then a better epoch had come since, and will come again.
     fn open(&self, name: &str, newer: bool) -> Result<Header> {
         let folder = self.folder.join(name);
         let header = Header::read(&folder)?;
         header.verify(&folder)?;
-        if let Some(best) = header.best.as_ref().filter(|best| *best != name) {
+        for best in header.bests().names().into_iter().filter(|best| *best != name) {
             let folder = self.folder.join(best);
             if folder.exists() || !newer {
                 Header::read(&folder)?.verify_weights(&folder)?;
@@ -222,7 +223,8 @@ impl CheckpointStore {
     /// Removes all but the last few and the best.
     fn prune(&self) -> Result<()> {
         let names = self.names()?;
-        for name in names.iter().rev().skip(KEPT).filter(|name| Some(*name) != self.best.as_ref()) {
+        let best = self.best.names();
+        for name in names.iter().rev().skip(KEPT).filter(|name| !best.contains(name)) {
             remove(&self.folder.join(name))?;
         }
         Ok(())
@@ -236,11 +238,18 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 impl Keeper for CheckpointStore {
-    fn save(&mut self, state: &State, engine: &Engine, best: bool) -> Result<()> {
+    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
         let Some(identity) = self.identity.clone() else { return Ok(()) };
         let name = format!("{PREFIX}{:012}", state.step);
-        if best {
-            self.best = Some(name.clone());
+        match best {
+            Best::No => {}
+            Best::All => self.best.of_all = Some(name.clone()),
+            Best::Tasks(tasks) => {
+                let most = tasks.iter().max().map_or(0, |most| most + 1);
+                let of_tasks = &mut self.best.of_tasks;
+                of_tasks.resize(of_tasks.len().max(most), None);
+                tasks.iter().for_each(|&task| of_tasks[task] = Some(name.clone()));
+            }
         }
         // Two states at one step are one state: an interrupt right after the end of an epoch.
         if !self.known.contains(&name) {
@@ -250,8 +259,40 @@ impl Keeper for CheckpointStore {
         self.prune()
     }
 
-    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
-        let folder = self.folder.join(self.best.as_deref().unwrap_or_default());
+    fn restore_best(&mut self, engine: &mut Engine, own: &[BTreeSet<String>]) -> Result<()> {
+        if own.is_empty() {
+            return self.restore(self.best.of_all.as_deref(), &mut engine.weights_sink());
+        }
+        for (task, own) in own.iter().enumerate() {
+            let best = self.best.of_tasks.get(task).and_then(Option::as_deref);
+            self.restore(best, &mut Own { sink: &mut engine.weights_sink(), own })?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes the tensors of one task, and leaves the others as they are.
+struct Own<'a> {
+    sink: &'a mut dyn TensorSink,
+    own: &'a BTreeSet<String>,
+}
+
+impl TensorSink for Own<'_> {
+    fn shapes(&self) -> Shapes {
+        self.sink.shapes()
+    }
+
+    fn write(&mut self, name: &str, at: usize, values: &[f32]) {
+        if self.own.contains(name) {
+            self.sink.write(name, at, values);
+        }
+    }
+}
+
+impl CheckpointStore {
+    /// Reads the weights of a checkpoint of this run.
+    fn restore(&self, name: Option<&str>, sink: &mut dyn TensorSink) -> Result<()> {
+        let folder = self.folder.join(name.unwrap_or_default());
         let header = Header::read(&folder)?;
         if Some(&header.identity) != self.identity.as_ref() || header.data != self.data {
             let reason = "it is not of this run, so that the weights of its best epoch are lost; train again in another \
@@ -260,7 +301,7 @@ impl Keeper for CheckpointStore {
             return Err(Error::Damaged { path: folder, reason });
         }
         let path = folder.join(WEIGHTS);
-        check(&path, read_safetensors_into(&path, &mut engine.weights_sink())?, &header.weights_xxh64)
+        check(&path, read_safetensors_into(&path, sink)?, &header.weights_xxh64)
     }
 }
 

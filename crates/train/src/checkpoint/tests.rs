@@ -52,19 +52,53 @@ fn best_weights_are_those_of_the_run_or_none() {
     let root = tempfile::tempdir().unwrap();
     let folder = root.path().join("checkpoints");
     let mut first = store(&folder, 1);
-    first.save(&state(5), &engine(1), true).unwrap();
+    first.save(&state(5), &engine(1), Best::All).unwrap();
     let mut found = engine(9);
-    first.restore_best(&mut found).unwrap();
+    first.restore_best(&mut found, &[]).unwrap();
     assert_eq!(found.weights(), engine(1).weights());
     // Another run that comes to the same step does not take that for its own.
     let mut second = store(&folder, 2);
-    second.save(&state(5), &engine(2), true).unwrap();
-    second.restore_best(&mut found).unwrap();
+    second.save(&state(5), &engine(2), Best::All).unwrap();
+    second.restore_best(&mut found, &[]).unwrap();
     assert_eq!(found.weights(), engine(2).weights());
     // Nor does the first one.
-    let error = first.restore_best(&mut found).unwrap_err().to_string();
+    let error = first.restore_best(&mut found, &[]).unwrap_err().to_string();
     assert!(error.contains("step-000000000005") && error.contains("not of this run"), "{error}");
     assert_eq!(found.weights(), engine(2).weights(), "none are taken");
+}
+
+/// A task's best is kept however old it is, and found again by whoever goes on.
+#[test]
+fn each_task_has_weights_of_its_own_checkpoint() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = root.path().join("checkpoints");
+    let mut first = store(&folder, 1);
+    first.save(&state(5), &engine(1), Best::Tasks(&[0, 1])).unwrap();
+    first.save(&state(6), &engine(2), Best::Tasks(&[1])).unwrap();
+    for step in [7, 8, 9] {
+        first.save(&state(step), &engine(3), Best::No).unwrap();
+    }
+    let numbers = |store: &CheckpointStore| {
+        store.names().unwrap().iter().map(|n| n[n.len() - 1..].to_owned()).collect::<String>()
+    };
+    assert_eq!(numbers(&first), "5689");
+    let mut next = CheckpointStore::new(folder.clone());
+    next.latest(&mut crate::fit::Silent).unwrap().unwrap();
+    next.begin(first.identity.clone().unwrap(), "rows".to_owned()).unwrap();
+    let own = ["bottom.0.weight", "towers.click.0.weight"].map(|name| BTreeSet::from([name.to_owned()]));
+    for store in [&mut first, &mut next] {
+        let mut found = engine(9);
+        store.restore_best(&mut found, &own).unwrap();
+        let (found, others) = (found.weights(), [1, 2, 9].map(|seed| engine(seed).weights()));
+        for (name, tensor) in &found.tensors {
+            let from = own.iter().position(|own| own.contains(name)).unwrap_or(2);
+            assert_eq!(Some(tensor), others[from].get(name), "{name}");
+        }
+        assert!(own.iter().flatten().all(|name| found.get(name).is_some()), "{:?}", found.tensors.keys());
+    }
+    // Where one of them is damaged, nobody goes on with less than all.
+    fs::write(folder.join("step-000000000005").join(WEIGHTS), "").unwrap();
+    assert!(CheckpointStore::new(folder).latest(&mut crate::fit::Silent).is_err());
 }
 
 #[test]
@@ -73,7 +107,7 @@ fn what_a_killed_run_left_goes_when_the_next_begins() {
     let folder = root.path().join("checkpoints");
     let mut first = store(&folder, 1);
     for step in [5, 6, 7] {
-        first.save(&state(step), &engine(1), step == 6).unwrap();
+        first.save(&state(step), &engine(1), if step == 6 { Best::All } else { Best::No }).unwrap();
     }
     // Half written, and half removed.
     fs::create_dir(folder.join(".pleiad-dead.tmp")).unwrap();

@@ -210,6 +210,7 @@ mod tests {
     use super::super::result::SeedRun;
     use super::super::verdict::tests::{BARELY, DOWN, EITHER, UP, task, verdicts};
     use super::*;
+    use crate::by_task::ByTask;
     use crate::counts::ParameterCount;
     use crate::evaluate::Evaluation;
 
@@ -224,6 +225,7 @@ mod tests {
                 seed: 1,
                 run: String::new(),
                 best_epoch: 1,
+                best_epochs: ByTask::default(),
                 seconds: 1.0,
                 evaluation: Evaluation { rows: 1, main: Default::default(), tasks: Default::default() },
             },

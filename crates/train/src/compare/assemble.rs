@@ -91,6 +91,7 @@ impl Parts<'_> {
                     seed,
                     run: folder_of(&self.slugs[model], seed).display().to_string(),
                     best_epoch: report.best_epoch,
+                    best_epochs: report.best_epochs.clone(),
                     seconds: report.seconds,
                     evaluation: evaluation.clone(),
                 },

@@ -81,6 +81,8 @@ pub fn compare<'o>(
     for named in config.models.iter().filter(|named| named.joint_loss.is_some()) {
         file.check_joint_loss(Some(&named.name))?;
     }
+    let best_epochs: Vec<_> =
+        config.models.iter().map(|named| file.best_epoch(Some(&named.name))).collect::<Result<_>>()?;
     config.models.iter().try_for_each(|named| file.check_memory(Some(&named.name)))?;
     let names: Vec<&str> = config.models.iter().map(|m| m.name.as_str()).collect();
     let slugs = runs::slugs(&names);
@@ -114,7 +116,7 @@ pub fn compare<'o>(
     for &seed in &config.seeds {
         for (m, SizedModel { model, graph, .. }) in models.iter().enumerate() {
             number += 1;
-            let config = file.for_model(Some(names[m]), losses[m], seed);
+            let config = file.for_model(Some(names[m]), losses[m], best_epochs[m], seed);
             let identity = Identity::of(&config, model, None)?;
             let path = out.join(runs::folder_of(&slugs[m], seed));
             let known = runs::known(&path, &identity, data.fingerprint()?)?;

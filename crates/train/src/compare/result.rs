@@ -106,6 +106,9 @@ pub enum SeedRun {
         run: String,
         /// The epoch whose weights it has, from 1.
         best_epoch: u64,
+        /// By task, where each keeps its own; `best_epoch` is the last of them then.
+        #[serde(default, skip_serializing_if = "ByTask::is_empty")]
+        best_epochs: ByTask<u64>,
         /// Seconds of training.
         seconds: f64,
         /// All metrics on the rows of [`Comparison::measured_on`].

@@ -99,7 +99,9 @@ impl ConfigFile {
         let starts =
             |pattern: &String, name: &str| pattern.split_once('[').is_some_and(|(start, _)| name.starts_with(start));
         // What stands beside a number is named after it.
-        let plain = ["exact", "pieces"].into_iter().find_map(|part| feature.name.strip_suffix(part)?.strip_suffix('.'));
+        let plain = ["exact", "pieces", "periodic"]
+            .into_iter()
+            .find_map(|part| feature.name.strip_suffix(part)?.strip_suffix('.'));
         let names = [Some(feature.name.as_str()), plain];
         let named = |block: &FeatureBlock| {
             names.into_iter().flatten().any(|own| match &block.name {

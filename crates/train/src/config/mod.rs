@@ -4,6 +4,7 @@
 //! structure in `pleiad_model`, optimizers and schedules in `pleiad_engine`; here they become one file. Every mistake
 //! is told with file, line, column and the line itself, whichever crate finds it.
 
+mod best_epoch;
 mod check;
 mod compare;
 mod document;
@@ -26,6 +27,7 @@ mod tests;
 
 use std::path::{Path, PathBuf};
 
+pub use best_epoch::BestEpoch;
 pub use compare::{CompareConfig, NamedModel};
 pub use explanation::{ExplainConfig, ExplainShare};
 pub use joint_loss::{
@@ -297,11 +299,17 @@ impl ConfigFile {
         own.unwrap_or(self.config.train.joint_loss)
     }
 
-    /// The configuration with another joint loss and seed in `[train]`, and the optimizer of the model that was chosen with
-    /// [`ConfigFile::model`]: what holds for one model of a comparison.
-    pub(crate) fn for_model(&self, name: Option<&str>, joint_loss: JointLossConfig, seed: u64) -> Config {
-        let train = &self.config.train;
-        let train = TrainConfig { joint_loss, seed, optimizer: self.optimizer(name), ..train.clone() };
+    /// The configuration with another joint loss and seed in `[train]`, whose best epoch is kept, and the optimizer of the model
+    /// that was chosen with [`ConfigFile::model`]: what holds for one model of a comparison.
+    pub(crate) fn for_model(
+        &self,
+        name: Option<&str>,
+        joint_loss: JointLossConfig,
+        best_epoch: BestEpoch,
+        seed: u64,
+    ) -> Config {
+        let (train, optimizer, best_epoch) = (&self.config.train, self.optimizer(name), Some(best_epoch));
+        let train = TrainConfig { joint_loss, best_epoch, seed, optimizer, ..train.clone() };
         Config { train, ..self.config.clone() }
     }
 
@@ -387,6 +395,12 @@ fn provisional_layout(schema: &Schema) -> InputLayout {
                     (column..column + count).map(|column| Input::Numeric { name: feature.name.clone(), column }),
                 );
                 column += count;
+                continue;
+            }
+            FeatureKind::Periodic { frequencies, sigma, embedding, .. } => {
+                let (name, sigma) = (feature.name.clone(), *sigma as f32);
+                inputs.push(Input::Periodic { name, column, frequencies: *frequencies, sigma, dim: *embedding });
+                column += 1;
                 continue;
             }
             FeatureKind::Categorical { encoding, embedding, table, multiple } => {

@@ -482,7 +482,10 @@ fn the_schema_knows_every_key() {
         "power",
         "exact",
         "decay",
+        "field_dropout",
         "pieces",
+        "periodic",
+        "sigma",
     ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }
@@ -529,6 +532,9 @@ fn values_of_the_wrong_kind_are_told_without_the_words_of_a_program() {
         ),
         ("model.tower=[99999999999999999999]", "model.tower.0: must be a smaller number: whole numbers go to 184467"),
         ("train.clip_norm=1e400", "train.clip_norm: must be a smaller number: numbers go to 1.79"),
+        ("train.field_dropout=1", "train.field_dropout: must be at least 0 and below 1, not 1"),
+        ("train.field_dropout=-0.1", "train.field_dropout: must be at least 0 and below 1, not -0.1"),
+        ("train.field_dropout=0.99999999999", "train.field_dropout: must be at least 0 and below 1, not 0.99999999999"),
         ("train.clip_norm=-1e308", "train.clip_norm: must be a finite number above 0, not -1e308"),
     ] {
         let message = refusal_of_set(set);

@@ -9,6 +9,7 @@ use pleiad_engine::{EngineOptions, Kernels, Precision};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::best_epoch::{BestEpoch, is_shared};
 use super::check::{Issue, above_zero, check_option, count, fits_f32, not_negative};
 use super::explanation::ExplainConfig;
 use super::joint_loss::JointLossConfig;
@@ -60,12 +61,21 @@ pub struct TrainConfig {
     /// Averages the weights of all steps; what is measured and saved is the average.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub average: Option<AverageConfig>,
+    /// Probability with which a row of a training step does not see a feature, at least 0 and below 1: all columns of the input
+    /// that belong to the feature are zero, and else divided by `1 - field_dropout`.
+    #[serde(skip_serializing_if = "is_default")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub field_dropout: f64,
     /// How the tasks' losses are weighed beside `[[task]] weight`, and how their gradients become one.
     #[serde(skip_serializing_if = "is_default")]
     pub joint_loss: JointLossConfig,
     /// Ends training when the validation rows show no more gain.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_stopping: Option<EarlyStopping>,
+    /// Whose best epoch is kept: one of all tasks (`shared`), or each task's own (`per-task`), which is possible where tasks share
+    /// nothing, and the default there.
+    #[serde(skip_serializing_if = "is_shared")]
+    pub best_epoch: Option<BestEpoch>,
     /// Whether the saved model is explained (use of experts, calibration, importance of features): `true`, `false`, or
     /// `{ rows = 0.1, features = 0.5 }` with shares. Changes no weight.
     #[serde(skip_serializing_if = "is_default")]
@@ -92,8 +102,10 @@ impl Default for TrainConfig {
             schedule: Schedule::default(),
             clip_norm: None,
             average: None,
+            field_dropout: 0.0,
             joint_loss: JointLossConfig::default(),
             early_stopping: None,
+            best_epoch: None,
             explain: ExplainConfig::default(),
             checkpoint: CheckpointConfig::default(),
             seed: 1,
@@ -179,6 +191,11 @@ impl TrainConfig {
             && !(decay > 0.0 && decay < 1.0)
         {
             return Err(Issue::new("train.average.decay", format!("must be above 0 and below 1, not {decay}")));
+        }
+        let dropped = self.field_dropout;
+        // As the engine has it: 0.99999999999 is 1 there.
+        if !(0.0..1.0).contains(&(dropped as f32)) {
+            return Err(Issue::new("train.field_dropout", format!("must be at least 0 and below 1, not {dropped}")));
         }
         check_option("train.optimizer", self.optimizer.validate())?;
         if let Some(optimizer) = &self.embedding_optimizer {

@@ -67,7 +67,7 @@ impl<'s> Stack<'s> {
         let Self { sample, batch, .. } = self;
         let first = copy * sample.rows;
         match input {
-            Input::Numeric { column, .. } => {
+            Input::Numeric { column, .. } | Input::Periodic { column, .. } => {
                 let width = sample.numeric_width();
                 for (row, from) in (first..).zip(order) {
                     batch.numeric[row * width + column] = sample.numeric[from * width + column];
@@ -128,7 +128,9 @@ mod tests {
             moved.clone_from(&sample);
             moved.gather_from(stack.batch(), &index(1));
             match &input {
-                Input::Numeric { .. } => assert_eq!(moved.numeric, [1.0, 30.0, 2.0, 10.0, 3.0, 40.0, 4.0, 20.0]),
+                Input::Numeric { .. } | Input::Periodic { .. } => {
+                    assert_eq!(moved.numeric, [1.0, 30.0, 2.0, 10.0, 3.0, 40.0, 4.0, 20.0])
+                }
                 Input::Categorical { slot: 0, .. } => assert_eq!(moved.categorical[0], Ids::Single(vec![7, 5, 8, 6])),
                 // Lists move whole, the empty one too.
                 Input::Categorical { .. } => {

@@ -38,7 +38,7 @@ pub(super) fn likely_cause(
         .iter()
         .filter_map(|input| match input {
             Input::Numeric { name, column } => Some((name.as_str(), *column)),
-            Input::Categorical { .. } => None,
+            Input::Periodic { .. } | Input::Categorical { .. } => None,
         })
         .filter_map(|(name, column)| {
             let width = batch.numeric_width();

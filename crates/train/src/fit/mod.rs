@@ -6,6 +6,7 @@
 //! one that never stopped.
 
 mod before;
+mod best;
 mod diagnose;
 mod first_rows;
 mod gather;
@@ -24,6 +25,8 @@ mod windows;
 
 use std::time::{Duration, Instant};
 
+pub use best::Best;
+pub(crate) use best::shared_tensor;
 pub use history::EpochRecord;
 pub use observer::{Event, Interrupt, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
@@ -32,13 +35,15 @@ use pleiad_engine::Engine;
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
 use self::before::{cannot_compare_epochs, warn_of_one_class};
+use self::best::own_tensors;
 use self::history::LossSums;
 use self::input::{Batches, Input};
 use self::joint::take_step;
 use self::movement::Movement;
 use crate::alarm::Alarm;
 use crate::alarm::settings::{Length, settings};
-use crate::config::TrainConfig;
+use crate::by_task::ByTask;
+use crate::config::{BestEpoch, TrainConfig};
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
 use crate::metrics::Measures;
@@ -78,6 +83,8 @@ pub enum Outcome {
 pub struct Fitted {
     /// The epoch that the kept weights are of, from 1: the best one, or the last where there are no validation rows.
     pub best_epoch: u64,
+    /// By task, the epoch that its weights are of, where each keeps its own; `best_epoch` is the last of them then.
+    pub best_epochs: ByTask<u64>,
     /// Why training ended.
     pub stop: StopReason,
     /// Every epoch.
@@ -158,6 +165,11 @@ impl<'a> Trainer<'a> {
         if rows == 0 {
             return Err(Error::NoTrainingRows { rows: problem.train.count() as usize });
         }
+        if problem.config.best_epoch == Some(BestEpoch::PerTask)
+            && let Some(tensor) = shared_tensor(engine.graph())
+        {
+            return Err(Error::SharedWeights { tensor });
+        }
         warn_of_one_class(problem, observer);
         let batch = input.empty()?;
         let now = Instant::now();
@@ -210,16 +222,20 @@ impl<'a> Trainer<'a> {
                 break stop;
             }
             if let Flow::Interrupted(signal) = self.epoch()? {
-                self.save(false)?;
+                self.save(Best::No)?;
                 return Ok(Outcome::Interrupted { steps: self.state.step, signal });
             }
         };
-        let best_epoch = self.state.stopping.best_epoch();
-        if best_epoch.is_some_and(|epoch| epoch != self.state.epoch) {
-            self.keeper.restore_best(self.engine)?;
+        let best_epochs = self.state.best_epochs();
+        let best_epoch = best_epochs.iter().copied().max().or(self.state.stopping.best_epoch());
+        if best_epochs.iter().copied().chain(best_epoch).any(|epoch| epoch != self.state.epoch) {
+            let own = if best_epochs.is_empty() { Vec::new() } else { own_tensors(self.engine.graph()) };
+            self.keeper.restore_best(self.engine, &own)?;
         }
+        let names = self.specs.iter().map(|task| task.name.as_str());
         Ok(Outcome::Finished(Fitted {
             best_epoch: best_epoch.unwrap_or(self.state.epoch),
+            best_epochs: names.zip(best_epochs).collect(),
             stop,
             steps: self.state.step,
             seconds: self.seconds(),
@@ -256,7 +272,7 @@ impl<'a> Trainer<'a> {
             rows_read += to - from;
             self.observer.event(&Event::Step { epoch: self.state.epoch + 1, rows: to as u64 });
             if self.due() && self.state.step_in_epoch < self.steps_per_epoch {
-                self.save(false)?;
+                self.save(Best::No)?;
             }
         }
         let seconds = begin.elapsed().max(Duration::from_micros(1)).as_secs_f64();
@@ -307,6 +323,8 @@ impl<'a> Trainer<'a> {
             Some(valid) if self.no_score.is_none() => Some(valid.score(&config.selection())?),
             _ => None,
         };
+        let own = valid.as_ref().zip(score).filter(|_| self.by_task());
+        let own = own.map(|(valid, score)| valid.own_scores(&config.selection(), score));
         let sums = std::mem::replace(&mut self.state.sums, LossSums::new(self.specs.len()));
         let task_losses = sums.tasks();
         self.state.weighting.end_epoch(&task_losses);
@@ -322,28 +340,18 @@ impl<'a> Trainer<'a> {
             rows_per_second,
             input_wait,
         };
-        let mut best = score.is_none();
-        if let Some(score) = score {
-            let stopping = config.early_stopping.as_ref();
-            let verdict = self.state.stopping.update(
-                epoch,
-                score,
-                stopping.map(|s| s.patience),
-                stopping.map_or(0.0, |s| s.min_delta),
-            );
-            best = verdict.best;
-            if verdict.stop {
-                self.state.stop = Some(StopReason::EarlyStopping);
-            }
+        let judged = score.map(|score| self.state.judge(config, epoch, score, own.as_deref()));
+        if let Some((_, true)) = judged {
+            self.state.stop = Some(StopReason::EarlyStopping);
         }
-        self.observer.event(&Event::Epoch { record: &record, best: best && score.is_some() });
+        let best = judged.as_ref().map_or(Best::No, |(judged, _)| judged.best());
+        self.observer.event(&Event::Epoch { record: &record, best: best != Best::No });
         self.state.history.push(record);
         self.state.epoch = epoch;
         self.state.step_in_epoch = 0;
         let last = epoch == config.epochs || self.state.stop.is_some();
-        let keep = best && score.is_some();
-        if keep || last || epoch.is_multiple_of(config.checkpoint.every_epochs) {
-            self.save(keep)?;
+        if best != Best::No || last || epoch.is_multiple_of(config.checkpoint.every_epochs) {
+            self.save(best)?;
         }
         Ok(Flow::Next)
     }
@@ -386,7 +394,12 @@ impl<'a> Trainer<'a> {
             || checkpoint.every_minutes.is_some_and(|m| self.last_save.elapsed().as_secs_f64() >= 60.0 * m)
     }
 
-    fn save(&mut self, best: bool) -> Result<()> {
+    /// Whether each task keeps the weights of its own best epoch.
+    fn by_task(&self) -> bool {
+        self.problem.config.best_epoch == Some(BestEpoch::PerTask)
+    }
+
+    fn save(&mut self, best: Best<'_>) -> Result<()> {
         self.state.seconds = self.seconds();
         // Whoever opens a checkpoint finds the weights that predict.
         self.engine.show_average();

@@ -1,9 +1,12 @@
 //! [`State`]: what the loop remembers between two steps, and [`Keeper`], who keeps it.
 
+use std::collections::BTreeSet;
+
 use pleiad_engine::Engine;
 use pleiad_model::Weights;
 use serde::{Deserialize, Serialize};
 
+use super::best::Best;
 use super::first_rows::FirstRows;
 use super::history::{EpochRecord, LossSums};
 use super::joint::WeightingState;
@@ -39,6 +42,9 @@ pub struct State {
     pub stop: Option<StopReason>,
     pub(crate) sums: LossSums,
     pub(crate) stopping: Stopping,
+    /// By task, where each has a best epoch of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) of_tasks: Vec<Stopping>,
     #[serde(default)]
     pub(crate) weighting: WeightingState,
     #[serde(default)]
@@ -59,6 +65,7 @@ impl State {
             stop: None,
             sums: LossSums::new(tasks),
             stopping: Stopping::default(),
+            of_tasks: Vec::new(),
             weighting: WeightingState::new(config, tasks),
             first_rows: FirstRows::default(),
             unmoved: false,
@@ -68,34 +75,51 @@ impl State {
 
 /// Who keeps the state of training.
 pub trait Keeper {
-    /// Keeps the state. `best` says that the engine's weights are the best so far.
+    /// Keeps the state. `best` says whose weights in the engine are the best so far.
     ///
     /// # Errors
     /// If it cannot; training then stops.
-    fn save(&mut self, state: &State, engine: &Engine, best: bool) -> Result<()>;
+    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()>;
 
-    /// Gives `engine` the weights that were last saved as the best.
+    /// Gives `engine` the weights that were last saved as the best. With `own`, by task the names of its own tensors, each
+    /// task's are those that were last saved as its best.
     ///
     /// # Errors
     /// If they cannot be read back.
-    fn restore_best(&mut self, engine: &mut Engine) -> Result<()>;
+    fn restore_best(&mut self, engine: &mut Engine, own: &[BTreeSet<String>]) -> Result<()>;
 }
 
 /// Keeps the best weights in memory and nothing else.
 #[derive(Debug, Default)]
 pub struct MemoryKeeper {
     best: Weights,
+    of_tasks: Vec<Weights>,
 }
 
 impl Keeper for MemoryKeeper {
-    fn save(&mut self, _: &State, engine: &Engine, best: bool) -> Result<()> {
-        if best {
-            self.best = engine.weights();
+    fn save(&mut self, _: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
+        match best {
+            Best::No => {}
+            Best::All => self.best = engine.weights(),
+            Best::Tasks(tasks) => {
+                let most = tasks.iter().max().map_or(0, |most| most + 1);
+                self.of_tasks.resize_with(self.of_tasks.len().max(most), Weights::default);
+                tasks.iter().for_each(|&task| self.of_tasks[task] = engine.weights());
+            }
         }
         Ok(())
     }
 
-    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
-        Ok(engine.load(&self.best)?)
+    fn restore_best(&mut self, engine: &mut Engine, own: &[BTreeSet<String>]) -> Result<()> {
+        if own.is_empty() {
+            return Ok(engine.load(&self.best)?);
+        }
+        let mut merged = engine.weights();
+        for (best, own) in self.of_tasks.iter().zip(own) {
+            for (name, tensor) in best.tensors.iter().filter(|(name, _)| own.contains(*name)) {
+                merged.tensors.insert(name.clone(), tensor.clone());
+            }
+        }
+        Ok(engine.load(&merged)?)
     }
 }

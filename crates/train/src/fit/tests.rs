@@ -3,6 +3,8 @@
 mod joint;
 mod stream;
 
+use std::collections::BTreeSet;
+
 use pleiad_data::{Input, InputLayout, Labels};
 use pleiad_engine::sparse::TableOptions;
 use pleiad_engine::{EngineOptions, Kernels, Precision};
@@ -62,6 +64,13 @@ fn config(epochs: u64, learning_rate: f64) -> TrainConfig {
     .unwrap()
 }
 
+/// A network for each task.
+fn apart() -> Graph {
+    let model = json!({ "kind": "single-task", "bottom": [8], "tower": [4] });
+    let model: ModelConfig = serde_json::from_value(model).unwrap();
+    model.build(&graph().layout, &tasks().iter().map(TaskConfig::spec).collect::<Vec<_>>()).unwrap()
+}
+
 fn engine(config: &TrainConfig) -> Engine {
     let options = EngineOptions {
         optimizer: config.optimizer,
@@ -72,8 +81,10 @@ fn engine(config: &TrainConfig) -> Engine {
         tables: TableOptions::default(),
         seed: config.seed,
     };
-    let mut engine = Engine::new(&graph(), &options).unwrap();
+    let graph = if config.best_epoch == Some(BestEpoch::PerTask) { apart() } else { graph() };
+    let mut engine = Engine::new(&graph, &options).unwrap();
     engine.init(config.seed);
+    engine.drop_fields(config.field_dropout as f32).unwrap();
     config.average.iter().for_each(|average| engine.average(average.decay).unwrap());
     engine
 }
@@ -82,24 +93,21 @@ fn engine(config: &TrainConfig) -> Engine {
 #[derive(Default)]
 struct Everything {
     last: Option<(State, Weights, Weights)>,
-    best: Option<Weights>,
+    best: MemoryKeeper,
     saves: usize,
 }
 
 impl Keeper for Everything {
-    fn save(&mut self, state: &State, engine: &Engine, best: bool) -> Result<()> {
+    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
         self.saves += 1;
         // Through JSON, as on disk.
         let state = serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap();
         self.last = Some((state, engine.weights(), engine.state()));
-        if best {
-            self.best = Some(engine.weights());
-        }
-        Ok(())
+        self.best.save(self.last.as_ref().map(|(state, ..)| state).unwrap(), engine, best)
     }
 
-    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
-        Ok(engine.load(self.best.as_ref().unwrap())?)
+    fn restore_best(&mut self, engine: &mut Engine, own: &[BTreeSet<String>]) -> Result<()> {
+        self.best.restore_best(engine, own)
     }
 }
 
@@ -219,6 +227,67 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped() {
 fn so_does_one_that_averages() {
     let config = TrainConfig { average: Some(AverageConfig { decay: 0.9 }), ..config(4, 0.02) };
     resumes(&config);
+}
+
+#[test]
+fn so_does_one_that_drops_fields() {
+    resumes(&TrainConfig { field_dropout: 0.2, ..config(4, 0.02) });
+}
+
+#[test]
+fn so_does_one_in_which_each_task_keeps_its_own_epoch() {
+    let stopping = EarlyStopping { patience: 2, metric: Selection::Mean, min_delta: 0.0 };
+    for early_stopping in [None, Some(stopping)] {
+        resumes(&TrainConfig { best_epoch: Some(BestEpoch::PerTask), early_stopping, ..config(4, 0.05) });
+    }
+}
+
+/// Each task has what a training of it alone by its own metric would keep, and training ends when none has gained for long.
+#[test]
+fn each_task_keeps_its_own_best_epoch() {
+    let (few, valid) = (rows(40, 1), rows(300, 2));
+    let mut config = TrainConfig { best_epoch: Some(BestEpoch::PerTask), ..config(40, 0.03) };
+    for patience in [None, Some(3)] {
+        let stopping = |patience| EarlyStopping { patience, metric: Selection::Mean, min_delta: 0.0 };
+        config.early_stopping = patience.map(stopping);
+        let kept = train(&config, &few, Some(&valid)).unwrap();
+        let mut engine = engine(&config);
+        engine.load(&kept.weights).unwrap();
+        let specs: Vec<TaskSpec> = tasks().iter().map(TaskConfig::spec).collect();
+        let of_kept = evaluate(|batch| engine.predict(batch), &valid, &specs, &Measures::default(), 50).unwrap();
+        let own = |evaluation: &Evaluation| evaluation.own_scores(&Selection::Mean, f64::NAN);
+        let by_epoch: Vec<Vec<f64>> = kept.history.iter().map(|record| own(record.valid.as_ref().unwrap())).collect();
+        let epochs: Vec<u64> = kept.best_epochs.iter().map(|(_, epoch)| *epoch).collect();
+        for (task, score) in own(&of_kept).into_iter().enumerate() {
+            let best = by_epoch.iter().map(|own| own[task]).fold(f64::MIN, f64::max);
+            let first = by_epoch.iter().position(|own| own[task] == best).unwrap();
+            assert_eq!((score, epochs[task]), (best, first as u64 + 1), "task {task}");
+        }
+        assert_ne!(epochs[0], epochs[1], "one epoch is the best of both, so that this test could not tell");
+        let last = epochs.iter().copied().max().unwrap();
+        assert_eq!(kept.best_epoch, last);
+        let expected =
+            if patience.is_some() { (StopReason::EarlyStopping, last + 3) } else { (StopReason::Epochs, 40) };
+        assert_eq!((kept.stop, kept.history.len() as u64), expected);
+    }
+}
+
+#[test]
+fn tasks_that_share_weights_keep_one_epoch() {
+    let (few, valid) = (rows(40, 1), rows(300, 2));
+    let config = TrainConfig { best_epoch: Some(BestEpoch::PerTask), ..config(2, 0.03) };
+    let tasks = tasks();
+    let problem = Problem {
+        config: &config,
+        tasks: &tasks,
+        train: (&few).into(),
+        valid: Some((&valid).into()),
+        measures: &Measures::default(),
+    };
+    let mut engine = engine(&TrainConfig { best_epoch: None, ..config.clone() });
+    let mut keeper = MemoryKeeper::default();
+    let error = fit(&problem, &mut engine, None, &mut keeper, &Interrupt::default(), &mut Silent).unwrap_err();
+    assert!(matches!(error, Error::SharedWeights { .. }) && error.kind() == ErrorKind::Config, "{error}");
 }
 
 /// What is measured and kept is the average: on few rows in large steps it is better than the weights of any step.

@@ -88,11 +88,16 @@ fn headline(page: &RunPage<'_>) -> Markup {
         Some(metric) => format!("the best by {metric}"),
         None => format!("the last{}", report.why_last()),
     };
+    let epochs = report.history.len();
+    let which = match report.kept_by_task() {
+        Some(own) => format!("Each task keeps its own best epoch of {epochs} ({own})"),
+        None => format!("Epoch {} of {epochs} is kept, {kept}", report.best_epoch),
+    };
     html! {
         p.eyebrow { "Training report" }
         h1 { (report.kind) " for " (figures::list(&tasks)) }
         p {
-            "Epoch " (report.best_epoch) " of " (report.history.len()) " is kept, " (kept) "; " (stop) ". "
+            (which) "; " (stop) ". "
             (format::count(report.parameters.total)) " parameters, " (format::short(report.flops_per_row as f64))
             " operations a row, trained in "
             (format::seconds(report.seconds)) " on " (format::plural(report.rows.train.rows, "row")) "."

@@ -1,11 +1,13 @@
 //! [`Guarded`]: a keeper that looks, before it writes, whether the folder is still this run's.
 
+use std::collections::BTreeSet;
+
 use pleiad_engine::Engine;
 
 use super::folder::RunFolder;
 use crate::checkpoint::CheckpointStore;
 use crate::error::Result;
-use crate::fit::{Keeper, State};
+use crate::fit::{Best, Keeper, State};
 
 /// The checkpoints of a run in its folder.
 pub(super) struct Guarded<'a> {
@@ -14,12 +16,12 @@ pub(super) struct Guarded<'a> {
 }
 
 impl Keeper for Guarded<'_> {
-    fn save(&mut self, state: &State, engine: &Engine, best: bool) -> Result<()> {
+    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
         self.folder.require_ours()?;
         self.store.save(state, engine, best)
     }
 
-    fn restore_best(&mut self, engine: &mut Engine) -> Result<()> {
-        self.store.restore_best(engine)
+    fn restore_best(&mut self, engine: &mut Engine, own: &[BTreeSet<String>]) -> Result<()> {
+        self.store.restore_best(engine, own)
     }
 }

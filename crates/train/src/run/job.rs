@@ -179,6 +179,10 @@ fn provenance(report: &RunReport) -> Result<Provenance> {
         ..Provenance::now()
     };
     provenance.other.insert("best_epoch".to_owned(), report.best_epoch.into());
+    if !report.best_epochs.is_empty() {
+        let epochs = serde_json::to_value(&report.best_epochs).map_err(encode)?;
+        provenance.other.insert("best_epochs".to_owned(), epochs);
+    }
     provenance.other.insert("steps".to_owned(), report.steps.into());
     Ok(provenance)
 }

@@ -70,7 +70,9 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let model = file.model(options.model)?;
     file.check_joint_loss(options.model)?;
     file.check_memory(options.model)?;
-    let config = file.for_model(options.model, file.joint_loss(options.model), file.config.train.seed);
+    let best_epoch = file.best_epoch(options.model)?;
+    let joint_loss = file.joint_loss(options.model);
+    let config = file.for_model(options.model, joint_loss, best_epoch, file.config.train.seed);
     let identity = Identity::of(&config, model, options.init)?;
     let folder = RunFolder::new(options.out);
     // Before anything is looked at: what is seen then stays so until the end.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
+use crate::by_task::ByTask;
 use crate::counts::{DataSummary, ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::fit::{EpochRecord, StopReason};
@@ -50,6 +51,9 @@ pub struct RunReport {
     pub not_selected: Option<String>,
     /// The epoch whose weights the model has, from 1.
     pub best_epoch: u64,
+    /// By task, the epoch that its weights are of, where each task keeps its own; `best_epoch` is the last of them then.
+    #[serde(default, skip_serializing_if = "ByTask::is_empty")]
+    pub best_epochs: ByTask<u64>,
     /// Seconds of training, validation included.
     pub seconds: f64,
     /// Whether no step has moved any weight that was looked at: the model is as it was drawn, or as `--init` gave it.
@@ -68,6 +72,13 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// The epochs that weights are of, where each task has its own: `income 4, marital 7`.
+    #[must_use]
+    pub fn kept_by_task(&self) -> Option<String> {
+        let epochs: Vec<String> = self.best_epochs.iter().map(|(task, epoch)| format!("{task} {epoch}")).collect();
+        (!epochs.is_empty()).then(|| epochs.join(", "))
+    }
+
     /// Why the last epoch is kept, where none was chosen: `, as there are no validation rows`. Reports that are older than
     /// the reason do not say it.
     #[must_use]

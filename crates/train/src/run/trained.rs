@@ -61,6 +61,7 @@ pub fn train_model(
 ) -> Result<Trained> {
     let train = &config.train;
     let mut engine = Engine::new(graph, &train.engine_options())?;
+    engine.drop_fields(train.field_dropout as f32)?;
     let state = match start {
         Start::Fresh(weights) => {
             engine.init(train.seed);
@@ -172,6 +173,7 @@ impl Trained {
             selected_by: not_selected.is_none().then(|| config.train.selection().to_string()),
             not_selected,
             best_epoch: self.fitted.best_epoch,
+            best_epochs: self.fitted.best_epochs.clone(),
             seconds: self.fitted.seconds,
             unmoved: self.fitted.unmoved,
             history: self.fitted.history.clone(),

@@ -26,6 +26,8 @@ pub(crate) struct Looked {
     /// Rows of the tables, all below `table_rows`, of which `[B, fields]`.
     places: Vec<u32>,
     table_rows: usize,
+    /// Whether some places are the row behind all tables.
+    dropped: bool,
     /// Rows of the batch that read row v of the tables: `readers[starts[v] .. starts[v + 1]]`.
     starts: Vec<u32>,
     readers: Vec<u16>,
@@ -56,6 +58,7 @@ impl Looked {
         assert!(rows <= 1 << 16, "a shard of {rows} rows");
         // Nothing is there until all of it has been looked at, and readers are those of other rows.
         self.table_rows = 0;
+        self.dropped = false;
         self.starts.clear();
         self.fields = fields.len();
         self.places.resize(rows * self.fields, 0);
@@ -73,13 +76,32 @@ impl Looked {
         self.table_rows = table_rows;
     }
 
+    /// Lets fields look up the row behind all tables, which P has then, of zeros: where `drops` says so of a row of the batch
+    /// and a field.
+    pub(crate) fn drop(&mut self, drops: impl Fn(usize, usize) -> bool) {
+        self.dropped = true;
+        for (row, places) in self.places.chunks_exact_mut(self.fields.max(1)).enumerate() {
+            for (field, place) in places.iter_mut().enumerate() {
+                if drops(row, field) {
+                    *place = self.table_rows as u32;
+                }
+            }
+        }
+    }
+
+    /// Rows that places may be.
+    fn rows(&self) -> usize {
+        self.table_rows + usize::from(self.dropped)
+    }
+
     /// Says of each row of the tables by whom it is read, rows of the batch in order.
     pub(crate) fn sort(&mut self) {
-        let Self { fields, places, table_rows, starts, readers, .. } = self;
+        let rows = self.rows();
+        let Self { fields, places, starts, readers, .. } = self;
         // Counted two further on, and summed, the entry behind a row tells where its next reader goes; at the end it has
         // become the start of the row after it.
         starts.clear();
-        starts.resize(*table_rows + 2, 0);
+        starts.resize(rows + 2, 0);
         places.iter().for_each(|&v| starts[v as usize + 2] += 1);
         for v in 2..starts.len() {
             starts[v] += starts[v - 1];
@@ -95,7 +117,8 @@ impl Looked {
     }
 }
 
-/// `y_i = sum_f P[places_if]`, for as many rows as were taken; `ld` is the stride of P.
+/// `y_i = sum_f P[places_if]`, for as many rows as were taken; `ld` is the stride of P, which has a row of zeros behind those of
+/// the tables after [`Looked::drop`].
 ///
 /// # Panics
 /// If a matrix is too short.
@@ -103,7 +126,7 @@ pub(crate) fn forward(y: (&mut [f32], Columns), products: &[f32], ld: usize, loo
     let (y, at) = (&mut y.0[y.1.col..], y.1);
     let rows = looked.places.len() / looked.fields.max(1);
     let (y_shape, p_shape) =
-        (Shape { rows, width: at.width, ld: at.ld }, Shape { rows: looked.table_rows, width: at.width, ld });
+        (Shape { rows, width: at.width, ld: at.ld }, Shape { rows: looked.rows(), width: at.width, ld });
     if !(y_shape.within(y) && p_shape.within(products)) {
         return;
     }

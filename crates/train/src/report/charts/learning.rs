@@ -21,7 +21,7 @@ pub(in crate::report) fn run(report: &RunReport, task: &str, metric: MetricKind)
     let history = &report.history;
     let (valid, loss) = (values(history, |e| valid(e, task, metric)), values(history, |e| loss(e, task)));
     let title = format!("{task}: {} on validation rows and training loss by epoch", metric.label());
-    let best = report.best_epoch;
+    let best = report.best_epochs.get(task).copied().unwrap_or(report.best_epoch);
     let chart = Curves {
         metric,
         epochs: history.len(),

@@ -58,7 +58,7 @@ impl<'g> Drawing<'g> {
                 let last = known.entry(module.clone()).or_insert(turn);
                 *last = turn.max(*last);
             }
-            let raw = matches!(node.op, Op::Numeric { .. } | Op::Embedding { .. } | Op::Concat);
+            let raw = matches!(node.op, Op::Numeric { .. } | Op::Embedding { .. } | Op::Periodic { .. } | Op::Concat);
             if raw && inputs().all(|input| self.boxes[input] == 0) {
                 self.boxes.push(0);
                 self.layers.push(0);

@@ -185,6 +185,7 @@ fn run(kind: &str, graph: &Graph, tasks: &[TaskSpec], seed: u64, quality: &dyn F
         selected_by: Some("mean of AUC and R2".into()),
         not_selected: None,
         best_epoch: 6,
+        best_epochs: ByTask::default(),
         seconds: 12.3,
         unmoved: false,
         history,
@@ -316,6 +317,7 @@ pub(super) fn made_comparison(names: &[&str]) -> Made {
                 seed: *seed,
                 run: format!("runs/{m}/seed-{seed}"),
                 best_epoch: 6,
+                best_epochs: ByTask::default(),
                 seconds: 12.0,
                 evaluation: run.test.clone().unwrap(),
             };
