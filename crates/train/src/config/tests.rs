@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod interaction;
+
 const BASE: &str = r#"
 [data]
 train = "train.csv"
@@ -483,6 +485,7 @@ fn the_schema_knows_every_key() {
         "exact",
         "decay",
         "pieces",
+        "interaction",
     ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }
