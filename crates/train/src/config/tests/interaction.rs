@@ -72,17 +72,17 @@ fn mistakes_are_told_at_their_place() {
             "27:8: interaction.kind: \"fm\" crosses the embeddings of different features",
         ),
         // A model's own.
-        (own, "[model.interaction]\nkind = 'cross'\nrank = 11\n", "45:8: model.interaction.rank: must be at least 1"),
+        (own, "[model.interaction]\nkind = 'cross'\nrank = 11\n", "42:8: model.interaction.rank: must be at least 1"),
         (
             own,
             "[model.interaction]\nkind = 'crss'\n",
-            "44:8: model.interaction.kind: unknown value `crss`; did you mean `cross`?",
+            "41:8: model.interaction.kind: unknown value `crss`; did you mean `cross`?",
         ),
-        (own, "[model.interaction]\nkind = 'cross'\nrnk = 2\n", "45:1: unknown key `rnk` in model.interaction"),
+        (own, "[model.interaction]\nkind = 'cross'\nrnk = 2\n", "42:1: unknown key `rnk` in model.interaction"),
         (
             own,
             "[model.interaction]\nkind = 'cross'\nlayers = 'two'\n",
-            "45:10: model.interaction.layers: expected a whole number",
+            "42:10: model.interaction.layers: expected a whole number",
         ),
     ] {
         let message = message(before, end);
@@ -124,5 +124,5 @@ fn a_cross_network_that_does_not_fit_is_refused_before_rows_are_read() {
     // Two matrices of 163,850 numbers a side: 100 GiB each, several times over.
     let file = parse(&with("[interaction]\nkind = 'cross'\n", &feature), &[]).unwrap();
     let told = file.check_memory(None).unwrap_err().to_string();
-    assert!(told.contains("run.toml:26:2: interaction: ") && told.contains("interaction.0.weight"), "{told}");
+    assert!(told.contains("run.toml:26:2: interaction: ") && told.contains("`interaction."), "{told}");
 }
