@@ -151,6 +151,17 @@ def funnel(rng, n):
     }
 
 
+def crosses(rng, n):
+    return {
+        "user": ids(rng, n, 20),
+        **numeric(rng, n, ["age", "price"]),
+        "tags": lists(rng, n, 15),
+        "hour": ids(rng, n, 24),
+        "like": missing(binary(rng, n), 6, 2),
+        "watch": value(rng, n),
+    }
+
+
 CASES = {
     "ple_uneven": Case(40, 1, ple_uneven, BASIC),
     "cgc_embeddings": Case(40, 1, cgc_embeddings, {**BASIC, "adam_epsilon": ADAM_EPSILON, "sgd_clip": SGD_CLIP}),
@@ -164,5 +175,8 @@ CASES = {
     "aitm": Case(40, 1, funnel, BASIC),
     "customized_sharing": Case(33, 1, hard_sharing, BASIC),
     "asymmetric_sharing": Case(34, 1, hard_sharing, BASIC),
+    "fm": Case(38, 1, crosses, BASIC),
+    "cross": Case(36, 2, crosses, BASIC),
+    "cross_low_rank": Case(39, 3, crosses, BASIC),
     "ple_two_levels": Case(37, 1, ple_two_levels, {**BASIC, "adam_l2": ADAM_L2, "adamw": ADAMW, "adagrad": ADAGRAD}),
 }

@@ -50,7 +50,7 @@ def write(name, case, folder):
 
     features, tasks = features_of(config), tasks_of(config)
     rows = Rows(folder / "rows.csv", features, tasks)
-    model = build(features, tasks, config["model"])
+    model = build(features, tasks, config["model"], config.get("interaction"))
     initialise(model, case.seed)
     start = tensors(model)
     save(start, folder / "weights.safetensors")

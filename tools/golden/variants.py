@@ -9,6 +9,7 @@ from reference.asymmetric_sharing import AsymmetricSharing
 from reference.cross_stitch import CrossStitch
 from reference.customized_sharing import CustomizedSharing
 from reference.esmm import ESMM
+from reference.interaction import FM, Cross
 from reference.layers import mixture
 from reference.ml_mmoe import MultiLevelMMoE
 from reference.sluice import HALVES, Sluice
@@ -157,6 +158,64 @@ class BorrowedByName(AsymmetricSharing):
         return [own, *sorted(borrowed)]
 
 
+class SquareOfSum(FM):
+    """Fields multiplied by themselves, too."""
+
+    def forward(self, vectors):
+        fields = torch.stack([v for v, is_field in zip(vectors, self.is_field) if is_field])
+        return torch.cat([*vectors, fields.sum(0) ** 2 / 2], dim=1)
+
+
+class CrossesFirst(FM):
+    """Crosses before the vectors."""
+
+    def forward(self, vectors):
+        width = sum(v.shape[1] for v in vectors)
+        x = super().forward(vectors)
+        return torch.cat([x[:, width:], x[:, :width]], dim=1)
+
+
+class SingleValuedFieldsAlone(FM):
+    """Without the features of several values."""
+
+    def forward(self, vectors):
+        fields = torch.stack([vectors[i] for i in (0, 4)])
+        return torch.cat([*vectors, (fields.sum(0) ** 2 - (fields**2).sum(0)) / 2], dim=1)
+
+
+class WithoutResidual(Cross):
+    def crossed(self, first, x, layer):
+        return first * layer(x)
+
+
+class ResidualOfTheInput(Cross):
+    def crossed(self, first, x, layer):
+        return first * layer(x) + first
+
+
+class MultipliedByTheLast(Cross):
+    """x_l * (W x_l + b) instead of x_0 * (W x_l + b)."""
+
+    def crossed(self, first, x, layer):
+        return x * layer(x) + x
+
+
+def interaction(kinds, model):
+    for kind in kinds:
+        wrong = copy.deepcopy(model)
+        crosses = wrong.interaction.values() if isinstance(wrong.interaction, torch.nn.ModuleDict) else [wrong.interaction]
+        for one in crosses:
+            one.__class__ = kind
+        yield kind.__name__, wrong
+
+
+CROSSES = {
+    "fm": [SquareOfSum, CrossesFirst, SingleValuedFieldsAlone],
+    "cross": [WithoutResidual, ResidualOfTheInput, MultipliedByTheLast],
+    "cross_low_rank": [WithoutResidual, ResidualOfTheInput, MultipliedByTheLast],
+}
+
+
 def betas_from_the_top_down(model):
     wrong = copy.deepcopy(model)
     for beta in wrong.betas.values():
@@ -194,5 +253,6 @@ def variants(name, model):
         yield "betas from the top down", betas_from_the_top_down(model)
     if name == "aitm":
         yield from aitm(model)
+    yield from interaction(CROSSES.get(name, []), model)
     for kind in KINDS.get(name, []):
         yield kind.__name__, as_kind(kind, model)

@@ -84,6 +84,24 @@ fn asymmetric_sharing() {
     Case::import("asymmetric_sharing").check(&["sgd", "adam"]);
 }
 
+#[test]
+fn mmoe_over_factorization_machine_crosses() {
+    let case = Case::import("fm");
+    case.check(&["sgd", "adam"]);
+    let model: Value = serde_json::from_slice(&fs::read(case.model.join("model.json")).unwrap()).unwrap();
+    assert_eq!(model["model"]["interaction"], serde_json::json!({ "kind": "fm" }));
+}
+
+#[test]
+fn cgc_over_a_cross_network() {
+    Case::import("cross").check(&["sgd", "adam"]);
+}
+
+#[test]
+fn single_task_over_cross_networks_of_low_rank() {
+    Case::import("cross_low_rank").check(&["sgd", "adam"]);
+}
+
 /// The optimizers of `tools/golden/cases.py`, as changes to the configurations, which all have SGD at 0.1.
 fn settings(optimizer: &str) -> &'static [&'static str] {
     match optimizer {

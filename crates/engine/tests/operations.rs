@@ -165,6 +165,11 @@ fn dot(graph: &mut Graph, a: Node, b: Node, scale: f32) -> Node {
     push(graph, Op::Dot { scale }, &[a, b], 1)
 }
 
+fn pairs(graph: &mut Graph, inputs: &[Node]) -> Node {
+    let width = graph.node(inputs[0]).width;
+    push(graph, Op::Pairs, inputs, width)
+}
+
 /// The linear layer of node `layer` on another input.
 fn again(graph: &mut Graph, layer: Node, x: Node) -> Node {
     let (op, width) = (graph.node(layer).op.clone(), graph.node(layer).width);
@@ -547,6 +552,33 @@ fn dropout_passes_gradients_through_the_mask_it_drew() {
             assert!(error < 2e-3, "{name}[{at}]: {} is not {difference}", tensor.data[at]);
         }
     }
+}
+
+#[test]
+fn products_of_pairs_in_every_position() {
+    // Of two and of three; of a node with itself; of what is concatenated beside them, and of a concatenation; of numbers,
+    // which want no gradient.
+    let mut g = graph();
+    let (x, (u, v)) = (numeric(&mut g, 0, 3), embeddings(&mut g));
+    let crossed = pairs(&mut g, &[u, x]);
+    let square = pairs(&mut g, &[u, u]);
+    let small = pairs(&mut g, &[v, v]);
+    let three = pairs(&mut g, &[crossed, u, x, square]);
+    let all = concat(&mut g, &[u, x, three, v, small]);
+    let layer = linear(&mut g, all, 13, true);
+    let again = pairs(&mut g, &[all, layer]);
+    let next = sum(&mut g, &[again, all], 1.0);
+    let smooth = activation(&mut g, layer, Activation::Tanh);
+    let most = pairs(&mut g, &[next, smooth, all]);
+    let only_numbers = pairs(&mut g, &[x, x]);
+    for from in [next, most, only_numbers] {
+        // Products of many may be large: a loss that the oracle has no number for would tell nothing.
+        let part = sum(&mut g, &[from], 0.05);
+        let bounded = activation(&mut g, part, Activation::Tanh);
+        let y = linear(&mut g, bounded, 1, true);
+        output(&mut g, y, TaskKind::Binary);
+    }
+    check(&g);
 }
 
 #[test]

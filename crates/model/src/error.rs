@@ -62,6 +62,20 @@ pub enum Error {
         /// Another input and its width.
         other: (String, usize),
     },
+    /// Features whose embeddings are multiplied element by element, and are not equally wide.
+    #[error(
+        "[interaction] kind = \"fm\" multiplies embeddings element by element, so all must be equally wide, but {feature:?} has {width} numbers and {other:?} has {expected}: give it an embedding of {expected}, too"
+    )]
+    FieldWidths {
+        /// The feature that differs from most.
+        feature: String,
+        /// Width of its embedding.
+        width: usize,
+        /// Width of most embeddings.
+        expected: usize,
+        /// The first feature of that width.
+        other: String,
+    },
     /// An input of another width than the operation takes.
     #[error("{scope}: takes {expected} number(s), but {input} gives {found}")]
     InputWidth {

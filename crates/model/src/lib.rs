@@ -1,7 +1,7 @@
 //! Models, described once.
 //!
-//! Here live the [`graph`] that every other crate reads, the published structures that write it ([`architectures`]),
-//! the joint loss ([`objective`]) and the artifact that a trained model is saved as ([`artifact`]). How a graph is
+//! Here live the [`graph`] that every other crate reads, the published structures that write it ([`architectures`]) over
+//! crosses of features ([`interaction`]), the joint loss ([`objective`]) and the artifact that a trained model is saved as ([`artifact`]). How a graph is
 //! computed does not live here: that is the engine.
 
 #![forbid(unsafe_code)]
@@ -11,6 +11,7 @@ pub mod artifact;
 mod error;
 pub mod graph;
 pub mod init;
+pub mod interaction;
 pub mod objective;
 mod tensors;
 mod weights;
@@ -18,5 +19,6 @@ mod weights;
 pub use architectures::ModelConfig;
 pub use error::{Error, Result};
 pub use graph::Graph;
+pub use interaction::Interaction;
 pub use tensors::{PART, Shapes, TensorSink, TensorSource};
 pub use weights::{Tensor, Weights};

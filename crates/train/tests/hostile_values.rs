@@ -162,6 +162,10 @@ fn bases() -> Vec<(String, &'static str)> {
         "kind = 'single-task'\nbottom = { default = [4], a = [2] }",
     ];
     bases.extend(models.map(|model| (of(share, model, ""), "model.")));
+    let crosses = "[interaction]\nkind = 'cross'\nlayers = 2\nrank = 3\n[model]\n";
+    bases.push((of(share, HARD, "").replace("[model]\n", crosses), "interaction."));
+    let own = format!("{HARD}\ninteraction = {{ kind = 'cross', layers = 1, rank = 2 }}");
+    bases.push((of(share, &own, ""), "model.interaction"));
     bases
 }
 

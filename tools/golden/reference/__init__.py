@@ -9,6 +9,7 @@ from .cross_stitch import CrossStitch
 from .customized_sharing import CustomizedSharing
 from .esmm import ESMM
 from .hard_sharing import HardSharing
+from .interaction import cross, widened
 from .ml_mmoe import MultiLevelMMoE
 from .mmoe import MMoE
 from .ple import PLE, as_ple
@@ -31,6 +32,9 @@ STRUCTURES = {
 }
 
 
-def build(features, tasks, model):
-    """The structure that the `[model]` table of a configuration describes."""
-    return STRUCTURES[model["kind"]](features, tasks, model)
+def build(features, tasks, model, interaction=None):
+    """The structure that the `[model]` table of a configuration describes, over the crosses of `[interaction]`."""
+    structure = STRUCTURES[model["kind"]]
+    if interaction is None:
+        return structure(features, tasks, model)
+    return cross(structure(widened(features, interaction), tasks, model), features, interaction)

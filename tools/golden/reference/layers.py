@@ -77,7 +77,7 @@ class Combination(nn.Module):
 
 def width_of(features):
     """Width D of the input representation."""
-    return sum(f.dim if f.categorical else 1 for f in features)
+    return sum(f.dim if f.categorical else 1 for f in features) + getattr(features, "crosses", 0)
 
 
 def per_name(value, name):

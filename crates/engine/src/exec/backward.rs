@@ -5,7 +5,7 @@ use super::{Shard, Shared, copy, products};
 use crate::kernels::dropout::Mask;
 use crate::kernels::mixture::Share;
 use crate::kernels::periodic::WavesGradient;
-use crate::kernels::{activation, combine, conjunction, inner, mixture};
+use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs};
 use crate::plan::{BackStep, Step, View, Weights, Write};
 
 /// Runs the plan backward over the shard. Gradients of dense parameters, and behind them what folds sum, are written to
@@ -119,6 +119,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     }
                 }
             }
+            Step::Pairs { inputs, y } => all_pairs(shard, shared, back, inputs, *y),
         }
     }
     // Nothing more is added to what tables gather after all shards.
@@ -127,6 +128,30 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             shard.write(gradients, *y, |_, memory| drawn.mask_slot(*slot, memory, y.at, first, rows));
         }
     }
+}
+
+/// The way back through products of pairs.
+fn all_pairs(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, inputs: &[View], y: View) {
+    let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
+    let mut scratch = std::mem::take(shard.scratch);
+    let at = Columns { ld: y.at.width, col: 0, width: y.at.width };
+    let sums = scratch.numbers.room(rows * at.ld);
+    if inputs.len() > 2 {
+        let inputs: Vec<_> = inputs.iter().map(|&x| shard.read(values, x)).collect();
+        pairs::sum(sums, &inputs, rows);
+    }
+    for n in 0..inputs.len() {
+        let Some((d_x, accumulate)) = contribution(back, n) else { continue };
+        shard.write(gradients, d_x, |shard, memory| {
+            let (sum, own) = match inputs {
+                // The other one, to the bit.
+                [a, b] => (shard.read(values, if n == 0 { *b } else { *a }), None),
+                _ => ((&*sums, at), Some(shard.read(values, inputs[n]))),
+            };
+            pairs::gradient(memory, d_x.at, shard.read(gradients, y), sum, own, rows, accumulate);
+        });
+    }
+    *shard.scratch = scratch;
 }
 
 /// Where the step's input `i` wants its gradient, and whether it is added; `None` if nobody does.

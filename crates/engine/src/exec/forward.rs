@@ -10,7 +10,7 @@ use super::{Shard, Shared, copy};
 use crate::kernels::dropout::Mask;
 use crate::kernels::linear::Output;
 use crate::kernels::periodic::Waves;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture};
+use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture, pairs};
 use crate::plan::{Step, View};
 
 /// Runs every step of the plan over the shard.
@@ -115,6 +115,10 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             Step::Dot { scale, a, b, y } => shard.write(values, *y, |shard, memory| {
                 let (a, b) = (shard.read(values, *a), shard.read(values, *b));
                 inner::forward(memory, y.at, *scale, a, b, rows);
+            }),
+            Step::Pairs { inputs, y } => shard.write(values, *y, |shard, memory| {
+                let inputs: Vec<_> = inputs.iter().map(|&x| shard.read(values, x)).collect();
+                pairs::forward(memory, y.at, &inputs, rows);
             }),
         }
     }

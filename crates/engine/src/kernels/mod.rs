@@ -18,6 +18,7 @@ pub(crate) mod inner;
 pub(crate) mod linear;
 pub(crate) mod mixture;
 mod packing;
+pub(crate) mod pairs;
 pub(crate) mod peak;
 pub(crate) mod periodic;
 pub(crate) mod product;

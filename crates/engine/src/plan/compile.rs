@@ -173,6 +173,7 @@ impl Compiler<'_> {
                 }
                 Op::Conjunction => Step::Conjunction { first: input(0), second: input(1), y },
                 Op::Dot { scale } => Step::Dot { scale: *scale, a: input(0), b: input(1), y },
+                Op::Pairs => Step::Pairs { inputs: inputs(), y },
             };
             self.plan.steps.push(step);
         }

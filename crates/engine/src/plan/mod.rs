@@ -115,6 +115,8 @@ pub(crate) enum Step {
     Conjunction { first: View, second: View, y: View },
     /// `y = scale <a, b>`.
     Dot { scale: f32, a: View, b: View, y: View },
+    /// `y = sum over i < j of x_i * x_j`, element by element.
+    Pairs { inputs: Vec<View>, y: View },
 }
 
 impl Step {
@@ -133,7 +135,8 @@ impl Step {
             | Self::Mix { y, .. }
             | Self::Combine { y, .. }
             | Self::Conjunction { y, .. }
-            | Self::Dot { y, .. } => *y,
+            | Self::Dot { y, .. }
+            | Self::Pairs { y, .. } => *y,
         }
     }
 
@@ -149,7 +152,7 @@ impl Step {
             Self::GateMix { gate, experts, .. } | Self::Mix { gate, experts, .. } => {
                 std::iter::once(gate).chain(experts).copied().collect()
             }
-            Self::Combine { inputs, .. } => inputs.clone(),
+            Self::Combine { inputs, .. } | Self::Pairs { inputs, .. } => inputs.clone(),
             Self::Conjunction { first: a, second: b, .. } | Self::Dot { a, b, .. } => vec![*a, *b],
         }
     }

@@ -204,6 +204,13 @@ fn rows_of_node(
             let dot = |row: usize| input(0, row).iter().zip(input(1, row)).map(|(a, b)| a * b).sum::<f64>();
             rows.map(|row| vec![f64::from(*scale) * dot(row)]).collect()
         }
+        Op::Pairs => {
+            let pairs = |row: usize, j: usize| -> f64 {
+                let at = |i: usize| input(i, row)[j];
+                (0..node.inputs.len()).flat_map(|a| (0..a).map(move |b| at(a) * at(b))).sum()
+            };
+            rows.map(|row| (0..node.width).map(|j| pairs(row, j)).collect()).collect()
+        }
     }
 }
 

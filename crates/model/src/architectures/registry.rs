@@ -15,6 +15,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder};
+use crate::interaction::Interaction;
 
 /// Every structure, in the order in which they are listed to users.
 pub const REGISTRY: &[Structure] = &[
@@ -85,10 +86,12 @@ impl<A: Architecture> AnyArchitecture for A {
 
 /// `[model]`, or an entry of `[[compare.model]]` without its name: a structure and its sizes.
 ///
-/// Read from a table whose `kind` names the structure; the other keys are that structure's own.
+/// Read from a table whose `kind` names the structure; the other keys are that structure's own, but for `interaction`.
 #[derive(Debug)]
 pub struct ModelConfig {
     kind: &'static str,
+    /// Crosses of features; `None` if nothing is said of them.
+    interaction: Option<Interaction>,
     architecture: Box<dyn AnyArchitecture>,
 }
 
@@ -99,16 +102,23 @@ impl ModelConfig {
         self.kind
     }
 
+    /// Gives the model these crosses, unless it says itself which it has.
+    pub fn inherit(&mut self, interaction: Interaction) {
+        self.interaction.get_or_insert(interaction);
+    }
+
     /// The graph of this model over the inputs of `layout`, with one prediction per task.
     ///
     /// # Errors
-    /// [`Error::NoTasks`], [`Error::NoInputs`], [`Error::Config`] with the key that is wrong, or a shape error.
+    /// [`Error::NoTasks`], [`Error::NoInputs`], [`Error::Config`] with the key that is wrong, [`Error::FieldWidths`], or a
+    /// shape error.
     pub fn build(&self, layout: &InputLayout, tasks: &[TaskSpec]) -> Result<Graph> {
         if tasks.is_empty() {
             return Err(Error::NoTasks);
         }
         let mut graph = Graph::new(layout.clone());
-        self.architecture.build(&mut GraphBuilder::new(&mut graph), tasks)?;
+        let crosses = self.interaction.unwrap_or(Interaction::None {});
+        self.architecture.build(&mut GraphBuilder::new(&mut graph).crossing(crosses), tasks)?;
         graph.validate()?;
         Ok(graph)
     }
@@ -117,7 +127,7 @@ impl ModelConfig {
     /// and counts stay. What brings models to one number of parameters.
     #[must_use]
     pub fn scaled(&self, factor: f64) -> Self {
-        Self { kind: self.kind, architecture: self.architecture.scaled(factor) }
+        Self { architecture: self.architecture.scaled(factor), ..self.clone() }
     }
 
     /// The key below `[model]` that says how large the part of the graph at `scope` is, such as `levels.0.widths`; empty for
@@ -127,6 +137,7 @@ impl ModelConfig {
         let parts: Vec<&str> = scope.split('.').collect();
         let part = |at: usize| parts.get(at).copied().unwrap_or_default();
         match part(0) {
+            "interaction" => "interaction".to_owned(),
             "towers" => "tower".to_owned(),
             "bottom" | "bottoms" | "stitches" | "betas" | "transfers" | "attention" => "bottom".to_owned(),
             "experts" => "widths".to_owned(),
@@ -176,27 +187,30 @@ impl ModelConfig {
                 format!("names the unknown structure {kind:?}{near} (there are: {})", listed()),
             ));
         };
+        let interaction = table.remove("interaction").map(serde_json::from_value).transpose();
+        let interaction = interaction.map_err(|error| config("interaction", error.to_string()))?;
         let architecture = (structure.parse)(Value::Object(table))
             .map_err(|error| Error::Keys { kind: structure.kind, message: error.to_string() })?;
-        Ok(Self { kind: structure.kind, architecture })
+        Ok(Self { kind: structure.kind, interaction, architecture })
     }
 }
 
 impl<A: Architecture> From<A> for ModelConfig {
     fn from(architecture: A) -> Self {
-        Self { kind: A::KIND, architecture: Box::new(architecture) }
+        Self { kind: A::KIND, interaction: None, architecture: Box::new(architecture) }
     }
 }
 
 impl Clone for ModelConfig {
     fn clone(&self) -> Self {
-        Self { kind: self.kind, architecture: self.architecture.boxed() }
+        Self { kind: self.kind, interaction: self.interaction, architecture: self.architecture.boxed() }
     }
 }
 
 impl PartialEq for ModelConfig {
     fn eq(&self, other: &Self) -> bool {
-        self.kind == other.kind && self.architecture.keys().ok() == other.architecture.keys().ok()
+        (self.kind, self.interaction) == (other.kind, other.interaction)
+            && self.architecture.keys().ok() == other.architecture.keys().ok()
     }
 }
 
@@ -206,6 +220,10 @@ impl Serialize for ModelConfig {
         table.insert("kind".to_owned(), Value::String(self.kind.to_owned()));
         if let Value::Object(keys) = self.architecture.keys().map_err(serde::ser::Error::custom)? {
             table.extend(keys);
+        }
+        if let Some(interaction) = self.interaction {
+            let interaction = serde_json::to_value(interaction).map_err(serde::ser::Error::custom)?;
+            table.insert("interaction".to_owned(), interaction);
         }
         table.serialize(serializer)
     }
@@ -223,12 +241,14 @@ impl JsonSchema for ModelConfig {
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let interaction = generator.subschema_for::<Interaction>().to_value();
         let structures: Vec<Schema> = REGISTRY
             .iter()
             .map(|structure| {
                 let mut schema = (structure.schema)(generator);
                 if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
                     properties.insert("kind".into(), serde_json::json!({ "const": structure.kind }));
+                    properties.insert("interaction".into(), interaction.clone());
                 }
                 if let Some(Value::Array(required)) =
                     schema.as_object_mut().map(|s| s.entry("required").or_insert_with(|| Value::Array(Vec::new())))
@@ -278,10 +298,42 @@ mod tests {
     #[test]
     fn a_round_trip_keeps_every_key() {
         let text = "kind = 'mmoe'\nexperts = 3\nwidths = [8]\ntower = { default = [4], a = [] }\nactivation = 'tanh'";
-        let model = parse(text).unwrap();
-        let json = serde_json::to_string(&model).unwrap();
-        assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), model);
-        assert_eq!(model.kind(), "mmoe");
+        let crossed = format!("{text}\ninteraction = {{ kind = 'cross', layers = 3, rank = 2 }}");
+        for text in [text, &crossed] {
+            let model = parse(text).unwrap();
+            let json = serde_json::to_string(&model).unwrap();
+            assert_eq!(serde_json::from_str::<ModelConfig>(&json).unwrap(), model);
+            assert_eq!(model.kind(), "mmoe");
+            assert_eq!(json.contains("interaction"), text == crossed);
+        }
+        assert_ne!(parse(text).unwrap(), parse(&crossed).unwrap());
+    }
+
+    #[test]
+    fn a_model_inherits_crosses_that_it_says_nothing_of_and_keeps_them_when_scaled() {
+        let text = "kind = 'hard-sharing'\nbottom = [4]";
+        let crosses = |keys: &str| format!("{text}\ninteraction = {{ {keys} }}");
+        let cross = crosses("kind = 'cross', rank = 2");
+        let mut model = parse(&cross).unwrap();
+        let Some(interaction) = model.interaction else { panic!() };
+        model.inherit(Interaction::None {});
+        assert_eq!(model, parse(&cross).unwrap());
+        let mut plain = parse(text).unwrap();
+        plain.inherit(interaction);
+        assert_eq!(plain, model);
+        assert_eq!(plain.scaled(2.0).interaction, Some(interaction));
+        let mut without = parse(&crosses("kind = 'none'")).unwrap();
+        without.inherit(interaction);
+        let tasks = pleiad_data::TaskSpec::new("a", pleiad_data::TaskKind::Binary);
+        let inputs = vec![pleiad_data::Input::Numeric { name: "n".into(), column: 0 }];
+        let graph = |model: &ModelConfig| {
+            model.build(&InputLayout { inputs: inputs.clone() }, std::slice::from_ref(&tasks)).map(|g| g.nodes.len())
+        };
+        assert_eq!(graph(&without).unwrap(), graph(&parse(text).unwrap()).unwrap());
+        for wrong in ["kind = 'fmm'", "kind = 'fm', rank = 2", "kind = 'none', rank = 2", "kind = 'cross', ranks = 2"] {
+            let message = parse(&crosses(wrong)).unwrap_err().to_string();
+            assert!(message.contains("model.interaction: unknown"), "{wrong}: {message}");
+        }
     }
 
     #[test]

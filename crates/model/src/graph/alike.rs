@@ -80,7 +80,9 @@ impl Graph {
             }
             Op::Activation { function } => format!("{name} {function:?}"),
             Op::Sum { scale } | Op::Dot { scale } => format!("{name} {scale:?}"),
-            Op::Concat | Op::Dropout { .. } | Op::Softmax | Op::Mixture | Op::Conjunction => name.to_owned(),
+            Op::Concat | Op::Dropout { .. } | Op::Softmax | Op::Mixture | Op::Conjunction | Op::Pairs => {
+                name.to_owned()
+            }
         }
     }
 }

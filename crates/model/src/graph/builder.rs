@@ -10,6 +10,7 @@ use pleiad_data::{InputLayout, TaskSpec};
 use super::{Activation, Graph, Node, NodeSpec, Op, OrderPenalty, Output, Param, ParamId, TableId};
 use crate::error::{Error, Result};
 use crate::init::Init;
+use crate::interaction::Interaction;
 
 /// Writes operations into a graph under a scope: parameters are named `<scope>.<name>`, and a name given twice is an
 /// error, so two modules can never share weights by accident.
@@ -31,6 +32,7 @@ pub struct GraphBuilder<'g> {
     pub(super) graph: &'g mut Graph,
     pub(super) scope: String,
     pub(super) names: Rc<RefCell<Names>>,
+    pub(super) interaction: Interaction,
 }
 
 /// Dense tensors of a graph, at the most.
@@ -71,13 +73,19 @@ impl<'g> GraphBuilder<'g> {
     /// A builder at the root scope of `graph`.
     pub fn new(graph: &'g mut Graph) -> Self {
         let names = Rc::new(RefCell::new(Names::of(graph)));
-        Self { graph, scope: String::new(), names }
+        Self { graph, scope: String::new(), names, interaction: Interaction::None {} }
+    }
+
+    /// The same builder, whose [`GraphBuilder::input`] has these crosses.
+    #[must_use]
+    pub fn crossing(self, interaction: Interaction) -> Self {
+        Self { interaction, ..self }
     }
 
     /// A builder for the part of the model called `name` within this scope.
     pub fn scope(&mut self, name: impl Display) -> GraphBuilder<'_> {
         let scope = self.path(&name.to_string());
-        GraphBuilder { graph: self.graph, scope, names: Rc::clone(&self.names) }
+        GraphBuilder { graph: self.graph, scope, names: Rc::clone(&self.names), interaction: self.interaction }
     }
 
     /// Width W of a node's output `[B, W]`.
@@ -183,6 +191,18 @@ impl<'g> GraphBuilder<'g> {
     pub fn dot(&mut self, name: &str, a: Node, b: Node, scale: f32) -> Result<Node> {
         self.common_width(name, &[a, b])?;
         Ok(self.push(name, Op::Dot { scale }, vec![a, b], 1))
+    }
+
+    /// The sum of the products of all pairs of n inputs `[B, W]`, element by element: `[B, W]`. Of two it is their product.
+    ///
+    /// # Errors
+    /// [`Error::NoInputs`] for fewer than two, [`Error::UnequalWidths`] if they differ in width.
+    pub fn pairs(&mut self, name: &str, inputs: &[Node]) -> Result<Node> {
+        if inputs.len() < 2 {
+            return Err(Error::NoInputs);
+        }
+        let width = self.common_width(name, inputs)?;
+        Ok(self.push(name, Op::Pairs, inputs.to_vec(), width))
     }
 
     fn common_width(&self, name: &str, inputs: &[Node]) -> Result<usize> {
@@ -323,6 +343,8 @@ mod tests {
         assert!(matches!(g.sum("sum", &[], 1.0), Err(Error::NoInputs)));
         assert!(matches!(g.combination("c", &[wide, slim], Init::Zeros), Err(Error::UnequalWidths { .. })));
         assert!(matches!(g.dot("dot", wide, slim, 1.0), Err(Error::UnequalWidths { .. })));
+        assert!(matches!(g.pairs("pairs", &[wide, slim]), Err(Error::UnequalWidths { .. })));
+        assert!(matches!(g.pairs("pairs", &[wide]), Err(Error::NoInputs)));
         let one = g.linear(x, "one", 1, Activation::Identity).unwrap();
         assert!(matches!(g.conjunction("and", one, wide), Err(Error::InputWidth { expected: 1, found: 3, .. })));
         assert!(matches!(g.conjunction("and", wide, one), Err(Error::InputWidth { expected: 1, found: 3, .. })));

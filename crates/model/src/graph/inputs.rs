@@ -11,14 +11,16 @@ use crate::init::Init;
 const EMBEDDING_STD: f32 = 0.1;
 
 impl GraphBuilder<'_> {
-    /// The input representation `[B, D]`: every feature's vector side by side, in configuration order.
+    /// The input representation `[B, D]`: every feature's vector side by side, in configuration order, with the crosses
+    /// that the builder was given ([`GraphBuilder::crossing`]).
     ///
     /// With an empty `owner` features of one table share it; else the tables are the owner's own, named
     /// `<owner>.<table>`: that is how networks that must share nothing are kept apart.
     ///
     /// # Errors
     /// [`Error::NoInputs`] if the layout is empty, [`Error::TableShape`] if two features name one table with different
-    /// sizes, [`Error::DuplicateParameter`] if a table of the owner would be that of another owner.
+    /// sizes, [`Error::DuplicateParameter`] if a table of the owner would be that of another owner; those of the crosses:
+    /// [`Error::Config`] and [`Error::FieldWidths`].
     pub fn input(&mut self, owner: &str) -> Result<Node> {
         let inputs = self.graph.layout.inputs.clone();
         // Those of other owners: a name that both make would join what must share nothing.
@@ -63,7 +65,14 @@ impl GraphBuilder<'_> {
         if parts.is_empty() {
             return Err(Error::NoInputs);
         }
-        self.concat("input", &parts)
+        self.interaction.input(self, owner, &parts)
+    }
+
+    /// The feature whose vector a node gives, if it looks one up.
+    pub(crate) fn feature(&self, node: Node) -> Option<&str> {
+        let Op::Embedding { slot: of, .. } = self.graph.node(node).op else { return None };
+        let slot = |input: &&Input| matches!(input, Input::Categorical { slot, .. } if *slot == of);
+        self.graph.layout.inputs.iter().find(slot).map(Input::name)
     }
 
     fn numeric(&mut self, first: usize, count: usize) -> Node {

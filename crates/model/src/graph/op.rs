@@ -112,6 +112,9 @@ pub enum Op {
         /// Factor of the scalar product.
         scale: f32,
     },
+    /// `y = sum over i < j of x_i * x_j`, element by element: two inputs `[B, W]` or more, output `[B, W]`. Of two inputs
+    /// it is their product.
+    Pairs,
 }
 
 impl Op {
@@ -143,6 +146,7 @@ impl Op {
             Self::Combination { .. } => "combination",
             Self::Conjunction => "conjunction",
             Self::Dot { .. } => "dot",
+            Self::Pairs => "pairs",
         }
     }
 }

@@ -75,6 +75,8 @@ impl Graph {
                 // Three exponentials, two additions, a logarithm.
                 Op::Conjunction => 6,
                 Op::Dot { .. } => 2 * input_width(0),
+                // Of n inputs n - 1 products with the sum of those before; the first is no sum, and added to nothing.
+                Op::Pairs => width * (3 * node.inputs.len() as u64).saturating_sub(5),
             };
             let at = module(module_of(&node.scope), &mut modules);
             modules[at].1.parameters += parameters;

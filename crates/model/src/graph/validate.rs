@@ -150,6 +150,7 @@ impl Graph {
                     && widths.iter().all(|&w| w == node.width)
             }
             (Op::Conjunction, [first, second]) => (*first, *second, node.width) == (1, 1, 1),
+            (Op::Pairs, [_, _, ..]) => widths.iter().all(|&w| w == node.width),
             (Op::Dot { scale }, [a, b]) => scale.is_finite() && a == b && node.width == 1,
             _ => return wrong(format!("a {} does not read {} inputs", node.op.name(), widths.len())),
         };
@@ -196,6 +197,7 @@ mod tests {
         let similar = g.dot("dot", learned, both, 2.0).unwrap();
         let y = g.linear(mixed, "tower", 1, Activation::Identity).unwrap();
         let y = g.conjunction("conjunction", y, similar).unwrap();
+        let y = g.pairs("pairs", &[y, similar]).unwrap();
         g.output(&TaskSpec::new("t", TaskKind::Binary), y).unwrap();
         graph
     }
@@ -211,7 +213,7 @@ mod tests {
         fn node(g: &mut Graph, name: &str) -> usize {
             g.nodes.iter().position(|n| n.op.name() == name).unwrap()
         }
-        let damages: [(&str, Damage); 32] = [
+        let damages: [(&str, Damage); 34] = [
             ("a numeric input of another number", |g| {
                 g.layout.inputs[0] = Input::Numeric { name: "a".into(), column: 1 }
             }),
@@ -299,6 +301,14 @@ mod tests {
             }),
             ("a conjunction of something wide", |g| {
                 let at = node(g, "conjunction");
+                g.nodes[at].inputs[0] = Node(1);
+            }),
+            ("pairs of one", |g| {
+                let at = node(g, "pairs");
+                g.nodes[at].inputs.pop();
+            }),
+            ("pairs of unequal widths", |g| {
+                let at = node(g, "pairs");
                 g.nodes[at].inputs[0] = Node(1);
             }),
             ("a gate with too many names", |g| g.gates[0].experts.push("x".into())),

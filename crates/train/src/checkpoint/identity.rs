@@ -29,8 +29,13 @@ impl Identity {
                         model.shift_remove(key);
                     }
                 }
+                if model.get("interaction").is_some_and(|crosses| crosses["kind"] == "none") {
+                    model.shift_remove("interaction");
+                }
             }
             config.insert("model".to_owned(), model);
+            // The model has it.
+            config.shift_remove("interaction");
             // None of these changes a weight.
             config.remove("compare");
             config.remove("rank");
@@ -144,6 +149,25 @@ mod tests {
         let message = of("").check(&before, Path::new("run")).unwrap_err().to_string();
         assert!(message.contains("  model.gate_start: it has nothing, this one \"zero\""), "{message}");
         assert!(message.contains("  model.gate_rate: it has nothing, this one \"scaled\""), "{message}");
+    }
+
+    #[test]
+    fn crosses_are_a_part_of_the_model_wherever_they_are_written() {
+        let text = "[data]\ntrain = 'x.csv'\n[[feature]]\ncolumns = ['a']\nkind = 'numeric'\n\
+                    [[task]]\nname = 't'\nkind = 'binary'\nlabel = 't'\n[model]\nkind = 'hard-sharing'\nbottom = [2]\n";
+        let of = |more: &str| {
+            let text = format!("{text}{more}");
+            let file = crate::ConfigFile::parse(Path::new("run.toml"), text, &[]).unwrap();
+            Identity::of(&file.config, file.model(None).unwrap(), None).unwrap()
+        };
+        let (plain, crossed) = (of(""), of("[interaction]\nkind = 'cross'"));
+        assert_eq!(crossed, of("interaction = { kind = 'cross', layers = 2 }"));
+        assert_eq!(plain.hash(), of("[interaction]\nkind = 'none'").hash());
+        assert_eq!(plain.hash(), of("interaction = { kind = 'none' }\n[interaction]\nkind = 'cross'").hash());
+        let message = crossed.check(&plain, Path::new("run")).unwrap_err().to_string();
+        let told = "  model.interaction: it has nothing, this one {\"kind\":\"cross\",\"layers\":2}";
+        assert!(message.contains(told), "{message}");
+        assert_eq!(message.matches("it has").count(), 1, "{message}");
     }
 
     #[test]

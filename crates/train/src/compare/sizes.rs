@@ -80,6 +80,7 @@ mod tests {
         for text in [
             "kind = 'ple'\ntower = [8]\nlevels = [{ task_experts = 2, shared_experts = 1, widths = [16] }, { task_experts = 1, shared_experts = 1, widths = [16] }]",
             "kind = 'mmoe'\nexperts = 4\nwidths = [64, 32]\ntower = [8]",
+            "kind = 'mmoe'\nexperts = 4\nwidths = [64, 32]\ntower = [8]\ninteraction = { kind = 'cross', layers = 3 }",
             "kind = 'hard-sharing'\nbottom = [512, 512]\ntower = [8]",
             "kind = 'single-task'\nbottom = [4]",
         ] {

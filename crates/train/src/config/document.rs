@@ -141,6 +141,7 @@ impl<'s> Document<'s> {
         } else if let Some((key, rest)) = message.strip_prefix("model.").and_then(|m| m.split_once(": ")) {
             under.extend(parse_path(key).unwrap_or_default());
             span = self.span(&under).unwrap_or(span);
+            prefix = &message[..message.len() - rest.len()];
             message = rest;
         }
         // Exact places come with a span; for the rest serde is asked again with the candidates changed.
@@ -264,7 +265,7 @@ impl<'s> Document<'s> {
     }
 
     /// The node at a path.
-    fn node(&self, path: &[Step]) -> Option<&Spanned<DeValue<'s>>> {
+    pub(crate) fn node(&self, path: &[Step]) -> Option<&Spanned<DeValue<'s>>> {
         path.iter().try_fold(&self.root, |node, step| child(node, step).map(|(_, next)| next))
     }
 

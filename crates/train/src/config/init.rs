@@ -11,7 +11,7 @@ use pleiad_model::{Graph, ModelConfig};
 use serde_json::Value;
 
 use super::ConfigFile;
-use super::tree::{Step, parse_path};
+use super::tree::Step;
 use crate::error::{Error, Result};
 
 /// Keys of `[model]` that are of training alone.
@@ -43,10 +43,10 @@ impl ConfigFile {
         }
         let differing = differing_keys(&saved.model, model)?;
         let at_key = |message: String| {
-            let mut path = self.path_of_model(name);
-            let Some((key, words)) = differing.first() else { return self.error_at(&path, told(message)) };
-            path.extend(parse_path(key).unwrap_or_default());
-            self.error_at(&path, told(format!("{message}; {words}")))
+            let Some((key, words)) = differing.first() else {
+                return self.error_at(&self.path_of_model(name), told(message));
+            };
+            self.error_at(&self.path_in_model(name, key), told(format!("{message}; {words}")))
         };
         if let Err(error) = check_weights(&saved.weights, graph) {
             return Err(at_key(format!("not weights of this [model]: {error}")));

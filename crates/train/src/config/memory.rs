@@ -4,7 +4,7 @@ use pleiad_data::schema::{Feature, FeatureKind};
 use pleiad_engine::check_memory;
 use pleiad_model::Graph;
 
-use super::tree::{Step, parse_path};
+use super::tree::Step;
 use super::{ConfigFile, TrainConfig, provisional_layout};
 use crate::error::Result;
 
@@ -29,9 +29,7 @@ impl ConfigFile {
         };
         let path = match &error {
             pleiad_engine::Error::ModelTooLarge { largest, .. } => {
-                let mut path = self.path_of_model(name);
-                path.extend(parse_path(&self.model(name)?.key_of(largest)).unwrap_or_default());
-                path
+                self.path_in_model(name, &self.model(name)?.key_of(largest))
             }
             pleiad_engine::Error::TablesTooLarge { largest, .. } => self.path_of_table(largest),
             _ => Vec::new(),

@@ -38,7 +38,7 @@ pub use metrics::MetricsConfig;
 use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind, Schema, TaskConfig};
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_engine::optim::OptimizerConfig;
-use pleiad_model::ModelConfig;
+use pleiad_model::{Interaction, ModelConfig};
 pub use rank::{RankConfig, RankFunction, RankTransform};
 use schemars::JsonSchema;
 pub use selection::Selection;
@@ -64,6 +64,9 @@ pub struct Config {
     /// `[[task]]`.
     #[serde(default, rename = "task")]
     pub tasks: Vec<TaskConfig>,
+    /// `[interaction]`: crosses of features below every model that says nothing of them itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interaction: Option<Interaction>,
     /// `[model]`; may be missing where `[[compare.model]]` has models to choose from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<ModelConfig>,
@@ -92,6 +95,13 @@ impl Config {
     #[must_use]
     pub fn measures(&self) -> Measures {
         self.metrics.measures()
+    }
+
+    /// Gives the crosses of `[interaction]` to every model that says nothing of them.
+    fn share_interaction(&mut self) {
+        let Some(interaction) = self.interaction else { return };
+        let named = self.compare.iter_mut().flat_map(|compare| &mut compare.models).map(|named| &mut named.model);
+        self.model.iter_mut().chain(named).for_each(|model| model.inherit(interaction));
     }
 
     /// Everything that can be checked without a look at the data.
@@ -174,8 +184,9 @@ impl ConfigFile {
         let (mut config, schema) = {
             let document = Document::parse(&source)?;
             let read = |root| Config::deserialize(toml::de::ValueDeserializer::from(root));
-            let config = read(document.root().clone())
+            let mut config = read(document.root().clone())
                 .map_err(|e| document.explain(&e, &|root| read(root).err().map(|e| e.message().to_owned())))?;
+            config.share_interaction();
             let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
             (config, schema)
         };
@@ -335,8 +346,12 @@ impl ConfigFile {
                 error.to_string()
             }
             pleiad_model::Error::Config { key, message } => {
-                path.extend(parse_path(&key).unwrap_or_default());
+                path = self.path_in_model(name, &key);
                 message
+            }
+            pleiad_model::Error::FieldWidths { ref feature, .. } => {
+                path = self.path_of_embedding(feature);
+                error.to_string()
             }
             pleiad_model::Error::DropoutRate { rate, .. } => {
                 path.push(Step::from("dropout"));
@@ -353,6 +368,34 @@ impl ConfigFile {
         let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
         let index = models.iter().position(|m| m.name == name).unwrap_or_default();
         vec![Step::from("compare"), Step::from("model"), Step::from(index)]
+    }
+
+    /// Where a key of the model stands that was chosen with [`ConfigFile::model`]; `[interaction]` may stand for all models.
+    fn path_in_model(&self, name: Option<&str>, key: &str) -> Vec<Step> {
+        let (mut path, below) = (self.path_of_model(name), parse_path(key).unwrap_or_default());
+        if below.first() == Some(&Step::from("interaction")) {
+            path.push(Step::from("interaction"));
+            if !self.says(&path) {
+                return below;
+            }
+            path.pop();
+        }
+        path.extend(below);
+        path
+    }
+
+    /// Where the width of a feature's embedding stands.
+    fn path_of_embedding(&self, feature: &str) -> Vec<Step> {
+        let found = self.schema.features.iter().find(|known| known.name == feature);
+        let Some(block) = found.and_then(|feature| self.block_of(feature)) else { return vec![Step::from("feature")] };
+        let path = |key: &str| parse_path(&format!("feature.{block}.{key}")).unwrap_or_default();
+        let beside = path("exact.embedding");
+        if self.says(&beside) && feature.ends_with(".exact") { beside } else { path("embedding") }
+    }
+
+    /// Whether something stands in the file, or in a `--set`, at this path.
+    fn says(&self, path: &[Step]) -> bool {
+        Document::parse(&self.source).is_ok_and(|document| document.node(path).is_some())
     }
 
     /// An error about the configuration as a whole.

@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod interaction;
+
 const BASE: &str = r#"
 [data]
 train = "train.csv"
@@ -486,6 +488,7 @@ fn the_schema_knows_every_key() {
         "pieces",
         "periodic",
         "sigma",
+        "interaction",
     ] {
         assert!(schema.contains(&format!("\"{key}\"")), "{key}");
     }

@@ -130,6 +130,19 @@ mod tests {
     }
 
     #[test]
+    fn crosses_are_a_box_between_the_features_and_those_who_read_them() {
+        for (keys, found) in [
+            ("kind = 'cross'", "interaction interaction x1"),
+            ("kind = 'cross', rank = 1", "interaction interaction x2"),
+        ] {
+            let model = format!("kind = 'mmoe'\nexperts = 2\nwidths = [4]\ninteraction = {{ {keys} }}");
+            let structure = structure(&model, &["a", "b"]);
+            assert_eq!(rows(&structure)[..2], [vec!["inputs features x1".to_owned()], vec![found.to_owned()]]);
+            assert_eq!(edges(&structure, "experts"), [("interaction".to_owned(), false)]);
+        }
+    }
+
+    #[test]
     fn layers_between_stitches_are_boxes_of_their_own() {
         let structure = structure("kind = 'cross-stitch'\nbottom = [4, 3]\ntower = []", &["a", "b"]);
         let found = rows(&structure);
@@ -163,6 +176,7 @@ mod tests {
             "kind = 'customized-sharing'\nbottom = [4]",
             "kind = 'aitm'\nfunnel = ['a', 'b']\nbottom = [4]",
             "kind = 'esmm'\nfunnel = ['a', 'b']\ntower = [4]",
+            "kind = 'single-task'\nbottom = [4]\ninteraction = { kind = 'cross', rank = 1 }",
         ] {
             let structure = structure(model, &["a", "b"]);
             for edge in &structure.edges {
