@@ -1,4 +1,4 @@
-"""Trains variants of one configuration over several seeds, and prints their AUC and what each differs by from the first.
+"""Trains variants of one configuration over several seeds, and prints AUC (R2 of regressions) and differences.
 
     python tools/variants.py census.toml variants.txt --out results --pleiad target/release/pleiad
 
@@ -45,7 +45,7 @@ def main():
     for split in ["valid", "test"] if args.test else ["valid"]:
         tasks = list(runs[base][0][split]["tasks"])
         head = "".join(f" {task} | against {base} |" for task in tasks)
-        print(f"\n| {split} AUC |{head} best epoch |\n| --- |" + " --- |" * (2 * len(tasks) + 1))
+        print(f"\n| {split} |{head} best epoch |\n| --- |" + " --- |" * (2 * len(tasks) + 1))
         for name in runs:
             cells = [cell for task in tasks for cell in cells_of(runs[name], runs[base], split, task)]
             epoch = statistics.mean(run["best_epoch"] for run in runs[name])
@@ -65,7 +65,9 @@ def measured(args, name, options, seed):
 
 def cells_of(runs, others, split, task):
     """Mean and deviation, and the difference to others of the same seeds with its interval."""
-    values, theirs = ([run[split]["tasks"][task]["auc"] for run in some] for some in (runs, others))
+    figures = runs[0][split]["tasks"][task]
+    metric = "auc" if "auc" in figures else "r2"
+    values, theirs = ([run[split]["tasks"][task][metric] for run in some] for some in (runs, others))
     spread = statistics.stdev(values) if len(values) > 1 else 0.0
     cell = f"{statistics.mean(values):.5f} ± {spread:.5f}"
     if runs is others or len(values) < 2:
