@@ -150,6 +150,8 @@ def main():
     torch.set_num_threads(arguments.threads)
     start = time.perf_counter()
     config, encoder, tables = read(arguments.config)
+    if encoder.pieces or config["model"].get("dropout") or "schedule" in config["train"]:
+        parser.error("`pieces`, `dropout` and `schedule` are not known here: take them out of the configuration")
     loading = time.perf_counter() - start
     if arguments.epochs:
         config["train"]["epochs"] = arguments.epochs

@@ -23,8 +23,17 @@ from table import Encoder, frames
 
 
 def features(encoder):
-    """torch-rechub's features, one per column."""
-    return [SparseFeature(f.name, f.rows, f.dim) if f.categorical else DenseFeature(f.name) for f in encoder.features]
+    """torch-rechub's features: one per column, one per exact value of a number, and one for all of its pieces."""
+    found = [
+        SparseFeature(undotted(f.name), f.rows, f.dim) if f.categorical else DenseFeature(f.name)
+        for f in encoder.features
+    ]
+    return found + [DenseFeature(undotted(f"{name}.pieces"), len(bounds) - 1) for name, bounds in encoder.pieces]
+
+
+def undotted(name):
+    """No name of a module of torch has a dot."""
+    return name.replace(".", "-")
 
 
 def model(columns, config):
@@ -52,7 +61,9 @@ def arrays(encoder, table):
     """A table as torch-rechub's loader takes it: an array per feature, and one of the labels."""
     numeric, ids = table.numeric.numpy(), table.ids.numpy()
     x = {name: numeric[:, i].copy() for i, (name, *_) in enumerate(encoder.numeric)}
-    x |= {name: ids[:, i].copy() for i, (name, _) in enumerate(encoder.categorical)}
+    categorical = [name for name, _ in encoder.categorical] + [undotted(f"{name}.exact") for name, _ in encoder.exact]
+    x |= {name: ids[:, i].copy() for i, name in enumerate(categorical)}
+    x |= {undotted(f"{name}.pieces"): values.numpy() for name, values in table.pieces.items()}
     return x, table.labels.numpy()
 
 
