@@ -451,6 +451,7 @@ fn quickstart_leaves_a_log_a_configuration_and_a_model() {
     for says in ["single-task", "hard sharing", "MMoE", "PLE", "MTL gain", "pleiad train first/video.toml"] {
         assert!(ran.stdout.contains(says), "{says}: {}", ran.stdout);
     }
+    assert!(ran.stdout.contains("--rows 500000"), "so few rows show no gain, and more would: {}", ran.stdout);
     // The answer comes first, in a sentence of its own length.
     let widest =
         ran.stdout.lines().skip(1).take_while(|line| !line.starts_with("model  ") || !line.contains("verdict"));

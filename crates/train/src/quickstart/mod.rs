@@ -21,7 +21,7 @@ use crate::run::RunFolder;
 const CONFIG: &str = include_str!("video.toml");
 
 /// The model that is saved.
-const SAVED: &str = "PLE";
+pub const SAVED: &str = "PLE";
 
 /// Rows that a log may have: with fewer, hardly anybody shares or comments in it; more are no first tour.
 pub const ROWS: RangeInclusive<u64> = 1_000..=100_000_000;
