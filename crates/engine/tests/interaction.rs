@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod distance;
+#[allow(dead_code, reason = "inputs are other ones here")]
 mod fixture;
 mod reference;
 

@@ -108,9 +108,9 @@ mod tests {
             let mut sums = vec![9.0; rows * width];
             sum(&mut sums, &inputs, rows);
             let sums_at = Columns { ld: width, col: 0, width };
-            for own in 0..n {
+            for (own, &input) in inputs.iter().enumerate() {
                 let mut d_x = vec![1.0; rows * at.ld];
-                gradient(&mut d_x, at, (&d, at), (&sums, sums_at), Some(inputs[own]), rows, own == 1);
+                gradient(&mut d_x, at, (&d, at), (&sums, sums_at), Some(input), rows, own == 1);
                 for (i, j) in (0..rows).flat_map(|i| (0..width).map(move |j| (i, j))) {
                     let element = |e: usize| at.row(&x[e], i)[j];
                     let pairs: f32 = (0..n).flat_map(|f| (0..f).map(move |g| element(f) * element(g))).sum();
