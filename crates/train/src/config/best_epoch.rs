@@ -29,7 +29,7 @@ impl ConfigFile {
     /// each task's own where tasks share nothing.
     ///
     /// # Errors
-    /// [`Error::Config`] at the key where it asks for what the model's tasks, sharing weights, cannot have.
+    /// [`Error::Config`](crate::Error::Config) at the key where it asks for what the model's tasks, sharing weights, cannot have.
     pub fn best_epoch(&self, name: Option<&str>) -> Result<BestEpoch> {
         let tasks = self.schema.task_specs();
         let asked = self.config.train.best_epoch;
