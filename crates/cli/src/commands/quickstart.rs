@@ -12,7 +12,7 @@ use crate::output::{Format, count, print, print_json};
 use crate::progress::TrainProgress;
 use crate::{Global, signals, stderr};
 
-/// Rows of the log: as many as show a gain on the rarest tasks, in well under two minutes of two cores.
+/// Rows of the log: as many as show a gain on the rarest tasks, in about two minutes of two cores.
 const ROWS: u64 = 500_000;
 
 /// Generate a video log, compare four models on it over five seeds, and save PLE
