@@ -96,6 +96,11 @@ def table(arguments):
     found = sorted((Comparison(p) for p in arguments.out.glob("[ps]-*/compare.json")), key=lambda c: float(c.value))
     if not found:
         raise SystemExit(f"no p-*/compare.json or s-*/compare.json in {arguments.out}")
+    if arguments.against:
+        if arguments.against not in found[0].mse:
+            raise SystemExit(f"no model {arguments.against!r}; there are {', '.join(found[0].mse)}")
+        for comparison in found:
+            comparison.baseline = arguments.against
     tasks = found[0].tasks
     print(f"| {found[0].letter} | seeds | model |", " ".join(f"{t} MSE | gain |" for t in tasks), "average gain |")
     print("| --- | --- | --- |", " ".join(["---: | --- |"] * len(tasks)), "--- |")
@@ -153,6 +158,7 @@ def main():
     command.set_defaults(call=run)
     command = commands.add_parser("table", help="sum comparisons up")
     command.add_argument("out", type=Path, help="the folder of `run`")
+    command.add_argument("--against", metavar="MODEL", help="gains are over this one [default: the baseline]")
     command.set_defaults(call=table)
     command = commands.add_parser("search", help="mean validation MSE of both tasks, a column for each folder")
     command.add_argument("out", type=Path, nargs="+", help="folders of `run`, each of one correlation")

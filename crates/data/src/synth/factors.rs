@@ -11,7 +11,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::vectors::orthonormal;
-use super::{SyntheticLog, check_rows, refuse, stream};
+use super::{SyntheticLog, a_million_numbers, check_rows, refuse, stream};
 use crate::{Error, Result};
 
 /// What [`FactorLog`] is made from.
@@ -163,9 +163,8 @@ impl SyntheticLog for FactorLog {
         self.options.rows
     }
 
-    /// About a million numbers to a block, whatever the dimension.
     fn block_rows(&self) -> u64 {
-        ((1 << 20) / self.options.dimension as u64).clamp(16, 4096)
+        a_million_numbers(self.options.dimension)
     }
 
     fn block(&self, index: u64) -> Result<RecordBatch> {

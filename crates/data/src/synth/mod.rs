@@ -106,6 +106,11 @@ fn check_rows(rows: u64) -> Result<()> {
     }
 }
 
+/// Rows of a block of about a million numbers, whatever the number of inputs.
+fn a_million_numbers(dimension: usize) -> u64 {
+    ((1 << 20) / dimension as u64).clamp(16, 4096)
+}
+
 /// The random stream `index` of the part `name` of a log.
 fn stream(seed: u64, name: &str, index: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(xxh64(name.as_bytes(), seed));

@@ -10,7 +10,7 @@ use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::vectors::orthonormal;
-use super::{SyntheticLog, check_rows, refuse, stream};
+use super::{SyntheticLog, a_million_numbers, check_rows, refuse, stream};
 use crate::{Error, Result};
 
 /// What [`PaperLog`] is made from; the default is the paper's, at correlation 0.5 and 1.4 million rows.
@@ -126,9 +126,8 @@ impl SyntheticLog for PaperLog {
         self.options.rows
     }
 
-    /// About a million numbers to a block, whatever the dimension.
     fn block_rows(&self) -> u64 {
-        ((1 << 20) / self.options.dimension as u64).clamp(16, 4096)
+        a_million_numbers(self.options.dimension)
     }
 
     fn block(&self, index: u64) -> Result<RecordBatch> {
