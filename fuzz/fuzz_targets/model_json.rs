@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use pleiad_data::Encoder;
 use pleiad_model::Graph;
-use pleiad_train::Model;
+use pleiad_rank::Model;
 
 fn model() -> &'static PathBuf {
     static MODEL: OnceLock<PathBuf> = OnceLock::new();

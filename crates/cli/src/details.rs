@@ -51,9 +51,23 @@ pub(crate) fn of(error: &Error) -> Map<String, Value> {
             fields.with("task", task.as_str()).with("step", *step).with("epoch", *epoch)
         }
         Error::NonFinitePrediction { task, row, .. } => fields.with("task", task.as_str()).with("row", *row),
+        Error::Rank(error) => ranking(error),
         _ => fields,
     };
     fields.0
+}
+
+fn ranking(error: &pleiad_rank::Error) -> Fields {
+    use pleiad_rank::Error as E;
+    let fields = Fields::default();
+    match error {
+        E::NonFiniteScore { row, .. } => fields.with("row", *row),
+        E::NoGroup { row, column } => fields.with("row", *row).with("column", column.as_str()),
+        E::Column { column, .. } => fields.with("column", column.as_str()),
+        E::Rank { key, .. } => fields.with("key", key.join(".")),
+        E::Set { set, .. } => fields.with("set", set.as_str()),
+        _ => fields,
+    }
 }
 
 fn configuration(error: &ConfigError) -> Fields {

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use pleiad_train::ErrorKind;
+use pleiad_rank::ErrorKind;
 use serde_json::{Map, Value};
 
 use crate::{details, stderr};
@@ -74,6 +74,12 @@ impl From<pleiad_train::Error> for Failure {
 
 impl From<pleiad_data::Error> for Failure {
     fn from(error: pleiad_data::Error) -> Self {
+        pleiad_train::Error::from(error).into()
+    }
+}
+
+impl From<pleiad_rank::Error> for Failure {
+    fn from(error: pleiad_rank::Error) -> Self {
         pleiad_train::Error::from(error).into()
     }
 }

@@ -26,6 +26,8 @@ pub struct StreamOptions {
     pub with_labels: bool,
     /// Further columns to hand out beside the encoded rows, as they are.
     pub extras: Vec<String>,
+    /// A feature whose numbers are handed out, too, before any transform.
+    pub numbers_of: Option<usize>,
     /// What to do about a bad row.
     pub on_bad_row: OnBadRow,
     /// Ends a wait for a pipe when it is raised.
@@ -38,7 +40,16 @@ impl StreamOptions {
     pub fn new(encoder: &Encoder, files: Vec<DataFile>) -> Self {
         let on_bad_row = encoder.schema().on_bad_row;
         let csv = encoder.schema().csv.clone();
-        Self { files, format: None, csv, with_labels: false, extras: Vec::new(), on_bad_row, stop: None }
+        Self {
+            files,
+            format: None,
+            csv,
+            with_labels: false,
+            extras: Vec::new(),
+            numbers_of: None,
+            on_bad_row,
+            stop: None,
+        }
     }
 }
 
@@ -61,7 +72,8 @@ impl<'a> EncodedStream<'a> {
     /// If the system gives no thread to read with, or a pipe is named twice. What is wrong with a file comes with its first rows.
     pub fn open(encoder: &'a Encoder, options: &StreamOptions) -> Result<Self> {
         let schema = encoder.schema();
-        let plan = Plan::new(schema, SplitRules::default(), options.with_labels, &options.extras);
+        let plan = Plan::new(schema, SplitRules::default(), options.with_labels, &options.extras)
+            .with_numbers_of(options.numbers_of);
         let source = Source {
             files: options.files.clone(),
             format: options.format,

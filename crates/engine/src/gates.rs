@@ -265,7 +265,7 @@ mod tests {
     #[test]
     fn an_expert_that_relu_silences_has_no_spread() {
         let graph = mmoe();
-        let mut predictor = predictor(
+        let predictor = predictor(
             &graph,
             &[
                 ("experts.0.0.weight", &[0.5; 3]),
@@ -290,7 +290,7 @@ mod tests {
     #[test]
     fn weights_are_those_of_the_softmax() {
         let graph = mmoe();
-        let mut predictor = predictor(&graph, &[("gates.a.weight", &[3f32.ln(), 0.0])]);
+        let predictor = predictor(&graph, &[("gates.a.weight", &[3f32.ln(), 0.0])]);
         let mut statistics = GateStatistics::new(&graph);
         predictor.observe_gates(&rows(&[0.0]), &mut statistics).unwrap();
         predictor.observe_gates(&rows(&[1.0]), &mut statistics).unwrap();

@@ -1,5 +1,7 @@
 //! [`Predictor`]: a trained model that answers.
 
+use std::sync::OnceLock;
+
 use pleiad_data::Batch;
 use pleiad_model::graph::Output;
 use pleiad_model::objective::Loss;
@@ -21,14 +23,19 @@ pub struct Predictions {
     pub tasks: Vec<Vec<f32>>,
 }
 
-/// A model's graph and weights, ready to predict.
+/// A model's graph and weights, ready to predict. Nothing in it changes any more, so any number of threads may ask it at once;
+/// none waits for another, and each gets the bits that it would get alone.
+///
+/// A batch of more rows than a shard has is shared out over the `rayon` pool of the calling thread; a smaller one is computed
+/// by that thread.
 #[derive(Debug)]
 pub struct Predictor {
     graph: Graph,
     check: BatchCheck,
     parameters: Parameters,
     runner: Runner,
-    inspector: Option<Runner>,
+    /// Made when gates are looked at for the first time.
+    inspector: OnceLock<Runner>,
 }
 
 impl Predictor {
@@ -40,7 +47,7 @@ impl Predictor {
         let runner = Runner::new(&graph, Purpose::Predict)?;
         let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.load(&graph, weights)?;
-        Ok(Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: None })
+        Ok(Self::of(graph, parameters, runner))
     }
 
     /// [`Predictor::new`] of weights that nobody needs any more: large tables are not copied.
@@ -51,13 +58,18 @@ impl Predictor {
         let runner = Runner::new(&graph, Purpose::Predict)?;
         let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.take(&graph, weights)?;
-        Ok(Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: None })
+        Ok(Self::of(graph, parameters, runner))
     }
 
     /// A model with the weights of an engine, where they are.
     pub(crate) fn with_parameters(graph: Graph, parameters: Parameters) -> Result<Self> {
         let runner = Runner::new(&graph, Purpose::Predict)?;
-        Ok(Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: None })
+        Ok(Self::of(graph, parameters, runner))
+    }
+
+    fn of(graph: Graph, parameters: Parameters, mut runner: Runner) -> Self {
+        runner.prepare(&parameters);
+        Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: OnceLock::new() }
     }
 
     /// Every weight under its tensor name, to be read where it is.
@@ -76,21 +88,18 @@ impl Predictor {
     ///
     /// # Errors
     /// [`crate::Error::Batch`] or [`crate::Error::IdOutOfRange`] for a batch that the model cannot read.
-    pub fn predict(&mut self, batch: &Batch) -> Result<Predictions> {
+    pub fn predict(&self, batch: &Batch) -> Result<Predictions> {
         self.check.check(&self.parameters.tables, batch, false)?;
-        Ok(predict(&self.graph, &mut self.runner, &self.parameters, batch))
+        Ok(predict(&self.graph, &self.runner, &self.parameters, batch))
     }
 
     /// Predicts every row of `batch`, and adds the weights of every gate and the outputs of every expert to `statistics`.
     ///
     /// # Errors
     /// As [`Predictor::predict`].
-    pub fn observe_gates(&mut self, batch: &Batch, statistics: &mut GateStatistics) -> Result<Predictions> {
+    pub fn observe_gates(&self, batch: &Batch, statistics: &mut GateStatistics) -> Result<Predictions> {
         self.check.check(&self.parameters.tables, batch, false)?;
-        let inspector = match &mut self.inspector {
-            Some(inspector) => inspector,
-            None => self.inspector.insert(Runner::new(&self.graph, Purpose::Inspect)?),
-        };
+        let inspector = self.inspector()?;
         let losses = losses(&self.graph);
         let empty = GateStatistics::new(&self.graph);
         let parts = inspector.run(&self.parameters, batch, |shard, plan| {
@@ -107,10 +116,20 @@ impl Predictor {
         parts.iter().for_each(|part| statistics.merge(part));
         Ok(joined(outputs, &losses, batch.rows))
     }
+
+    fn inspector(&self) -> Result<&Runner> {
+        if let Some(inspector) = self.inspector.get() {
+            return Ok(inspector);
+        }
+        let mut inspector = Runner::new(&self.graph, Purpose::Inspect)?;
+        inspector.prepare(&self.parameters);
+        // Where another thread was faster, its own is taken: both are the same.
+        Ok(self.inspector.get_or_init(|| inspector))
+    }
 }
 
-/// Runs a batch that has been checked.
-pub(crate) fn predict(graph: &Graph, runner: &mut Runner, parameters: &Parameters, batch: &Batch) -> Predictions {
+/// Runs a batch that has been checked, by a runner that is prepared for these parameters.
+pub(crate) fn predict(graph: &Graph, runner: &Runner, parameters: &Parameters, batch: &Batch) -> Predictions {
     let losses = losses(graph);
     let shards = runner.run(parameters, batch, |shard, plan| outputs(shard, plan, &losses));
     joined(shards, &losses, batch.rows)

@@ -29,16 +29,21 @@ impl Runner {
         Ok(Self { plan, workspaces: Workspaces::default(), layers })
     }
 
-    /// Runs every shard of `batch` and gives what `read` makes of each, in the order of the rows.
+    /// Prepares every layer for these weights, if that was not done since they changed last.
+    pub(crate) fn prepare(&mut self, parameters: &Parameters) {
+        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
+        self.layers.prepare(&self.plan, dense, revision);
+        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
+    }
+
+    /// Runs every shard of `batch` with the weights that it is prepared for, and gives what `read` makes of each, in the order
+    /// of the rows. Any number of threads may do so at once.
     pub(crate) fn run<R: Send>(
-        &mut self,
+        &self,
         parameters: &Parameters,
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
-        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
-        self.layers.prepare(&self.plan, dense, revision);
-        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
         let plan = &self.plan;
         let shared = Shared {
             plan,
@@ -57,7 +62,11 @@ impl Runner {
                 read(&shard, plan)
             })
         };
-        shards(batch.rows).into_par_iter().map(run_shard).collect()
+        match shards(batch.rows) {
+            // Nothing is to be shared out: a caller outside of the pool need not wait for one of its threads.
+            one if one.len() <= 1 => one.into_iter().map(run_shard).collect(),
+            shards => shards.into_par_iter().map(run_shard).collect(),
+        }
     }
 }
 

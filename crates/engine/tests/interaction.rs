@@ -88,7 +88,7 @@ fn every_parameter_learns_and_a_save_and_a_load_keep_the_bits() {
         }
         let json = serde_json::to_string(&graph).unwrap();
         let graph: Graph = serde_json::from_str(&json).unwrap();
-        let mut predictor = Predictor::new(graph, &first.weights()).unwrap();
+        let predictor = Predictor::new(graph, &first.weights()).unwrap();
         let rows = batch(300, 1);
         assert_eq!(first.predict(&rows).unwrap(), predictor.predict(&rows).unwrap(), "{name}");
     }

@@ -9,7 +9,7 @@ mod reference;
 
 use fixture::{adam, batch, configurations, engine, graph, layout, options, tasks};
 use pleiad_data::{Batch, Ids, TaskKind, TaskSpec};
-use pleiad_engine::{Engine, Predictor};
+use pleiad_engine::{Engine, GateStatistics, Predictor};
 use pleiad_model::architectures::REGISTRY;
 use pleiad_model::init::Init;
 use pleiad_model::{Graph, ModelConfig};
@@ -276,12 +276,36 @@ fn a_save_and_a_load_keep_the_bits() {
         second.load(&first.weights()).unwrap();
         second.load_state(&first.state()).unwrap();
         second.set_step_count(first.step_count());
-        let mut predictor = Predictor::new(graph, &first.weights()).unwrap();
+        let predictor = Predictor::new(graph, &first.weights()).unwrap();
         let rows = batch(300, 1);
         assert_eq!(first.predict(&rows).unwrap(), predictor.predict(&rows).unwrap(), "{kind}");
         first.step(&rows, &[1.0; 3], 1.0).unwrap();
         second.step(&rows, &[1.0; 3], 1.0).unwrap();
         assert_eq!(first.weights(), second.weights(), "{kind}");
+    }
+}
+
+/// Small and large batches, of threads of the pool and of others, all at the same time.
+#[test]
+fn many_threads_that_ask_one_predictor_get_the_bits_of_one() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let predictor = Predictor::new(graph.clone(), &engine(&graph).weights()).unwrap();
+        let asked: Vec<Batch> = [1, 40, 256, 700].into_iter().zip(20..).map(|(rows, seed)| batch(rows, seed)).collect();
+        let alone: Vec<_> = asked.iter().map(|rows| predictor.predict(rows).unwrap()).collect();
+        let ask = &|thread: usize| {
+            for at in (0..3 * asked.len()).map(|at| (at + thread) % asked.len()) {
+                let mut gates = GateStatistics::new(predictor.graph());
+                assert_eq!(predictor.predict(&asked[at]).unwrap(), alone[at], "{kind}");
+                assert_eq!(predictor.observe_gates(&asked[at], &mut gates).unwrap(), alone[at], "{kind}");
+            }
+        };
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                scope.spawn(move || ask(thread));
+            }
+            rayon::scope(|scope| (0..8).for_each(|thread| scope.spawn(move |_| ask(thread))));
+        });
     }
 }
 
@@ -372,7 +396,7 @@ fn batches_that_do_not_fit_are_refused() {
 fn gate_statistics_are_means_of_the_softmax() {
     let graph = graph(&configurations()[0].1);
     let weights = engine(&graph).weights();
-    let mut predictor = Predictor::new(graph.clone(), &weights).unwrap();
+    let predictor = Predictor::new(graph.clone(), &weights).unwrap();
     let mut statistics = pleiad_engine::GateStatistics::new(&graph);
     predictor.observe_gates(&batch(300, 3), &mut statistics).unwrap();
     predictor.observe_gates(&batch(20, 4), &mut statistics).unwrap();

@@ -4,8 +4,9 @@ use pleiad_data::{Encoder, FeatureCount, LabelCount, TaskKind, TaskSpec};
 use pleiad_model::graph::Summary;
 use serde::{Deserialize, Serialize};
 
-use crate::by_task::ByTask;
 use crate::rows::Rows;
+use pleiad_rank::ByTask;
+use pleiad_rank::counts::by_feature;
 
 /// Number of parameters of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,17 +102,6 @@ impl SplitSummary {
             features: by_feature(encoder, counts),
         }
     }
-}
-
-/// Counts under the names of their features.
-pub(crate) fn by_feature(encoder: &Encoder, counts: &[FeatureCount]) -> ByTask<FeatureCount> {
-    let names = encoder.schema().features.iter().map(|feature| feature.name.clone());
-    names.zip(counts.iter().cloned()).collect()
-}
-
-/// The other way round; None if a feature lacks its count.
-pub(crate) fn in_order(encoder: &Encoder, counts: &ByTask<FeatureCount>) -> Option<Vec<FeatureCount>> {
-    encoder.schema().features.iter().map(|feature| counts.get(&feature.name).cloned()).collect()
 }
 
 /// Rows, and how many of them each task learns from or is measured on.

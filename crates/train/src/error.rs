@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use pleiad_data::disk::Holder;
+use pleiad_rank::{ErrorKind, kind_of_engine};
 
 /// Everything that can go wrong between a configuration and a trained model.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum Error {
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] pleiad_engine::Error),
+    /// A saved model could not be used so.
+    #[error(transparent)]
+    Rank(pleiad_rank::Error),
     /// A file of a run could not be read or written.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -194,25 +198,19 @@ pub enum Error {
     },
 }
 
-/// The ways of failing that an exit code or an exception class tells apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
-    /// Wrong usage or configuration.
-    Config,
-    /// The data are wrong or missing.
-    Data,
-    /// It failed while it ran.
-    Run,
-    /// It was told to stop, by this signal.
-    Interrupted(usize),
-}
-
-impl From<pleiad_data::ErrorKind> for ErrorKind {
-    fn from(kind: pleiad_data::ErrorKind) -> Self {
-        match kind {
-            pleiad_data::ErrorKind::Configuration => Self::Config,
-            pleiad_data::ErrorKind::Data => Self::Data,
-            pleiad_data::ErrorKind::Runtime => Self::Run,
+impl From<pleiad_rank::Error> for Error {
+    /// What both crates know is one error here, so that nobody has to look for it in two places.
+    fn from(error: pleiad_rank::Error) -> Self {
+        use pleiad_rank::Error as E;
+        match error {
+            E::Data(error) => Self::Data(error),
+            E::Model(error) => Self::Model(error),
+            E::Engine(error) => Self::Engine(error),
+            E::NonFinitePrediction { task, row, value } => Self::NonFinitePrediction { task, row, value },
+            E::Exists { path, what, advice } => Self::Exists { path, what, advice },
+            E::Encode { reason } => Self::Encode { reason },
+            E::Interrupted { signal, what } => Self::Interrupted { signal, what },
+            other => Self::Rank(other),
         }
     }
 }
@@ -222,19 +220,15 @@ impl Error {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
+            Self::Rank(error) => error.kind(),
             Self::SharedWeights { .. } => ErrorKind::Config,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,
-            Self::Engine(
-                pleiad_engine::Error::InvalidOption { .. }
-                | pleiad_engine::Error::TableTooLarge { .. }
-                | pleiad_engine::Error::TablesTooLarge { .. }
-                | pleiad_engine::Error::ModelTooLarge { .. },
-            ) => ErrorKind::Config,
+            Self::Engine(error) => kind_of_engine(error),
             Self::Damaged { .. } | Self::Version { .. } | Self::NoCheckpoint { .. } => ErrorKind::Data,
-            Self::Engine(_) | Self::Io { .. } | Self::Replaced { .. } | Self::Unwritable { .. } => ErrorKind::Run,
+            Self::Io { .. } | Self::Replaced { .. } | Self::Unwritable { .. } => ErrorKind::Run,
             Self::NonFinite { .. } | Self::Overflow { .. } => ErrorKind::Run,
             Self::NonFinitePrediction { .. } | Self::Encode { .. } => ErrorKind::Run,
             Self::Interrupted { signal, .. } => ErrorKind::Interrupted(*signal),

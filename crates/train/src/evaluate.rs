@@ -2,10 +2,11 @@
 
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_engine::Predictions;
+use pleiad_rank::check_finite;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::by_task::ByTask;
+use crate::ByTask;
 use crate::config::Selection;
 use crate::error::{Error, Result};
 use crate::metrics::{Measures, MetricKind, TaskMetrics, TaskMetricsState};
@@ -177,17 +178,6 @@ impl<'a> Evaluator<'a> {
             tasks: self.tasks.iter().map(|task| task.name.as_str()).zip(metrics).collect(),
         }
     }
-}
-
-/// Refuses predictions that are not numbers; `before` rows came before these.
-pub(crate) fn check_finite(predictions: &Predictions, tasks: &[TaskSpec], before: u64) -> Result<()> {
-    for (task, values) in tasks.iter().zip(&predictions.tasks) {
-        if let Some(row) = values.iter().position(|value| !value.is_finite()) {
-            let row_in_all = before + row as u64 + 1;
-            return Err(Error::NonFinitePrediction { task: task.name.clone(), row: row_in_all, value: values[row] });
-        }
-    }
-    Ok(())
 }
 
 /// Measures rows, at most `batch_size` at a time; in bounded memory where they are on disk (but for metrics within groups).

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use pleiad_data::FeatureCount;
-use pleiad_train::{ByTask, Evaluation, Model};
+use pleiad_rank::{ByTask, Model};
+use pleiad_train::{Evaluation, measure};
 use serde::Serialize;
 
 use crate::commands::rows::FileForm;
@@ -31,10 +32,10 @@ pub(crate) struct Evaluate {
 impl Evaluate {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let interrupt = signals::interrupt()?;
-        let mut model = Model::open(&self.model)?;
+        let model = Model::open(&self.model)?;
         let source = self.form.source(&self.data)?;
         let progress = RowProgress::new("evaluating", None);
-        let (evaluation, read) = model.evaluate(&source, &interrupt, &mut |rows| progress.at(rows))?;
+        let (evaluation, read) = measure(&model, &source, &interrupt, &mut |rows| progress.at(rows))?;
         drop(progress);
         super::warn_of(&read);
         match global.format {

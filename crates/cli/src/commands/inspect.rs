@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use pleiad_data::TaskKind;
-use pleiad_train::{Inspection, Model};
+use pleiad_rank::Model;
+use pleiad_train::{Inspection, inspect, utilisation};
 
 use crate::commands::rows::FileForm;
 use crate::exit::Failure;
@@ -33,12 +34,12 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let interrupt = signals::interrupt()?;
-        let mut model = Model::open(&self.model)?;
-        let mut inspection = model.inspect();
+        let model = Model::open(&self.model)?;
+        let mut inspection = inspect(&model);
         if !self.data.is_empty() {
             let source = self.form.source(&self.data)?;
             let progress = RowProgress::new("observing gates", None);
-            let seen = model.utilisation(&source, &interrupt, &mut |rows| progress.at(rows))?;
+            let seen = utilisation(&model, &source, &interrupt, &mut |rows| progress.at(rows))?;
             drop(progress);
             super::warn_of(&seen.read);
             inspection.gates = Some(seen.gates);

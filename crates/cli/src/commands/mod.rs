@@ -14,8 +14,9 @@ mod train;
 
 use clap::Subcommand;
 use pleiad_data::{Skipped, TaskKind};
+use pleiad_rank::Read;
 use pleiad_train::metrics::{MetricKind, TaskMetrics};
-use pleiad_train::{Read, figures, named_metrics};
+use pleiad_train::{figures, named_metrics};
 
 use crate::exit::Failure;
 use crate::output::{self, Table, count};

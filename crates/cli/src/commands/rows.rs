@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 use pleiad_data::schema;
-use pleiad_train::Source;
+use pleiad_rank::Source;
 
 use crate::exit::Failure;
 

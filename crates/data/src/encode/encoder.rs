@@ -215,6 +215,7 @@ impl Encoder {
             self.drop_not_finite(&mut parsed, &numeric);
             numeric = self.numbers(&parsed);
         }
+        let numbers = parsed.numbers_of.map_or_else(Vec::new, |feature| self.numbers_of(feature, &parsed));
         let (mut categorical, mut counts) = (Vec::new(), Vec::with_capacity(self.fitted.len()));
         let mut sizes = settle::sizes(&numeric, self.layout.numeric_width(), &parsed.splits).into_iter();
         let splits = &parsed.splits;
@@ -265,8 +266,22 @@ impl Encoder {
             splits: parsed.splits,
             positions: parsed.in_chunk.iter().map(|&row| first + row as u64).collect(),
             extras: parsed.extras,
+            numbers,
             bad: parsed.bad,
         }
+    }
+
+    /// Numbers of a feature before any transform; where one is missing, what stands for it, or NaN.
+    fn numbers_of(&self, feature: usize, parsed: &Parsed) -> Vec<f64> {
+        let (Some(Values::Numbers(numbers)), Some(fitted)) = (parsed.features.get(feature), self.fitted.get(feature))
+        else {
+            return Vec::new();
+        };
+        let missing = match fitted {
+            Fitted::Numeric { missing, .. } | Fitted::Pieces { missing, .. } => missing.unwrap_or(f64::NAN),
+            _ => f64::NAN,
+        };
+        numbers.iter().map(|&number| if number.is_nan() { missing } else { number }).collect()
     }
 
     /// Encodes rows that are already in memory, such as the candidates of a request: every feature's column by its name
@@ -276,11 +291,18 @@ impl Encoder {
     /// # Errors
     /// If a column is missing, of a type that cannot be read, or holds a bad value.
     pub fn encode_rows(&self, rows: &RecordBatch, with_labels: bool) -> Result<Batch> {
-        let plan = Plan::new(&self.schema, SplitRules::default(), with_labels, &[]);
-        let encoded = self.encode(plan.parse(Chunk::from_rows(rows, plan.wanted(), &self.schema.csv.null)?)?);
-        match encoded.bad.into_iter().next() {
-            Some(bad) => Err(Error::BadRow(Box::new(bad))),
-            None => Ok(encoded.batch),
+        Ok(self.encode_rows_by(&Plan::new(&self.schema, SplitRules::default(), with_labels, &[]), rows)?.batch)
+    }
+
+    /// [`Encoder::encode_rows`] by a plan of this encoder's schema, which is made once for many requests.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_rows_by(&self, plan: &Plan, rows: &RecordBatch) -> Result<Encoded> {
+        let mut encoded = self.encode(plan.parse(Chunk::from_rows(rows, plan.wanted(), &self.schema.csv.null)?)?);
+        match encoded.bad.pop() {
+            None => Ok(encoded),
+            Some(last) => Err(Error::BadRow(Box::new(encoded.bad.into_iter().next().unwrap_or(last)))),
         }
     }
 
@@ -410,6 +432,9 @@ pub struct Encoded {
     pub positions: Vec<u64>,
     /// The extra columns that the plan asked for, as they are in the file.
     pub extras: Vec<Column>,
+    /// Numbers of the feature that the plan asked for ([`Plan::with_numbers_of`]), before any transform: where one is missing,
+    /// what stands for it, or NaN. Empty where none is asked for.
+    pub numbers: Vec<f64>,
     /// The rows that could not be used, in row order.
     pub bad: Vec<BadRow>,
 }

@@ -33,6 +33,8 @@ pub struct Plan {
     group: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,
+    /// The feature whose numbers are handed out as they were read.
+    numbers_of: Option<usize>,
 }
 
 /// Rows of one chunk that can be used, as typed values.
@@ -53,6 +55,8 @@ pub struct Parsed {
     pub(crate) in_chunk: Vec<usize>,
     /// The extra columns that were asked for, as they are.
     pub extras: Vec<Column>,
+    /// See [`Plan::with_numbers_of`].
+    pub(super) numbers_of: Option<usize>,
     /// The rows that cannot be used.
     pub bad: Vec<BadRow>,
 }
@@ -155,7 +159,14 @@ impl Plan {
         let splits = [("valid", valid), ("test", test)]
             .map(|(key, column)| column.map(|column| want(column, &|| format!("`{key}` in [data]"))));
         let extras = extras.iter().map(|name| want(name, &|| "the output".to_owned())).collect();
-        Self { schema: schema.clone(), rules, wanted, features, tasks, weight, task_weights, group, splits, extras }
+        let (schema, numbers_of) = (schema.clone(), None);
+        Self { schema, rules, wanted, features, tasks, weight, task_weights, group, splits, extras, numbers_of }
+    }
+
+    /// The same, and the numbers of a feature are handed out beside the encoded rows ([`super::Encoded::numbers`]).
+    #[must_use]
+    pub fn with_numbers_of(self, feature: Option<usize>) -> Self {
+        Self { numbers_of: feature, ..self }
     }
 
     /// The columns that a reader has to give, each once.
@@ -193,9 +204,10 @@ impl Plan {
         let groups = self.groups(&chunk, &mut bad)?;
         let splits = self.splits(&chunk, &mut bad)?;
         let extras = self.extras.iter().map(|&at| column(&chunk, at)).collect();
-        let (rows, in_chunk, bad_rows) = (chunk.rows, (0..chunk.rows).collect(), Vec::new());
-        let origin = chunk.origin;
-        let mut parsed = Parsed { rows, features, labels, groups, splits, origin, in_chunk, extras, bad: bad_rows };
+        let (rows, in_chunk) = (chunk.rows, (0..chunk.rows).collect());
+        let (origin, numbers_of, bad_rows) = (chunk.origin, self.numbers_of, Vec::new());
+        let mut parsed =
+            Parsed { rows, features, labels, groups, splits, origin, in_chunk, extras, numbers_of, bad: bad_rows };
         let left_out = weights.filter(|weights| weights.contains(&0.0));
         if let Some(weights) = &left_out {
             // As if they were not there: nothing is wrong with them.

@@ -58,6 +58,11 @@ impl List {
         &self.values
     }
 
+    /// `[rows + 1]` offsets, and which rows have a list.
+    pub(super) fn parts(&self) -> (&[usize], Option<&NullBuffer>) {
+        (&self.offsets, self.nulls.as_ref())
+    }
+
     /// Where row `i`'s values stand; empty for a missing list.
     #[must_use]
     pub fn range(&self, i: usize) -> std::ops::Range<usize> {

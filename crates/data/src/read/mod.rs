@@ -18,6 +18,7 @@ mod envelope;
 mod folders;
 mod forms;
 mod guard;
+mod hand_out;
 mod header;
 mod marks;
 mod messages;

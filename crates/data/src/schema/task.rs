@@ -120,6 +120,13 @@ impl LabelConfig {
         let comparand = |label: &Self| Comparand::new(label.positive.as_ref().unwrap_or(&Scalar::Integer(1)));
         comparand(self).is_same(&comparand(other))
     }
+
+    /// Whether its positive rows are those with this value.
+    #[must_use]
+    pub fn has_positive(&self, value: &Scalar) -> bool {
+        let own = self.positive.as_ref().unwrap_or(&Scalar::Integer(1));
+        Comparand::new(own).is_same(&Comparand::new(value))
+    }
 }
 
 fn or_a_column(schema: &mut schemars::Schema) {
@@ -174,6 +181,15 @@ pub struct Where {
 }
 
 impl Where {
+    /// The one value that it asks for, if it asks for one.
+    #[must_use]
+    pub fn value(&self) -> Option<&Scalar> {
+        match (&self.equals, self.any_of.as_deref()) {
+            (Some(value), _) | (None, Some([value])) => Some(value),
+            _ => None,
+        }
+    }
+
     /// The values that the column is compared with, each with its key.
     pub(crate) fn scalars(&self) -> impl Iterator<Item = (&'static str, &Scalar)> {
         let equals = self.equals.iter().map(|value| ("where.equals", value));

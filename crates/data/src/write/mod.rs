@@ -114,6 +114,12 @@ impl RecordWriter {
         Ok(())
     }
 
+    /// The columns that it was opened with.
+    #[must_use]
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
     /// Rows written so far.
     #[must_use]
     pub fn rows(&self) -> u64 {

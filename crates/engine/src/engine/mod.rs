@@ -214,7 +214,8 @@ impl Engine {
     /// [`Error::Batch`] or [`Error::IdOutOfRange`] for a batch that the model cannot read.
     pub fn predict(&mut self, batch: &Batch) -> Result<Predictions> {
         self.check.check(&self.parameters.tables, batch, false)?;
-        Ok(predict(&self.graph, &mut self.runner, &self.parameters, batch))
+        self.runner.prepare(&self.parameters);
+        Ok(predict(&self.graph, &self.runner, &self.parameters, batch))
     }
 
     /// One training step: gradients of `L = sum_k w_k L_k` with `L_k` as in [`StepStats::losses`], then

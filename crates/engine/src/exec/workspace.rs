@@ -1,8 +1,9 @@
-//! [`Workspace`]: the memory that a shard computes in, and [`Workspaces`], of which there are as many as shards at work.
+//! [`Workspace`]: the memory that a shard computes in, and [`Workspaces`], of which each thread has its own.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
 
 use pleiad_model::graph::Activation;
+use thread_local::ThreadLocal;
 
 use crate::kernels::delta::{Delta, Signs};
 use crate::kernels::folded::Looked;
@@ -48,25 +49,20 @@ impl Workspace {
     }
 }
 
-/// The workspaces of one plan. The one that was given back last is taken first: a thread that goes on to its next lane
-/// finds its own, much of it still in its caches.
+/// The workspaces of one plan: one per thread that has run it, found without a lock.
 #[derive(Debug, Default)]
 pub(crate) struct Workspaces {
-    idle: Mutex<Vec<Workspace>>,
+    by_thread: ThreadLocal<RefCell<Workspace>>,
 }
 
 impl Workspaces {
-    /// Runs `work` in one of them, or in a new one where all are taken.
+    /// Runs `work` in the calling thread's workspace.
     pub(crate) fn with<R>(&self, plan: &Plan, work: impl FnOnce(&mut Workspace) -> R) -> R {
-        let idle = self.idle().pop();
-        let mut workspace = idle.unwrap_or_else(|| Workspace::new(plan));
-        let result = work(&mut workspace);
-        self.idle().push(workspace);
-        result
-    }
-
-    /// A thread that panicked held the lock for no longer than a push takes.
-    fn idle(&self) -> MutexGuard<'_, Vec<Workspace>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        let own = self.by_thread.get_or(|| RefCell::new(Workspace::new(plan)));
+        match own.try_borrow_mut() {
+            Ok(mut workspace) => work(&mut workspace),
+            // `work` waited for others of its pool, and this thread took up one of them meanwhile.
+            Err(_) => work(&mut Workspace::new(plan)),
+        }
     }
 }

@@ -85,6 +85,8 @@ struct Written<'a> {
     #[serde(flatten)]
     head: Head,
     provenance: &'a Provenance,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank: Option<&'a Value>,
     model: &'a Value,
     graph: &'a Graph,
     encoder: &'a Encoder,
@@ -96,6 +98,8 @@ struct Written<'a> {
 #[derive(Deserialize)]
 pub(super) struct Contents {
     pub(super) provenance: Provenance,
+    #[serde(default)]
+    pub(super) rank: Option<Value>,
     pub(super) model: Value,
     pub(super) graph: Graph,
     pub(super) encoder: Encoder,
@@ -107,11 +111,11 @@ pub(super) struct Contents {
 
 /// Writes `model.json` beside weights and golden rows of these hashes.
 pub(super) fn write(path: &Path, artifact: &Unsaved<'_>, weights: u64, golden: u64) -> Result<()> {
-    let Unsaved { model, graph, encoder, provenance, .. } = artifact;
+    let Unsaved { model, graph, encoder, provenance, rank, .. } = artifact;
     let (weights_xxh64, golden_xxh64) = (hex(weights), hex(golden));
     let head = Head { format: FORMAT.to_owned(), format_version: FORMAT_VERSION };
     let io = |source| Error::Io { path: path.to_owned(), action: "write", source };
-    let written = Written { head, provenance, model, graph, encoder, weights_xxh64, golden_xxh64 };
+    let written = Written { head, provenance, rank: *rank, model, graph, encoder, weights_xxh64, golden_xxh64 };
     let file = write_sealed(&written, BufWriter::new(File::create(path).map_err(io)?)).map_err(io)?;
     file.into_inner().map_err(|error| io(error.into_error()))?.sync_all().map_err(io)
 }

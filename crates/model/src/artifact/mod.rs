@@ -59,6 +59,8 @@ pub struct Artifact {
     pub encoder: Encoder,
     /// Where the model comes from.
     pub provenance: Provenance,
+    /// `[rank]` as it stood in the configuration: how predictions become a score. `None` where it said nothing.
+    pub rank: Option<Value>,
     /// Every tensor that the graph names.
     pub weights: Weights,
     /// Rows with the predictions they must give.
@@ -84,8 +86,8 @@ impl Artifact {
     /// [`check_weights`] and [`Error::Inconsistent`] if the parts do not belong together. In each case `dir` is as it
     /// was.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        let Self { model, graph, encoder, provenance, weights, golden } = self;
-        Unsaved { model, graph, encoder, provenance, weights, golden }.save(dir)
+        let Self { model, graph, encoder, provenance, rank, weights, golden } = self;
+        Unsaved { model, graph, encoder, provenance, rank: rank.as_ref(), weights, golden }.save(dir)
     }
 
     /// Reads the artifact at `dir`. If it is replaced meanwhile, it is read again: its files are always those of one.
@@ -135,7 +137,7 @@ impl Artifact {
                 return not_ours(format!("it has no {file}{}", model_nearby(dir)));
             }
         }
-        let document::Contents { model, graph, encoder, provenance, weights_xxh64, golden_xxh64 } =
+        let document::Contents { model, graph, encoder, provenance, rank, weights_xxh64, golden_xxh64 } =
             document::read(&dir.join(MODEL))?;
         check_encoder(dir, &encoder, &graph)?;
         fits(&graph).map_err(|reason| Error::TooLarge { path: dir.to_owned(), reason })?;
@@ -152,7 +154,7 @@ impl Artifact {
         }
         let golden = Golden::read(&dir.join(GOLDEN), &graph)?;
         golden.check_encoder(&dir.join(GOLDEN), &encoder)?;
-        Ok(Self { model, graph, encoder, provenance, weights, golden })
+        Ok(Self { model, graph, encoder, provenance, rank, weights, golden })
     }
 }
 
@@ -192,6 +194,8 @@ pub struct Unsaved<'a> {
     pub encoder: &'a Encoder,
     /// Where the model comes from.
     pub provenance: &'a Provenance,
+    /// As [`Artifact::rank`].
+    pub rank: Option<&'a Value>,
     /// Every tensor that the graph names.
     pub weights: &'a dyn TensorSource,
     /// Rows with the predictions they must give.

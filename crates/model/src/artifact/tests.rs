@@ -82,7 +82,7 @@ fn artifact() -> Artifact {
     let mut provenance = Provenance::now();
     provenance.seed = Some(7);
     provenance.metrics = json!({ "click": { "auc": 0.75 } });
-    Artifact { model, graph, encoder: splits.encoder, provenance, weights, golden }
+    Artifact { model, graph, encoder: splits.encoder, provenance, rank: None, weights, golden }
 }
 
 /// An artifact on disk.

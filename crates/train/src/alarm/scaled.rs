@@ -7,10 +7,10 @@ use pleiad_data::schema::{FeatureKind, Transform};
 use pleiad_data::{Batch, Encoder, FeatureCount, Input, RawRows};
 use rayon::prelude::*;
 
-use super::features::at_most;
 use super::{Alarm, AlarmKind, percent};
 use crate::error::Result;
 use crate::rows::RowSet;
+use pleiad_rank::values::at_most;
 
 /// Training rows that are looked at, from all over them.
 const LOOKED_AT: usize = 1 << 13;

@@ -9,9 +9,10 @@ use pleiad_data::read::{expand, refuse_pipes};
 use serde::Serialize;
 
 use super::memory::Memory;
+use crate::Interrupt;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::fit::{Interrupt, MemoryKeeper, Observer};
+use crate::fit::{MemoryKeeper, Observer};
 use crate::run::{RunData, Start, train_model};
 
 /// What an epoch of a configuration costs, once.

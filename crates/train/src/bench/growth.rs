@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::case::{Arithmetic, Case, Field, model, tasks};
 use super::measure::{Effort, Spread, time};
 use super::memory::Memory;
+use crate::Interrupt;
 use crate::error::{Error, Result};
-use crate::fit::Interrupt;
 
 /// A size that varies, and what steps cost with it.
 #[derive(Debug, Clone, PartialEq, Serialize)]

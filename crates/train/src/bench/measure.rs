@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::case::{Arithmetic, Case, ProductFlops};
 use super::memory::Memory;
+use crate::Interrupt;
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
-use crate::fit::Interrupt;
 
 /// Batches that steps cycle through, so that no step finds the rows of the last one in cache.
 const BATCHES: usize = 8;

@@ -9,9 +9,10 @@ use pleiad_data::synth::{VideoLog, VideoOptions, write_log};
 use serde::Serialize;
 
 use super::memory::Memory;
+use crate::Interrupt;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::fit::{Event, Interrupt, MemoryKeeper, Observer};
+use crate::fit::{Event, MemoryKeeper, Observer};
 use crate::run::{RunData, Start, train_model};
 
 const CONFIG: &str = include_str!("stream.toml");

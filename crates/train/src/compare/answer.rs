@@ -210,7 +210,7 @@ mod tests {
     use super::super::result::SeedRun;
     use super::super::verdict::tests::{BARELY, DOWN, EITHER, UP, task, verdicts};
     use super::*;
-    use crate::by_task::ByTask;
+    use crate::ByTask;
     use crate::counts::ParameterCount;
     use crate::evaluate::Evaluation;
 

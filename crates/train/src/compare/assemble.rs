@@ -7,7 +7,7 @@ use super::result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing
 use super::runs::{Ran, folder_of};
 use super::sizes::SizedModel;
 use super::verdict::Verdict;
-use crate::by_task::ByTask;
+use crate::ByTask;
 use crate::config::CompareConfig;
 use crate::counts::{ParameterCount, SplitRows};
 use crate::error::{Error, Result};

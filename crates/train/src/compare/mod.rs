@@ -25,10 +25,11 @@ pub use verdict::{Verdict, VerdictKind};
 
 use self::runs::Ran;
 use self::sizes::{SizedModel, matched};
+use crate::Interrupt;
 use crate::checkpoint::Identity;
 use crate::config::{CompareConfig, ConfigFile, JointLossConfig, MetricsConfig, check_joint_loss};
 use crate::error::{Error, Result};
-use crate::fit::{Interrupt, Observer};
+use crate::fit::Observer;
 use crate::run::{RunData, RunFolder, Trainee, write_atomically};
 pub use crate::statistics::{Interval, Side, Spread};
 

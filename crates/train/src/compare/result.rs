@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::verdict::{LEVEL, Verdict};
-use crate::by_task::ByTask;
+use crate::ByTask;
 use crate::counts::{ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::metrics::MetricKind;

@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use pleiad_data::disk::FolderLock;
 use serde::{Deserialize, Serialize};
 
+use crate::Interrupt;
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::error::{Error, Result};
-use crate::fit::{Interrupt, Observer};
+use crate::fit::Observer;
 use crate::run::{Job, REMOVE_IT, RunFolder, RunReport, Trainee, read_sealed, write_sealed};
 
 /// What became of a run.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::result::{Missing, TaskComparison};
-use crate::by_task::ByTask;
+use crate::ByTask;
 use crate::figures;
 use crate::metrics::MetricKind;
 use crate::statistics::Side;

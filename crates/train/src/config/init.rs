@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use pleiad_data::Encoder;
 use pleiad_data::schema::{Feature, FeatureBlock, TaskConfig};
 use pleiad_model::artifact::{Artifact, check_weights};
 use pleiad_model::{Graph, ModelConfig};
@@ -64,8 +65,20 @@ impl ConfigFile {
         Err(self.error_at(&[Step::from("task")], told(message)))
     }
 
+    /// The encoder of a saved model under this configuration: what was fitted stays, and tasks, labels and the form of CSV
+    /// files are the configuration's.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if the configuration has other features.
+    pub(crate) fn refit(&self, saved: Encoder, path: &Path) -> Result<Encoder> {
+        if saved.schema().features != self.schema.features {
+            return Err(self.other_features(&saved.schema().features, path));
+        }
+        Ok(saved.with_schema(self.schema.clone())?)
+    }
+
     /// The refusal of a saved model with other features, at the block of the first that differs.
-    pub(crate) fn other_features(&self, saved: &[Feature], path: &Path) -> Error {
+    fn other_features(&self, saved: &[Feature], path: &Path) -> Error {
         let here = &self.schema.features;
         let at = saved.iter().zip(here).position(|(saved, here)| saved != here).unwrap_or(saved.len().min(here.len()));
         let what = match (saved.get(at), here.get(at)) {

@@ -16,7 +16,6 @@ mod init;
 mod joint_loss;
 mod memory;
 mod metrics;
-mod rank;
 mod selection;
 mod source;
 mod train;
@@ -39,7 +38,7 @@ use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::{Interaction, ModelConfig};
-pub use rank::{RankConfig, RankFunction, RankTransform};
+use pleiad_rank::{RankConfig, Scorer};
 use schemars::JsonSchema;
 pub use selection::Selection;
 use serde::{Deserialize, Serialize};
@@ -120,11 +119,18 @@ impl Config {
             compare.check()?;
         }
         if let Some(rank) = &self.rank {
-            let tasks: Vec<&str> = specs.iter().map(|task| task.name.as_str()).collect();
-            let numeric = schema.features.iter().filter(|f| matches!(f.read, FeatureKind::Numeric { .. }));
-            rank.check(&tasks, &numeric.map(|f| f.column()).collect::<Vec<_>>())?;
+            Scorer::new(rank, &schema).map_err(rank_issue)?;
         }
         Ok(schema)
+    }
+}
+
+fn rank_issue(error: pleiad_rank::Error) -> Issue {
+    match error {
+        pleiad_rank::Error::Rank { key, problem } => {
+            Issue::at(key.iter().map(|part| Step::from(part.as_str())).collect(), problem)
+        }
+        other => Issue::new("rank", other.to_string()),
     }
 }
 

@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use super::effort::{Effort, ImportanceOptions};
 use super::shuffle::{Stack, shuffled, stream};
-use crate::by_task::ByTask;
+use crate::ByTask;
+use crate::Interrupt;
 use crate::error::{Error, Result};
-use crate::fit::Interrupt;
 use crate::metrics::{Auc, Metric, MetricKind, Mse, WeightedAuc, gain};
 
 /// Permutation importance of every feature for every task.
@@ -102,7 +102,7 @@ pub type Progress<'p> = dyn FnMut(u64, u64) + 'p;
 /// # Errors
 /// [`Error::Interrupted`], and those of [`Predictor::predict`].
 pub(crate) fn importance(
-    predictor: &mut Predictor,
+    predictor: &Predictor,
     rows: &Batch,
     tasks: &[TaskSpec],
     options: &ImportanceOptions,
@@ -331,7 +331,7 @@ mod tests {
     }
 
     fn of(options: &ImportanceOptions) -> Importance {
-        importance(&mut predictor(), &rows(), &tasks(), options, &Interrupt::default(), &mut |_, _| ()).unwrap()
+        importance(&predictor(), &rows(), &tasks(), options, &Interrupt::default(), &mut |_, _| ()).unwrap()
     }
 
     fn loss(importance: &Importance, task: &str, feature: &str) -> Option<f64> {
@@ -390,14 +390,14 @@ mod tests {
     fn few_rows_go_through_the_model_together_and_give_what_they_give_alone() {
         let options = ImportanceOptions { rows: 50, ..ImportanceOptions::default() };
         let together = of(&options);
-        let (mut predictor, tasks) = (predictor(), tasks());
+        let (predictor, tasks) = (predictor(), tasks());
         let mut sample = Batch::empty(&predictor.graph().layout, tasks.len());
         let all: Vec<usize> = (0..ROWS).collect();
         sample.gather_from(&rows(), &chosen(&all, 50, 0, "sample", 0));
-        let auc = |batch: &Batch, predictor: &mut Predictor| {
+        let auc = |batch: &Batch, predictor: &Predictor| {
             value::<Auc>(&predictor.predict(batch).unwrap().tasks[0], &batch.labels[0]).unwrap()
         };
-        let baseline = auc(&sample, &mut predictor);
+        let baseline = auc(&sample, &predictor);
         let losses: Vec<f64> = (0..3)
             .map(|repeat| {
                 let order = shuffled(50, 0, 1, repeat);
@@ -405,7 +405,7 @@ mod tests {
                 for (row, &from) in order.iter().enumerate() {
                     moved.numeric[2 * row + 1] = sample.numeric[2 * from + 1];
                 }
-                baseline - auc(&moved, &mut predictor)
+                baseline - auc(&moved, &predictor)
             })
             .collect();
         assert_eq!(together.tasks.get("first").unwrap().features[1].loss, mean_and_sd(&losses).0);
@@ -415,7 +415,7 @@ mod tests {
     fn it_tells_how_far_it_is() {
         let mut told = Vec::new();
         let (options, interrupt) = (ImportanceOptions::default(), Interrupt::default());
-        importance(&mut predictor(), &rows(), &tasks(), &options, &interrupt, &mut |done, of| told.push((done, of)))
+        importance(&predictor(), &rows(), &tasks(), &options, &interrupt, &mut |done, of| told.push((done, of)))
             .unwrap();
         // Two spaces, three features, three repeats.
         let of = 9 * (ROWS + ROWS.div_ceil(3)) as u64;
@@ -428,7 +428,7 @@ mod tests {
         let interrupt = Interrupt::default();
         interrupt.flag().store(2, std::sync::atomic::Ordering::Relaxed);
         let options = ImportanceOptions::default();
-        let error = importance(&mut predictor(), &rows(), &tasks(), &options, &interrupt, &mut |_, _| ()).unwrap_err();
+        let error = importance(&predictor(), &rows(), &tasks(), &options, &interrupt, &mut |_, _| ()).unwrap_err();
         assert!(matches!(error, Error::Interrupted { signal: 2, .. }), "{error}");
     }
 }

@@ -17,15 +17,15 @@ pub use effort::ImportanceOptions;
 pub use importance::{FeatureImportance, FeatureShare, Importance, Progress, TaskImportance};
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_engine::{GateStatistics, Predictions, Predictor};
+use pleiad_rank::check_finite;
 use serde::{Deserialize, Serialize};
 pub use utilisation::{ExpertRange, ExpertUse, GateUtilisation};
 pub(crate) use utilisation::{experts, gates};
 
+use crate::ByTask;
+use crate::Interrupt;
 use crate::alarm::Alarm;
-use crate::by_task::ByTask;
 use crate::error::{Error, Result};
-use crate::evaluate::check_finite;
-use crate::fit::Interrupt;
 
 /// What `explain.json` says of a run's model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,7 +96,7 @@ impl Default for ExplainOptions {
 /// # Errors
 /// [`Error::Engine`] if weights or rows are not the graph's, [`Error::NonFinitePrediction`], [`Error::Interrupted`].
 pub fn explain(
-    predictor: &mut Predictor,
+    predictor: &Predictor,
     rows: &Batch,
     on: ExplainedOn,
     tasks: &[TaskSpec],
@@ -164,10 +164,10 @@ mod tests {
             labels: vec![labels(|i| (i % 2) as f32), labels(|i| i as f32)],
             groups: Vec::new(),
         };
-        let mut predictor = Predictor::new(graph, &weights).unwrap();
-        let mut explained = |batch_size| {
+        let predictor = Predictor::new(graph, &weights).unwrap();
+        let explained = |batch_size| {
             let options = ExplainOptions { batch_size, ..ExplainOptions::default() };
-            explain(&mut predictor, &rows, ExplainedOn::Test, &tasks, &options, &Interrupt::default(), &mut |_, _| ())
+            explain(&predictor, &rows, ExplainedOn::Test, &tasks, &options, &Interrupt::default(), &mut |_, _| ())
                 .unwrap()
         };
         let explanation = explained(4096);

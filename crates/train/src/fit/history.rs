@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::by_task::ByTask;
+use crate::ByTask;
 use crate::evaluate::Evaluation;
 
 /// One epoch.

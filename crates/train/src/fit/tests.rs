@@ -12,8 +12,8 @@ use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use super::*;
+use crate::ErrorKind;
 use crate::config::{AverageConfig, EarlyStopping, Selection};
-use crate::error::ErrorKind;
 use crate::metrics::Measures;
 
 fn task(name: &str, kind: &str) -> TaskConfig {

@@ -3,7 +3,7 @@
 use pleiad_data::schema::Groups;
 
 use super::MetricKind;
-use crate::by_task::ByTask;
+use crate::ByTask;
 
 /// What is measured besides the metrics that every task has, and by what tasks are judged.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -11,10 +11,11 @@ use pleiad_data::synth::video::BLOCK_ROWS;
 use pleiad_data::synth::{SyntheticLog, VideoLog, VideoOptions, write_log};
 use serde::Serialize;
 
+use crate::Interrupt;
 use crate::compare::{self, CompareOptions, Comparison, SeedRun, compare};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::fit::{Event, Interrupt, Observer};
+use crate::fit::{Event, Observer};
 use crate::run::RunFolder;
 
 /// The configuration that is written beside the log.

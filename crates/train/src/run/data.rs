@@ -10,16 +10,17 @@ use pleiad_data::{
 };
 use xxhash_rust::xxh64::xxh64;
 
+use crate::Interrupt;
 use crate::alarm::Alarm;
-use crate::alarm::features::{Context, Part, features};
 use crate::alarm::files::repeated_files;
 use crate::alarm::overlap::shared_rows;
 use crate::alarm::scaled::scaled;
 use crate::config::ConfigFile;
 use crate::counts::{DataSummary, RowCount, SplitRows, SplitSummary};
 use crate::error::{Error, Result};
-use crate::fit::{Event, Interrupt, Observer};
+use crate::fit::{Event, Observer};
 use crate::rows::RowSet;
+use pleiad_rank::values::{Context, Part, features};
 
 /// Encoded rows of every split.
 #[derive(Debug)]

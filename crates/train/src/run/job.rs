@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use pleiad_engine::Predictor;
 use pleiad_model::artifact::Provenance;
 use pleiad_model::{Graph, ModelConfig, Weights};
+use pleiad_rank::{ToSave, note_training_counts};
 use serde_json::json;
 
 use super::data::{RunData, RunSplits};
@@ -12,14 +13,14 @@ use super::folder::RunFolder;
 use super::guarded::Guarded;
 use super::report::RunReport;
 use super::trained::{Start, look_at_training_rows, train_model};
+use crate::Interrupt;
 use crate::alarm::Alarm;
 use crate::alarm::labels::{broken_funnel, unlabelled_funnel};
 use crate::checkpoint::{Checkpoint, CheckpointStore, Identity};
 use crate::config::{Config, ConfigFile};
 use crate::error::{Error, Result};
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
-use crate::fit::{Event, Interrupt, Observer};
-use crate::model::{ToSave, note_training_counts};
+use crate::fit::{Event, Observer};
 use crate::report::{RunPage, run_page, tensorboard};
 use crate::rows::RowSet;
 
@@ -100,14 +101,15 @@ impl Job<'_> {
         let saved = ToSave {
             model,
             encoder: &data.splits.encoder,
-            predictor: &mut trained.predictor,
+            predictor: &trained.predictor,
             raw: &data.splits.raw,
             provenance: provenance.clone(),
+            rank: config.rank.as_ref(),
         };
         folder.require_ours()?;
         // Before it is explained: whoever stops that has a model.
         saved.save(&folder.model())?;
-        let explanation = explained(&trainee, &mut trained.predictor, interrupt, observer).map_err(advised)?;
+        let explanation = explained(&trainee, &trained.predictor, interrupt, observer).map_err(advised)?;
         let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);
         alarms.for_each(|alarm| observer.event(&Event::Warning(&alarm.text)));
         folder.write_explanation(explanation.as_ref())?;
@@ -131,7 +133,7 @@ impl Job<'_> {
 /// says.
 fn explained(
     trainee: &Trainee<'_>,
-    predictor: &mut Predictor,
+    predictor: &Predictor,
     interrupt: &Interrupt,
     observer: &mut dyn Observer,
 ) -> Result<Option<Explanation>> {

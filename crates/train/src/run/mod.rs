@@ -23,6 +23,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use pleiad_model::artifact::Artifact;
+use pleiad_rank::training_counts;
 
 pub use data::{Base, RunData};
 pub use report::RunReport;
@@ -30,11 +31,11 @@ pub use trained::{Start, Trained, train_model};
 
 pub(crate) use self::folder::{REMOVE_IT, RunFolder, read_sealed, write_atomically, write_sealed};
 pub(crate) use self::job::{Job, Trainee};
+use crate::Interrupt;
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::fit::{Event, Interrupt, Observer};
-use crate::model::{refit, training_counts};
+use crate::fit::{Event, Observer};
 
 /// What to train and where to write it.
 #[derive(Debug, Clone, Copy)]
@@ -111,7 +112,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let (base, weights) = match options.init {
         Some(path) => {
             let saved = Artifact::open(path)?;
-            let encoder = refit(&saved.encoder, file, path)?;
+            let encoder = file.refit(saved.encoder.clone(), path)?;
             let graph = model.build(encoder.layout(), encoder.tasks());
             let graph = graph.map_err(|error| file.model_error(options.model, error))?;
             file.check_init(options.model, model, &graph, &saved, path)?;

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ByTask;
 use crate::alarm::Alarm;
-use crate::by_task::ByTask;
 use crate::counts::{DataSummary, ParameterCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::fit::{EpochRecord, StopReason};

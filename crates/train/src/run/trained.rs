@@ -8,6 +8,7 @@ use pleiad_model::{Graph, Weights};
 
 use super::data::RunData;
 use super::report::RunReport;
+use crate::Interrupt;
 use crate::alarm::Alarm;
 use crate::alarm::outputs::OutputWatch;
 use crate::checkpoint::{Checkpointed, Identity};
@@ -15,7 +16,7 @@ use crate::config::{Config, TrainConfig};
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Event, Fitted, Interrupt, Keeper, Observer, Outcome, Problem, fit};
+use crate::fit::{Event, Fitted, Keeper, Observer, Outcome, Problem, fit};
 use crate::rows::Rows;
 
 /// Training rows that are predicted where there are no others to see what comes out. As many show that a task predicts one

@@ -11,6 +11,7 @@ use pleiad_model::{Graph, ModelConfig, Weights};
 use serde_json::json;
 
 use crate::ByTask;
+use crate::Interrupt;
 use crate::compare::{
     Answer, ComparedModel, Comparison, Interval, MeasuredOn, SeedRun, Spread, TaskComparison, Verdict, corrected,
 };
@@ -18,7 +19,6 @@ use crate::config::ConfigFile;
 use crate::counts::{DataSummary, ParameterCount, RowCount, SplitRows};
 use crate::evaluate::Evaluation;
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
-use crate::fit::Interrupt;
 use crate::metrics::{BinaryMetrics, MetricKind, RegressionMetrics, TaskMetrics, gain};
 use crate::report::{ComparisonPage, ModelPage, RunPage, comparison_page, run_page};
 use crate::run::RunReport;
@@ -93,8 +93,8 @@ fn explanation(graph: &Graph, tasks: &[TaskSpec]) -> Explanation {
     }
     let importance = ImportanceOptions { rows: 600, ..ImportanceOptions::default() };
     let options = ExplainOptions { importance, ..ExplainOptions::default() };
-    let mut predictor = Predictor::new(graph.clone(), &weights).unwrap();
-    explain(&mut predictor, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default(), &mut |_, _| ())
+    let predictor = Predictor::new(graph.clone(), &weights).unwrap();
+    explain(&predictor, &rows(tasks), ExplainedOn::Test, tasks, &options, &Interrupt::default(), &mut |_, _| ())
         .unwrap()
 }
 

@@ -5,13 +5,14 @@ use std::path::Path;
 
 use pleiad_engine::Predictor;
 use pleiad_model::artifact::{Provenance, read_weights};
+use pleiad_rank::{ToSave, note_training_counts};
 use serde::Serialize;
 
-use super::{ToSave, note_training_counts};
+use crate::Interrupt;
 use crate::checkpoint::Identity;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
-use crate::fit::{Interrupt, Observer};
+use crate::fit::Observer;
 use crate::run::{RunData, RunFolder};
 
 /// What to import.
@@ -66,10 +67,17 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     let (tensors, parameters) = (weights.tensors.len(), weights.elements() as u64);
     let mut provenance =
         Provenance { config_hash: Some(Identity::of(&file.config, model, None)?.hash()), ..Provenance::now() };
-    let mut predictor = Predictor::from_weights(graph, weights)?;
+    let predictor = Predictor::from_weights(graph, weights)?;
     let source = options.weights.file_name().map(|name| name.to_string_lossy().into_owned());
     provenance.other.insert("imported_from".to_owned(), source.into());
     note_training_counts(&mut provenance, encoder, &data.splits.counts[0])?;
-    let saved = ToSave { model, encoder, predictor: &mut predictor, raw: &data.splits.raw, provenance };
+    let saved = ToSave {
+        model,
+        encoder,
+        predictor: &predictor,
+        raw: &data.splits.raw,
+        provenance,
+        rank: file.config.rank.as_ref(),
+    };
     Ok(ImportReport { tensors, parameters, golden_rows: saved.save(options.out)? })
 }

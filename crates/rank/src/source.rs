@@ -1,6 +1,6 @@
 //! [`Source`]: files given on the command line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pleiad_data::read::{DataFile, expand};
 use pleiad_data::schema::{CsvConfig, Files, Format};
@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 /// Data files to measure a model on or to predict for.
 #[derive(Debug, Clone)]
 pub struct Source {
-    pub(crate) files: Vec<DataFile>,
+    files: Vec<DataFile>,
     format: Option<Format>,
     /// Keys of `[data.csv]` that are other than the model's, and their values.
     csv: Vec<(String, Value)>,
@@ -23,7 +23,7 @@ impl Source {
     /// ending tells it, else it is that of the training files.
     ///
     /// # Errors
-    /// [`crate::Error::Data`] if a pattern matches no file, or a folder holds none.
+    /// [`Error::Data`] if a pattern matches no file, or a folder holds none.
     pub fn new(patterns: &[String], format: Option<Format>) -> Result<Self> {
         let files = expand(Path::new(""), &Files::Many(patterns.to_vec()), format)?;
         Ok(Self { files, format, csv: Vec::new() })
@@ -52,11 +52,17 @@ impl Source {
         Ok(self)
     }
 
+    /// The files.
+    #[must_use]
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.files.iter().map(|file| file.path.clone()).collect()
+    }
+
     /// How these files are read for a model.
     ///
     /// # Errors
     /// If what is said of CSV files cannot be.
-    pub(crate) fn options(&self, encoder: &Encoder) -> Result<StreamOptions> {
+    pub fn options(&self, encoder: &Encoder) -> Result<StreamOptions> {
         let mut options = StreamOptions::new(encoder, self.files.clone());
         options.format = self.format;
         if !self.csv.is_empty() {

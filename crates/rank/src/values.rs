@@ -4,7 +4,7 @@ use pleiad_data::encode::Encoder;
 use pleiad_data::schema::{Encoding, FeatureKind, Transform};
 use pleiad_data::{FeatureCount, LARGE_NUMBER};
 
-use super::{Alarm, AlarmKind, percent};
+use crate::alarm::{Alarm, AlarmKind, percent};
 
 /// Unknown values above this share of a feature's are told.
 const MOST: f64 = 0.5;
@@ -27,14 +27,16 @@ const NAMED: usize = 10;
 
 /// Rows of one name, such as `training`, and the values of each feature in them.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Part<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) counts: &'a [FeatureCount],
+pub struct Part<'a> {
+    /// What they are called in a message.
+    pub name: &'a str,
+    /// By feature, in the order of the schema.
+    pub counts: &'a [FeatureCount],
 }
 
 /// What to do about values that are not as they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Context {
+pub enum Context {
     /// The encoder was fitted on the first of the parts.
     Fitted,
     /// The encoder is that of `--init`.
@@ -45,12 +47,8 @@ pub(crate) enum Context {
 
 /// What is wrong with the values of features in `parts`. `base` are the counts of the rows that the encoder was fitted on,
 /// where they are known.
-pub(crate) fn features(
-    encoder: &Encoder,
-    base: Option<&[FeatureCount]>,
-    parts: &[Part<'_>],
-    context: Context,
-) -> Vec<Alarm> {
+#[must_use]
+pub fn features(encoder: &Encoder, base: Option<&[FeatureCount]>, parts: &[Part<'_>], context: Context) -> Vec<Alarm> {
     let look = Look { encoder, base: base.unwrap_or_default(), parts, context };
     let mut alarms = Vec::new();
     if context != Context::Serving {
@@ -63,7 +61,8 @@ pub(crate) fn features(
 }
 
 /// Some alarms of a kind say what all of them would.
-pub(super) fn at_most(found: Vec<Alarm>) -> Vec<Alarm> {
+#[must_use]
+pub fn at_most(found: Vec<Alarm>) -> Vec<Alarm> {
     let mut kept: Vec<Alarm> = Vec::new();
     let mut more: Vec<(AlarmKind, usize)> = Vec::new();
     for alarm in found {

@@ -1,0 +1,31 @@
+//! A saved model in use.
+//!
+//! [`Model`] opens an artifact, verifies it, encodes rows that lie in memory or in files, predicts from any number of threads at
+//! once, and gives equation 1's score ([`score`]); [`ToSave`] is the way to disk. [`values`] looks at what a model is given.
+//! Commands, wheel and server stand on this crate; how a model is trained and measured does not live here.
+
+#![forbid(unsafe_code)]
+
+pub mod alarm;
+mod by_task;
+pub mod counts;
+mod error;
+mod interrupt;
+mod model;
+mod named;
+mod order;
+mod predict;
+mod save;
+pub mod score;
+mod sets;
+mod source;
+pub mod values;
+
+pub use by_task::ByTask;
+pub use error::{Error, ErrorKind, Result, kind_of_engine};
+pub use interrupt::Interrupt;
+pub use model::{Model, Read, Rows};
+pub use predict::{Order, PredictOptions, check_finite};
+pub use save::{ToSave, note_training_counts, training_counts};
+pub use score::{RankConfig, Scorer};
+pub use source::Source;

@@ -1,0 +1,426 @@
+//! Equation 1 of the paper: how the predictions of all tasks become one score. [`RankConfig`] is what `[rank]` says,
+//! [`Scorer`] what computes it.
+
+use std::collections::BTreeMap;
+
+use pleiad_data::TaskKind;
+use pleiad_data::nearest;
+use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
+use pleiad_engine::Predictions;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// `[rank]`: `score = prod_k p_k^w_k * f(x)^power`, with p_k the prediction of task k and x a column of the row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankConfig {
+    /// The exponent w_k of each task; a task that is not named does not count.
+    pub score: BTreeMap<String, f64>,
+    /// Whether the prediction of a task with a `where` is multiplied by that of the task whose event the `where` asks for, and
+    /// so on along the funnel: then p_k is the probability over all rows, not the one under a condition. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub joint: bool,
+    /// The factor f(x)^power.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<RankTransform>,
+}
+
+/// `[rank] transform`: a factor that depends on a column of the row, such as the length of a video.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RankTransform {
+    /// The column, which a feature reads as a number. A missing value is what that feature takes for it.
+    pub column: String,
+    /// f.
+    pub kind: RankFunction,
+    /// Exponent of f(x).
+    #[serde(default = "one")]
+    pub power: f64,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// f of equation 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RankFunction {
+    /// `ln(1 + x)`.
+    Log1p,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
+    /// x itself.
+    Identity,
+}
+
+impl RankFunction {
+    /// f(x).
+    #[must_use]
+    pub fn apply(self, x: f64) -> f64 {
+        match self {
+            Self::Log1p => x.ln_1p(),
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Identity => x,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Log1p => "log1p",
+            Self::Sigmoid => "sigmoid",
+            Self::Identity => "identity",
+        }
+    }
+}
+
+/// [`RankConfig`] for the tasks and features of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scorer {
+    factors: Vec<Factor>,
+    transform: Option<(usize, RankTransform)>,
+}
+
+/// One task's factor.
+#[derive(Debug, Clone, PartialEq)]
+struct Factor {
+    task: usize,
+    name: String,
+    power: f64,
+    /// Tasks whose predictions make this one's a probability over all rows.
+    given: Vec<usize>,
+}
+
+impl Scorer {
+    /// Finds the tasks and the column that `[rank]` names.
+    ///
+    /// # Errors
+    /// [`Error::Rank`] with the key: no task or one that does not exist, an exponent that is no number, a column that no
+    /// feature reads as a number, and with `joint` a condition that is the event of no task.
+    pub fn new(rank: &RankConfig, schema: &Schema) -> Result<Self> {
+        if rank.score.is_empty() {
+            return refuse(&["score"], "names no task; without one every row has the same score".to_owned());
+        }
+        let mut factors = Vec::new();
+        for (name, &power) in &rank.score {
+            let key = ["score", name.as_str()];
+            let Some(task) = schema.tasks.iter().position(|task| task.name == *name) else {
+                let known: Vec<&str> = schema.tasks.iter().map(|task| task.name.as_str()).collect();
+                return refuse(&key, format!("there is no task {name:?}{}", suggest(name, &known)));
+            };
+            if !power.is_finite() {
+                return refuse(&key, format!("the exponent must be a finite number, not {power}"));
+            }
+            let given = if rank.joint { conditions(schema, task)? } else { Vec::new() };
+            factors.push(Factor { task, name: name.clone(), power, given });
+        }
+        // In the order of the tasks, so that a product is rounded alike however they are written.
+        factors.sort_by_key(|factor| factor.task);
+        let transform = rank.transform.as_ref().map(|transform| {
+            if !transform.power.is_finite() {
+                let problem = format!("the exponent must be a finite number, not {}", transform.power);
+                return refuse(&["transform", "power"], problem);
+            }
+            let numeric = |kind: &FeatureKind| !matches!(kind, FeatureKind::Categorical { .. });
+            let features = schema.features.iter().enumerate().filter(|(_, feature)| numeric(&feature.read));
+            let mut of_column = features.clone().filter(|(_, feature)| feature.column() == transform.column);
+            // The first that has something to put in the place of a missing value, if one has.
+            let fills = |kind: &FeatureKind| match kind {
+                FeatureKind::Numeric { missing, .. }
+                | FeatureKind::Pieces { missing, .. }
+                | FeatureKind::Periodic { missing, .. } => !matches!(missing, pleiad_data::schema::Missing::Error),
+                _ => false,
+            };
+            let filling = of_column.clone().find(|(_, feature)| fills(&feature.read));
+            match filling.or_else(|| of_column.next()) {
+                Some((at, _)) => Ok((at, transform.clone())),
+                None => {
+                    let known: Vec<&str> = features.map(|(_, feature)| feature.column()).collect();
+                    let column = &transform.column;
+                    let problem = format!("no feature reads column {column:?} as a number{}", suggest(column, &known));
+                    refuse(&["transform", "column"], problem)
+                }
+            }
+        });
+        Ok(Self { factors, transform: transform.transpose()? })
+    }
+
+    /// The feature whose numbers the transform reads.
+    #[must_use]
+    pub fn feature(&self) -> Option<usize> {
+        self.transform.as_ref().map(|(feature, _)| *feature)
+    }
+
+    /// Scores `[B]` of predictions `[T][B]`, computed in 64 bits. `numbers` is `[B]`, the column of the transform before
+    /// any other, or empty where there is none; `before` rows came before these.
+    ///
+    /// # Errors
+    /// [`Error::NonFiniteScore`] for the first row whose score is infinite or no number: a negative prediction of a
+    /// regression under an exponent that is no whole number, 0 under a negative one, a number that is missing.
+    pub fn score(&self, predictions: &Predictions, numbers: &[f64], before: u64) -> Result<Vec<f64>> {
+        let rows = predictions.tasks.first().map_or(0, Vec::len);
+        (0..rows)
+            .map(|row| {
+                let score: f64 = self.row(predictions, numbers, row).product();
+                if score.is_finite() {
+                    Ok(score)
+                } else {
+                    Err(self.no_number(predictions, numbers, row, before, score))
+                }
+            })
+            .collect()
+    }
+
+    /// The factors of a row: one per task, then that of the transform.
+    fn row<'a>(
+        &'a self,
+        predictions: &'a Predictions,
+        numbers: &'a [f64],
+        row: usize,
+    ) -> impl Iterator<Item = f64> + 'a {
+        let of = move |task: usize| predictions.tasks.get(task).map_or(f64::NAN, |task| f64::from(task[row]));
+        let tasks = self.factors.iter().map(move |factor| {
+            let given: f64 = factor.given.iter().map(|&task| of(task)).product();
+            (of(factor.task) * given).powf(factor.power)
+        });
+        let transform = self.transform.iter().map(move |(_, transform)| {
+            let x = numbers.get(row).copied().unwrap_or(f64::NAN);
+            transform.kind.apply(x).powf(transform.power)
+        });
+        tasks.chain(transform)
+    }
+
+    fn no_number(&self, predictions: &Predictions, numbers: &[f64], row: usize, before: u64, value: f64) -> Error {
+        let of = |task: usize| predictions.tasks.get(task).map_or(f64::NAN, |task| f64::from(task[row]));
+        let mut factors: Vec<String> = self
+            .factors
+            .iter()
+            .map(|factor| {
+                let given: String = factor.given.iter().map(|&task| format!(" * {}", of(task))).collect();
+                format!("{} = ({}{given})^{}", factor.name, of(factor.task), factor.power)
+            })
+            .collect();
+        let x = numbers.get(row).copied().unwrap_or(f64::NAN);
+        factors.extend(self.transform.iter().map(|(_, transform)| {
+            let shown = if x.is_nan() { "missing".to_owned() } else { x.to_string() };
+            format!("{}({} = {shown})^{}", transform.kind.name(), transform.column, transform.power)
+        }));
+        let advice = if self.transform.is_some() && x.is_nan() {
+            "give the column a value in every row, or its feature `missing = \"mean\"`"
+        } else {
+            "change the exponents of [rank], or leave out what can be negative or 0"
+        };
+        Error::NonFiniteScore { row: before + row as u64 + 1, value, factors: factors.join(", "), advice }
+    }
+}
+
+/// The tasks whose events the `where` of a task asks for, the nearest first: that of its own, of that one, and so on.
+fn conditions(schema: &Schema, task: usize) -> Result<Vec<usize>> {
+    let mut given = Vec::new();
+    let mut at = task;
+    while let Some(filter) = &schema.tasks[at].filter {
+        let is_event = |other: &TaskConfig| {
+            other.kind == TaskKind::Binary
+                && other.label.column == filter.column
+                && filter.value().is_some_and(|value| other.label.has_positive(value))
+        };
+        let name = &schema.tasks[at].name;
+        match schema.tasks.iter().position(is_event) {
+            Some(parent) if parent == task || given.contains(&parent) => {
+                return refuse(
+                    &["joint"],
+                    format!("the conditions of task {name:?} lead back to it: {:?}", filter.column),
+                );
+            }
+            Some(parent) => {
+                given.push(parent);
+                at = parent;
+            }
+            None => {
+                return refuse(
+                    &["joint"],
+                    format!(
+                        "the prediction of task {name:?} is one under a condition on column {:?}, and no binary task predicts that \
+                     event; add such a task, or leave joint out",
+                        filter.column
+                    ),
+                );
+            }
+        }
+    }
+    Ok(given)
+}
+
+fn refuse<T>(key: &[&str], problem: String) -> Result<T> {
+    let key = ["rank"].iter().chain(key).map(|&part| part.to_owned()).collect();
+    Err(Error::Rank { key, problem })
+}
+
+/// `"; did you mean `click`? (known: click, share)"`.
+fn suggest(name: &str, known: &[&str]) -> String {
+    let list = known.join(", ");
+    match nearest(name, known.iter().copied()) {
+        _ if known.is_empty() => String::new(),
+        Some(near) => format!("; did you mean `{near}`? (known: {list})"),
+        None => format!("; known: {list}"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::schema::{DataConfig, FeatureBlock};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Parts {
+        data: DataConfig,
+        feature: Vec<FeatureBlock>,
+        task: Vec<TaskConfig>,
+    }
+
+    const SCHEMA: &str = r#"
+        [data]
+        train = "x.csv"
+        [[feature]]
+        columns = ["seconds", "length"]
+        kind = "numeric"
+        [[feature]]
+        columns = ["user"]
+        kind = "categorical"
+        encoding = { hash = 10 }
+        embedding = 2
+        [[task]]
+        name = "click"
+        kind = "binary"
+        label = "clicked"
+        [[task]]
+        name = "share"
+        kind = "binary"
+        label = { column = "shared", positive = "yes" }
+        where = { column = "clicked", equals = true }
+        [[task]]
+        name = "hours"
+        kind = "regression"
+        label = "hours"
+        where = { column = "shared", in = ["yes"] }
+        [[task]]
+        name = "odd"
+        kind = "binary"
+        label = "odd"
+        where = { column = "clicked", not_equals = 0 }
+    "#;
+
+    fn schema() -> Schema {
+        let Parts { data, feature, task } = toml::from_str(SCHEMA).unwrap();
+        Schema::resolve(&data, &feature, &task).unwrap()
+    }
+
+    fn scorer(rank: &str) -> Result<Scorer, String> {
+        let rank: RankConfig = toml::from_str(rank).map_err(|error| error.to_string())?;
+        Scorer::new(&rank, &schema()).map_err(|error| error.to_string())
+    }
+
+    fn predictions() -> Predictions {
+        Predictions { tasks: vec![vec![0.5, 0.25], vec![0.2, 0.4], vec![3.0, 1.5], vec![0.1, 0.9]] }
+    }
+
+    #[test]
+    fn the_score_is_the_product_of_powers() {
+        let plain = scorer("score = { click = 1.0, share = 0.5 }").unwrap();
+        let scores = plain.score(&predictions(), &[], 0).unwrap();
+        for (score, (click, share)) in scores.iter().zip([(0.5f64, 0.2f32), (0.25, 0.4)]) {
+            assert!((score - click * f64::from(share).sqrt()).abs() < 1e-15);
+        }
+        let transform = "score = { hours = 2 }\ntransform = { column = 'length', kind = 'log1p', power = 0.3 }";
+        let scored = scorer(transform).unwrap();
+        assert_eq!(scored.feature(), Some(1));
+        let scores = scored.score(&predictions(), &[10.0, 0.0], 0).unwrap();
+        assert!((scores[0] - 9.0 * 11f64.ln().powf(0.3)).abs() < 1e-12 && scores[1] == 0.0, "{scores:?}");
+        let sigmoid = scorer("score = { click = 0 }\ntransform = { column = 'seconds', kind = 'sigmoid' }").unwrap();
+        assert_eq!(sigmoid.score(&predictions(), &[0.0, 800.0], 0).unwrap(), [0.5, 1.0]);
+    }
+
+    #[test]
+    fn joint_probabilities_go_along_the_funnel() {
+        let joint = scorer("score = { hours = 1 }\njoint = true").unwrap();
+        let scores = joint.score(&predictions(), &[], 0).unwrap();
+        let by_hand = [(3.0f32, 0.2f32, 0.5f32), (1.5, 0.4, 0.25)];
+        for (score, (hours, share, click)) in scores.iter().zip(by_hand) {
+            assert!((score - f64::from(hours) * f64::from(share) * f64::from(click)).abs() < 1e-15, "{scores:?}");
+        }
+        let error = scorer("score = { odd = 1 }\njoint = true").unwrap_err();
+        assert!(
+            error.starts_with("rank.joint: the prediction of task \"odd\"") && error.contains("\"clicked\""),
+            "{error}"
+        );
+        // Only what counts has to be known.
+        assert!(scorer("score = { share = 1 }\njoint = true").is_ok());
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_with_its_key() {
+        for (rank, says) in [
+            ("score = {}", "rank.score: names no task"),
+            ("score = { clik = 1 }", "rank.score.clik: there is no task \"clik\"; did you mean `click`?"),
+            ("score = { click = nan }", "rank.score.click: the exponent must be a finite number"),
+            (
+                "score = { click = 1 }\ntransform = { column = 'user', kind = 'log1p' }",
+                "no feature reads column \"user\"",
+            ),
+            ("score = { click = 1 }\ntransform = { column = 'lenght', kind = 'log1p' }", "did you mean `length`?"),
+            (
+                "score = { click = 1 }\ntransform = { column = 'length', kind = 'log1p', power = inf }",
+                "rank.transform.power",
+            ),
+        ] {
+            let error = scorer(rank).unwrap_err();
+            assert!(error.contains(says), "{rank}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_row_and_factors() {
+        let scored = scorer("score = { hours = 0.5, click = -1 }").unwrap();
+        let mut bad = predictions();
+        bad.tasks[2][1] = -1.0;
+        let error = scored.score(&bad, &[], 10).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "the score of row 12 is NaN: click = (0.25)^-1, hours = (-1)^0.5; change the exponents of [rank], or leave out what \
+             can be negative or 0"
+        );
+        bad.tasks[0][0] = 0.0;
+        let error = scored.score(&bad, &[], 0).unwrap_err().to_string();
+        assert!(error.starts_with("the score of row 1 is inf: click = (0)^-1"), "{error}");
+        let missing = scorer("score = { click = 1 }\ntransform = { column = 'seconds', kind = 'identity' }").unwrap();
+        let error = missing.score(&predictions(), &[1.0, f64::NAN], 0).unwrap_err().to_string();
+        assert!(error.contains("row 2") && error.contains("identity(seconds = missing)^1"), "{error}");
+    }
+
+    proptest! {
+        /// Ordering by the score is ordering by the weighted sum of logarithms.
+        #[test]
+        fn the_order_is_that_of_the_weighted_logarithms(
+            rows in prop::collection::vec((0.001f32..1.0, 0.001f32..1.0), 2..20),
+            powers in (0.0f64..3.0, -2.0f64..2.0),
+        ) {
+            let rank = format!("score = {{ click = {:?}, share = {:?} }}", powers.0, powers.1);
+            let tasks = vec![
+                rows.iter().map(|row| row.0).collect::<Vec<_>>(),
+                rows.iter().map(|row| row.1).collect(),
+                vec![1.0; rows.len()],
+                vec![1.0; rows.len()],
+            ];
+            let scores = scorer(&rank).unwrap().score(&Predictions { tasks }, &[], 0).unwrap();
+            for (score, (click, share)) in scores.iter().zip(&rows) {
+                let logarithm = powers.0 * f64::from(*click).ln() + powers.1 * f64::from(*share).ln();
+                prop_assert!((score.ln() - logarithm).abs() < 1e-9);
+            }
+        }
+    }
+}
