@@ -7,7 +7,6 @@
 #![forbid(unsafe_code)]
 
 mod alarm;
-pub mod bench;
 mod checkpoint;
 pub mod compare;
 pub mod config;
@@ -21,8 +20,8 @@ mod import;
 mod inspect;
 mod measure;
 pub mod metrics;
+pub mod pages;
 pub mod quickstart;
-pub mod report;
 mod rows;
 pub mod run;
 mod statistics;

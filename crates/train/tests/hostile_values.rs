@@ -194,8 +194,14 @@ fn outcome(folder: &Path, text: &str, set: &str) -> Result<(), (Option<ErrorKind
     let sets = [set.to_owned()];
     let config = ConfigFile::parse(&folder.join("config.toml"), text.to_owned(), &sets).map_err(told)?;
     let out = tempfile::tempdir_in(folder).unwrap();
-    let options =
-        TrainOptions { config: &config, model: None, out: &out.path().join("run"), init: None, resume: false };
+    let options = TrainOptions {
+        config: &config,
+        model: None,
+        out: &out.path().join("run"),
+        init: None,
+        resume: false,
+        pages: None,
+    };
     train(&options, &Interrupt::default(), &mut Silent).map(drop).map_err(told)
 }
 

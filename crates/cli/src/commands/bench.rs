@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use pleiad_engine::{Kernels, Precision};
-use pleiad_train::ConfigFile;
-use pleiad_train::bench::{
+use pleiad_bench::{
     Arithmetic, BenchReport, Effort, FileFigures, GrowthSeries, Memory, StepFigures, StreamFigures, Workload,
     cached_file, export, file, growth, steps, stream,
 };
+use pleiad_engine::{Kernels, Precision};
+use pleiad_train::ConfigFile;
 
 use crate::exit::Failure;
 use crate::output::{Format, Table, count, print, print_json};

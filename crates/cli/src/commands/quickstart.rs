@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pleiad_report::Html;
 use pleiad_train::compare::Verdict;
 use pleiad_train::quickstart::{QuickstartOptions, QuickstartReport, SAVED, Stage, quickstart};
 use pleiad_train::{Observer, figures};
@@ -42,7 +43,7 @@ impl Quickstart {
                 Stage::Compare(next) => progress.of(next),
             }
         };
-        let options = QuickstartOptions { out: &self.out, rows: self.rows };
+        let options = QuickstartOptions { out: &self.out, rows: self.rows, pages: Some(&Html) };
         let report = quickstart(options, &interrupt, &mut stage)?;
         match global.format {
             Format::Json => print_json(&report)?,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pleiad_report::Html;
 use pleiad_train::{ConfigFile, RunReport, StopReason, TrainOptions, TrainOutcome, train};
 
 use crate::exit::Failure;
@@ -48,6 +49,7 @@ impl Train {
             out: &self.out,
             init: self.init.as_deref(),
             resume: self.resume,
+            pages: Some(&Html),
         };
         let interrupt = signals::interrupt()?;
         let mut progress = TrainProgress::new("");

@@ -48,7 +48,8 @@ impl<'a> Judged<'a> {
 
 impl Answer {
     /// The answer of these models, the baseline among them; `questions` gains were tested.
-    pub(crate) fn of(models: &[ComparedModel], baseline: &str, questions: usize) -> Self {
+    #[must_use]
+    pub fn of(models: &[ComparedModel], baseline: &str, questions: usize) -> Self {
         // What learned nothing is not judged: its gains are those of the weights that it began with.
         let judged: Vec<Judged<'_>> = models.iter().filter(|model| !model.unmoved).filter_map(Judged::of).collect();
         let says = |text: String, ship: Option<&str>| Self { text, ship: ship.map(str::to_owned) };

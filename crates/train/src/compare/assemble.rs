@@ -348,7 +348,8 @@ fn why_undefined(metrics: &TaskMetrics, metric: MetricKind, on: MeasuredOn) -> S
 }
 
 /// Corrects the p values of all gains for one another (Holm); gives their number, too.
-pub(crate) fn corrected(models: Vec<ByTask<TaskComparison>>) -> (Vec<ByTask<TaskComparison>>, usize) {
+#[must_use]
+pub fn corrected(models: Vec<ByTask<TaskComparison>>) -> (Vec<ByTask<TaskComparison>>, usize) {
     let all = models.iter().flat_map(|tasks| tasks.iter().filter_map(|(_, task)| task.p_value));
     let all: Vec<f64> = all.collect();
     let mut adjusted = holm(&all).into_iter();

@@ -18,8 +18,7 @@ use std::sync::Arc;
 use pleiad_model::{Graph, ModelConfig};
 
 pub use answer::Answer;
-#[cfg(test)]
-pub(crate) use assemble::corrected;
+pub use assemble::corrected;
 pub use result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
 pub use verdict::{Verdict, VerdictKind};
 
@@ -30,6 +29,7 @@ use crate::checkpoint::Identity;
 use crate::config::{CompareConfig, ConfigFile, JointLossConfig, MetricsConfig, check_joint_loss};
 use crate::error::{Error, Result};
 use crate::fit::Observer;
+use crate::pages::Pages;
 use crate::run::{RunData, RunFolder, Trainee, write_atomically};
 pub use crate::statistics::{Interval, Side, Spread};
 
@@ -40,6 +40,8 @@ pub struct CompareOptions<'a> {
     pub config: &'a ConfigFile,
     /// The comparison's folder.
     pub out: &'a Path,
+    /// Who draws the reports, that of the comparison and of each run; there are none if `None`.
+    pub pages: Option<&'a dyn Pages>,
 }
 
 /// What happens next; a new [`Observer`] is asked for with each.
@@ -76,7 +78,7 @@ pub fn compare<'o>(
     interrupt: &Interrupt,
     stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
 ) -> Result<Comparison> {
-    let CompareOptions { config: file, out } = options;
+    let CompareOptions { config: file, out, pages } = options;
     let config = comparison_of(file)?;
     let measured_on = measured_on(file)?;
     for named in config.models.iter().filter(|named| named.joint_loss.is_some()) {
@@ -125,7 +127,7 @@ pub fn compare<'o>(
             let ran = match known {
                 Some(ran) => ran,
                 None => {
-                    let trainee = Trainee { file, config: &config, model, graph, data: &data };
+                    let trainee = Trainee { file, config: &config, model, graph, data: &data, pages };
                     runs::train(trainee, identity, &RunFolder::new(&path).held_by(&lock), interrupt, &mut *observer)?
                 }
             };
@@ -158,8 +160,9 @@ pub fn compare<'o>(
     let comparison = parts.assemble()?;
     let mut text = serde_json::to_vec_pretty(&comparison).map_err(|e| Error::Encode { reason: e.to_string() })?;
     text.push(b'\n');
-    let page = page::page(file, out, &comparison, &models, &slugs, &runs)?;
-    folder.write_page(&page)?;
+    if let Some(pages) = pages {
+        folder.write_page(&page::page(pages, file, out, &comparison, &models, &slugs, &runs)?)?;
+    }
     write_atomically(&out.join("compare.json"), &text)?;
     Ok(comparison)
 }

@@ -10,7 +10,7 @@ use super::sizes::SizedModel;
 use crate::config::ConfigFile;
 use crate::error::Result;
 use crate::explain::Explanation;
-use crate::report::{ComparisonPage, ModelPage, comparison_page};
+use crate::pages::{ComparisonPage, ModelPage, Pages};
 use crate::run::RunFolder;
 
 /// Draws the report. Each model is explained by its first finished run.
@@ -18,6 +18,7 @@ use crate::run::RunFolder;
 /// # Errors
 /// Those of reading `explain.json`.
 pub(super) fn page(
+    pages: &dyn Pages,
     file: &ConfigFile,
     out: &Path,
     comparison: &Comparison,
@@ -45,5 +46,10 @@ pub(super) fn page(
         graph: &sized.graph,
     });
     let provenance = Provenance::now();
-    Ok(comparison_page(&ComparisonPage { comparison, models: models.collect(), config: file, provenance: &provenance }))
+    Ok(pages.comparison(&ComparisonPage {
+        comparison,
+        models: models.collect(),
+        config: file,
+        provenance: &provenance,
+    }))
 }

@@ -460,7 +460,7 @@ fn rank_names_tasks_and_numeric_columns() {
         (
             "\"age\", kind = \"log1p\"",
             "\"city\", kind = \"log1p\"",
-            "40:24: rank.transform.column: \"city\" is not the column of a numeric",
+            "40:24: rank.transform.column: no feature reads column \"city\" as a number",
         ),
         ("\"log1p\"", "\"log\"", "40:38: rank.transform.kind: unknown value `log`; did you mean `log1p`?"),
     ] {

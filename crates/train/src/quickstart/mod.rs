@@ -16,6 +16,7 @@ use crate::compare::{self, CompareOptions, Comparison, SeedRun, compare};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 use crate::fit::{Event, Observer};
+use crate::pages::Pages;
 use crate::run::RunFolder;
 
 /// The configuration that is written beside the log.
@@ -34,6 +35,8 @@ pub struct QuickstartOptions<'a> {
     pub out: &'a Path,
     /// Rows of the log, within [`ROWS`].
     pub rows: u64,
+    /// Who draws the reports.
+    pub pages: Option<&'a dyn Pages>,
 }
 
 /// What happens next; a new [`Observer`] is asked for with each.
@@ -97,7 +100,7 @@ pub fn quickstart<'o>(
 
     let file = ConfigFile::parse(&path, CONFIG.to_owned(), &[])?;
     let compared = folder.path().join("compared");
-    let options_of = CompareOptions { config: &file, out: &compared };
+    let options_of = CompareOptions { config: &file, out: &compared, pages: options.pages };
     let comparison = compare(options_of, interrupt, &mut |next| stage(Stage::Compare(next)))
         .map_err(|error| interrupted(interrupt).unwrap_or(error))?;
     save_model(&comparison, &compared, &folder.path().join("model"))?;

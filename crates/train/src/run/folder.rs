@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::report::RunReport;
+use super::tensorboard;
 use crate::error::{Error, Result};
 use crate::explain::Explanation;
-use crate::report::tensorboard;
 
 /// Paths of a run, and its report.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use super::data::{RunData, RunSplits};
 use super::folder::RunFolder;
 use super::guarded::Guarded;
 use super::report::RunReport;
+use super::tensorboard;
 use super::trained::{Start, look_at_training_rows, train_model};
 use crate::Interrupt;
 use crate::alarm::Alarm;
@@ -21,7 +22,7 @@ use crate::config::{Config, ConfigFile};
 use crate::error::{Error, Result};
 use crate::explain::{ExplainOptions, ExplainedOn, Explanation, ImportanceOptions, explain};
 use crate::fit::{Event, Observer};
-use crate::report::{RunPage, run_page, tensorboard};
+use crate::pages::{Pages, RunPage};
 use crate::rows::RowSet;
 
 /// Rows on disk of which a model is explained.
@@ -40,6 +41,8 @@ pub(crate) struct Trainee<'a> {
     pub(crate) model: &'a ModelConfig,
     pub(crate) graph: &'a Graph,
     pub(crate) data: &'a RunData,
+    /// Who draws the report.
+    pub(crate) pages: Option<&'a dyn Pages>,
 }
 
 /// A [`Trainee`] and its folder.
@@ -61,7 +64,7 @@ impl Job<'_> {
     /// Any [`Error`]; [`Error::Interrupted`] when told to stop, with a checkpoint to resume from.
     pub(crate) fn run(self, advice: &str, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<RunReport> {
         let Self { trainee, identity, folder, mut store, checkpoint, init } = self;
-        let Trainee { file, config, model, graph, data } = trainee;
+        let Trainee { file, config, model, graph, data, pages } = trainee;
         let mut alarms: Vec<Alarm> = unlabelled_funnel(model, &data.rows.train).into_iter().collect();
         let RunSplits { train, valid, test, .. } = &data.splits;
         for (name, rows) in
@@ -120,7 +123,9 @@ impl Job<'_> {
             config: file,
             provenance: &provenance,
         };
-        folder.write_page(&run_page(&page))?;
+        if let Some(pages) = pages {
+            folder.write_page(&pages.run(&page))?;
+        }
         folder.write_events(&tensorboard::events(&report, now()))?;
         (report.model_xxh64, report.explain_xxh64) = folder.hashes()?;
         // Last, since its presence says that the run is complete.

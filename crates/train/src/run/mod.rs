@@ -17,6 +17,7 @@ mod folder;
 mod guarded;
 mod job;
 mod report;
+mod tensorboard;
 mod trained;
 
 use std::path::Path;
@@ -36,6 +37,7 @@ use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 use crate::fit::{Event, Observer};
+use crate::pages::Pages;
 
 /// What to train and where to write it.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +52,8 @@ pub struct TrainOptions<'a> {
     pub init: Option<&'a Path>,
     /// Whether to go on from the folder's last checkpoint.
     pub resume: bool,
+    /// Who draws `report.html`; there is none if `None`.
+    pub pages: Option<&'a dyn Pages>,
 }
 
 /// How a run ended in order.
@@ -126,7 +130,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|error| file.model_error(options.model, error))?;
     file.check_memory_of(options.model, &graph, data.rows.train.rows)?;
     observer.event(&Event::Built { summary: &graph.summary() });
-    let trainee = Trainee { file, config: &config, model, graph: &graph, data: &data };
+    let trainee = Trainee { file, config: &config, model, graph: &graph, data: &data, pages: options.pages };
     let job = Job { trainee, identity, folder: &folder, store, checkpoint, init: weights };
     let report = job.run("go on with the same command and --resume", interrupt, observer)?;
     Ok(TrainOutcome::Finished(Box::new(report)))
