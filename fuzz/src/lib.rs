@@ -144,7 +144,7 @@ pub fn train_into(folder: &Path, out: &str, sets: &[&str], resume: bool) -> plei
     fs::write(folder.join("log.csv"), LOG).expect("the scratch folder can be written to");
     let config = ConfigFile::parse(&folder.join("config.toml"), CONFIG.to_owned(), &sets)?;
     let out = folder.join(out);
-    let options = TrainOptions { config: &config, model: None, out: &out, init: None, resume, pages: None };
+    let options = TrainOptions { config: &config, model: None, out: &out, init: None, resume, rows: None, pages: None };
     train(&options, &Interrupt::default(), &mut Silent).map(drop)
 }
 

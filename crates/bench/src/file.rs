@@ -50,7 +50,7 @@ pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Obser
     Memory::forget_peak();
     let model = config.model(None)?;
     let start = Instant::now();
-    let mut data = RunData::load(config, None, interrupt, observer)?;
+    let mut data = RunData::load(config, None, None, interrupt, observer)?;
     let loading_seconds = start.elapsed().as_secs_f64();
     let rows_of = |rows: &Option<pleiad_train::RowCount>| rows.as_ref().map_or(0, |rows| rows.rows);
     let train_rows = data.rows.train.rows;
@@ -88,7 +88,7 @@ pub fn cached_file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dy
     let folder = TemporaryFolder::private(&place).map_err(|error| Error::io(&place, error))?;
     let mut config = config.clone();
     config.config.data.cache = Some(folder.path().display().to_string());
-    RunData::load(&config, None, interrupt, observer)?;
+    RunData::load(&config, None, None, interrupt, observer)?;
     file(&config, interrupt, observer)
 }
 

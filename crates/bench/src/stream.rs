@@ -77,7 +77,7 @@ pub fn stream(
     let model = config.model(None)?;
     Memory::forget_peak();
     let begin = Instant::now();
-    let data = RunData::load(&config, None, interrupt, observer)?;
+    let data = RunData::load(&config, None, None, interrupt, observer)?;
     let (loading_seconds, loading_memory) = (begin.elapsed().as_secs_f64(), Memory::now());
     let graph =
         model.build(data.splits.encoder.layout(), data.tasks()).map_err(|error| config.model_error(None, error))?;

@@ -41,7 +41,7 @@ pub use dataset::{Dataset, Skipped, Splits};
 pub use encode::{Encoded, Encoder};
 pub use error::{BadRow, Comparison, Error, ErrorKind, Hint, MissingColumn, Reason, Result, nearest};
 pub use layout::{Input, InputLayout, Pooling};
-pub use load::{LoadOptions, Phase, Progress};
+pub use load::{LoadOptions, MemoryRows, Phase, Progress};
 pub use packed::PackedRows;
 pub use raw::{RAW_ROWS, RawRows};
 pub use schema::{Schema, TaskKind, TaskSpec};

@@ -3,7 +3,9 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::RecordBatch;
 use rayon::prelude::*;
 
 use crate::batch::Batch;
@@ -13,7 +15,7 @@ use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
 use crate::error::{Error, Result};
 use crate::raw::{RawRows, RawSample};
 use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file, refuse_pipes};
-use crate::schema::{DataConfig, Files, OnBadRow, Schema, SplitConfig};
+use crate::schema::{Block, DataConfig, Files, OnBadRow, Place, Problem, Schema, SplitConfig};
 use crate::seen::{FeatureCount, add_all};
 use crate::split::{Split, SplitRules};
 
@@ -44,6 +46,21 @@ pub struct LoadOptions<'a> {
     pub progress: Option<&'a (dyn Fn(Progress) -> ControlFlow<()> + Sync)>,
     /// Ends a wait for a pipe when it is raised; loading fails with [`Error::Stopped`].
     pub stop: Option<StopFlag>,
+    /// The rows, where they lie in memory rather than in the files of the configuration.
+    pub memory: Option<&'a MemoryRows>,
+}
+
+/// Rows that a program hands over in the place of files: `train` of [`DataConfig`] is missing then, and splits that are handed
+/// over, too, are `{ memory = true }`. Rows are numbered over all batches of a split, so that parts by fraction are those of
+/// the same rows in one file.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryRows {
+    /// Training rows.
+    pub train: Arc<Vec<RecordBatch>>,
+    /// Validation rows.
+    pub valid: Option<Arc<Vec<RecordBatch>>>,
+    /// Test rows.
+    pub test: Option<Arc<Vec<RecordBatch>>>,
 }
 
 /// What is to be loaded.
@@ -78,25 +95,51 @@ impl<'a> Request<'a> {
     /// Finds the files, and opens all of them once before hours are spent on the first; but for pipes, which would be read
     /// by that.
     pub(crate) fn new(data: &'a DataConfig, base: &Path, schema: &'a Schema, options: LoadOptions<'a>) -> Result<Self> {
-        let LoadOptions { encoder, progress, stop } = options;
+        let LoadOptions { encoder, progress, stop, memory } = options;
+        let of = |files: Vec<DataFile>, memory: Option<&Arc<Vec<RecordBatch>>>| Source {
+            files,
+            format: data.format,
+            otherwise: None,
+            csv: schema.csv.clone(),
+            by_configuration: true,
+            others: Vec::new(),
+            stop: stop.clone(),
+            memory: memory.cloned(),
+        };
         let source = |files: &Files| {
-            let source = Source {
-                files: expand(base, files, data.format)?,
-                format: data.format,
-                otherwise: None,
-                csv: schema.csv.clone(),
-                by_configuration: true,
-                others: Vec::new(),
-                stop: stop.clone(),
-            };
+            let source = of(expand(base, files, data.format)?, None);
             let mut files = source.files.iter().filter(|file| !is_pipe(file));
             files.try_for_each(|file| open_file(&file.path).map(drop)).map(|()| source)
         };
-        let own = |split: &Option<SplitConfig>| match split {
+        let handed_over = |key: &str, rows: Option<&Arc<Vec<RecordBatch>>>| match rows {
+            Some(rows) => Ok(Some(of(Vec::new(), Some(rows)))),
+            None => Err(not_there(key, "a program has to hand over these rows; name files of them")),
+        };
+        let own = |key: &str, split: &Option<SplitConfig>, rows: Option<&Arc<Vec<RecordBatch>>>| match split {
             Some(SplitConfig::Files(files)) => source(files).map(Some),
+            Some(SplitConfig::Part(part)) if part.memory => handed_over(key, rows),
             _ => Ok(None),
         };
-        let mut sources = [Some(source(&data.train)?), own(&data.valid)?, own(&data.test)?];
+        let train = match (&data.train, memory) {
+            (Some(files), None) => Some(source(files)?),
+            (Some(_), Some(_)) => {
+                return Err(not_there(
+                    "train",
+                    "rows are handed over in memory, and files are named; leave out one of both",
+                ));
+            }
+            (None, memory) => handed_over("train", memory.map(|memory| &memory.train))?,
+        };
+        if memory.is_some() {
+            if data.cache.is_some() {
+                return Err(not_there("cache", "rows in memory are not kept; leave it out"));
+            }
+            if data.stream.window().is_some() {
+                return Err(not_there("stream", "rows in memory are not streamed; leave it out"));
+            }
+        }
+        let [valid, test] = [memory.and_then(|rows| rows.valid.as_ref()), memory.and_then(|rows| rows.test.as_ref())];
+        let mut sources = [train, own("valid", &data.valid, valid)?, own("test", &data.test, test)?];
         check_pipes(sources.iter().flatten().map(|source| &source.files))?;
         let files: Vec<DataFile> = sources.iter().flatten().flat_map(|source| source.files.clone()).collect();
         sources.iter_mut().flatten().for_each(|source| source.others.clone_from(&files));
@@ -284,6 +327,11 @@ impl<'a> Request<'a> {
         }
         check_tasks(self.schema, labels)
     }
+}
+
+/// What is wrong with where rows are said to lie.
+fn not_there(key: &str, reason: &str) -> Error {
+    Error::Schema { place: Place::new(Block::Data, key), problem: Problem::Choice { reason: reason.to_owned() } }
 }
 
 /// The chunks, where raw rows of them are wanted: parsing takes the others.

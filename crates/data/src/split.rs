@@ -60,7 +60,7 @@ impl SplitRules {
     #[must_use]
     pub fn new(data: &DataConfig) -> Self {
         let part = |split: &Option<SplitConfig>| match split {
-            Some(SplitConfig::Part(part)) => Some(Part::new(part)),
+            Some(SplitConfig::Part(part)) if !part.memory => Some(Part::new(part)),
             _ => None,
         };
         Self { valid: part(&data.valid), test: part(&data.test) }

@@ -82,6 +82,7 @@ impl<'a> EncodedStream<'a> {
             by_configuration: false,
             others: Vec::new(),
             stop: options.stop.clone(),
+            memory: None,
         };
         crate::load::check_pipes([&source.files])?;
         let reader = Some(ReadAhead::start(source.rows(plan.wanted().to_vec()))?);

@@ -346,7 +346,7 @@ fn loading_stops_when_asked_to() {
     for phase in [Phase::Fit, Phase::Load(Split::Train)] {
         let progress = |p: Progress| if p.phase == phase { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let encoder = (phase != Phase::Fit).then(|| fitted().1.encoder);
-        let options = LoadOptions { encoder, progress: Some(&progress), stop: None };
+        let options = LoadOptions { encoder, progress: Some(&progress), stop: None, memory: None };
         let error = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap_err();
         assert!(matches!(error, Error::Stopped { rows } if rows > 0 && rows <= 20_000), "{phase:?}: {error}");
     }

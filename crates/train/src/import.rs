@@ -60,7 +60,7 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
     place.require_writable()?;
     let unreadable = |source| pleiad_model::Error::Io { path: options.weights.to_path_buf(), action: "read", source };
     File::open(options.weights).map_err(unreadable)?;
-    let data = RunData::load(file, None, interrupt, observer)?;
+    let data = RunData::load(file, None, None, interrupt, observer)?;
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|e| file.model_error(options.model, e))?;
     let weights = read_weights(options.weights, &graph)?;

@@ -200,6 +200,7 @@ fn outcome(folder: &Path, text: &str, set: &str) -> Result<(), (Option<ErrorKind
         out: &out.path().join("run"),
         init: None,
         resume: false,
+        rows: None,
         pages: None,
     };
     train(&options, &Interrupt::default(), &mut Silent).map(drop).map_err(told)

@@ -41,7 +41,7 @@ impl Compare {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let config = ConfigFile::load(&self.config, &self.set)?;
         let interrupt = signals::interrupt()?;
-        let options = CompareOptions { config: &config, out: &self.out, pages: Some(&Html) };
+        let options = CompareOptions { config: &config, out: &self.out, rows: None, pages: Some(&Html) };
         let mut progress = Progress::default();
         let comparison = compare(options, &interrupt, &mut |stage| progress.of(stage))?;
         if comparison.models.iter().all(|model| model.runs.iter().all(|run| run.evaluation().is_none())) {

@@ -49,6 +49,7 @@ impl Train {
             out: &self.out,
             init: self.init.as_deref(),
             resume: self.resume,
+            rows: None,
             pages: Some(&Html),
         };
         let interrupt = signals::interrupt()?;

@@ -86,9 +86,19 @@ impl Chunk {
     /// # Errors
     /// If a required column is missing, stands twice, or is of a type that cannot be read.
     pub fn from_rows(batch: &RecordBatch, wanted: &[Wanted], null: &[String]) -> Result<Self> {
+        Self::of_rows(batch, wanted, null, false)
+    }
+
+    /// [`Chunk::from_rows`], where `by_configuration` says whose mistake a missing column is.
+    pub(super) fn of_rows(
+        batch: &RecordBatch,
+        wanted: &[Wanted],
+        null: &[String],
+        by_configuration: bool,
+    ) -> Result<Self> {
         let path = Path::new("rows in memory");
         let header: Vec<String> = batch.schema_ref().fields().iter().map(|field| field.name().clone()).collect();
-        let fields = super::locate(path, &header, wanted, false)?;
+        let fields = super::locate(path, &header, wanted, by_configuration)?;
         // Here the columns stand as they stand in the batch, not as a projection would leave them.
         let mut broken = Vec::new();
         let column = |(wanted, field): (&Wanted, &Option<usize>)| {

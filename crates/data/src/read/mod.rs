@@ -21,6 +21,7 @@ mod guard;
 mod hand_out;
 mod header;
 mod marks;
+mod memory;
 mod messages;
 mod open;
 mod parquet;
@@ -42,7 +43,7 @@ mod words;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ::arrow::array::ArrayRef;
+use ::arrow::array::{ArrayRef, RecordBatch};
 
 pub use ahead::ReadAhead;
 pub use cell::Cell;
@@ -83,6 +84,8 @@ pub struct Source {
     pub others: Vec<DataFile>,
     /// Ends a wait for a pipe when it is raised.
     pub stop: Option<StopFlag>,
+    /// Rows that a program hands over, in the place of files.
+    pub memory: Option<Arc<Vec<RecordBatch>>>,
 }
 
 /// Rows of a [`Source`], read from one end to the other.
@@ -102,6 +105,7 @@ enum FileReader {
     Text(Box<plain::TextReader>),
     Parquet(Box<parquet::ParquetReader>),
     Arrow(Box<arrow::ArrowReader>),
+    Memory(memory::MemoryReader),
 }
 
 impl Source {
@@ -109,7 +113,11 @@ impl Source {
     #[must_use]
     pub fn rows(&self, wanted: Vec<Wanted>) -> Rows {
         let stop = Stop { asked: self.stop.clone(), ..Stop::default() };
-        Rows { source: self.clone(), wanted, next_file: 0, open: None, given: None, begins: false, stop }
+        let open = self.memory.as_ref().map(|batches| {
+            let (null, by_configuration) = (&self.csv.null, self.by_configuration);
+            FileReader::Memory(memory::MemoryReader::new(Arc::clone(batches), &wanted, null, by_configuration))
+        });
+        Rows { source: self.clone(), wanted, next_file: 0, begins: open.is_some(), open, given: None, stop }
     }
 
     fn open(&self, file: &DataFile, wanted: &[Wanted], stop: &Stop) -> Result<FileReader> {
@@ -162,6 +170,7 @@ impl Rows {
                 }
                 Some(FileReader::Parquet(reader)) => reader.next_part()?,
                 Some(FileReader::Arrow(reader)) => reader.next_chunk()?.map(Part::Rows),
+                Some(FileReader::Memory(reader)) => reader.next_chunk()?.map(Part::Rows),
                 None => None,
             };
             if let Some(part) = part {

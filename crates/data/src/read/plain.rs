@@ -227,6 +227,7 @@ mod tests {
             by_configuration: true,
             others: Vec::new(),
             stop: None,
+            memory: None,
         }
     }
 

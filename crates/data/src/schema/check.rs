@@ -45,7 +45,9 @@ fn choice(reason: impl Into<String>) -> Problem {
 }
 
 pub(super) fn data(data: &DataConfig) -> Result<()> {
-    files("train", &data.train)?;
+    if let Some(train) = &data.train {
+        files("train", train)?;
+    }
     let mut share = 0.0;
     for (key, split) in [("valid", &data.valid), ("test", &data.test)] {
         match split {
@@ -77,6 +79,24 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
     csv(&data.csv)
 }
 
+/// Refuses splits whose rows lie nowhere.
+pub(super) fn has_files(data: &DataConfig) -> Result<()> {
+    if data.train.is_none() {
+        return Err(problem(
+            Block::Data,
+            "",
+            choice("`train` is missing: name the files of the training rows".to_owned()),
+        ));
+    }
+    for (key, split) in [("valid.memory", &data.valid), ("test.memory", &data.test)] {
+        if matches!(split, Some(SplitConfig::Part(part)) if part.memory) {
+            let reason = "a program hands over such rows; name files, or a part of the training files".to_owned();
+            return Err(problem(Block::Data, key, choice(reason)));
+        }
+    }
+    Ok(())
+}
+
 fn files(key: &str, files: &Files) -> Result<()> {
     let patterns = files.patterns();
     if patterns.is_empty() || patterns.iter().any(String::is_empty) {
@@ -87,6 +107,14 @@ fn files(key: &str, files: &Files) -> Result<()> {
 
 fn part(key: &str, rule: &PartConfig) -> Result<()> {
     let at = |sub: &str, what: Problem| Err(problem(Block::Data, &format!("{key}.{sub}"), what));
+    if rule.memory {
+        let alone = PartConfig { memory: true, ..PartConfig::default() };
+        return if *rule == alone {
+            Ok(())
+        } else {
+            at("memory", choice("rows in memory are no part of others".to_owned()))
+        };
+    }
     let by_value = rule.equals.is_some() || rule.from.is_some() || rule.to.is_some();
     match (rule.fraction, &rule.column) {
         (None, None) => {

@@ -13,8 +13,10 @@ use crate::error::Result;
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DataConfig {
-    /// Files of the training rows: a path, a list of paths, or a glob (`logs/*.parquet`, taken in sorted order).
-    pub train: Files,
+    /// Files of the training rows: a path, a list of paths, or a glob (`logs/*.parquet`, taken in sorted order). It is missing
+    /// only where a program hands over the rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train: Option<Files>,
     /// Validation rows: files, or a part of the training files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid: Option<SplitConfig>,
@@ -45,10 +47,18 @@ pub struct DataConfig {
 }
 
 impl DataConfig {
+    /// Refuses a configuration that names no files: where no program hands over rows, there are none.
+    ///
+    /// # Errors
+    /// [`crate::Error::Schema`] with the key.
+    pub fn check_files(&self) -> Result<()> {
+        super::check::has_files(self)
+    }
+
     /// Files of all splits that have some of their own.
     pub fn files(&self) -> impl Iterator<Item = &Files> {
         let splits = [&self.valid, &self.test].into_iter().flatten();
-        std::iter::once(&self.train).chain(splits.filter_map(|split| match split {
+        self.train.iter().chain(splits.filter_map(|split| match split {
             SplitConfig::Files(files) => Some(files),
             SplitConfig::Part(_) => None,
         }))
@@ -192,6 +202,10 @@ pub struct PartConfig {
     /// Rows below this value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Scalar>,
+    /// The rows are no part of the training rows: a program hands them over, as it does these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[schemars(skip)]
+    pub memory: bool,
 }
 
 impl<'de> Deserialize<'de> for SplitConfig {
@@ -344,7 +358,7 @@ mod tests {
     #[test]
     fn files_are_a_path_or_a_list() {
         let data = parse("train = 'a.csv'\nvalid = ['b.csv', 'c/*.csv']").unwrap();
-        assert_eq!(data.train.patterns(), ["a.csv"]);
+        assert_eq!(data.train.unwrap().patterns(), ["a.csv"]);
         let Some(SplitConfig::Files(valid)) = data.valid else { panic!("{:?}", data.valid) };
         assert_eq!(valid.patterns(), ["b.csv", "c/*.csv"]);
         assert_eq!(data.csv, CsvConfig::default());

@@ -15,6 +15,7 @@ mod verdict;
 use std::path::Path;
 use std::sync::Arc;
 
+use pleiad_data::MemoryRows;
 use pleiad_model::{Graph, ModelConfig};
 
 pub use answer::Answer;
@@ -40,6 +41,8 @@ pub struct CompareOptions<'a> {
     pub config: &'a ConfigFile,
     /// The comparison's folder.
     pub out: &'a Path,
+    /// The rows, where a program hands them over.
+    pub rows: Option<&'a MemoryRows>,
     /// Who draws the reports, that of the comparison and of each run; there are none if `None`.
     pub pages: Option<&'a dyn Pages>,
 }
@@ -78,7 +81,7 @@ pub fn compare<'o>(
     interrupt: &Interrupt,
     stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
 ) -> Result<Comparison> {
-    let CompareOptions { config: file, out, pages } = options;
+    let CompareOptions { config: file, out, rows, pages } = options;
     let config = comparison_of(file)?;
     let measured_on = measured_on(file)?;
     for named in config.models.iter().filter(|named| named.joint_loss.is_some()) {
@@ -102,7 +105,7 @@ pub fn compare<'o>(
     if let Some(text) = lock.warning() {
         observer.event(&crate::Event::Warning(&text));
     }
-    let data = RunData::load(file, None, interrupt, &mut *observer)?;
+    let data = RunData::load(file, rows, None, interrupt, &mut *observer)?;
     drop(observer);
 
     let models = sized_models(file, config, &data)?;

@@ -186,13 +186,34 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::Config`].
     pub fn parse(path: &Path, text: String, sets: &[String]) -> Result<Self> {
-        let source = Source::new(path.to_path_buf(), text, sets);
+        Self::read(Source::new(path.to_path_buf(), text, sets), false)
+    }
+
+    /// A configuration that a program has put together, for rows that it hands over: `[data] train` is missing, and splits that
+    /// are handed over, too, are `{ memory = true }`. Errors speak of it as of a file named `configuration` that has
+    /// the text of [`ConfigFile::text`].
+    ///
+    /// # Errors
+    /// [`Error::Config`].
+    pub fn in_memory(config: &Config) -> Result<Self> {
+        let text = toml::to_string(config).map_err(|error| Error::Encode { reason: error.to_string() })?;
+        Self::read(Source::new(PathBuf::from("configuration"), text, &[]), true)
+    }
+
+    fn read(source: Source, in_memory: bool) -> Result<Self> {
+        let path = source.file.clone();
         let (mut config, schema) = {
             let document = Document::parse(&source)?;
             let read = |root| Config::deserialize(toml::de::ValueDeserializer::from(root));
             let mut config = read(document.root().clone())
                 .map_err(|e| document.explain(&e, &|root| read(root).err().map(|e| e.message().to_owned())))?;
             config.share_interaction();
+            if !in_memory {
+                config.data.check_files().map_err(|error| {
+                    let issue = schema_issue(error);
+                    document.error(&issue.path, issue.message)
+                })?;
+            }
             let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
             (config, schema)
         };

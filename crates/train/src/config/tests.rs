@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
+use pleiad_data::schema::{PartConfig, SplitConfig};
+
 use super::*;
 
 mod interaction;
@@ -256,7 +258,7 @@ fn set_reaches_every_key() {
     assert_eq!(file.config.train.checkpoint.every_steps, Some(7));
     assert_eq!(file.config.train.optimizer.learning_rate(), 0.5);
     assert_eq!(file.config.features[1].embedding, Some(4));
-    assert_eq!(file.config.data.train.patterns(), ["a b.csv"]);
+    assert_eq!(file.config.data.train.as_ref().unwrap().patterns(), ["a b.csv"]);
     let json = serde_json::to_value(&file.config).unwrap();
     assert_eq!(json["model"]["levels"][1]["shared_experts"], 3);
 }
@@ -469,6 +471,25 @@ fn rank_names_tasks_and_numeric_columns() {
         let message = parse(&text, &[]).unwrap_err().to_string();
         assert!(message.contains(expected), "{to}\n{message}");
     }
+}
+
+#[test]
+fn rows_in_memory_need_no_path() {
+    let mut config = parse(BASE, &[]).unwrap().config;
+    config.data.train = None;
+    config.data.test = Some(SplitConfig::Part(PartConfig { memory: true, ..PartConfig::default() }));
+    let file = ConfigFile::in_memory(&config).unwrap();
+    assert_eq!(file.config, config);
+    // A program's text is no file's: what it says has to be somewhere.
+    let error = parse(file.text(), &[]).unwrap_err().to_string();
+    assert!(error.contains("`train` is missing: name the files of the training rows"), "{error}");
+    let error = parse(BASE, &["data.valid={ memory = true }"]).unwrap_err().to_string();
+    assert!(error.contains("data.valid.memory: a program hands over such rows"), "{error}");
+    config.model = None;
+    let task = &mut config.tasks[0];
+    task.name = String::new();
+    let error = ConfigFile::in_memory(&config).unwrap_err().to_string();
+    assert!(error.starts_with("configuration:") && error.contains("name"), "{error}");
 }
 
 #[test]

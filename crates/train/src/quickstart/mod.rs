@@ -100,7 +100,7 @@ pub fn quickstart<'o>(
 
     let file = ConfigFile::parse(&path, CONFIG.to_owned(), &[])?;
     let compared = folder.path().join("compared");
-    let options_of = CompareOptions { config: &file, out: &compared, pages: options.pages };
+    let options_of = CompareOptions { config: &file, out: &compared, rows: None, pages: options.pages };
     let comparison = compare(options_of, interrupt, &mut |next| stage(Stage::Compare(next)))
         .map_err(|error| interrupted(interrupt).unwrap_or(error))?;
     save_model(&comparison, &compared, &folder.path().join("model"))?;

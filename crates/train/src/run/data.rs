@@ -6,7 +6,8 @@ use std::sync::{Mutex, OnceLock};
 use pleiad_data::read::expand;
 use pleiad_data::schema::SplitConfig;
 use pleiad_data::{
-    CacheUse, Dataset, Encoder, FeatureCount, LoadOptions, RawRows, Skipped, Splits, StoredRows, StoredSplits, TaskSpec,
+    CacheUse, Dataset, Encoder, FeatureCount, LoadOptions, MemoryRows, RawRows, Skipped, Splits, StoredRows,
+    StoredSplits, TaskSpec,
 };
 use xxhash_rust::xxh64::xxh64;
 
@@ -83,13 +84,14 @@ impl RunSplits {
 }
 
 impl RunData {
-    /// Loads the rows of a configuration, with encoders fitted on its training rows or those of `base`.
+    /// Loads the rows of a configuration, or those that are handed over in memory, with encoders fitted on its training rows or those of `base`.
     ///
     /// # Errors
     /// [`Error::Data`], [`Error::Config`] with the line of a column that the files do not have, and
     /// [`Error::Interrupted`].
     pub fn load(
         file: &ConfigFile,
+        memory: Option<&MemoryRows>,
         base: Option<Base>,
         interrupt: &Interrupt,
         observer: &mut dyn Observer,
@@ -106,7 +108,7 @@ impl RunData {
                 }
             };
             let encoder = base.as_ref().map(|base| base.encoder.clone());
-            let options = LoadOptions { encoder, progress: Some(&progress), stop: Some(interrupt.flag()) };
+            let options = LoadOptions { encoder, progress: Some(&progress), stop: Some(interrupt.flag()), memory };
             let (data, folder, schema) = (&file.config.data, file.folder(), &file.schema);
             match data.stream.window() {
                 None => Splits::load(data, &folder, schema, options).map(RunSplits::from),
@@ -185,9 +187,14 @@ fn alarms(file: &ConfigFile, splits: &RunSplits, base: Option<&Base>) -> Result<
     };
     alarms.extend(scaled(&splits.encoder, &splits.train, &splits.counts[0], &splits.raw)?);
     let data = &file.config.data;
-    alarms.extend(expand(&file.folder(), &data.train, data.format).ok().and_then(|files| repeated_files(&files)));
+    let files = data.train.as_ref().and_then(|train| expand(&file.folder(), train, data.format).ok());
+    alarms.extend(files.and_then(|files| repeated_files(&files)));
     // A part of the training files takes its rows away from them.
-    let has_files = |split: &Option<SplitConfig>| matches!(split, Some(SplitConfig::Files(_)));
+    let has_files = |split: &Option<SplitConfig>| match split {
+        Some(SplitConfig::Files(_)) => true,
+        Some(SplitConfig::Part(part)) => part.memory,
+        None => false,
+    };
     let valid = splits.valid.as_ref().filter(|_| has_files(&data.valid)).map(|rows| ("validation", rows));
     let test = splits.test.as_ref().filter(|_| has_files(&data.test)).map(|rows| ("test", rows));
     alarms.extend(shared_rows(&splits.train, &valid.into_iter().chain(test).collect::<Vec<_>>())?);

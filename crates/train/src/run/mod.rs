@@ -23,6 +23,7 @@ mod trained;
 use std::path::Path;
 use std::sync::Arc;
 
+use pleiad_data::MemoryRows;
 use pleiad_model::artifact::Artifact;
 use pleiad_rank::training_counts;
 
@@ -52,6 +53,8 @@ pub struct TrainOptions<'a> {
     pub init: Option<&'a Path>,
     /// Whether to go on from the folder's last checkpoint.
     pub resume: bool,
+    /// The rows, where a program hands them over.
+    pub rows: Option<&'a MemoryRows>,
     /// Who draws `report.html`; there is none if `None`.
     pub pages: Option<&'a dyn Pages>,
 }
@@ -125,7 +128,7 @@ pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut d
         }
         None => (None, None),
     };
-    let data = RunData::load(file, base, interrupt, observer)?;
+    let data = RunData::load(file, options.rows, base, interrupt, observer)?;
     let encoder = &data.splits.encoder;
     let graph = model.build(encoder.layout(), data.tasks()).map_err(|error| file.model_error(options.model, error))?;
     file.check_memory_of(options.model, &graph, data.rows.train.rows)?;
