@@ -142,6 +142,15 @@ impl Model {
         Ok(Rows { batch: encoded.batch, numbers: encoded.numbers })
     }
 
+    /// [`Model::encode`] for a score that is not the model's own.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn encode_for(&self, scorer: &Scorer, rows: &RecordBatch) -> Result<Rows> {
+        let encoded = self.encoder.encode_rows_by(&self.plan.clone().with_numbers_of(scorer.feature()), rows)?;
+        Ok(Rows { batch: encoded.batch, numbers: encoded.numbers })
+    }
+
     /// [`Model::encode`] of rows by name, as they come in JSON. A name that a row leaves out is a missing value there; names
     /// that are no columns of the model are not looked at.
     ///

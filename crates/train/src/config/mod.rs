@@ -196,7 +196,14 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::Config`].
     pub fn in_memory(config: &Config) -> Result<Self> {
-        let text = toml::to_string(config).map_err(|error| Error::Encode { reason: error.to_string() })?;
+        Self::parse_in_memory(toml::to_string(config).map_err(|error| Error::Encode { reason: error.to_string() })?)
+    }
+
+    /// [`ConfigFile::in_memory`] of a text that a program has written.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_in_memory(text: String) -> Result<Self> {
         Self::read(Source::new(PathBuf::from("configuration"), text, &[]), true)
     }
 

@@ -119,7 +119,7 @@ fn mistakes_are_told_with_line_column_and_the_nearest_name() {
         ("name = \"spend\"", "name = \"income\"", "22:8: task.1.name: "),
         ("kind = \"ple\"", "kind = \"plee\"", "27:8: model.kind: "),
         ("kind = \"ple\"", "", "26:2: model.kind: is missing"),
-        ("train = \"train.csv\"", "", ":2:1: missing key `train` in data"),
+        ("train = \"train.csv\"", "", ":2:2: data: `train` is missing: name the files of the training rows"),
         (
             "{ column = \"spend\" }",
             "{ column = \"age\" }",

@@ -1,0 +1,45 @@
+"""Multi-task ranking: train, compare, explain and serve PLE and its relatives."""
+
+from ._compare import Comparison, compare
+from ._pleiad import ConfigError, DataError, Error, RunError, __version__
+from ._ranker import NotFittedError, Ranker
+from ._structures import (
+    AITM,
+    CGC,
+    ESMM,
+    PLE,
+    AsymmetricSharing,
+    CrossStitch,
+    CustomizedSharing,
+    HardSharing,
+    MLMMoE,
+    MMoE,
+    SingleTask,
+    Sluice,
+    Structure,
+)
+
+__all__ = [
+    "AITM",
+    "CGC",
+    "ESMM",
+    "PLE",
+    "AsymmetricSharing",
+    "Comparison",
+    "ConfigError",
+    "CrossStitch",
+    "CustomizedSharing",
+    "DataError",
+    "Error",
+    "HardSharing",
+    "MLMMoE",
+    "MMoE",
+    "NotFittedError",
+    "Ranker",
+    "RunError",
+    "SingleTask",
+    "Sluice",
+    "Structure",
+    "__version__",
+    "compare",
+]

@@ -1,0 +1,564 @@
+"""``Ranker``: a multi-task ranking model by scikit-learn's conventions."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from . import _pleiad
+from ._frames import is_arrow, labels_of, rows_of
+from ._progress import Progress
+from ._structures import PLE, Structure, structure_of
+
+try:
+    from sklearn.base import BaseEstimator
+except ImportError:  # scikit-learn is optional
+
+    class BaseEstimator:  # type: ignore[no-redef]
+        """The part of scikit-learn's class that is needed without it."""
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]:
+            """The parameters of the constructor."""
+            return {name: getattr(self, name) for name in _PARAMETERS}
+
+        def set_params(self, **params: Any) -> "BaseEstimator":
+            """Changes parameters."""
+            for name, value in params.items():
+                if name not in _PARAMETERS:
+                    raise ValueError(f"there is no parameter {name!r}")
+                setattr(self, name, value)
+            return self
+
+
+#: Parameters that are keys of ``[train]``.
+_TRAIN = (
+    "epochs",
+    "batch_size",
+    "optimizer",
+    "embedding_optimizer",
+    "schedule",
+    "clip_norm",
+    "early_stopping",
+    "average",
+    "best_epoch",
+    "field_dropout",
+    "joint_loss",
+    "precision",
+    "explain",
+    "seed",
+)
+_PARAMETERS = ("model", "tasks", "features", "rank", "validation_fraction", "threads", "verbose", *_TRAIN)
+
+
+class NotFittedError(ValueError, AttributeError):
+    """The ranker has not been fitted yet."""
+
+
+class Ranker(BaseEstimator):
+    """A multi-task ranking model: probabilities of binary tasks, values of regressions, one score.
+
+    Parameters
+    ----------
+    model : Structure, default PLE
+        The structure, such as ``PLE(levels=[...])``.
+    tasks : list of str or dict, optional
+        Names, or tables ``[[task]]`` without a label: ``{"name": "share", "where": {"column": "click", "equals": 1}}``. By
+        default the columns of ``y``; one whose labels are two values is binary, others are regressions.
+    features : list of dict, optional
+        Tables ``[[feature]]``.
+    rank : dict, optional
+        ``[rank]``: the score of :meth:`score_rows` and :meth:`rank_rows`.
+    validation_fraction : float, optional
+        Share of the rows that decides when to stop, where there is no ``eval_set``.
+    threads : int, optional
+        Threads to compute with; all cores by default. It changes no result.
+    verbose : bool
+        Whether epochs are printed.
+    **train
+        Keys of ``[train]``: ``epochs``, ``batch_size``, ``optimizer``, ``seed``, ...
+
+    Examples
+    --------
+    >>> import numpy as np, pleiad
+    >>> x = np.random.default_rng(0).normal(size=(500, 3))
+    >>> y = {"click": (x[:, 0] > 0).astype(int), "watch": x[:, 1] + x[:, 2]}
+    >>> features = [{"columns": ["x[0..3]"], "kind": "numeric"}]
+    >>> ranker = pleiad.Ranker(pleiad.PLE(levels=[{"task_experts": 1, "shared_experts": 1, "widths": [16]}], tower=[8]),
+    ...                        features=features, epochs=5)
+    >>> [part.shape for part in ranker.fit(x, y).predict_proba(x)]
+    [(500, 2)]
+    >>> ranker.predict(x).shape
+    (500, 2)
+    """
+
+    def __init__(
+        self,
+        model: Structure | None = None,
+        tasks: Sequence[str | Mapping[str, Any]] | None = None,
+        features: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        rank: Mapping[str, Any] | None = None,
+        validation_fraction: float | None = None,
+        threads: int | None = None,
+        verbose: bool = False,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        optimizer: Mapping[str, Any] | None = None,
+        embedding_optimizer: Mapping[str, Any] | None = None,
+        schedule: Mapping[str, Any] | None = None,
+        clip_norm: float | None = None,
+        early_stopping: Mapping[str, Any] | None = None,
+        average: Mapping[str, Any] | None = None,
+        best_epoch: str | None = None,
+        field_dropout: float | None = None,
+        joint_loss: Any = None,
+        precision: str | None = None,
+        explain: Any = None,
+        seed: int | None = None,
+    ) -> None:
+        self.model = model
+        self.tasks = tasks
+        self.features = features
+        self.rank = rank
+        self.validation_fraction = validation_fraction
+        self.threads = threads
+        self.verbose = verbose
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.optimizer = optimizer
+        self.embedding_optimizer = embedding_optimizer
+        self.schedule = schedule
+        self.clip_norm = clip_norm
+        self.early_stopping = early_stopping
+        self.average = average
+        self.best_epoch = best_epoch
+        self.field_dropout = field_dropout
+        self.joint_loss = joint_loss
+        self.precision = precision
+        self.explain = explain
+        self.seed = seed
+
+    # Fitting
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        sample_weight: Any = None,
+        sample_space: Mapping[str, Any] | None = None,
+        eval_set: tuple[Any, Any] | None = None,
+        callback: Callable[[dict[str, Any]], None] | None = None,
+        out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+    ) -> "Ranker":
+        """Fits the model to rows.
+
+        Parameters
+        ----------
+        X : data frame, Arrow table or stream, dict of columns, or matrix of shape (n, p)
+            The rows. A matrix has the columns ``x0``, ``x1``, ...
+        y : data frame, dict, matrix of shape (n, T), array of shape (n,), or names of columns of X
+            Labels of each task. A row whose label is NaN is not in the task's sample space.
+        sample_weight : array of shape (n,), optional
+            What each row counts. A row of weight 0 is left out.
+        sample_space : dict of arrays of shape (n,), optional
+            By task, which rows it learns from.
+        eval_set : (X, y), optional
+            Rows that decide which epoch is kept, and when to stop.
+        callback : callable, optional
+            Called with each event: ``{"event": "epoch", "record": {...}, "best": bool}``, ... What it raises stops the fit.
+        out : path, optional
+            Folder of the run: checkpoints, figures, ``report.html`` and the model. An interrupted run goes on with
+            ``resume=True``. Without it nothing stays on disk.
+
+        Returns
+        -------
+        Ranker
+            Itself.
+        """
+        config, parts, columns, classes = self._prepare(X, y, sample_weight, sample_space, eval_set)
+        self._run(config, parts, callback, out, resume)
+        self.task_names_ = [table["name"] for table in config["task"]]
+        self._binary = [table["kind"] == "binary" for table in config["task"]]
+        self._classes = [classes.get(name, np.array([0, 1])) for name in self.task_names_]
+        self.n_features_in_ = len(columns)
+        if any(name != f"x{at}" for at, name in enumerate(columns)):
+            self.feature_names_in_ = np.asarray(columns, dtype=object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        return self
+
+    def _prepare(self, X, y, sample_weight, sample_space, eval_set, test_set=None) -> tuple[Any, ...]:
+        """The configuration, the rows of each split with the columns beside them, the columns of X, the classes by task."""
+        rows, columns, count = rows_of(X)
+        if count == 0:
+            raise _pleiad.DataError(f"Found array with 0 sample(s) (shape=(0, {len(columns)})) while a minimum of 1 is required.")
+        if not columns:
+            raise _pleiad.DataError(f"0 feature(s) (shape=({count}, 0)) while a minimum of 1 is required.")
+        specs = self._task_tables()
+        named = [spec["name"] for spec in specs] if specs is not None else None
+        own = _own_columns(y, columns)
+        if own is not None:
+            labels, of_column = None, {name: name for name in own}
+            specs = specs if specs is not None else [{"name": name} for name in own]
+        else:
+            if y is None:
+                raise ValueError("requires y to be passed, but the target y is None")
+            labels = labels_of(y, named)
+            specs = specs if specs is not None else [{"name": name} for name in labels]
+            of_column = {name: _free(name, columns) for name in labels}
+        classes: dict[str, np.ndarray] = {}
+        tables = [self._task(spec, labels, of_column, classes) for spec in specs]
+        beside = self._beside(labels, of_column, classes, sample_space, sample_weight, columns, count)
+        data: dict[str, Any] = {}
+        if sample_weight is not None:
+            data["weight"] = _free("weight", columns)
+        parts = {"train": (rows, beside)}
+        for split, other_set in (("valid", eval_set), ("test", test_set)):
+            if other_set is None:
+                continue
+            data[split] = {"memory": True}
+            other, names, size = rows_of(other_set[0])
+            theirs = None if own is not None else labels_of(other_set[1], list(of_column))
+            weight = np.ones(size) if sample_weight is not None else None
+            parts[split] = (other, self._beside(theirs, of_column, classes, None, weight, names, size))
+        if eval_set is None and self.validation_fraction is not None:
+            data["valid"] = {"fraction": float(self.validation_fraction)}
+        return self._config(data, tables, columns), parts, columns, classes
+
+    def _run(self, config, parts, callback, out, resume) -> None:
+        folder = None
+        if out is None:
+            folder = tempfile.TemporaryDirectory(prefix="pleiad-")
+            target = Path(folder.name) / "run"
+        else:
+            target = Path(out)
+        with Progress(self.verbose, warn_at=4) as progress:
+
+            def event(text: str) -> None:
+                told = json.loads(text)
+                progress.event(told)
+                if callback is not None:
+                    callback(told)
+
+            report = _pleiad.train(
+                json.dumps(config), parts, target, resume=resume, threads=self.threads, callback=event
+            )
+        self.report_ = json.loads(report)
+        self.config_ = config
+        self.history_ = self.report_["history"]
+        self.run_ = None if out is None else target
+        self._model = _pleiad.Model.open(target / "model")
+        self._artifact = _packed(target / "model")
+        if folder is not None:
+            folder.cleanup()
+
+    def _task_tables(self) -> list[dict[str, Any]] | None:
+        if self.tasks is None:
+            return None
+        return [{"name": task} if isinstance(task, str) else dict(task) for task in self.tasks]
+
+    def _task(self, spec, labels, of_column, classes) -> dict[str, Any]:
+        name = spec["name"]
+        if name not in of_column and "label" not in spec:
+            raise ValueError(f"there is no label of task {name!r}; y has {', '.join(of_column)}")
+        table = dict(spec)
+        table.setdefault("label", {"column": of_column.get(name, name)})
+        if "kind" not in table:
+            table["kind"] = "binary" if labels is None else _kind(name, labels[name], classes)
+        elif table["kind"] == "binary" and labels is not None:
+            _kind(name, labels[name], classes, binary=True)
+        return table
+
+    def _beside(self, labels, of_column, classes, sample_space, sample_weight, columns, count) -> dict[str, Any]:
+        beside: dict[str, Any] = {}
+        for name, values in (labels or {}).items():
+            if name not in of_column:
+                continue
+            if len(values) != count:
+                raise ValueError(f"Found input variables with inconsistent numbers of samples: [{count}, {len(values)}]")
+            found = _encoded(values, classes.get(name))
+            space = None if sample_space is None else sample_space.get(name)
+            if space is not None:
+                found = np.where(np.asarray(space, dtype=bool), found, np.nan)
+            beside[of_column[name]] = np.ascontiguousarray(found)
+        if sample_weight is not None:
+            weight = np.asarray(sample_weight, dtype=float)
+            if weight.ndim != 1 or len(weight) != count:
+                raise ValueError(f"sample_weight has the shape {weight.shape}, and there are {count} rows")
+            beside[_free("weight", columns)] = np.ascontiguousarray(weight)
+        return beside
+
+    def _config(self, data, tables, columns) -> dict[str, Any]:
+        model = self.model if self.model is not None else PLE()
+        train = {name: getattr(self, name) for name in _TRAIN if getattr(self, name) is not None}
+        if self.features is None:
+            raise _pleiad.ConfigError("features are needed: a list of tables as [[feature]] of a configuration has them")
+        config: dict[str, Any] = {
+            "data": data,
+            "feature": [dict(feature) for feature in self.features],
+            "task": tables,
+            "model": model.to_config() if isinstance(model, Structure) else dict(model),
+            "train": train,
+        }
+        if self.rank is not None:
+            config["rank"] = dict(self.rank)
+        return config
+
+    # Predicting
+
+    def _rows(self, X: Any) -> Any:
+        if not hasattr(self, "_model"):
+            raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' first.")
+        rows, columns, _ = rows_of(X)
+        of_matrix = not (isinstance(X, dict) or hasattr(X, "columns") or is_arrow(X))
+        if of_matrix and len(columns) != self.n_features_in_:
+            raise ValueError(
+                f"X has {len(columns)} features, but {type(self).__name__} is expecting {self.n_features_in_} features as input."
+            )
+        return rows
+
+    def predict_all(self, X: Any) -> dict[str, np.ndarray]:
+        """The prediction of each task, by name: arrays of shape (n,), probabilities of binary tasks and values of regressions."""
+        parts = self._model.predict(self._rows(X)) if hasattr(self, "_model") else self._rows(X)
+        return {name: np.frombuffer(part, dtype="<f4") for name, part in zip(self.task_names_, parts)}
+
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities of the binary tasks: a list of arrays of shape (n, 2), of one task the array itself."""
+        predictions = self.predict_all(X)
+        parts = []
+        for name, is_binary in zip(self.task_names_, self._binary):
+            if is_binary:
+                of_one = predictions[name].astype(np.float64)
+                parts.append(np.column_stack([1.0 - of_one, of_one]))
+        if not parts:
+            raise AttributeError("predict_proba is of binary tasks, and there is none")
+        return parts[0] if len(self.task_names_) == 1 else parts
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Classes of binary tasks and values of regressions: an array of shape (n, T), of one task (n,)."""
+        predictions = self.predict_all(X)
+        columns = [
+            classes[(predictions[name] >= 0.5).astype(int)] if is_binary else predictions[name].astype(np.float64)
+            for name, is_binary, classes in zip(self.task_names_, self._binary, self._classes)
+        ]
+        return columns[0] if len(columns) == 1 else np.column_stack(columns)
+
+    @property
+    def classes_(self) -> Any:
+        """Classes of the binary tasks: a list of arrays, of one task the array itself."""
+        if not hasattr(self, "_classes"):
+            raise AttributeError("classes_ is there after fit")
+        binary = [classes for classes, is_binary in zip(self._classes, self._binary) if is_binary]
+        return binary[0] if len(self._classes) == 1 and binary else binary
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """The mean over tasks of AUC (binary) and R2 (regressions) on rows with labels; larger is better."""
+        predictions = self.predict_all(X)
+        own = _own_columns(y, [])
+        labels = labels_of(y, self.task_names_) if own is None else {name: np.asarray(X[name]) for name in own}
+        scores = []
+        for name, is_binary, classes in zip(self.task_names_, self._binary, self._classes):
+            truth = _encoded(labels[name], classes if is_binary else None)
+            there = ~np.isnan(truth)
+            weight = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
+            found = (_auc if is_binary else _r2)(predictions[name][there].astype(float), truth[there], weight[there])
+            if found is not None:
+                scores.append(found)
+        if not scores:
+            raise ValueError("no task has labels of both classes, or labels that differ")
+        return float(np.mean(scores))
+
+    def score_rows(self, X: Any, **exponents: float) -> np.ndarray:
+        """The score of each row by equation 1, an array of shape (n,). ``score_rows(X, share=2)`` changes the exponent of a task;
+        0 leaves it out."""
+        sets = [f"rank.score.{json.dumps(name)}={float(power)!r}" for name, power in exponents.items()]
+        return np.frombuffer(self._model.score(self._rows(X), sets), dtype="<f8")
+
+    # Saving
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model as the command line writes it: a folder that must not be there, or be empty."""
+        if not hasattr(self, "_model"):
+            self._rows(None)
+        target = Path(path)
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise FileExistsError(f"{target} is there already")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pleiad-") as folder:
+            unpacked = Path(folder) / "model"
+            _unpack(self._artifact, unpacked)
+            if target.exists():
+                target.rmdir()
+            os.rename(unpacked, target)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> "Ranker":
+        """A ranker that predicts as the model in a folder does, whoever has saved it."""
+        ranker = cls()
+        ranker._open(Path(path))
+        ranker._artifact = _packed(Path(path))
+        return ranker
+
+    def _open(self, path: Path) -> None:
+        self._model = _pleiad.Model.open(path)
+        description = json.loads(self._model.describe())
+        self.task_names_ = [task["name"] for task in description["tasks"]]
+        self._binary = [task["kind"] == "binary" for task in description["tasks"]]
+        if not hasattr(self, "_classes"):
+            self._classes = [np.array([0, 1]) for _ in self.task_names_]
+        self._columns = list(dict.fromkeys(description["columns"]))
+        if not hasattr(self, "n_features_in_"):
+            self.n_features_in_ = len(self._columns)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        state.pop("_model", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if "_artifact" in state:
+            with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
+                unpacked = Path(folder) / "model"
+                _unpack(self._artifact, unpacked)
+                self._open(unpacked)
+
+    # Configurations
+
+    @classmethod
+    def from_config(cls, path: str | os.PathLike[str], *sets: str) -> "Ranker":
+        """A ranker with the parameters of a configuration file: tasks, features, ``[model]``, ``[train]`` and ``[rank]``.
+
+        Where rows lie is left to :meth:`fit`; labels are those of the file, so that ``y`` names columns of X.
+        """
+        config = json.loads(_pleiad.load_config(Path(path), list(sets)))
+        train = {name: value for name, value in config.get("train", {}).items() if name in _TRAIN}
+        model = structure_of(config["model"]) if config.get("model") else None
+        return cls(model, config["task"], config["feature"], rank=config.get("rank"), **train)
+
+    def to_config(self) -> str:
+        """The configuration that :meth:`fit` trained with, as the text of a file; ``[data]`` still has to name files."""
+        if not hasattr(self, "config_"):
+            raise NotFittedError("the configuration is known after fit")
+        return _pleiad.write_config(json.dumps(self.config_))
+
+    # scikit-learn
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_model")
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import ClassifierTags
+
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.estimator_type = "classifier"
+        tags.classifier_tags = ClassifierTags(multi_class=False)
+        tags.target_tags.required = True
+        tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _own_columns(y: Any, columns: list[str]) -> list[str] | None:
+    """Names of columns of X, if y is such names."""
+    if isinstance(y, str):
+        return [y]
+    if isinstance(y, (list, tuple)) and y and all(isinstance(name, str) for name in y) and len(y) <= max(len(columns), 1):
+        return list(y) if not columns or all(name in columns for name in y) else None
+    return None
+
+
+def _free(name: str, columns: Sequence[str]) -> str:
+    """A name that no column of X has."""
+    while name in columns:
+        name += "_"
+    return name
+
+
+def _kind(name: str, values: np.ndarray, classes: dict[str, np.ndarray], binary: bool = False) -> str:
+    """Whether labels are classes or numbers; notes the classes."""
+    present = values[~_missing(values)]
+    found = np.unique(present)
+    numeric = values.dtype.kind in "biuf"
+    if len(found) == 2 or (binary and len(found) < 2):
+        classes[name] = found if len(found) == 2 else np.array([0, 1])
+        return "binary"
+    if binary or not numeric:
+        raise ValueError(
+            f"Only binary classification is supported. The labels of task {name!r} have {len(found)} values; a task has two "
+            "classes, or is a regression"
+        )
+    if len(found) < 2 and set(found.tolist()) <= {0, 1}:
+        classes[name] = np.array([0, 1])
+        return "binary"
+    return "regression"
+
+
+def _missing(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    if values.dtype.kind == "O":
+        return np.array([value is None or value != value for value in values], dtype=bool)
+    return np.zeros(len(values), dtype=bool)
+
+
+def _encoded(values: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
+    """Labels as floats; NaN where one is missing."""
+    missing = _missing(values)
+    if classes is None:
+        return np.where(missing, np.nan, np.asarray(values, dtype=float))
+    encoded = np.full(len(values), np.nan)
+    for code, label in enumerate(classes):
+        encoded[~missing & (values == label)] = code
+    unknown = ~missing & np.isnan(encoded)
+    if unknown.any():
+        raise ValueError(f"y has the label {values[unknown][0]!r}, and the classes are {list(classes)}")
+    return encoded
+
+
+def _auc(predictions: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | None:
+    """The weighted probability that a positive row is predicted above a negative one; ties count half."""
+    positives, negatives = weight[truth == 1].sum(), weight[truth == 0].sum()
+    if positives == 0 or negatives == 0:
+        return None
+    values, at = np.unique(predictions, return_inverse=True)
+    up = np.bincount(at, weights=weight * (truth == 1), minlength=len(values))
+    down = np.bincount(at, weights=weight * (truth == 0), minlength=len(values))
+    return float((up * (np.cumsum(down) - down / 2)).sum() / (positives * negatives))
+
+
+def _r2(predictions: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | None:
+    total = (weight * (truth - np.average(truth, weights=weight)) ** 2).sum() if len(truth) else 0.0
+    return None if total == 0 else float(1.0 - (weight * (truth - predictions) ** 2).sum() / total)
+
+
+def _packed(folder: Path) -> bytes:
+    """The files of an artifact as one archive."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, file.name)
+    return packed.getvalue()
+
+
+def _unpack(artifact: bytes, folder: Path) -> None:
+    folder.mkdir()
+    with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
+        for name in archive.namelist():
+            if Path(name).name != name:
+                raise ValueError(f"{name!r} is no file of a model")
+            with archive.open(name) as source, open(folder / name, "wb") as target:
+                shutil.copyfileobj(source, target)
