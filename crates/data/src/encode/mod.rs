@@ -18,8 +18,9 @@ mod pieces;
 mod settle;
 mod vocabulary;
 
-pub use encoder::{Encoded, Encoder};
+pub use encoder::{Encoded, Encoder, Fitted};
 pub use fit::Fitter;
+pub use numeric::Step;
 pub use parse::{Parsed, Plan};
 
 /// Seed of the XXH64 that encoding `hash` applies to a value's text.
