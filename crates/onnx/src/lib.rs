@@ -20,6 +20,8 @@ mod inputs;
 mod network;
 mod outputs;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ use pleiad_data::Encoder;
 use pleiad_model::{Graph, TensorSource};
 pub use writer::Port;
 
+use crate::schema::DataType;
 use crate::writer::Writer;
 
 /// Most bytes of a file without external data: what a message of Protocol Buffers can have.
@@ -122,7 +125,8 @@ fn written(model: &Model<'_>, inputs: Inputs) -> Result<Writer> {
     let nodes = network::nodes(&mut writer, graph, &encoded);
     outputs::predictions(&mut writer, graph, &nodes, encoded.bad.as_deref());
     if let (Some(score), Some(name)) = (score, score_name) {
-        outputs::score(&mut writer, &name, score, graph, &encoded)?;
+        let of = if inputs == Inputs::Columns { DataType::Double } else { DataType::Float };
+        outputs::score(&mut writer, &name, score, graph, &encoded, of)?;
     }
     Ok(writer)
 }

@@ -86,56 +86,65 @@ pub(crate) fn predictions(w: &mut Writer, graph: &Graph, nodes: &[Value], bad: O
     predictions
 }
 
-/// Adds the output of the score, in f64: a product of many small probabilities leaves f32.
-pub(crate) fn score(w: &mut Writer, name: &str, score: &Score, graph: &Graph, inputs: &Encoded) -> Result<()> {
+/// Adds the output of the score, of numbers `of`: f64, as a product of many small probabilities leaves f32; f32 for runtimes that
+/// have no other.
+pub(crate) fn score(
+    w: &mut Writer,
+    name: &str,
+    score: &Score,
+    graph: &Graph,
+    inputs: &Encoded,
+    of: DataType,
+) -> Result<()> {
     let at = |part: &str| format!("{name}/{part}");
+    let number =
+        |w: &mut Writer, value: f64| if of == DataType::Double { w.double(value) } else { w.float(value as f32) };
+    let power = |w: &mut Writer, x: Value, exponent: f64| {
+        if exponent == 1.0 {
+            return x;
+        }
+        let exponent = number(w, exponent);
+        w.op("Pow", &at("factor"), &[&x, &exponent], vec![])
+    };
     let mut factors = Vec::new();
     for (task, exponent) in &score.exponents {
         if !graph.outputs.iter().any(|output| output.task == *task) {
             return Err(Error::Score { what: "the task", name: task.clone() });
         }
-        let prediction = w.cast(task, &at("prediction"), DataType::Double);
-        factors.push(power(w, &at("factor"), prediction, *exponent));
+        let prediction =
+            if of == DataType::Float { task.clone() } else { w.cast(task, &at("prediction"), DataType::Double) };
+        factors.push(power(w, prediction, *exponent));
     }
     if let Some(Factor { column, function, power: exponent }) = &score.factor {
         let x = match inputs.raw.iter().find(|(name, _)| name == column) {
             Some((_, value)) => value.clone(),
             None => {
-                let holds =
-                    format!("column \"{column}\": the number that the score depends on, as it stands in the log");
-                w.input(column, DataType::Double, &[named(BATCH)], holds, "")
+                let holds = format!("column \"{column}\": number that the score depends on, as it stands in the log");
+                w.input(&format!("{column}.raw"), of, &[named(BATCH)], holds, "")
             }
         };
         let f = match function {
             Function::Identity => x,
             Function::Sigmoid => {
                 // `Sigmoid` of f64 is not everywhere.
-                let one = w.double(1.0);
+                let one = number(w, 1.0);
                 let opposite = w.op("Neg", &at("opposite"), &[&x], vec![]);
                 let exp = w.op("Exp", &at("exp"), &[&opposite], vec![]);
                 let sum = w.op("Add", &at("sum"), &[&exp, &one], vec![]);
                 w.op("Div", &at("sigmoid"), &[&one, &sum], vec![])
             }
             Function::Log1p => {
-                let one = w.double(1.0);
+                let one = number(w, 1.0);
                 let sum = w.op("Add", &at("sum"), &[&x, &one], vec![]);
                 w.op("Log", &at("log1p"), &[&sum], vec![])
             }
         };
-        factors.push(power(w, &at("factor"), f, *exponent));
+        factors.push(power(w, f, *exponent));
     }
     let Some(product) = factors.into_iter().reduce(|a, b| w.op("Mul", &at("product"), &[&a, &b], vec![])) else {
         return Err(Error::Inconsistent { reason: "its [rank] names no task".to_owned() });
     };
     w.op_named("Identity", name, &[&product], vec![]);
-    w.output(name, DataType::Double, &[named(BATCH)], "score of the row by [rank]".to_owned());
+    w.output(name, of, &[named(BATCH)], "score of the row by [rank]".to_owned());
     Ok(())
-}
-
-fn power(w: &mut Writer, hint: &str, x: Value, exponent: f64) -> Value {
-    if exponent == 1.0 {
-        return x;
-    }
-    let exponent = w.double(exponent);
-    w.op("Pow", hint, &[&x, &exponent], vec![])
 }

@@ -55,6 +55,8 @@ pub enum Fitted {
     Vocabulary,
     /// Hashed.
     Hash,
+    /// Hashed as whole numbers.
+    IntegerHash,
     /// Taken as they are.
     Ids,
     /// Between boundaries.
@@ -159,7 +161,9 @@ impl Encoder {
                                 None => return Err(at(format!("table \"{table}\" has no vocabulary"))),
                             }
                         }
-                        (Encoding::Hash(rows), Fitted::Hash) | (Encoding::Ids(rows), Fitted::Ids) => *rows,
+                        (Encoding::Hash(rows), Fitted::Hash)
+                        | (Encoding::IntegerHash(rows), Fitted::IntegerHash)
+                        | (Encoding::Ids(rows), Fitted::Ids) => *rows,
                         _ => return Err(at("what is fitted is not what the schema has".to_owned())),
                     };
                     (table, rows, *embedding, multiple.as_ref())

@@ -11,6 +11,7 @@ mod category;
 mod encoder;
 mod exact;
 mod fit;
+pub mod integer_hash;
 mod labels;
 pub(crate) mod numeric;
 mod parse;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use pleiad_data::encode::integer_hash;
+
 use crate::error::{Error, Result};
 use crate::schema::{DataType, floats, int, ints, words};
 use crate::writer::{Value, Writer};
@@ -150,7 +152,84 @@ impl Numbered {
     }
 }
 
+/// Rows of whole numbers by their hash, as [`integer_hash::row`] computes it.
+pub(super) fn integer_hash(w: &mut Writer, integers: &str, table_rows: u64) -> Value {
+    let at = |part: &str| format!("{integers}/{part}");
+    let binary = |w: &mut Writer, kind: &str, hint: &str, a: &str, b: i64| {
+        let b = w.int64(b);
+        w.op(kind, &at(hint), &[a, &b], vec![])
+    };
+    // The remainder of ONNX has the sign of the divisor. What is left without it is divided exactly, however quotients are rounded.
+    let halves = |w: &mut Writer, x: &str, by: i64| {
+        let rest = binary(w, "Mod", "rest", x, by);
+        let whole = w.op("Sub", &at("whole"), &[x, &rest], vec![]);
+        (rest, binary(w, "Div", "whole", &whole, by))
+    };
+    let mix = |w: &mut Writer, hash: Value| {
+        integer_hash::FACTORS.iter().fold(hash, |hash, &factor| {
+            let product = binary(w, "Mul", "product", &hash, factor);
+            binary(w, "Mod", "hash", &product, integer_hash::PRIME)
+        })
+    };
+    let (a, rest) = halves(w, integers, integer_hash::PART);
+    let (b, rest) = halves(w, &rest, integer_hash::PART);
+    let c = binary(w, "Mod", "rest", &rest, integer_hash::PART);
+    let mut hash = mix(w, c);
+    for part in [b, a] {
+        let sum = w.op("Add", &at("sum"), &[&hash, &part], vec![]);
+        hash = mix(w, sum);
+    }
+    let (x, y) = halves(w, &hash, integer_hash::HALF);
+    let (x, y) = (binary(w, "Add", "half", &x, 1), binary(w, "Add", "half", &y, 1));
+    let product = w.op("Mul", &at("product"), &[&x, &y], vec![]);
+    let sum = w.op("Add", &at("sum"), &[&hash, &product], vec![]);
+    let bent = binary(w, "Mod", "hash", &sum, integer_hash::PRIME);
+    let hash = mix(w, bent);
+    let hash = binary(w, "Mod", "hash", &hash, table_rows as i64 - 1);
+    let row = binary(w, "Add", "row", &hash, 1);
+    let missing = w.int64(integer_hash::MISSING);
+    let is_missing = w.op("Equal", &at("is_missing"), &[integers, &missing], vec![]);
+    let none = w.int64(0);
+    w.op("Where", &at("row"), &[&is_missing, &none, &row], vec![])
+}
+
 fn float_to_int(w: &mut Writer, hint: &str, x: &str, keys: Vec<f32>, values: Vec<i64>) -> Value {
     let attributes = vec![floats("keys_floats", keys), ints("values_int64s", values), int("default_int64", 0)];
     w.ml("LabelEncoder", hint, &[x], attributes)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn three_parts_are_a_number() {
+        for number in [0.1, 0.3, 0.300_000_000_000_000_04, -1e9 / 3.0, 16_777_217.0, 1e30 / 7.0, 1e-9 / 3.0] {
+            let parts = parts(number);
+            assert_eq!(parts.iter().map(|&part| f64::from(part)).sum::<f64>(), number);
+        }
+        assert_eq!(parts(-0.0).map(f32::to_bits), [0; 3]);
+    }
+
+    #[test]
+    fn as_few_parts_as_tell_numbers_apart() {
+        let keys = |numbers: &[f64]| numbers.iter().zip(1..).map(|(&number, row)| (number, row)).collect::<Vec<_>>();
+        for (numbers, count) in
+            [(&[0.1, 0.2][..], 1), (&[16_777_216.0, 16_777_217.0], 2), (&[0.3, 0.300_000_000_000_000_04], 3)]
+        {
+            let keys = keys(numbers);
+            assert!((1..=PARTS).find(|&count| are_distinct(&keys, count)) == Some(count), "{numbers:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_part_tells_apart_are_named() {
+        let error = exact(&mut Writer::default(), "amount", "x", ["1e-60", "2e-60"].into_iter()).unwrap_err();
+        assert!(error.is_usage());
+        let text = error.to_string();
+        assert!(text.contains("feature \"amount\"") && text.contains("--inputs ids"), "{text}");
+        assert!(exact(&mut Writer::default(), "amount", "x", ["NaN", "1", "abc"].into_iter()).is_err());
+        exact(&mut Writer::default(), "amount", "x", [].into_iter()).unwrap();
+    }
 }

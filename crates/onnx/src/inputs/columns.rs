@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use pleiad_data::Encoder;
-use pleiad_data::encode::Fitted;
+use pleiad_data::encode::{Fitted, integer_hash};
 use pleiad_data::schema::{Encoding, Feature, FeatureKind, Multiple};
 
 use super::numbers::{Group, beyond_f32, missing};
@@ -97,6 +97,15 @@ impl Columns<'_> {
                 let what = format!("whole number from 0 to {}", rows - 1);
                 let given = self.given(feature, multiple, Form::Integer, &what);
                 Ok(self.within(given, rows))
+            }
+            Encoding::IntegerHash(rows) => {
+                let what = if multiple.is_some() {
+                    "whole number".to_owned()
+                } else {
+                    format!("whole number; {} where it is missing", integer_hash::MISSING)
+                };
+                let given = self.given(feature, multiple, Form::Integer, &what);
+                Ok(mapped(given, |integers| categories::integer_hash(self.w, integers, rows)))
             }
             Encoding::Hash(rows) => {
                 let missing = if multiple.is_some() { "" } else { "; 0 where it is missing" };
