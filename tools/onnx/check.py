@@ -174,7 +174,7 @@ transform = { column = "visits", kind = "log1p", power = 2.0 }
 
 def scored(expected, table):
     x = np.array([np.nan if row["visits"] is None else row["visits"] for row in table])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         return expected["click"] * np.sqrt(expected["buy"]) * np.log1p(x) ** 2
 
 
@@ -353,7 +353,7 @@ def check_ids(path, golden):
             at += width
     # The golden rows do not have the column that a score depends on.
     tasks = [output.name for output in session.get_outputs() if output.name != "score"]
-    given |= {port.name: np.ones(1, np.float32) for port in session.get_inputs() if port.name not in given}
+    given |= {port.name: np.ones(len(golden["numeric"]), np.float32) for port in session.get_inputs() if port.name not in given}
     found = session.run(tasks, given)
     return max(difference(f, golden[f"predictions.{task}"]) for f, task in zip(found, tasks))
 

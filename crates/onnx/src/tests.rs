@@ -135,16 +135,16 @@ fn inputs_are_columns_or_features() {
         [
             "age double batch",
             "city string batch",
-            "tags.values string tags values",
+            "tags.values string values_1",
             "tags.lengths int64 batch",
             "user.row int64 batch",
-            "words.rows int64 words values",
+            "words.rows int64 values_2",
             "words.lengths int64 batch",
             "author int64 batch",
-            "follows.values int64 follows values",
+            "follows.values int64 values_3",
             "follows.lengths int64 batch",
             "item int64 batch",
-            "seen.values int64 seen values",
+            "seen.values int64 values_4",
             "seen.lengths int64 batch",
         ]
     );

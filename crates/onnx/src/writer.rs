@@ -80,6 +80,8 @@ pub(crate) struct Writer {
     /// Constants that are there, by type, shape and bytes.
     known: BTreeMap<(i32, Vec<usize>, Vec<u8>), Value>,
     weights: BTreeMap<String, Value>,
+    /// Dimensions that have a name, beside that of the batch.
+    ragged: usize,
 }
 
 impl Writer {
@@ -101,6 +103,12 @@ impl Writer {
     /// Keeps a name for what comes later; whether nothing has it.
     pub(crate) fn reserve(&mut self, name: &str) -> bool {
         self.names.insert(name.to_owned())
+    }
+
+    /// A dimension that no other input has: the number of values of a list. Its name is an identifier, as runtimes compute with it.
+    pub(crate) fn ragged(&mut self) -> Size {
+        self.ragged += 1;
+        named(&format!("values_{}", self.ragged))
     }
 
     /// Adds an input.

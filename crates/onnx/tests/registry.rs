@@ -149,7 +149,8 @@ fn the_score_is_the_product_of_powers() {
     let weights = fixture::engine(&graph).weights();
     let batch = fixture::batch(40, 9);
     let raw: Vec<f32> = (0..40).map(|i| i as f32 / 4.0).collect();
-    let functions: [(Function, fn(f64) -> f64); 3] = [
+    type Of = fn(f64) -> f64;
+    let functions: [(Function, Of); 3] = [
         (Function::Log1p, |x| x.ln_1p()),
         (Function::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
         (Function::Identity, |x| x),

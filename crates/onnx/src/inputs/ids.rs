@@ -31,8 +31,8 @@ pub(crate) fn ids(w: &mut Writer, layout: &InputLayout) -> Encoded {
             Input::Categorical { name, rows, pooling: Some(_), .. } => {
                 let holds =
                     format!("feature \"{name}\", encoded: table rows from 0 to {}; of all rows, in order", rows - 1);
-                let flat = format!("{name} values");
-                let rows = w.input(&format!("{name}.rows"), DataType::Int64, &[named(&flat)], holds, name);
+                let flat = w.ragged();
+                let rows = w.input(&format!("{name}.rows"), DataType::Int64, &[flat], holds, name);
                 let holds = format!("feature \"{name}\": number of table rows of each row");
                 let lengths = w.input(&format!("{name}.lengths"), DataType::Int64, &[named(BATCH)], holds, name);
                 let owners = owners(w, name, &rows, &lengths);

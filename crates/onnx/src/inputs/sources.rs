@@ -69,7 +69,7 @@ impl Sources {
         }
         let part = if matches!(form, Form::Row(_)) { "rows" } else { "values" };
         let holds = format!("column \"{column}\": {what}; of all rows, in order");
-        let flat = named(&format!("{column} values"));
+        let flat = w.ragged();
         let values = w.input(&format!("{column}.{part}"), elements(&form), &[flat], holds, feature);
         let lengths = match self.lengths.get(&(column.to_owned(), separator.to_owned())) {
             Some(lengths) => {
