@@ -109,6 +109,7 @@ pub fn export(model: &Model<'_>, options: &Options, path: &Path) -> Result<Expor
 /// The graph of a model, without its weights.
 fn written(model: &Model<'_>, inputs: Inputs) -> Result<Writer> {
     let Model { graph, encoder, score, .. } = model;
+    graph.validate().map_err(|error| Error::Inconsistent { reason: error.to_string() })?;
     if encoder.layout() != &graph.layout {
         return Err(Error::Inconsistent { reason: "its encoder gives other inputs than its graph reads".to_owned() });
     }

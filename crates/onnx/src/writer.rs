@@ -32,7 +32,7 @@ impl Constant {
     pub(crate) fn bytes(&self) -> u64 {
         match &self.elements {
             Elements::Bytes(bytes) => bytes.len() as u64,
-            Elements::Weight(_) => 4 * self.shape.iter().map(|&size| size as u64).product::<u64>(),
+            Elements::Weight(_) => self.shape.iter().fold(4u64, |bytes, &size| bytes.saturating_mul(size as u64)),
         }
     }
 }
