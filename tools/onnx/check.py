@@ -168,14 +168,14 @@ label = { column = "spent", transform = "log1p" }
 RANK = """
 [rank]
 score = { click = 1.0, buy = 0.5 }
-transform = { column = "visits", kind = "log1p", power = 2.0 }
+transform = { column = "income", kind = "log1p", power = 2.0 }
 """
 
 
 def scored(expected, table):
-    x = np.array([np.nan if row["visits"] is None else row["visits"] for row in table])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return expected["click"] * np.sqrt(expected["buy"]) * np.log1p(x) ** 2
+    # What `missing` of that feature says.
+    x = np.array([0.5 if row["income"] is None else row["income"] for row in table])
+    return expected["click"] * np.sqrt(expected["buy"]) * np.log1p(x) ** 2
 
 
 LEVELS = (

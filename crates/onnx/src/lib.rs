@@ -27,7 +27,7 @@ mod writer;
 use std::path::{Path, PathBuf};
 
 pub use error::{Error, Result};
-pub use outputs::{Factor, Function, Score};
+pub use outputs::{Function, Score, TaskFactor, Transform};
 use pleiad_data::Encoder;
 use pleiad_model::{Graph, TensorSource};
 pub use writer::Port;
@@ -127,7 +127,7 @@ fn written(model: &Model<'_>, inputs: Inputs) -> Result<Writer> {
     outputs::predictions(&mut writer, graph, &nodes, encoded.bad.as_deref());
     if let (Some(score), Some(name)) = (score, score_name) {
         let of = if inputs == Inputs::Columns { DataType::Double } else { DataType::Float };
-        outputs::score(&mut writer, &name, score, graph, &encoded, of)?;
+        outputs::score(&mut writer, &name, score, encoder, &encoded, of)?;
     }
     Ok(writer)
 }

@@ -1,7 +1,8 @@
 //! What a model gives: the prediction of each task and the score.
 
-use pleiad_data::TaskKind;
+use pleiad_data::encode::Fitted;
 use pleiad_data::schema::LabelTransform;
+use pleiad_data::{Encoder, TaskKind};
 use pleiad_model::Graph;
 use serde::{Deserialize, Serialize};
 
@@ -13,20 +14,32 @@ use crate::writer::{BATCH, Value, Writer, named};
 /// Name of the score's output.
 pub(crate) const SCORE: &str = "score";
 
-/// Equation 1, how predictions become one score: `prod_k p_k^w_k * f(x)^power`, with p_k the prediction of task k and x a column of
-/// the row.
+/// Equation 1, how predictions become one score: `prod_k p_k^w_k * f(x)^power`, with p_k the prediction of task k, times those of
+/// the tasks that it is given under, and x a column of the row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Score {
-    /// Tasks and their exponents w_k; a task that is not named does not count.
-    pub exponents: Vec<(String, f64)>,
+    /// The tasks that count.
+    pub factors: Vec<TaskFactor>,
     /// The factor f(x)^power.
-    pub factor: Option<Factor>,
+    pub transform: Option<Transform>,
+}
+
+/// The factor of a task.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskFactor {
+    /// The task.
+    pub task: String,
+    /// Tasks whose predictions its own is multiplied by, such as those along a funnel; none where p_k is the task's own.
+    pub given: Vec<String>,
+    /// The exponent w_k.
+    pub power: f64,
 }
 
 /// The factor of a [`Score`] that depends on a column of the row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Factor {
-    /// The column x, that of a numeric feature.
+pub struct Transform {
+    /// The column x, which a feature reads as a number. A missing value is what the first such feature takes for it that takes
+    /// something.
     pub column: String,
     /// f.
     pub function: Function,
@@ -92,59 +105,80 @@ pub(crate) fn score(
     w: &mut Writer,
     name: &str,
     score: &Score,
-    graph: &Graph,
+    encoder: &Encoder,
     inputs: &Encoded,
     of: DataType,
 ) -> Result<()> {
     let at = |part: &str| format!("{name}/{part}");
-    let number =
-        |w: &mut Writer, value: f64| if of == DataType::Double { w.double(value) } else { w.float(value as f32) };
     let power = |w: &mut Writer, x: Value, exponent: f64| {
         if exponent == 1.0 {
             return x;
         }
-        let exponent = number(w, exponent);
+        let exponent = w.number(exponent, of);
         w.op("Pow", &at("factor"), &[&x, &exponent], vec![])
     };
+    let product = |w: &mut Writer, hint: &str, factors: Vec<Value>| {
+        factors.into_iter().reduce(|a, b| w.op("Mul", &at(hint), &[&a, &b], vec![]))
+    };
     let mut factors = Vec::new();
-    for (task, exponent) in &score.exponents {
-        if !graph.outputs.iter().any(|output| output.task == *task) {
-            return Err(Error::Score { what: "the task", name: task.clone() });
-        }
-        let prediction =
-            if of == DataType::Float { task.clone() } else { w.cast(task, &at("prediction"), DataType::Double) };
-        factors.push(power(w, prediction, *exponent));
-    }
-    if let Some(Factor { column, function, power: exponent }) = &score.factor {
-        let x = match inputs.raw.iter().find(|(name, _)| name == column) {
-            Some((_, value)) => value.clone(),
-            None => {
-                let holds = format!("column \"{column}\": number that the score depends on, as it stands in the log");
-                w.input(&format!("{column}.raw"), of, &[named(BATCH)], holds, "")
+    for TaskFactor { task, given, power: exponent } in &score.factors {
+        let mut predictions = Vec::new();
+        for task in [task].into_iter().chain(given) {
+            if !encoder.tasks().iter().any(|known| known.name == *task) {
+                return Err(Error::Score { what: "the task", name: task.clone() });
             }
-        };
+            // An output of the graph is read like any other value.
+            let is_wide = of == DataType::Double;
+            predictions.push(if is_wide { w.cast(task, &at("prediction"), of) } else { task.clone() });
+        }
+        if let Some(prediction) = product(w, "joint", predictions) {
+            factors.push(power(w, prediction, *exponent));
+        }
+    }
+    if let Some(Transform { column, function, power: exponent }) = &score.transform {
+        let x = number(w, column, encoder, inputs, of)?;
         let f = match function {
             Function::Identity => x,
             Function::Sigmoid => {
                 // `Sigmoid` of f64 is not everywhere.
-                let one = number(w, 1.0);
+                let one = w.number(1.0, of);
                 let opposite = w.op("Neg", &at("opposite"), &[&x], vec![]);
                 let exp = w.op("Exp", &at("exp"), &[&opposite], vec![]);
                 let sum = w.op("Add", &at("sum"), &[&exp, &one], vec![]);
                 w.op("Div", &at("sigmoid"), &[&one, &sum], vec![])
             }
-            Function::Log1p => {
-                let one = number(w, 1.0);
-                let sum = w.op("Add", &at("sum"), &[&x, &one], vec![]);
-                w.op("Log", &at("log1p"), &[&sum], vec![])
-            }
+            Function::Log1p => w.log1p(&at("log1p"), &x, of),
         };
         factors.push(power(w, f, *exponent));
     }
-    let Some(product) = factors.into_iter().reduce(|a, b| w.op("Mul", &at("product"), &[&a, &b], vec![])) else {
+    let Some(product) = product(w, "product", factors) else {
         return Err(Error::Inconsistent { reason: "its [rank] names no task".to_owned() });
     };
     w.op_named("Identity", name, &[&product], vec![]);
     w.output(name, of, &[named(BATCH)], "score of the row by [rank]".to_owned());
     Ok(())
+}
+
+/// The number of a column, `[B]`, as it stands in the log, or what stands for a missing one.
+fn number(w: &mut Writer, column: &str, encoder: &Encoder, inputs: &Encoded, of: DataType) -> Result<Value> {
+    let features = encoder.schema().features.iter().zip(encoder.fitted());
+    let mut of_column = features.filter(|(feature, _)| feature.column() == column).peekable();
+    if of_column.peek().is_none() {
+        return Err(Error::Score { what: "the column", name: column.to_owned() });
+    }
+    let fill = of_column.find_map(|(_, fitted)| match fitted {
+        Fitted::Numeric { missing, .. } | Fitted::Pieces { missing, .. } => *missing,
+        _ => None,
+    });
+    let x = match inputs.raw.iter().find(|(name, _)| name == column) {
+        Some((_, value)) => value.clone(),
+        None => {
+            let holds = format!("column \"{column}\": number that the score depends on, as it stands in the log");
+            w.input(&format!("{column}.raw"), of, &[named(BATCH)], holds, "")
+        }
+    };
+    let Some(fill) = fill else { return Ok(x) };
+    let fill = w.number(fill, of);
+    let is_missing = w.op("IsNaN", &format!("{x}/is_missing"), &[&x], vec![]);
+    Ok(w.op("Where", &format!("{x}/filled"), &[&is_missing, &fill, &x], vec![]))
 }

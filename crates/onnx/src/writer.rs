@@ -229,6 +229,25 @@ impl Writer {
         self.constant(DataType::Double, vec![], value.to_le_bytes().to_vec())
     }
 
+    /// A number without dimensions, f64 or else f32.
+    pub(crate) fn number(&mut self, value: f64, of: DataType) -> Value {
+        if of == DataType::Double { self.double(value) } else { self.float(value as f32) }
+    }
+
+    /// `ln(1 + x)` of numbers `of`, which ONNX has no operation for. `1 + x` rounds; with u the rounded sum, `ln(u) x / (u - 1)` has
+    /// all digits (Higham, *Accuracy and Stability of Numerical Algorithms*, section 1.14.1), and where u is 1 it is x.
+    pub(crate) fn log1p(&mut self, hint: &str, x: &str, of: DataType) -> Value {
+        let at = |part: &str| format!("{hint}/{part}");
+        let (one, zero) = (self.number(1.0, of), self.number(0.0, of));
+        let u = self.op("Add", &at("one_more"), &[x, &one], vec![]);
+        let rounded = self.op("Sub", &at("rounded"), &[&u, &one], vec![]);
+        let log = self.op("Log", &at("log"), &[&u], vec![]);
+        let product = self.op("Mul", &at("product"), &[&log, x], vec![]);
+        let exact = self.op("Div", &at("exact"), &[&product, &rounded], vec![]);
+        let is_small = self.op("Equal", &at("is_small"), &[&rounded, &zero], vec![]);
+        self.op("Where", hint, &[&is_small, x, &exact], vec![])
+    }
+
     /// Numbers of 64 bits, of this shape.
     pub(crate) fn doubles(&mut self, values: &[f64], shape: Vec<usize>) -> Value {
         self.constant(DataType::Double, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use pleiad_data::{Batch, Encoder, Ids, Input, InputLayout, TaskSpec};
 use pleiad_model::{Graph, TensorSource, Weights};
-use pleiad_onnx::{Factor, Function, Inputs, MOST_BYTES, Options, Score, export};
+use pleiad_onnx::{Function, Inputs, MOST_BYTES, Options, Score, TaskFactor, Transform, export};
 use rten::{Model, ValueOrView};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensor, Tensor};
@@ -148,7 +148,12 @@ fn the_score_is_the_product_of_powers() {
     let graph = fixture::graph(&configuration);
     let weights = fixture::engine(&graph).weights();
     let batch = fixture::batch(40, 9);
-    let raw: Vec<f32> = (0..40).map(|i| i as f32 / 4.0).collect();
+    // Small ones, too, of which `1 + x` in f32 keeps few digits.
+    let raw: Vec<f32> = (0..40).map(|i| if i % 2 == 0 { i as f32 / 4.0 } else { i as f32 * 1e-6 }).collect();
+    let factor = |task: &str, given: &[&str], power| {
+        let given = given.iter().map(|&task| task.to_owned()).collect();
+        TaskFactor { task: task.to_owned(), given, power }
+    };
     type Of = fn(f64) -> f64;
     let functions: [(Function, Of); 3] = [
         (Function::Log1p, |x| x.ln_1p()),
@@ -156,9 +161,9 @@ fn the_score_is_the_product_of_powers() {
         (Function::Identity, |x| x),
     ];
     for (function, f) in functions {
-        let exponents = vec![("click".to_owned(), 1.0), ("share".to_owned(), 0.5)];
-        let factor = Factor { column: "a".to_owned(), function, power: 2.0 };
-        let score = Score { exponents, factor: Some(factor) };
+        let factors = vec![factor("click", &[], 1.0), factor("share", &["click"], 0.5)];
+        let transform = Transform { column: "a".to_owned(), function, power: 2.0 };
+        let score = Score { factors, transform: Some(transform) };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         let encoder = common::encoder(&graph.layout, &fixture::tasks());
@@ -180,11 +185,11 @@ fn the_score_is_the_product_of_powers() {
         let columns: Vec<Tensor<f32>> = found.into_iter().map(|value| value.try_into().unwrap()).collect();
         let column = |at: usize| columns[at].iter().map(|&value| f64::from(value));
         for (((click, share), score), x) in column(0).zip(column(1)).zip(column(2)).zip(&raw) {
-            let expected = click * share.sqrt() * f(f64::from(*x)).powi(2);
-            assert!((score - expected).abs() < 1e-5 * expected.max(1.0), "{function:?}: {score} {expected}");
+            let expected = click * (share * click).sqrt() * f(f64::from(*x)).powi(2);
+            assert!((score - expected).abs() <= 1e-5 * expected.max(1e-12), "{function:?}: {score} {expected}");
         }
     }
-    let unknown = Score { exponents: vec![("clicks".to_owned(), 1.0)], factor: None };
+    let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], transform: None };
     let encoder = common::encoder(&graph.layout, &fixture::tasks());
     let model =
         pleiad_onnx::Model { kind: "test", graph: &graph, encoder: &encoder, weights: &weights, score: Some(&unknown) };

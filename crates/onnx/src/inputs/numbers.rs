@@ -63,7 +63,7 @@ impl Group {
                         let outside = w.op("LessOrEqual", "numbers/outside", &[&x, &edge], vec![]);
                         bad.push(any(w, &outside));
                     }
-                    x = log1p(w, &x);
+                    x = w.log1p("numbers/log1p", &x, DataType::Double);
                 }
                 Step::Standardize { .. } => {
                     is_fitted = true;
@@ -106,19 +106,6 @@ fn scaled(w: &mut Writer, x: &str, from: Vec<f64>, by: Vec<f64>, shape: &[usize]
     let (from, by) = (w.doubles(&from, shape.to_vec()), w.doubles(&by, shape.to_vec()));
     let difference = w.op("Sub", "numbers/difference", &[x, &from], vec![]);
     w.op("Div", "numbers/scaled", &[&difference, &by], vec![])
-}
-
-/// `ln(1 + x)`, which ONNX has no operation for. `1 + x` rounds; with u the rounded sum, `ln(u) x / (u - 1)` has all digits (Higham,
-/// *Accuracy and Stability of Numerical Algorithms*, section 1.14.1), and where u is 1 it is x.
-fn log1p(w: &mut Writer, x: &str) -> Value {
-    let (one, zero) = (w.double(1.0), w.double(0.0));
-    let u = w.op("Add", "numbers/one_more", &[x, &one], vec![]);
-    let rounded = w.op("Sub", "numbers/rounded", &[&u, &one], vec![]);
-    let log = w.op("Log", "numbers/log", &[&u], vec![]);
-    let product = w.op("Mul", "numbers/product", &[&log, x], vec![]);
-    let exact = w.op("Div", "numbers/exact", &[&product, &rounded], vec![]);
-    let is_small = w.op("Equal", "numbers/is_small", &[&rounded, &zero], vec![]);
-    w.op("Where", "numbers/log1p", &[&is_small, x, &exact], vec![])
 }
 
 /// Which rows of `x` `[B, F]` hold a number beyond f32, or NaN where `nan` does not allow it: `[B]`.
