@@ -510,6 +510,7 @@ fn help_has_an_example_for_every_command() {
         &["evaluate"],
         &["predict"],
         &["inspect"],
+        &["export"],
         &["synth", "paper"],
         &["synth", "video"],
         &["import"],
@@ -522,10 +523,8 @@ fn help_has_an_example_for_every_command() {
     }
     let ran = folder.run(&[]);
     assert_eq!(ran.code, Some(2), "no command is bad usage");
-    for later in ["export", "serve"] {
-        assert!(!ran.stderr.contains(&format!("\n  {later}")), "{later} is not there yet");
-        assert_eq!(folder.run(&[later]).code, Some(2));
-    }
+    assert!(!ran.stderr.contains("\n  serve"), "serve is not there yet");
+    assert_eq!(folder.run(&["serve"]).code, Some(2));
 }
 
 /// `pleiad schema | head -1` with a reader that closes at once.

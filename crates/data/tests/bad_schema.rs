@@ -166,6 +166,15 @@ fn embeddings_and_tables() {
             ),
         );
     }
+    for (rows, reason) in [
+        (1, "a hashed table has at least 2 rows: row 0 stands for missing values"),
+        (1u64 << 41, "a table has at most 1099511627776 rows"),
+    ] {
+        refuses(
+            &categorical(&format!("embedding = 4\nencoding = {{ integer_hash = {rows} }}")),
+            &format!("[[feature]] block 2, encoding.integer_hash: {rows} is not allowed: {reason}"),
+        );
+    }
     refuses(
         &categorical("embedding = 4\nencoding = { ids = 0 }"),
         "[[feature]] block 2, encoding.ids: 0 is not allowed: a table has at least 1 row",

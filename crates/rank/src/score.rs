@@ -147,6 +147,18 @@ impl Scorer {
         Ok(Self { factors, transform: transform.transpose()? })
     }
 
+    /// Of each task that counts, in the order of the tasks: its number, those of the tasks that it is multiplied by, and the
+    /// exponent.
+    pub fn factors(&self) -> impl Iterator<Item = (usize, &[usize], f64)> {
+        self.factors.iter().map(|factor| (factor.task, factor.given.as_slice(), factor.power))
+    }
+
+    /// The factor that depends on a column.
+    #[must_use]
+    pub fn transform(&self) -> Option<&RankTransform> {
+        self.transform.as_ref().map(|(_, transform)| transform)
+    }
+
     /// The feature whose numbers the transform reads.
     #[must_use]
     pub fn feature(&self) -> Option<usize> {

@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod evaluate;
+mod export;
 mod import;
 mod inspect;
 mod predict;
@@ -31,6 +32,7 @@ pub(crate) enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Inspect(inspect::Inspect),
+    Export(export::Export),
     #[command(subcommand)]
     Synth(synth::Synth),
     Import(import::Import),
@@ -48,6 +50,7 @@ impl Command {
             Self::Evaluate(command) => command.run(global),
             Self::Predict(command) => command.run(global),
             Self::Inspect(command) => command.run(global),
+            Self::Export(command) => command.run(global),
             Self::Synth(command) => command.run(global),
             Self::Import(command) => command.run(global),
             Self::Schema(command) => command.run(),

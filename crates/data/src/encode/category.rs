@@ -4,6 +4,7 @@ use arrow::array::Array;
 use xxhash_rust::xxh64::xxh64;
 
 use super::HASH_SEED;
+use super::integer_hash;
 use super::parse::BadCells;
 use crate::batch::Ids;
 use crate::error::Reason;
@@ -112,7 +113,30 @@ pub(super) fn ids(
     table_rows: u64,
     bad: &mut BadCells,
 ) -> Ids {
-    let mut id_of = |row: usize, cell: Cell<'_>| match id(cell, table_rows) {
+    checked_rows(name, column, multiple, bad, |cell| id(cell, table_rows))
+}
+
+/// Table rows of a column of whole numbers by their hash.
+pub(super) fn integers(
+    name: &str,
+    column: &Column,
+    multiple: Option<&Multiple>,
+    table_rows: u64,
+    bad: &mut BadCells,
+) -> Ids {
+    checked_rows(name, column, multiple, bad, |cell| {
+        Ok(integer(cell)?.map_or(0, |integer| integer_hash::row(integer, table_rows)))
+    })
+}
+
+fn checked_rows(
+    name: &str,
+    column: &Column,
+    multiple: Option<&Multiple>,
+    bad: &mut BadCells,
+    row_of: impl Fn(Cell<'_>) -> Result<u64, Reason>,
+) -> Ids {
+    let mut row_of = |row: usize, cell: Cell<'_>| match row_of(cell) {
         Ok(id) => id,
         Err(reason) => {
             bad.push(row, name, cell, reason);
@@ -120,16 +144,34 @@ pub(super) fn ids(
         }
     };
     match multiple {
-        None => Ids::Single((0..column.len()).map(|row| id_of(row, column.cell(row))).collect()),
+        None => Ids::Single((0..column.len()).map(|row| row_of(row, column.cell(row))).collect()),
         Some(multiple) => {
             let (mut offsets, mut rows) = (vec![0], Vec::new());
             for row in 0..column.len() {
-                each_part(column, multiple, row, |cell| rows.push(id_of(row, cell)));
+                each_part(column, multiple, row, |cell| rows.push(row_of(row, cell)));
                 offsets.push(rows.len());
             }
             Ids::Multiple { offsets, rows }
         }
     }
+}
+
+/// A cell as a whole number of 64 bits, signed or not: those above 2^63 have the bits of one below 0. `None` of a missing one.
+fn integer(cell: Cell<'_>) -> Result<Option<i64>, Reason> {
+    let of_128 =
+        |whole: i128| i64::try_from(whole).ok().or_else(|| u64::try_from(whole).ok().map(|whole| whole as i64));
+    let integer = match cell {
+        Cell::Missing => return Ok(None),
+        Cell::Int(integer) => Some(integer),
+        Cell::UInt(integer) => Some(integer as i64),
+        // `parse` alone would accept a leading plus.
+        Cell::Text(text) if !text.starts_with('+') => canonical(text, |text| text.parse().ok()).and_then(of_128),
+        Cell::Float(float) if float.is_nan() => return Ok(None),
+        Cell::Float(float) if float.fract() == 0.0 && is_category(float) => Some(float as i64),
+        Cell::Decimal(decimal) => decimal.whole().and_then(of_128),
+        _ => None,
+    };
+    integer.map(Some).ok_or(Reason::NotAnInteger)
 }
 
 fn id(cell: Cell<'_>, table_rows: u64) -> Result<u64, Reason> {
@@ -204,6 +246,43 @@ mod tests {
         ] {
             assert_eq!(id(cell, 5), Err(Reason::NotAnId), "{cell:?}");
         }
+    }
+
+    #[test]
+    fn integers_have_one_row_in_every_type() {
+        let decimal = |whole: i128| Cell::Decimal(whole.into());
+        for (cells, expected) in [
+            (vec![Cell::Int(-7), Cell::Text("-7"), Cell::Text("-7.0"), Cell::Float(-7.0), decimal(-7)], Some(-7)),
+            (vec![Cell::UInt(u64::MAX), Cell::Text("18446744073709551615"), decimal(u64::MAX.into())], Some(-1)),
+            (vec![Cell::Int(1 << 60), Cell::UInt(1 << 60), Cell::Text("1152921504606846976")], Some(1 << 60)),
+            (vec![Cell::Int(0), Cell::Float(-0.0), Cell::Text("-0")], Some(0)),
+            (vec![Cell::Missing, Cell::Float(f64::NAN)], None),
+        ] {
+            for cell in cells {
+                assert_eq!(integer(cell), Ok(expected), "{cell:?}");
+            }
+        }
+        for cell in [
+            Cell::Text("a"),
+            Cell::Text(""),
+            Cell::Text("+7"),
+            Cell::Text("7.5"),
+            Cell::Text("18446744073709551616"),
+            Cell::Text("-9223372036854775809"),
+            Cell::Float(7.5),
+            Cell::Float(1e17),
+            Cell::Float(f64::INFINITY),
+            Cell::Bool(true),
+        ] {
+            assert_eq!(integer(cell), Err(Reason::NotAnInteger), "{cell:?}");
+        }
+        let mut bad = BadCells::default();
+        let column = Column::Text(StringArray::from(vec![Some("7|8"), None, Some("x|7"), Some("")]));
+        let multiple = Multiple { separator: "|".into(), pooling: Pooling::Sum };
+        let ids = integers("x", &column, Some(&multiple), 1001, &mut bad);
+        let [seven, eight] = [7, 8].map(|value| integer_hash::row(value, 1001));
+        assert_eq!(ids, Ids::Multiple { offsets: vec![0, 2, 2, 4, 4], rows: vec![seven, eight, 0, seven] });
+        assert_eq!(bad.into_reasons(), [(2, Reason::NotAnInteger)]);
     }
 
     #[test]

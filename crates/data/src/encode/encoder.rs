@@ -36,19 +36,34 @@ pub struct Encoder {
 /// What was fitted for one feature.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(super) enum Fitted {
-    /// Transforms, and what stands for a missing value before them.
-    Numeric { steps: Vec<Step>, missing: Option<f64> },
-    /// Boundaries of pieces, and what stands for a missing value before them.
-    Pieces { boundaries: Vec<f64>, missing: Option<f64> },
+pub enum Fitted {
+    /// A number and its transforms.
+    Numeric {
+        /// Transforms in order.
+        steps: Vec<Step>,
+        /// What stands for a missing value before them; `None` where none may be missing.
+        missing: Option<f64>,
+    },
+    /// A number, piece by piece.
+    Pieces {
+        /// Boundaries of the pieces, ascending; one more than there are pieces.
+        boundaries: Vec<f64>,
+        /// What stands for a missing value before them; `None` where none may be missing.
+        missing: Option<f64>,
+    },
     /// Looked up in the table's vocabulary.
     Vocabulary,
     /// Hashed.
     Hash,
+    /// Hashed as whole numbers.
+    IntegerHash,
     /// Taken as they are.
     Ids,
-    /// Between these boundaries.
-    Buckets { boundaries: Vec<f64> },
+    /// Between boundaries.
+    Buckets {
+        /// The boundaries, ascending.
+        boundaries: Vec<f64>,
+    },
 }
 
 /// The form in which an encoder is saved.
@@ -146,7 +161,9 @@ impl Encoder {
                                 None => return Err(at(format!("table \"{table}\" has no vocabulary"))),
                             }
                         }
-                        (Encoding::Hash(rows), Fitted::Hash) | (Encoding::Ids(rows), Fitted::Ids) => *rows,
+                        (Encoding::Hash(rows), Fitted::Hash)
+                        | (Encoding::IntegerHash(rows), Fitted::IntegerHash)
+                        | (Encoding::Ids(rows), Fitted::Ids) => *rows,
                         _ => return Err(at("what is fitted is not what the schema has".to_owned())),
                     };
                     (table, rows, *embedding, multiple.as_ref())
@@ -198,6 +215,18 @@ impl Encoder {
     #[must_use]
     pub fn tasks(&self) -> &[TaskSpec] {
         &self.tasks
+    }
+
+    /// What was fitted, feature by feature in the order of the schema.
+    #[must_use]
+    pub fn fitted(&self) -> &[Fitted] {
+        &self.fitted
+    }
+
+    /// The values of a table's vocabulary: value n has row n + 1. `None` for a table without one.
+    #[must_use]
+    pub fn vocabulary(&self, table: &str) -> Option<impl Iterator<Item = &str>> {
+        Some(self.vocabularies.get(table)?.values())
     }
 
     /// What row `row` of an embedding table stands for, where it can be told: the value of a vocabulary.

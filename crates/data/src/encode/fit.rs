@@ -149,6 +149,7 @@ impl FeatureFit {
                 Self::Vocabulary { counter: Counter::default(), multiple: multiple.clone(), is_done: false }
             }
             FeatureKind::Categorical { encoding: Encoding::Hash(_), .. } => Self::Known(Fitted::Hash),
+            FeatureKind::Categorical { encoding: Encoding::IntegerHash(_), .. } => Self::Known(Fitted::IntegerHash),
             FeatureKind::Categorical { encoding: Encoding::Ids(_), .. } => Self::Known(Fitted::Ids),
             FeatureKind::Bucketized { buckets: Buckets::Boundaries(boundaries), .. } => {
                 Self::Known(Fitted::Buckets { boundaries: boundaries.clone() })

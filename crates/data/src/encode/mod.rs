@@ -11,6 +11,7 @@ mod category;
 mod encoder;
 mod exact;
 mod fit;
+pub mod integer_hash;
 mod labels;
 pub(crate) mod numeric;
 mod parse;
@@ -18,8 +19,9 @@ mod pieces;
 mod settle;
 mod vocabulary;
 
-pub use encoder::{Encoded, Encoder};
+pub use encoder::{Encoded, Encoder, Fitted};
 pub use fit::Fitter;
+pub use numeric::Step;
 pub use parse::{Parsed, Plan};
 
 /// Seed of the XXH64 that encoding `hash` applies to a value's text.

@@ -138,7 +138,7 @@ pub(crate) fn outside_of_domain(transform: &[Transform], number: f64) -> bool {
 /// A transform with its statistics.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub(crate) enum Step {
+pub enum Step {
     /// ln(1 + v).
     Log1p,
     /// (v - mean) / std, or 0 where std is 0.

@@ -262,6 +262,9 @@ impl Plan {
                     }
                     match *encoding {
                         Encoding::Ids(rows) => Values::Ids(category::ids(name, &cells, multiple.as_ref(), rows, bad)),
+                        Encoding::IntegerHash(rows) => {
+                            Values::Ids(category::integers(name, &cells, multiple.as_ref(), rows, bad))
+                        }
                         Encoding::Hash(rows) => {
                             category::check(name, &cells, bad);
                             let row_of = |text: Option<&str>| category::hash_row(text, rows);

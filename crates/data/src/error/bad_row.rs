@@ -209,6 +209,9 @@ pub enum Reason {
         /// The bound.
         bound: String,
     },
+    /// Not a whole number of 64 bits.
+    #[error("is not a whole number of 64 bits, which encoding `integer_hash` needs (`hash` takes every value)")]
+    NotAnInteger,
     /// Not a whole number from 0 to 2^64 - 1.
     #[error("is not an id: ids are whole numbers from 0")]
     NotAnId,

@@ -436,9 +436,16 @@ fn categorical(encoding: Encoding) -> Result<(), Fault> {
         Encoding::Hash(rows) if rows < 2 => {
             Err(("encoding.hash", value(rows, "a hashed table has at least 2 rows: row 0 stands for missing values")))
         }
+        Encoding::IntegerHash(rows) if rows < 2 => Err((
+            "encoding.integer_hash",
+            value(rows, "a hashed table has at least 2 rows: row 0 stands for missing values"),
+        )),
         Encoding::Ids(0) => Err(("encoding.ids", value(0, "a table has at least 1 row"))),
         Encoding::Hash(rows) if rows > MAX_TABLE_ROWS => {
             Err(("encoding.hash", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
+        }
+        Encoding::IntegerHash(rows) if rows > MAX_TABLE_ROWS => {
+            Err(("encoding.integer_hash", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))
         }
         Encoding::Ids(rows) if rows > MAX_TABLE_ROWS => {
             Err(("encoding.ids", value(rows, format!("a table has at most {MAX_TABLE_ROWS} rows"))))

@@ -235,6 +235,9 @@ pub enum Encoding {
     Exact(VocabularyConfig),
     /// Row 0 for missing values, row `1 + XXH64(text, seed 0) mod (rows - 1)` for all others.
     Hash(u64),
+    /// Row 0 for missing values, for all others a row by a hash of whole numbers that an exported model computes itself
+    /// ([`integer_hash`](crate::encode::integer_hash)). A value that is no whole number of 64 bits makes the row a bad one.
+    IntegerHash(u64),
     /// The value is the table's row: a whole number from 0 to below this many. A missing value makes the row a bad one.
     Ids(u64),
 }
@@ -262,7 +265,7 @@ impl Encoding {
     pub fn vocabulary(&self) -> Option<VocabularyConfig> {
         match self {
             Self::Vocabulary(config) | Self::Exact(config) => Some(*config),
-            Self::Hash(_) | Self::Ids(_) => None,
+            Self::Hash(_) | Self::IntegerHash(_) | Self::Ids(_) => None,
         }
     }
 }
@@ -280,6 +283,7 @@ enum EncodingTable {
     Vocabulary(VocabularyConfig),
     Exact(VocabularyConfig),
     Hash(u64),
+    IntegerHash(u64),
     Ids(u64),
 }
 
@@ -290,13 +294,13 @@ impl<'de> Deserialize<'de> for Encoding {
 }
 
 impl<'de> Untagged<'de> for Encoding {
-    const EXPECTING: &'static str = "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { exact = { .. } }, { hash = rows } or { ids = rows }";
+    const EXPECTING: &'static str = "\"vocabulary\", { vocabulary = { min_count = .., max_size = .. } }, { exact = { .. } }, { hash = rows }, { integer_hash = rows } or { ids = rows }";
 
     fn from_text<E: de::Error>(value: &str) -> Result<Self, E> {
         match value {
             "vocabulary" => Ok(Self::default()),
             "exact" => Ok(Self::Exact(VocabularyConfig::default())),
-            "hash" | "ids" => {
+            "hash" | "integer_hash" | "ids" => {
                 Err(E::custom(format!("\"{value}\" needs the number of table rows: encoding = {{ {value} = 100000 }}")))
             }
             other => Err(E::invalid_value(de::Unexpected::Str(other), &Self::EXPECTING)),
@@ -308,6 +312,7 @@ impl<'de> Untagged<'de> for Encoding {
             EncodingTable::Vocabulary(config) => Self::Vocabulary(config),
             EncodingTable::Exact(config) => Self::Exact(config),
             EncodingTable::Hash(rows) => Self::Hash(rows),
+            EncodingTable::IntegerHash(rows) => Self::IntegerHash(rows),
             EncodingTable::Ids(rows) => Self::Ids(rows),
         })
     }
@@ -339,6 +344,7 @@ mod tests {
             ("'exact'", Encoding::Exact(VocabularyConfig::default())),
             ("{ exact = { max_size = 9 } }", Encoding::Exact(VocabularyConfig { min_count: 1, max_size: Some(9) })),
             ("{ hash = 10 }", Encoding::Hash(10)),
+            ("{ integer_hash = 10 }", Encoding::IntegerHash(10)),
             ("{ ids = 7 }", Encoding::Ids(7)),
         ] {
             let block = parse(&format!("columns = ['a']\nkind = 'categorical'\nencoding = {text}")).unwrap();

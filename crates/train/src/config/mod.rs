@@ -482,7 +482,7 @@ fn provisional_layout(schema: &Schema) -> InputLayout {
             }
             FeatureKind::Categorical { encoding, embedding, table, multiple } => {
                 let rows = match encoding {
-                    Encoding::Hash(rows) | Encoding::Ids(rows) => *rows,
+                    Encoding::Hash(rows) | Encoding::IntegerHash(rows) | Encoding::Ids(rows) => *rows,
                     Encoding::Vocabulary(_) | Encoding::Exact(_) => 1,
                 };
                 table_of(&feature.name, table, rows, *embedding, multiple.as_ref().map(|multiple| multiple.pooling))
