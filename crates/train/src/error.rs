@@ -18,6 +18,9 @@ pub enum Error {
     /// A graph or an artifact that does not hold together.
     #[error(transparent)]
     Model(#[from] pleiad_model::Error),
+    /// No configuration can be made of the rows.
+    #[error(transparent)]
+    Infer(#[from] crate::infer::Problem),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] pleiad_engine::Error),
@@ -224,6 +227,8 @@ impl Error {
         match self {
             Self::SharedWeights { .. } => ErrorKind::Config,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
+            Self::Infer(crate::infer::Problem::NoRows) => ErrorKind::Data,
+            Self::Infer(_) => ErrorKind::Config,
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,

@@ -18,6 +18,7 @@ mod evaluate;
 pub mod explain;
 pub mod figures;
 pub mod fit;
+pub mod infer;
 pub mod metrics;
 pub mod model;
 pub mod quickstart;

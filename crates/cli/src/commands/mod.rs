@@ -3,7 +3,9 @@
 mod bench;
 mod compare;
 mod evaluate;
+mod file;
 mod import;
+mod init;
 mod inspect;
 mod predict;
 mod quickstart;
@@ -25,6 +27,7 @@ use crate::{Global, stderr};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Quickstart(quickstart::Quickstart),
+    Init(init::Init),
     Train(train::Train),
     Compare(compare::Compare),
     Evaluate(evaluate::Evaluate),
@@ -42,6 +45,7 @@ impl Command {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
             Self::Quickstart(command) => command.run(global),
+            Self::Init(command) => command.run(global),
             Self::Train(command) => command.run(global),
             Self::Compare(command) => command.run(global),
             Self::Evaluate(command) => command.run(global),
