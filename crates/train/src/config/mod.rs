@@ -16,6 +16,7 @@ mod init;
 mod joint_loss;
 mod memory;
 mod metrics;
+mod patterns;
 mod rank;
 mod selection;
 mod source;
@@ -187,6 +188,13 @@ impl ConfigFile {
             let mut config = read(document.root().clone())
                 .map_err(|e| document.explain(&e, &|root| read(root).err().map(|e| e.message().to_owned())))?;
             config.share_interaction();
+            config.find_columns(path).map_err(|error| match error {
+                Error::Data(error @ pleiad_data::Error::Schema { .. }) => {
+                    let issue = schema_issue(error);
+                    document.error(&issue.path, issue.message).into()
+                }
+                error => error,
+            })?;
             let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
             (config, schema)
         };
