@@ -105,6 +105,13 @@ impl Config {
         self.model.iter_mut().chain(named).for_each(|model| model.inherit(interaction));
     }
 
+    /// Says of every model what the tasks say where the file says nothing.
+    fn complete_models(&mut self, schema: &Schema) {
+        let tasks = schema.task_specs();
+        let named = self.compare.iter_mut().flat_map(|compare| &mut compare.models).map(|named| &mut named.model);
+        self.model.iter_mut().chain(named).for_each(|model| *model = model.completed(&tasks));
+    }
+
     /// Everything that can be checked without a look at the data.
     fn check(&self) -> Result<Schema, Issue> {
         let schema = Schema::resolve(&self.data, &self.features, &self.tasks);
@@ -196,6 +203,7 @@ impl ConfigFile {
                 error => error,
             })?;
             let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
+            config.complete_models(&schema);
             (config, schema)
         };
         if let (Some(folder), Some(base)) = (&mut config.train.table_folder, path.parent()) {
