@@ -45,7 +45,7 @@ Start with:
   pleiad quickstart                             what there is to see, on a log that is made up
   pleiad init log.parquet --out config.toml     a first configuration for a log of your own"
 )]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

@@ -2,11 +2,13 @@
 
 mod bench;
 mod compare;
+mod completions;
 mod evaluate;
 mod file;
 mod import;
 mod init;
 mod inspect;
+mod man;
 mod predict;
 mod quickstart;
 mod rows;
@@ -38,6 +40,8 @@ pub(crate) enum Command {
     Import(import::Import),
     Schema(schema::Schema),
     Bench(bench::Bench),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -55,6 +59,8 @@ impl Command {
             Self::Import(command) => command.run(global),
             Self::Schema(command) => command.run(),
             Self::Bench(command) => command.run(global),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(global),
         }
     }
 }
