@@ -43,6 +43,7 @@ pub(crate) fn of(error: &Error) -> Map<String, Value> {
         | Error::Version { path, .. }
         | Error::NoCheckpoint { folder: path, .. }
         | Error::Damaged { path, .. } => fields.file(path),
+        Error::Infer(problem) => infer(problem),
         Error::Overflow { step, epoch, .. } => fields.with("step", *step).with("epoch", *epoch),
         Error::Differs { path, differences } => fields.file(path).with("differences", json!(differences)),
         Error::NoTrainingRows { rows } => fields.with("rows", *rows),
@@ -76,6 +77,19 @@ fn configuration(error: &ConfigError) -> Fields {
         Place::File => fields,
         Place::Line(at) => fields.with("line", at.line).with("column", at.column),
         Place::Set(set) => fields.with("set", set.as_str()),
+    }
+}
+
+fn infer(problem: &pleiad_train::infer::Problem) -> Fields {
+    use pleiad_train::infer::Problem as P;
+    let fields = Fields::default();
+    match problem {
+        P::NoLabel { candidates } => {
+            fields.with("candidates", candidates.iter().map(|(name, _)| json!(name)).collect::<Value>())
+        }
+        P::NoColumn { column, nearest, .. } => fields.with("column", column.as_str()).with("nearest", nearest.clone()),
+        P::Label { column, .. } => fields.with("column", column.as_str()),
+        _ => fields,
     }
 }
 

@@ -53,6 +53,12 @@ impl Failure {
         Self { details, ..self }
     }
 
+    /// The same with more words behind the message.
+    pub(crate) fn saying(mut self, words: &str) -> Self {
+        self.message.push_str(words);
+        self
+    }
+
     /// Writes the message and gives the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         stderr::failure(self.kind, self.code, &self.message, &self.details);

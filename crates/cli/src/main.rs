@@ -42,9 +42,10 @@ Exit codes: 0 done, 1 failed while running, 2 bad usage or configuration, 3 bad 
 130 and 143 interrupted by SIGINT and SIGTERM.
 
 Start with:
-  pleiad quickstart"
+  pleiad quickstart                             what there is to see, on a log that is made up
+  pleiad init log.parquet --out config.toml     a first configuration for a log of your own"
 )]
-struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]

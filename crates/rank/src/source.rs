@@ -58,6 +58,20 @@ impl Source {
         self.files.iter().map(|file| file.path.clone()).collect()
     }
 
+    /// How CSV files are written where there is no model, and the keys that were given.
+    ///
+    /// # Errors
+    /// If what is said of them cannot be.
+    pub fn csv(&self) -> Result<(CsvConfig, Vec<&str>)> {
+        Ok((self.csv_of(&CsvConfig::default())?, self.csv.iter().map(|(key, _)| key.as_str()).collect()))
+    }
+
+    /// The format that was given.
+    #[must_use]
+    pub fn format(&self) -> Option<Format> {
+        self.format
+    }
+
     /// How these files are read for a model.
     ///
     /// # Errors

@@ -19,6 +19,9 @@ pub enum Error {
     /// A graph or an artifact that does not hold together.
     #[error(transparent)]
     Model(#[from] pleiad_model::Error),
+    /// No configuration can be made of the rows.
+    #[error(transparent)]
+    Infer(#[from] crate::infer::Problem),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] pleiad_engine::Error),
@@ -223,6 +226,8 @@ impl Error {
             Self::Rank(error) => error.kind(),
             Self::SharedWeights { .. } => ErrorKind::Config,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
+            Self::Infer(crate::infer::Problem::NoRows) => ErrorKind::Data,
+            Self::Infer(_) => ErrorKind::Config,
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),
             Self::NoTrainingRows { .. } | Self::NoSelection { .. } => ErrorKind::Data,

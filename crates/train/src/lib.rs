@@ -19,6 +19,7 @@ pub mod fit;
 mod import;
 mod inspect;
 mod measure;
+pub mod infer;
 pub mod metrics;
 pub mod pages;
 pub mod quickstart;

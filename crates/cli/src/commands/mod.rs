@@ -2,10 +2,14 @@
 
 mod bench;
 mod compare;
+mod completions;
 mod evaluate;
 mod export;
+mod file;
 mod import;
+mod init;
 mod inspect;
+mod man;
 mod predict;
 mod quickstart;
 mod rows;
@@ -27,6 +31,7 @@ use crate::{Global, stderr};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Quickstart(quickstart::Quickstart),
+    Init(init::Init),
     Train(train::Train),
     Compare(compare::Compare),
     Evaluate(evaluate::Evaluate),
@@ -38,6 +43,8 @@ pub(crate) enum Command {
     Import(import::Import),
     Schema(schema::Schema),
     Bench(bench::Bench),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 impl Command {
@@ -45,6 +52,7 @@ impl Command {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         match self {
             Self::Quickstart(command) => command.run(global),
+            Self::Init(command) => command.run(global),
             Self::Train(command) => command.run(global),
             Self::Compare(command) => command.run(global),
             Self::Evaluate(command) => command.run(global),
@@ -55,6 +63,8 @@ impl Command {
             Self::Import(command) => command.run(global),
             Self::Schema(command) => command.run(),
             Self::Bench(command) => command.run(global),
+            Self::Completions(command) => command.run(),
+            Self::Man(command) => command.run(global),
         }
     }
 }

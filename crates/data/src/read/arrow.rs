@@ -10,6 +10,7 @@ use arrow::datatypes::Schema;
 use arrow::ipc::reader::{FileReader, StreamReader};
 
 use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
+use super::fields::{Field, of_schema};
 use super::guard::guarded;
 use super::messages::Messages;
 use super::open::{Input, Place, START};
@@ -25,6 +26,8 @@ pub(super) struct ArrowReader {
     place: Place,
     batches: Batches,
     is_file: bool,
+    /// All columns, and which of them cannot be read.
+    fields: Vec<Field>,
     /// Fields that are wanted.
     projection: Vec<usize>,
     picker: Picker,
@@ -82,7 +85,7 @@ impl ArrowReader {
             projection.dedup();
             projection
         };
-        let (fields, projection, batches) = match schema {
+        let (all, fields, projection, batches) = match schema {
             Ok(schema) => {
                 let fields = fields_of(&schema)?;
                 let projection = of_all(&fields);
@@ -91,7 +94,7 @@ impl ArrowReader {
                     true => Batches::File(guarded(path, || FileReader::try_new(file, all))?),
                     false => Batches::Stream(guarded(path, || StreamReader::try_new(file, all))?),
                 };
-                (fields, projection, batches)
+                (of_schema(&schema), fields, projection, batches)
             }
             Err(error) => {
                 let Some(messages) = otherwise(path, &place, file, is_file) else { return Err(error) };
@@ -105,11 +108,20 @@ impl ArrowReader {
                     });
                 }
                 let projection = of_all(&fields);
-                (fields, projection, Batches::Messages(Box::new(messages)))
+                let mut all = of_schema(messages.schema());
+                for (_, field) in all.iter_mut().enumerate().filter(|(at, _)| messages.is_unknown(*at)) {
+                    field.refused = Some("integers of 128 bits".to_owned());
+                }
+                (all, fields, projection, Batches::Messages(Box::new(messages)))
             }
         };
         let (path, picker) = (Arc::clone(path), Picker::new(&fields, wanted, null));
-        Ok(Self { path, place, batches, is_file, projection, picker, rest: None, next_row: 0 })
+        Ok(Self { path, place, batches, is_file, fields: all, projection, picker, rest: None, next_row: 0 })
+    }
+
+    /// All columns, and which of them cannot be read.
+    pub(super) fn fields(&self) -> Vec<Field> {
+        self.fields.clone()
     }
 
     pub(super) fn next_chunk(&mut self) -> Result<Option<Chunk>> {

@@ -105,6 +105,11 @@ impl ParquetReader {
         Ok(Self { file, next_group: 0, next_row: 0, batches: None, group_begins: 0 })
     }
 
+    /// All columns.
+    pub(super) fn schema(&self) -> &arrow::datatypes::Schema {
+        self.file.metadata.schema()
+    }
+
     pub(super) fn next_part(&mut self) -> Result<Option<Part>> {
         let file = Arc::clone(&self.file);
         loop {

@@ -76,6 +76,11 @@ impl TextReader {
         Ok(Self { form, bytes, block, rest, is_over, lines_before: head.lines })
     }
 
+    /// Names of all columns.
+    pub(super) fn header(&self) -> &[String] {
+        &self.form.header
+    }
+
     /// Lines before the first row that [`Lines`] do not count.
     pub(super) fn lines_before(&self) -> u64 {
         self.lines_before

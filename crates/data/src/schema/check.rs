@@ -221,6 +221,7 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
         for pattern in &block.columns {
             columns.extend(expand_range(pattern).map_err(range("columns"))?);
         }
+        super::patterns::leave_out(&mut columns, &block.except).map_err(at)?;
         let names = block.name.as_deref().map(expand_range).transpose().map_err(range("name"))?;
         if let Some(names) = names.as_ref().filter(|names| names.len() != columns.len()) {
             let reason = format!(

@@ -26,6 +26,11 @@ pub(crate) fn expand(name: &str) -> Result<Vec<String>, String> {
     Ok((from..to).map(|i| format!("{before}{i}{after}")).collect())
 }
 
+/// Whether a name stands for a range.
+pub(super) fn is_range(name: &str) -> bool {
+    split(name).is_some()
+}
+
 fn split(name: &str) -> Option<(&str, u64, u64, &str)> {
     let (before, rest) = name.split_once('[')?;
     let (range, after) = rest.split_once(']')?;

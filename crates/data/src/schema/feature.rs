@@ -21,8 +21,12 @@ use crate::layout::Pooling;
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureBlock {
-    /// Columns; a range such as `x[0..512]` stands for `x0` to `x511`.
+    /// Columns; a range such as `x[0..512]` stands for `x0` to `x511`, a pattern such as `mig_*` for those columns of the
+    /// first training file that are like it, in their order there.
     pub columns: Vec<String>,
+    /// Columns, ranges or patterns that are taken out of `columns`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub except: Vec<String>,
     /// Name of the feature, where the column's is taken: a column may feed several features. Of a block of several
     /// columns a range with as many names, such as `wide[0..512]`. Default: the name of each column.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ mod data;
 mod feature;
 mod groups;
 mod objective;
+mod patterns;
 mod problem;
 mod scalar;
 mod task;
@@ -26,6 +27,7 @@ pub use feature::{
 };
 pub use groups::Groups;
 pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
+pub use patterns::find_columns;
 pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};

@@ -138,6 +138,14 @@ pub enum Problem {
         /// What to write.
         reason: String,
     },
+    /// A pattern, or an exception, that no column is like.
+    #[error("\"{pattern}\" matches no column{}", .nearest.as_ref().map_or_else(String::new, |name| format!("; did you mean \"{name}\"?")))]
+    NoMatch {
+        /// The pattern.
+        pattern: String,
+        /// The nearest name that there is.
+        nearest: Option<String>,
+    },
     /// A range of columns that cannot be.
     #[error("{reason}")]
     Range {

@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, layer, scaled, stack, tower};
-use super::{Architecture, PerTask, funnel};
+use super::{Architecture, PerTask, defaults, funnel};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, GraphBuilder, Node};
 use crate::init::Init;
@@ -34,9 +34,11 @@ use crate::init::Init;
 #[serde(deny_unknown_fields)]
 pub struct Aitm {
     /// The funnel: binary tasks, each of whose events can only follow the one before it, such as
-    /// `["click", "purchase"]`.
+    /// `["click", "purchase"]`. Default: all binary tasks, in the order of the configuration.
+    #[serde(default)]
     pub funnel: Vec<String>,
-    /// Layer widths of each task's bottom.
+    /// Layer widths of each task's bottom. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths_of_tasks")]
     pub bottom: PerTask<Widths>,
     /// Hidden widths of the towers.
     #[serde(default)]
@@ -100,6 +102,10 @@ impl Architecture for Aitm {
 
     fn funnel(&self) -> &[String] {
         &self.funnel
+    }
+
+    fn completed(&self, tasks: &[TaskSpec]) -> Self {
+        Self { funnel: funnel::or_all(&self.funnel, tasks), ..self.clone() }
     }
 }
 

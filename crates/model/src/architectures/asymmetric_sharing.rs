@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, scaled, stack, tower};
 use super::per_task::position_of;
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, GraphBuilder, Node};
 
@@ -26,7 +26,8 @@ use crate::graph::{Activation, GraphBuilder, Node};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AsymmetricSharing {
-    /// Layer widths of each task's bottom.
+    /// Layer widths of each task's bottom. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths_of_tasks")]
     pub bottom: PerTask<Widths>,
     /// Hidden widths of the towers.
     #[serde(default)]

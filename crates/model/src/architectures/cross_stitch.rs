@@ -18,7 +18,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, layer, scaled, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder, Node};
 use crate::init::Init;
@@ -27,7 +27,8 @@ use crate::init::Init;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CrossStitch {
-    /// Layer widths of every task's bottom; the same for all, since they are mixed unit by unit.
+    /// Layer widths of every task's bottom; the same for all, since they are mixed unit by unit. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths")]
     pub bottom: Widths,
     /// Hidden widths of the towers.
     #[serde(default)]

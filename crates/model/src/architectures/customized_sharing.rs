@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, SHARED, Widths, at_least_one_layer, scaled, stack, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder, Node};
 
@@ -20,7 +20,8 @@ use crate::graph::{Activation, GraphBuilder, Node};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CustomizedSharing {
-    /// Layer widths of all bottoms, or by task and `shared`.
+    /// Layer widths of all bottoms, or by task and `shared`. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths_of_tasks")]
     pub bottom: PerTask<Widths>,
     /// Hidden widths of the towers.
     #[serde(default)]

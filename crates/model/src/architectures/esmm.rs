@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, tower_output};
-use super::{Architecture, PerTask, funnel};
+use super::{Architecture, PerTask, defaults, funnel};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder, Node};
 
@@ -30,9 +30,11 @@ use crate::graph::{Activation, GraphBuilder, Node};
 #[serde(deny_unknown_fields)]
 pub struct Esmm {
     /// The funnel: binary tasks, each of whose events can only follow the one before it, such as
-    /// `["click", "purchase"]`. Labels are those of all rows: 1 for a purchase, 0 for a row without, clicked or not.
+    /// `["click", "purchase"]`. Default: all binary tasks, in the order of the configuration. Labels are those of all rows: 1 for a purchase, 0 for a row without, clicked or not.
+    #[serde(default)]
     pub funnel: Vec<String>,
-    /// Hidden widths of each task's network.
+    /// Hidden widths of each task's network. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths_of_tasks")]
     pub tower: PerTask<Widths>,
     /// The non-linearity of the networks.
     #[serde(default)]
@@ -71,6 +73,10 @@ impl Architecture for Esmm {
 
     fn funnel(&self) -> &[String] {
         &self.funnel
+    }
+
+    fn completed(&self, tasks: &[TaskSpec]) -> Self {
+        Self { funnel: funnel::or_all(&self.funnel, tasks), ..self.clone() }
     }
 }
 

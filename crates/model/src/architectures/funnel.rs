@@ -5,11 +5,21 @@ use pleiad_data::{TaskKind, TaskSpec};
 use super::per_task::position_of;
 use crate::error::{Error, Result};
 
-/// Positions of the funnel's tasks, first event first.
+/// The funnel, or all binary tasks in their order where there is none.
+pub(super) fn or_all(funnel: &[String], tasks: &[TaskSpec]) -> Vec<String> {
+    if !funnel.is_empty() {
+        return funnel.to_vec();
+    }
+    let binary = tasks.iter().filter(|task| task.kind == TaskKind::Binary);
+    binary.map(|task| task.name.clone()).collect()
+}
+
+/// Positions of the funnel's tasks, first event first; without a funnel, of all binary tasks in their order.
 ///
 /// # Errors
 /// [`Error::Config`] at `funnel` for fewer than two tasks, an unknown name, one that stands twice, or a regression.
 pub(super) fn positions(funnel: &[String], tasks: &[TaskSpec]) -> Result<Vec<usize>> {
+    let funnel = &or_all(funnel, tasks);
     let refuse = |key: String, message: String| Err(Error::Config { key, message });
     if funnel.len() < 2 {
         let message = "names the events in the order in which they follow one another, two at least".to_owned();
@@ -44,8 +54,10 @@ mod tests {
         let tasks = tasks(&["share", "click", "time"]);
         let of = |names: &[&str]| positions(&names.iter().map(|&n| n.to_owned()).collect::<Vec<_>>(), &tasks);
         assert_eq!(of(&["click", "share"]).unwrap(), [1, 0]);
+        assert_eq!(of(&[]).unwrap(), [0, 1], "all binary tasks, in their order");
+        let alone = positions(&[], &tasks[1..]).unwrap_err().to_string();
+        assert!(alone.starts_with("model.funnel: names the events in the order"), "{alone}");
         for (names, expected) in [
-            (vec![], "model.funnel: names the events in the order"),
             (vec!["click"], "model.funnel: names the events in the order"),
             (vec!["click", "shar"], "model.funnel.1: names the unknown task \"shar\"; did you mean \"share\"?"),
             (vec!["click", "share", "click"], "model.funnel.2: names \"click\" twice"),

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, scaled, stack, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
 
@@ -13,7 +13,8 @@ use crate::graph::{Activation, GraphBuilder};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HardSharing {
-    /// Layer widths of the bottom.
+    /// Layer widths of the bottom. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths")]
     pub bottom: Widths,
     /// Hidden widths of the towers.
     #[serde(default)]

@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, experts_of, levels_of, scaled, stack, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::Result;
 use crate::graph::{Activation, Expert, GateStart, GateStyle, GraphBuilder, Node};
 
@@ -23,7 +23,8 @@ use crate::graph::{Activation, Expert, GateStart, GateStyle, GraphBuilder, Node}
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MlMmoe {
-    /// Levels of experts, from the input up.
+    /// Levels of experts, from the input up. Default: two levels of 6 experts, of 64 and of 32 units.
+    #[serde(default = "defaults::mmoe_levels")]
     pub levels: Vec<MmoeLevel>,
     /// Hidden widths of the towers.
     #[serde(default)]
@@ -46,9 +47,11 @@ pub struct MlMmoe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MmoeLevel {
-    /// Number of experts.
+    /// Number of experts. Default: 6.
+    #[serde(default = "defaults::experts")]
     pub experts: usize,
-    /// Layer widths of every expert.
+    /// Layer widths of every expert. Default: `[64]`.
+    #[serde(default = "defaults::level_widths")]
     pub widths: Widths,
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, experts_of, scaled, stack, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::Result;
 use crate::graph::{Activation, GateStart, GateStyle, GraphBuilder};
 
@@ -15,9 +15,11 @@ use crate::graph::{Activation, GateStart, GateStyle, GraphBuilder};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mmoe {
-    /// Number of experts, E.
+    /// Number of experts, E. Default: 6.
+    #[serde(default = "defaults::experts")]
     pub experts: usize,
-    /// Layer widths of every expert.
+    /// Layer widths of every expert. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths")]
     pub widths: Widths,
     /// Hidden widths of the towers.
     #[serde(default)]

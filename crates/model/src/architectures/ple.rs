@@ -16,7 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, SHARED, Widths, at_least_one_layer, experts_of, levels_of, scaled, stack, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, Expert, GateRate, GateStart, GateStyle, GraphBuilder, Node};
 
@@ -24,7 +24,8 @@ use crate::graph::{Activation, Expert, GateRate, GateStart, GateStyle, GraphBuil
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ple {
-    /// Extraction levels, from the input up.
+    /// Extraction levels, from the input up. Default: two levels of 2 and 2 experts, of 64 and of 32 units.
+    #[serde(default = "defaults::levels")]
     pub levels: Vec<Level>,
     /// Hidden widths of the towers.
     #[serde(default)]
@@ -50,11 +51,14 @@ pub struct Ple {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Level {
-    /// Experts of each task's own, m_k.
+    /// Experts of each task's own, m_k. Default: 2.
+    #[serde(default = "defaults::task_experts")]
     pub task_experts: PerTask<usize>,
-    /// Shared experts, m_s.
+    /// Shared experts, m_s. Default: 2.
+    #[serde(default = "defaults::shared_experts")]
     pub shared_experts: usize,
-    /// Layer widths of every expert, or by task and `shared`; the last must be equal for all.
+    /// Layer widths of every expert, or by task and `shared`; the last must be equal for all. Default: `[64]`.
+    #[serde(default = "defaults::level_widths_of_tasks")]
     pub widths: PerTask<Widths>,
 }
 
@@ -62,11 +66,14 @@ pub struct Level {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cgc {
-    /// Experts of each task's own, m_k.
+    /// Experts of each task's own, m_k. Default: 2.
+    #[serde(default = "defaults::task_experts")]
     pub task_experts: PerTask<usize>,
-    /// Shared experts, m_s.
+    /// Shared experts, m_s. Default: 2.
+    #[serde(default = "defaults::shared_experts")]
     pub shared_experts: usize,
-    /// Layer widths of every expert, or by task and `shared`; the last must be equal for all.
+    /// Layer widths of every expert, or by task and `shared`; the last must be equal for all. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths_of_tasks")]
     pub widths: PerTask<Widths>,
     /// Hidden widths of the towers.
     #[serde(default)]

@@ -54,6 +54,7 @@ trait AnyArchitecture: Debug + Send + Sync {
     fn scaled(&self, factor: f64) -> Box<dyn AnyArchitecture>;
     fn entire_space(&self) -> &[String];
     fn funnel(&self) -> &[String];
+    fn completed(&self, tasks: &[TaskSpec]) -> Box<dyn AnyArchitecture>;
     fn keys(&self) -> serde_json::Result<Value>;
     fn boxed(&self) -> Box<dyn AnyArchitecture>;
 }
@@ -73,6 +74,10 @@ impl<A: Architecture> AnyArchitecture for A {
 
     fn funnel(&self) -> &[String] {
         Architecture::funnel(self)
+    }
+
+    fn completed(&self, tasks: &[TaskSpec]) -> Box<dyn AnyArchitecture> {
+        Box::new(Architecture::completed(self, tasks))
     }
 
     fn keys(&self) -> serde_json::Result<Value> {
@@ -165,6 +170,12 @@ impl ModelConfig {
     #[must_use]
     pub fn funnel(&self) -> &[String] {
         self.architecture.funnel()
+    }
+
+    /// The same model with what the tasks say where the configuration says nothing: see [`Architecture::completed`].
+    #[must_use]
+    pub fn completed(&self, tasks: &[TaskSpec]) -> Self {
+        Self { architecture: self.architecture.completed(tasks), ..self.clone() }
     }
 
     /// The model whose keys, `kind` among them, are those of `table`.
@@ -292,6 +303,22 @@ mod tests {
             let text = block.split("```").next().unwrap();
             assert_eq!(parse(text).unwrap().kind(), *kind);
             build(text, &["A", "B", "click", "purchase"]).unwrap();
+        }
+    }
+
+    /// Sizes that nobody gives are documented, and make a model.
+    #[test]
+    fn a_kind_alone_is_a_model_and_its_sizes_are_documented() {
+        let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for Structure { kind, .. } in REGISTRY {
+            let alone = format!("kind = '{kind}'");
+            build(&alone, &["click", "share", "time"]).unwrap();
+            let line = page.lines().find_map(|line| line.strip_prefix(&format!("| `{kind}` alone | ")));
+            let cell = line.unwrap_or_else(|| panic!("{kind} has no row of defaults")).trim_end_matches(" |");
+            let keys = cell.replace("`, `", "\n").replace('`', "");
+            assert_eq!(parse(&format!("{alone}\n{keys}")).unwrap(), parse(&alone).unwrap(), "{kind}: {keys}");
+            assert!(keys.contains('='), "{kind}: {cell}");
         }
     }
 
@@ -423,7 +450,7 @@ mod tests {
             ("kind = 3", "model.kind: must be one of"),
             ("kind = 'mmoe'\nexperts = 3\nwidth = [4]", "unknown field `width`"),
             ("kind = 'mmoe'\nexperts = 'three'\nwidths = [4]", "invalid type: string \"three\""),
-            ("kind = 'mmoe'\nwidths = [4]", "missing field `experts`"),
+            ("kind = 'ml-mmoe'\nlevels = [4]", "invalid type: integer `4`"),
             ("kind = 'mmoe'\nexperts = 2\nwidths = [4]\nactivation = 'rely'", "unknown variant `rely`"),
         ];
         for (text, expected) in cases {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, layers_of, scaled, stack, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::Result;
 use crate::graph::{Activation, GraphBuilder};
 
@@ -16,7 +16,8 @@ use crate::graph::{Activation, GraphBuilder};
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SingleTask {
-    /// Layer widths of each task's bottom.
+    /// Layer widths of each task's bottom. Default: `[64, 32]`.
+    #[serde(default = "defaults::widths_of_tasks")]
     pub bottom: PerTask<Widths>,
     /// Hidden widths of the towers.
     #[serde(default)]

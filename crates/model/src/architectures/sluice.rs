@@ -20,7 +20,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::layers::{LayerStyle, Widths, at_least_one_layer, layer, scaled, tower};
-use super::{Architecture, PerTask};
+use super::{Architecture, PerTask, defaults};
 use crate::error::{Error, Result};
 use crate::graph::{Activation, GraphBuilder, Node};
 use crate::init::Init;
@@ -33,7 +33,8 @@ const HALVES: usize = 2;
 #[serde(deny_unknown_fields)]
 pub struct Sluice {
     /// Layer widths of every task's bottom: even, since layers are mixed by halves, and equal, since a tower reads a
-    /// sum of all layers.
+    /// sum of all layers. Default: `[64, 64]`.
+    #[serde(default = "defaults::equal_widths")]
     pub bottom: Widths,
     /// Hidden widths of the towers.
     #[serde(default)]

@@ -16,6 +16,7 @@ mod init;
 mod joint_loss;
 mod memory;
 mod metrics;
+mod patterns;
 mod selection;
 mod source;
 mod train;
@@ -103,6 +104,13 @@ impl Config {
         self.model.iter_mut().chain(named).for_each(|model| model.inherit(interaction));
     }
 
+    /// Says of every model what the tasks say where the file says nothing.
+    fn complete_models(&mut self, schema: &Schema) {
+        let tasks = schema.task_specs();
+        let named = self.compare.iter_mut().flat_map(|compare| &mut compare.models).map(|named| &mut named.model);
+        self.model.iter_mut().chain(named).for_each(|model| *model = model.completed(&tasks));
+    }
+
     /// Everything that can be checked without a look at the data.
     fn check(&self) -> Result<Schema, Issue> {
         let schema = Schema::resolve(&self.data, &self.features, &self.tasks);
@@ -186,7 +194,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::Config`].
     pub fn parse(path: &Path, text: String, sets: &[String]) -> Result<Self> {
-        Self::read(Source::new(path.to_path_buf(), text, sets), false)
+        Self::read(Source::new(path.to_path_buf(), text, sets), None)
     }
 
     /// A configuration that a program has put together, for rows that it hands over: `[data] train` is missing, and splits that
@@ -196,18 +204,20 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::Config`].
     pub fn in_memory(config: &Config) -> Result<Self> {
-        Self::parse_in_memory(toml::to_string(config).map_err(|error| Error::Encode { reason: error.to_string() })?)
+        let text = toml::to_string(config).map_err(|error| Error::Encode { reason: error.to_string() })?;
+        Self::parse_in_memory(text, &[])
     }
 
-    /// [`ConfigFile::in_memory`] of a text that a program has written.
+    /// [`ConfigFile::in_memory`] of a text that a program has written; patterns of columns are looked for in `columns`, those of
+    /// the rows.
     ///
     /// # Errors
     /// As there.
-    pub fn parse_in_memory(text: String) -> Result<Self> {
-        Self::read(Source::new(PathBuf::from("configuration"), text, &[]), true)
+    pub fn parse_in_memory(text: String, columns: &[String]) -> Result<Self> {
+        Self::read(Source::new(PathBuf::from("configuration"), text, &[]), Some(columns))
     }
 
-    fn read(source: Source, in_memory: bool) -> Result<Self> {
+    fn read(source: Source, in_memory: Option<&[String]>) -> Result<Self> {
         let path = source.file.clone();
         let (mut config, schema) = {
             let document = Document::parse(&source)?;
@@ -215,13 +225,21 @@ impl ConfigFile {
             let mut config = read(document.root().clone())
                 .map_err(|e| document.explain(&e, &|root| read(root).err().map(|e| e.message().to_owned())))?;
             config.share_interaction();
-            if !in_memory {
+            if in_memory.is_none() {
                 config.data.check_files().map_err(|error| {
                     let issue = schema_issue(error);
                     document.error(&issue.path, issue.message)
                 })?;
             }
+            config.find_columns(&path, in_memory).map_err(|error| match error {
+                Error::Data(error @ pleiad_data::Error::Schema { .. }) => {
+                    let issue = schema_issue(error);
+                    document.error(&issue.path, issue.message).into()
+                }
+                error => error,
+            })?;
             let schema = config.check().map_err(|issue| document.error(&issue.path, issue.message))?;
+            config.complete_models(&schema);
             (config, schema)
         };
         if let (Some(folder), Some(base)) = (&mut config.train.table_folder, path.parent()) {
