@@ -61,8 +61,11 @@ impl Init {
                 columns - 1
             ));
         }
-        if options.csv.trim != trim || options.csv.separator != separator {
-            stderr::note("the fields of CSV are separated in another way than by commas alone; [data.csv] says how");
+        if options.csv.trim != trim {
+            stderr::note("spaces around fields are taken for none of them; --csv trim=false keeps them");
+        }
+        if let Some(found) = options.csv.separator.as_ref().filter(|_| options.csv.separator != separator) {
+            stderr::note(&format!("fields are separated by {found:?}; --csv separator=',' is another"));
         }
         if let Some(folder) = self.out.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty())
         {

@@ -33,16 +33,6 @@ pub(super) fn equal_widths() -> Widths {
     vec![WIDTHS[0]; WIDTHS.len()]
 }
 
-/// Of the experts of one level.
-pub(super) fn level_widths() -> Widths {
-    vec![WIDTHS[0]]
-}
-
-/// The same, for every task alike.
-pub(super) fn level_widths_of_tasks() -> PerTask<Widths> {
-    PerTask::All(level_widths())
-}
-
 /// Experts of each task's own.
 pub(super) fn task_experts() -> PerTask<usize> {
     PerTask::All(OWN)

@@ -47,11 +47,9 @@ pub struct MlMmoe {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MmoeLevel {
-    /// Number of experts. Default: 6.
-    #[serde(default = "defaults::experts")]
+    /// Number of experts.
     pub experts: usize,
-    /// Layer widths of every expert. Default: `[64]`.
-    #[serde(default = "defaults::level_widths")]
+    /// Layer widths of every expert.
     pub widths: Widths,
 }
 

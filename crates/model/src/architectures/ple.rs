@@ -51,14 +51,11 @@ pub struct Ple {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Level {
-    /// Experts of each task's own, m_k. Default: 2.
-    #[serde(default = "defaults::task_experts")]
+    /// Experts of each task's own, m_k.
     pub task_experts: PerTask<usize>,
-    /// Shared experts, m_s. Default: 2.
-    #[serde(default = "defaults::shared_experts")]
+    /// Shared experts, m_s.
     pub shared_experts: usize,
-    /// Layer widths of every expert, or by task and `shared`; the last must be equal for all. Default: `[64]`.
-    #[serde(default = "defaults::level_widths_of_tasks")]
+    /// Layer widths of every expert, or by task and `shared`; the last must be equal for all.
     pub widths: PerTask<Widths>,
 }
 

@@ -3,7 +3,7 @@
 use super::quote::{count, quoted};
 
 /// Names of a run, at the least.
-const RUN: usize = 8;
+const RUN: usize = 16;
 
 /// An entry of `columns`, and what is said of it.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,12 +59,12 @@ mod tests {
     fn runs_of_numbered_names_are_ranges() {
         let names: Vec<String> = ["a".to_owned()]
             .into_iter()
-            .chain((3..12).map(|i| format!("x{i}")))
+            .chain((3..23).map(|i| format!("x{i}")))
             .chain((0..3).map(|i| format!("y{i}")))
             .collect();
         let columns: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "c")).collect();
         let written: Vec<String> = entries(&columns).into_iter().map(|entry| entry.written).collect();
-        assert_eq!(written, ["\"a\"", "\"x[3..12]\"", "\"y0\"", "\"y1\"", "\"y2\""]);
+        assert_eq!(written, ["\"a\"", "\"x[3..23]\"", "\"y0\"", "\"y1\"", "\"y2\""]);
         for name in ["x01", "x", "a[1]2", "x99999999999999999999", "*1"] {
             assert_eq!(numbered(name), None, "{name}");
         }
