@@ -86,6 +86,9 @@ class Comparison:
         self.rows = report["rows"]
         self.parameters = {model["name"]: model["parameters"]["total"] for model in report["models"]}
 
+    def name(self, with_folder):
+        return f"{self.folder}, " * with_folder + f"{self.letter} = {self.value}"
+
     def require(self, model):
         if model not in self.mse:
             raise SystemExit(f"no model {model!r} in {self.folder}; there are {', '.join(self.mse)}")
@@ -134,17 +137,32 @@ def table(arguments):
 
 def gains(arguments):
     found = comparisons(arguments.out)
+    if arguments.over:
+        return gains_over(found, comparisons([arguments.over])[0], len(arguments.out) > 1)
     models = [name for name in found[0].mse if name != arguments.against]
-    for comparison in found:
-        comparison.require(arguments.against)
     print("| | seeds |", " | ".join([arguments.against, *models]), "|")
     print("| --- | --- | ---: |", " ".join(["---: |"] * len(models)))
     for comparison in found:
+        comparison.require(arguments.against)
         comparison.baseline = arguments.against
         means = [statistics.fmean(both) for both in zip(*(comparison.of(arguments.against, t) for t in comparison.tasks))]
-        name = f"{comparison.letter} = {comparison.value}"
-        cells = [name if len(arguments.out) == 1 else f"{comparison.folder}, {name}", ", ".join(map(str, comparison.seeds))]
-        cells += [spread(means), *(signed(*interval(comparison.average(model))) for model in models)]
+        cells = [comparison.name(len(arguments.out) > 1), ", ".join(map(str, comparison.seeds)), spread(means)]
+        cells += [signed(*interval(comparison.average(model))) for model in models]
+        print("|", " | ".join(cells), "|")
+
+
+def gains_over(found, other, with_folder):
+    """Over the same model in another comparison, on that one's tasks."""
+    models = [name for name in found[0].mse if name in other.mse]
+    print("| | seeds |", " | ".join(models), "|")
+    print("| --- | --- |", " ".join(["---: |"] * len(models)))
+    for comparison in found:
+        seeds = [seed for seed in comparison.seeds if seed in other.seeds]
+        cells = [comparison.name(with_folder), ", ".join(map(str, seeds))]
+        for model in models:
+            here, there = comparison.mse[model], other.mse[model]
+            differences = [statistics.fmean(there[seed][t] - here[seed][t] for t in other.tasks) for seed in seeds]
+            cells.append(signed(*interval(differences)))
         print("|", " | ".join(cells), "|")
 
 
@@ -166,7 +184,7 @@ def entropy(arguments):
             for gate, entropies in gates.items():
                 task = next((task for task in comparison.tasks if task in gate.split(".")), None)
                 errors = [f"{comparison.mse[name][seed][task]:.5f}" if task else "" for seed, _ in entropies]
-                cells = [f"{comparison.folder}, {comparison.letter} = {comparison.value}", name, f"`{gate}`"]
+                cells = [comparison.name(True), name, f"`{gate}`"]
                 cells += [", ".join("" if e is None else f"{e:.2f}" for _, e in entropies), ", ".join(errors)]
                 print("|", " | ".join(cells), "|")
 
@@ -216,9 +234,11 @@ def main():
     command.add_argument("out", type=Path, help="the folder of `run`")
     command.add_argument("--against", metavar="MODEL", help="gains are over this one [default: the baseline]")
     command.set_defaults(call=table)
-    command = commands.add_parser("gains", help="gains over one model, mean of both tasks, a line for each comparison")
+    command = commands.add_parser("gains", help="gains over one model, mean of the tasks, a line for each comparison")
     command.add_argument("out", type=Path, nargs="+", help="folders of `run`")
-    command.add_argument("--against", metavar="MODEL", required=True, help="above 0 is better than this one")
+    other = command.add_mutually_exclusive_group(required=True)
+    other.add_argument("--against", metavar="MODEL", help="above 0 is better than this one")
+    other.add_argument("--over", type=Path, metavar="DIR", help="above 0 is better than the same model in this folder of `run`")
     command.set_defaults(call=gains)
     command = commands.add_parser("entropy", help="how evenly gates weigh experts, by gate and seed, beside the MSE")
     command.add_argument("out", type=Path, nargs="+", help="folders of `run`")
