@@ -2,8 +2,8 @@
 
 `run` generates the rows of one correlation after another, has `pleiad compare` compare the models on them, and deletes
 the rows, 2.9 GB a correlation. Stopped, it goes on with the same command: finished runs are not done again.
-`table` sums the comparisons up, in Markdown; `search` puts those of several settings side by side, by their validation
-rows. Needs Python 3.11 alone.
+`table` sums the comparisons up, in Markdown; `gains` has one line for each, against one of the models; `search` puts
+those of several settings side by side, by their validation rows; `entropy` looks at the gates. Needs Python 3.11 alone.
 """
 
 import argparse
@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+PLEIAD = HERE.parents[1] / "target/release/pleiad"
 CORRELATIONS = ["0.2", "0.4", "0.5", "0.75", "1"]
 SHARES = ["0", "0.25", "0.5", "0.75", "1"]
 
@@ -67,6 +68,7 @@ class Comparison:
         report = json.loads(path.read_text())
         # p for a correlation, s for a share.
         self.letter, self.value = path.parent.name[0], path.parent.name[2:]
+        self.folder = path.parent.parent.name
         self.baseline, self.tasks = report["baseline"], list(report["tasks"])
         self.mse = {
             model["name"]: {
@@ -76,9 +78,20 @@ class Comparison:
             }
             for model in report["models"]
         }
+        self.folders = {
+            model["name"]: {run["seed"]: path.parent / run["run"] for run in model["runs"] if run["outcome"] == "finished"}
+            for model in report["models"]
+        }
         self.seeds = sorted(set.intersection(*(set(runs) for runs in self.mse.values())))
         self.rows = report["rows"]
         self.parameters = {model["name"]: model["parameters"]["total"] for model in report["models"]}
+
+    def name(self, with_folder):
+        return f"{self.folder}, " * with_folder + f"{self.letter} = {self.value}"
+
+    def require(self, model):
+        if model not in self.mse:
+            raise SystemExit(f"no model {model!r} in {self.folder}; there are {', '.join(self.mse)}")
 
     def of(self, model, task):
         return [self.mse[model][seed][task] for seed in self.seeds]
@@ -93,14 +106,10 @@ class Comparison:
 
 
 def table(arguments):
-    found = sorted((Comparison(p) for p in arguments.out.glob("[ps]-*/compare.json")), key=lambda c: float(c.value))
-    if not found:
-        raise SystemExit(f"no p-*/compare.json or s-*/compare.json in {arguments.out}")
-    if arguments.against:
-        if arguments.against not in found[0].mse:
-            raise SystemExit(f"no model {arguments.against!r}; there are {', '.join(found[0].mse)}")
-        for comparison in found:
-            comparison.baseline = arguments.against
+    found = comparisons([arguments.out])
+    for comparison in found if arguments.against else []:
+        comparison.require(arguments.against)
+        comparison.baseline = arguments.against
     tasks = found[0].tasks
     print(f"| {found[0].letter} | seeds | model |", " ".join(f"{t} MSE | gain |" for t in tasks), "average gain |")
     print("| --- | --- | --- |", " ".join(["---: | --- |"] * len(tasks)), "--- |")
@@ -126,6 +135,71 @@ def table(arguments):
         print("|", " | ".join([*cells, f"{sum(g > 0 for g in gains)} of {len(gains)}", above]), "|")
 
 
+def gains(arguments):
+    found = comparisons(arguments.out)
+    if arguments.over:
+        return gains_over(found, comparisons([arguments.over])[0], len(arguments.out) > 1)
+    models = [name for name in found[0].mse if name != arguments.against]
+    print("| | seeds |", " | ".join([arguments.against, *models]), "|")
+    print("| --- | --- | ---: |", " ".join(["---: |"] * len(models)))
+    for comparison in found:
+        comparison.require(arguments.against)
+        comparison.baseline = arguments.against
+        means = [statistics.fmean(both) for both in zip(*(comparison.of(arguments.against, t) for t in comparison.tasks))]
+        cells = [comparison.name(len(arguments.out) > 1), ", ".join(map(str, comparison.seeds)), spread(means)]
+        cells += [signed(*interval(comparison.average(model))) for model in models]
+        print("|", " | ".join(cells), "|")
+
+
+def gains_over(found, other, with_folder):
+    """Over the same model in another comparison, on that one's tasks."""
+    models = [name for name in found[0].mse if name in other.mse]
+    print("| | seeds |", " | ".join(models), "|")
+    print("| --- | --- |", " ".join(["---: |"] * len(models)))
+    for comparison in found:
+        seeds = [seed for seed in comparison.seeds if seed in other.seeds]
+        cells = [comparison.name(with_folder), ", ".join(map(str, seeds))]
+        for model in models:
+            here, there = comparison.mse[model], other.mse[model]
+            differences = [statistics.fmean(there[seed][t] - here[seed][t] for t in other.tasks) for seed in seeds]
+            cells.append(signed(*interval(differences)))
+        print("|", " | ".join(cells), "|")
+
+
+def entropy(arguments):
+    """Of each gate, the mean entropy over rows as a share of the largest possible, seed after seed."""
+    found = comparisons(arguments.out)
+    print("| | model | gate | entropy by seed | test MSE of its task |")
+    print("| --- | --- | --- | --- | --- |")
+    for comparison in found:
+        for name, folders in comparison.folders.items():
+            gates = {}
+            for seed, folder in sorted(folders.items()):
+                command = [arguments.pleiad, "inspect", folder / "model", "--data", arguments.rows, "--format", "json", "--quiet"]
+                done = subprocess.run(command, stdout=subprocess.PIPE)
+                if done.returncode:
+                    sys.exit(done.returncode)
+                for gate in json.loads(done.stdout)["gates"]:
+                    gates.setdefault(gate["gate"], []).append((seed, gate["entropy"]))
+            for gate, entropies in gates.items():
+                task = next((task for task in comparison.tasks if task in gate.split(".")), None)
+                errors = [f"{comparison.mse[name][seed][task]:.5f}" if task else "" for seed, _ in entropies]
+                cells = [comparison.name(True), name, f"`{gate}`"]
+                cells += [", ".join("" if e is None else f"{e:.2f}" for _, e in entropies), ", ".join(errors)]
+                print("|", " | ".join(cells), "|")
+
+
+def comparisons(folders):
+    paths = [path for folder in folders for path in sorted(folder.glob("[ps]-*/compare.json"), key=by_value)]
+    if not paths:
+        raise SystemExit(f"no p-*/compare.json or s-*/compare.json in {', '.join(map(str, folders))}")
+    return [Comparison(path) for path in paths]
+
+
+def by_value(path):
+    return float(path.parent.name[2:])
+
+
 def search(arguments):
     found = {folder.name: sorted(folder.glob("[ps]-*/compare.json")) for folder in arguments.out}
     if missing := [name for name, paths in found.items() if len(paths) != 1]:
@@ -147,7 +221,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("run", help="generate, compare, delete; one correlation after another")
-    command.add_argument("--pleiad", type=Path, default=HERE.parents[1] / "target/release/pleiad", help="a release build")
+    command.add_argument("--pleiad", type=Path, default=PLEIAD, help="a release build")
     command.add_argument("--config", type=Path, default=HERE / "synthetic.toml", help="which models; another: gates.toml")
     command.add_argument("--out", type=Path, required=True, help="folder; a comparison goes to p-CORRELATION in it")
     command.add_argument("--correlations", nargs="+", default=CORRELATIONS, metavar="P", help="in this order")
@@ -160,6 +234,17 @@ def main():
     command.add_argument("out", type=Path, help="the folder of `run`")
     command.add_argument("--against", metavar="MODEL", help="gains are over this one [default: the baseline]")
     command.set_defaults(call=table)
+    command = commands.add_parser("gains", help="gains over one model, mean of the tasks, a line for each comparison")
+    command.add_argument("out", type=Path, nargs="+", help="folders of `run`")
+    other = command.add_mutually_exclusive_group(required=True)
+    other.add_argument("--against", metavar="MODEL", help="above 0 is better than this one")
+    other.add_argument("--over", type=Path, metavar="DIR", help="above 0 is better than the same model in this folder of `run`")
+    command.set_defaults(call=gains)
+    command = commands.add_parser("entropy", help="how evenly gates weigh experts, by gate and seed, beside the MSE")
+    command.add_argument("out", type=Path, nargs="+", help="folders of `run`")
+    command.add_argument("--rows", type=Path, required=True, help="rows to look at the gates on, a file of `pleiad synth`")
+    command.add_argument("--pleiad", type=Path, default=PLEIAD, help="a release build")
+    command.set_defaults(call=entropy)
     command = commands.add_parser("search", help="mean validation MSE of both tasks, a column for each folder")
     command.add_argument("out", type=Path, nargs="+", help="folders of `run`, each of one correlation")
     command.set_defaults(call=search)
