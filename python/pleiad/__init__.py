@@ -1,6 +1,7 @@
 """Multi-task ranking: train, compare, explain and serve PLE and its relatives."""
 
 from ._compare import Comparison, compare
+from ._infer import Inferred, infer
 from ._pleiad import ConfigError, DataError, Error, RunError, __version__
 from ._ranker import NotFittedError, Ranker
 from ._structures import (
@@ -32,6 +33,7 @@ __all__ = [
     "DataError",
     "Error",
     "HardSharing",
+    "Inferred",
     "MLMMoE",
     "MMoE",
     "NotFittedError",
@@ -42,4 +44,5 @@ __all__ = [
     "Structure",
     "__version__",
     "compare",
+    "infer",
 ]

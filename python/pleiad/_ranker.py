@@ -74,7 +74,7 @@ class Ranker(BaseEstimator):
         Names, or tables ``[[task]]`` without a label: ``{"name": "share", "where": {"column": "click", "equals": 1}}``. By
         default the columns of ``y``; one whose labels are two values is binary, others are regressions.
     features : list of dict, optional
-        Tables ``[[feature]]``.
+        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X.
     rank : dict, optional
         ``[rank]``: the score of :meth:`score_rows` and :meth:`rank_rows`.
     validation_fraction : float, optional
@@ -234,7 +234,12 @@ class Ranker(BaseEstimator):
             parts[split] = (other, self._beside(theirs, of_column, classes, None, weight, names, size))
         if eval_set is None and self.validation_fraction is not None:
             data["valid"] = {"fraction": float(self.validation_fraction)}
-        return self._config(data, tables, columns), parts, columns, classes
+        features = self.features
+        if features is None:
+            known = {column: values for column, values in beside.items() if column in of_column.values()}
+            found = json.loads(_pleiad.infer(rows, known, list(of_column.values())))
+            features = found["config"]["feature"]
+        return self._config(data, tables, features), parts, columns, classes
 
     def _run(self, config, parts, callback, out, resume) -> None:
         folder = None
@@ -299,14 +304,12 @@ class Ranker(BaseEstimator):
             beside[_free("weight", columns)] = np.ascontiguousarray(weight)
         return beside
 
-    def _config(self, data, tables, columns) -> dict[str, Any]:
+    def _config(self, data, tables, features) -> dict[str, Any]:
         model = self.model if self.model is not None else PLE()
         train = {name: getattr(self, name) for name in _TRAIN if getattr(self, name) is not None}
-        if self.features is None:
-            raise _pleiad.ConfigError("features are needed: a list of tables as [[feature]] of a configuration has them")
         config: dict[str, Any] = {
             "data": data,
-            "feature": [dict(feature) for feature in self.features],
+            "feature": [dict(feature) for feature in features],
             "task": tables,
             "model": model.to_config() if isinstance(model, Structure) else dict(model),
             "train": train,

@@ -2,6 +2,7 @@
 //! (JSON texts, Arrow streams, bytes of little-endian numbers). What users see is written in Python beside it.
 
 mod error;
+mod infer;
 mod model;
 mod pool;
 mod rows;
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 mod _pleiad {
     #[pymodule_export]
     use super::error::{ConfigError, DataError, Error, RunError};
+    #[pymodule_export]
+    use super::infer::infer;
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]

@@ -26,12 +26,15 @@ const SIGINT: usize = 2;
 
 /// A configuration of JSON: that of a program where rows are handed over, else one whose paths are relative to the working
 /// directory.
-fn config_of(json: &str, in_memory: bool) -> PyResult<ConfigFile> {
+fn config_of(json: &str, memory: Option<&MemoryRows>) -> PyResult<ConfigFile> {
     let text = toml_of(json)?;
-    let parsed = if in_memory {
-        ConfigFile::parse_in_memory(text)
-    } else {
-        ConfigFile::parse("configuration".as_ref(), text, &[])
+    let parsed = match memory {
+        Some(rows) => {
+            let fields = rows.train.first().map(|batch| batch.schema().fields().clone()).unwrap_or_default();
+            let columns: Vec<String> = fields.iter().map(|field| field.name().clone()).collect();
+            ConfigFile::parse_in_memory(text, &columns)
+        }
+        None => ConfigFile::parse("configuration".as_ref(), text, &[]),
     };
     parsed.map_err(raise)
 }
@@ -183,7 +186,7 @@ pub(crate) fn train(
     callback: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<String> {
     let memory = memory_of(rows)?;
-    let config = config_of(config, memory.is_some())?;
+    let config = config_of(config, memory.as_ref())?;
     let interrupt = Interrupt::default();
     let trained = beside(py, threads, callback, &interrupt, |to| {
         let mut teller = Teller::new(&to);
@@ -214,7 +217,7 @@ pub(crate) fn compare(
     callback: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<String> {
     let memory = memory_of(rows)?;
-    let config = config_of(config, memory.is_some())?;
+    let config = config_of(config, memory.as_ref())?;
     let interrupt = Interrupt::default();
     let compared = beside(py, threads, callback, &interrupt, |to| {
         let options = CompareOptions { config: &config, out: &out, rows: memory.as_ref(), pages: Some(&Html) };

@@ -169,12 +169,23 @@ def test_a_callback_ends_a_fit_and_the_run_goes_on(tmp_path):
     assert (tmp_path / "run" / "report.html").exists()
 
 
+def test_features_are_inferred():
+    x, y = log()
+    base = ranker().set_params(features=None, model=None)
+    fit = base.fit(pd.DataFrame(x), y)
+    assert roc_auc_score(y["click"], fit.predict_all(x)["click"]) > 0.6
+    named = {column for block in fit.config_["feature"] for column in block["columns"]}
+    assert named == {"age", "city"}
+    found = pleiad.infer({**x, "click": y["click"], "row": np.arange(1500)}, ["click"])
+    assert [task["name"] for task in found.tasks] == ["click"] and "row" in [out["column"] for out in found.left_out]
+    assert found.toml.count("[[feature]]") == len(found.features)
+
+
 @pytest.mark.parametrize(
     "change, error, says",
     [
         (dict(features=[{"columns": ["aeg"], "kind": "numeric"}]), pleiad.ConfigError, "aeg"),
         (dict(model=pleiad.MMoE(expert=3)), pleiad.ConfigError, "expert"),
-        (dict(features=None), pleiad.ConfigError, "features"),
         (dict(optimizer={"kind": "adma"}), pleiad.ConfigError, "adma"),
         (dict(rank={"score": {"clik": 1}}), pleiad.ConfigError, "click"),
         (dict(tasks=["click", "buy"]), ValueError, "buy"),
