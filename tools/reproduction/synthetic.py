@@ -96,6 +96,11 @@ class Comparison:
     def of(self, model, task):
         return [self.mse[model][seed][task] for seed in self.seeds]
 
+    def alone(self, model):
+        """Its MSE by the seeds that it has, mean of the tasks; for a comparison in which another model failed."""
+        runs = self.mse[model].values()
+        return f"MSE {spread([statistics.fmean(run.values()) for run in runs])}" if runs else "failed"
+
     def gains(self, model, task):
         """Equation 11, smaller is better: single-task minus model, seed by seed."""
         return [single - multi for single, multi in zip(self.of(self.baseline, task), self.of(model, task))]
@@ -145,9 +150,12 @@ def gains(arguments):
     for comparison in found:
         comparison.require(arguments.against)
         comparison.baseline = arguments.against
-        means = [statistics.fmean(both) for both in zip(*(comparison.of(arguments.against, t) for t in comparison.tasks))]
-        cells = [comparison.name(len(arguments.out) > 1), ", ".join(map(str, comparison.seeds)), spread(means)]
-        cells += [signed(*interval(comparison.average(model))) for model in models]
+        cells = [comparison.name(len(arguments.out) > 1), ", ".join(map(str, comparison.seeds))]
+        if comparison.seeds:
+            means = [statistics.fmean(both) for both in zip(*(comparison.of(arguments.against, t) for t in comparison.tasks))]
+            cells += [spread(means), *(signed(*interval(comparison.average(model))) for model in models)]
+        else:  # no seed with which every model was trained to its end
+            cells += [comparison.alone(model) for model in [arguments.against, *models]]
         print("|", " | ".join(cells), "|")
 
 
