@@ -28,6 +28,8 @@ def column_of(values: Any) -> Any:
     array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(f"a column has one dimension, not {array.ndim}")
+    if array.dtype.kind == "c":
+        raise ValueError("Complex data not supported")
     if array.dtype.kind == "b":
         return np.ascontiguousarray(array, dtype=np.uint8)
     if array.dtype.kind == "f" and array.dtype.itemsize == 2:
@@ -45,6 +47,9 @@ def rows_of(rows: Any) -> tuple[Any, list[str], int]:
 
     Arrow data is taken as it is. A matrix of NumPy has the columns ``x0``, ``x1``, ...
     """
+    # One of scikit-learn's sparse matrices is a dict.
+    if hasattr(rows, "toarray") or hasattr(rows, "todense"):
+        raise TypeError("Sparse input is not supported; hand over dense rows, or a list column for each set of ids")
     if isinstance(rows, dict):
         columns = {str(name): column_of(values) for name, values in rows.items()}
         return columns, list(columns), _length(next(iter(columns.values()))) if columns else 0

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import tempfile
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,11 @@ from ._structures import PLE, Structure, structure_of
 
 try:
     from sklearn.base import BaseEstimator
+    from sklearn.exceptions import NotFittedError
 except ImportError:  # scikit-learn is optional
+
+    class NotFittedError(ValueError, AttributeError):  # type: ignore[no-redef]
+        """The ranker has not been fitted yet."""
 
     class BaseEstimator:  # type: ignore[no-redef]
         """The part of scikit-learn's class that is needed without it."""
@@ -59,10 +64,6 @@ _TRAIN = (
 _PARAMETERS = ("model", "tasks", "features", "rank", "validation_fraction", "threads", "verbose", *_TRAIN)
 
 
-class NotFittedError(ValueError, AttributeError):
-    """The ranker has not been fitted yet."""
-
-
 class Ranker(BaseEstimator):
     """A multi-task ranking model: probabilities of binary tasks, values of regressions, one score.
 
@@ -74,7 +75,8 @@ class Ranker(BaseEstimator):
         Names, or tables ``[[task]]`` without a label: ``{"name": "share", "where": {"column": "click", "equals": 1}}``. By
         default the columns of ``y``; one whose labels are two values is binary, others are regressions.
     features : list of dict, optional
-        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X.
+        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X; those that it leaves out, and those
+        that nearly say a label, are warned of.
     rank : dict, optional
         ``[rank]``: the score of :meth:`score_rows` and :meth:`rank_rows`.
     validation_fraction : float, optional
@@ -236,10 +238,27 @@ class Ranker(BaseEstimator):
             data["valid"] = {"fraction": float(self.validation_fraction)}
         features = self.features
         if features is None:
-            known = {column: values for column, values in beside.items() if column in of_column.values()}
-            found = json.loads(_pleiad.infer(rows, known, list(of_column.values())))
-            features = found["config"]["feature"]
+            features = self._inferred(rows, beside, list(of_column.values()), columns, count)
         return self._config(data, tables, features), parts, columns, classes
+
+    def _inferred(self, rows, beside, labels, columns, count) -> list[dict[str, Any]]:
+        """Features for the columns of X. X is what the user wants to learn from: a column that nearly says a label is warned of, and
+        taken."""
+        if count < 2:
+            raise _pleiad.DataError("1 sample is too few to see what columns hold; name the features")
+        own = [column for column in labels if column in columns]
+        chance = _free("label", columns)
+        found = json.loads(_pleiad.infer(rows, {chance: np.arange(count, dtype=float) % 2}, [*own, chance]))
+        without = {out["column"]: out["reason"] for out in found["left_out"] if out["column"] not in own}
+        known = {column: beside[column] for column in labels if column in beside and _varies(beside[column])}
+        if known:
+            told = json.loads(_pleiad.infer(rows, known, list(known)))["left_out"]
+            leaks = {out["column"]: out["reason"] for out in told if out["column"] not in without}
+            for column, reason in leaks.items():
+                warnings.warn(f"column {column!r}: {reason}", stacklevel=4)
+        for column, reason in without.items():
+            warnings.warn(f"column {column!r} is no feature: {reason}", stacklevel=4)
+        return found["config"]["feature"]
 
     def _run(self, config, parts, callback, out, resume) -> None:
         folder = None
@@ -301,6 +320,8 @@ class Ranker(BaseEstimator):
             weight = np.asarray(sample_weight, dtype=float)
             if weight.ndim != 1 or len(weight) != count:
                 raise ValueError(f"sample_weight has the shape {weight.shape}, and there are {count} rows")
+            if not weight.any():
+                raise _pleiad.DataError("every row has the weight zero, so that there is nothing to learn from")
             beside[_free("weight", columns)] = np.ascontiguousarray(weight)
         return beside
 
@@ -508,6 +529,12 @@ def _kind(name: str, values: np.ndarray, classes: dict[str, np.ndarray], binary:
         classes[name] = np.array([0, 1])
         return "binary"
     return "regression"
+
+
+def _varies(labels: np.ndarray) -> bool:
+    """Whether two labels differ."""
+    there = labels[~np.isnan(labels)]
+    return len(there) > 1 and bool((there != there[0]).any())
 
 
 def _missing(values: np.ndarray) -> np.ndarray:

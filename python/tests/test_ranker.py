@@ -176,9 +176,14 @@ def test_features_are_inferred():
     assert roc_auc_score(y["click"], fit.predict_all(x)["click"]) > 0.6
     named = {column for block in fit.config_["feature"] for column in block["columns"]}
     assert named == {"age", "city"}
+    with pytest.warns(UserWarning, match="column 'told'") as warned:
+        leak = base.fit({**x, "told": y["click"] + 0.5, "row": np.arange(1500)}, y)
+    named = {column for block in leak.config_["feature"] for column in block["columns"]}
+    assert "told" in named and "row" not in named
+    assert any("'row' is no feature" in str(warning.message) for warning in warned)
     found = pleiad.infer({**x, "click": y["click"], "row": np.arange(1500)}, ["click"])
     assert [task["name"] for task in found.tasks] == ["click"] and "row" in [out["column"] for out in found.left_out]
-    assert found.toml.count("[[feature]]") == len(found.features)
+    assert found.toml.count("\n[[feature]]\n") == len(found.features)
 
 
 @pytest.mark.parametrize(
