@@ -51,6 +51,12 @@ kind = "categorical"
 encoding = { ids = 8 }
 embedding = 2
 [[feature]]
+name = "h"
+columns = ["m"]
+kind = "categorical"
+encoding = { integer_hash = 10 }
+embedding = 2
+[[feature]]
 columns = ["x"]
 kind = "numeric"
 transform = [{ clip = [-2.0, 2.0] }, "standardize"]
