@@ -409,6 +409,39 @@ class Ranker(BaseEstimator):
         sets = [f"rank.score.{json.dumps(name)}={float(power)!r}" for name, power in exponents.items()]
         return np.frombuffer(self._model.score(self._rows(X), sets), dtype="<f8")
 
+    def rank_rows(self, X: Any, by: Any = None, top: int | None = None, **exponents: float) -> dict[str, np.ndarray]:
+        """Orders the rows of each request by score, the highest first; of equal scores the row that stands first.
+
+        Parameters
+        ----------
+        X : as in :meth:`predict`
+            Candidates.
+        by : array of shape (n,), or name of a column of X, optional
+            The request of each row; without it all rows are one. Requests come in the order in which they are met.
+        top : int, optional
+            How many rows of each request.
+        **exponents
+            As in :meth:`score_rows`.
+
+        Returns
+        -------
+        dict of arrays of shape (m,)
+            ``row``, the number of the row in X; ``rank``, from 1 in each request; ``score``.
+        """
+        scores = self.score_rows(X, **exponents)
+        requests = np.zeros(len(scores), dtype=int) if by is None else np.asarray(X[by] if isinstance(by, str) else by)
+        if requests.shape != scores.shape:
+            raise ValueError(f"by has the shape {requests.shape}, and there are {len(scores)} rows")
+        _, first, of = np.unique(requests, return_index=True, return_inverse=True)
+        met = first[of]
+        # By request, by score, by place: the last key counts most, and scores are negated since sorting goes up.
+        order = np.lexsort((np.arange(len(scores)), -scores, met))
+        starts = np.r_[True, met[order][1:] != met[order][:-1]] if len(order) else np.array([], dtype=bool)
+        position = np.arange(len(order))
+        rank = position - np.maximum.accumulate(np.where(starts, position, 0)) + 1 if len(order) else position
+        kept = rank <= (len(order) if top is None else top)
+        return {"row": order[kept], "rank": rank[kept], "score": scores[order][kept]}
+
     # Saving
 
     def save(self, path: str | os.PathLike[str]) -> None:

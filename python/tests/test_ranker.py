@@ -79,6 +79,23 @@ def test_predictions_have_the_forms_of_scikit_learn(fitted):
     assert np.allclose(fitted.score_rows(x, click=2), all_of_them["click"].astype(float) ** 2)
 
 
+def test_requests_are_ranked(fitted):
+    x, _ = log(200, seed=9)
+    request = np.random.default_rng(1).integers(0, 7, 200)
+    scores = fitted.score_rows(x)
+    ranked = fitted.rank_rows(x, by=request, top=5)
+    expected = []
+    for one in dict.fromkeys(request.tolist()):
+        rows = sorted(np.flatnonzero(request == one), key=lambda row: (-scores[row], row))
+        expected += [(row, rank, scores[row]) for rank, row in enumerate(rows[:5], 1)]
+    assert list(zip(ranked["row"], ranked["rank"], ranked["score"])) == expected
+    named = fitted.rank_rows({**x, "request": request}, by="request", top=5)
+    assert (named["row"] == ranked["row"]).all()
+    assert len(fitted.rank_rows(x)["row"]) == 200
+    with pytest.raises(ValueError, match="200 rows"):
+        fitted.rank_rows(x, by=request[:9])
+
+
 def test_one_task_is_no_list():
     x, y = log()
     one = ranker().fit(x, np.where(y["click"] == 1, "yes", "no"))

@@ -33,7 +33,7 @@ impl ToSave<'_> {
     /// Writes the artifact, whole or not at all. Gives the number of golden rows.
     ///
     /// # Errors
-    /// [`Error::NonFinitePrediction`] for a model whose weights are no numbers, and those of [`Artifact::save`].
+    /// [`Error::NonFinitePrediction`] for a model whose weights are no numbers, and those of [`pleiad_model::artifact::Artifact::save`].
     pub fn save(self, path: &Path) -> Result<usize> {
         let Self { model, encoder, predictor, raw, provenance, rank } = self;
         let golden = golden(encoder, predictor, raw)?;

@@ -2,7 +2,7 @@
 //! happens, and which features it leans on.
 //!
 //! `utilisation` is what gates weigh and experts give, `alarm` what is wrong with it, `calibration` and `importance` are
-//! by task. Pictures of all of it are drawn in [`crate::report`].
+//! by task. Pictures of all of it are drawn by whoever implements [`crate::pages::Pages`].
 
 mod alarm;
 mod calibration;
