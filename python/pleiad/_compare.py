@@ -127,7 +127,7 @@ def compare(
         "model": [{"name": name, **structure.to_config()} for name, structure in models.items()],
     }
     folder = tempfile.TemporaryDirectory(prefix="pleiad-") if out is None else None
-    target = Path(out) if folder is None else Path(folder.name) / "compared"
+    target = Path(folder.name) / "compared" if folder is not None else Path(out or ".")
     with Progress(verbose, warn_at=3) as progress:
 
         def event(text: str) -> None:

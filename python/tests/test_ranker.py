@@ -203,6 +203,33 @@ def test_features_are_inferred():
     assert found.toml.count("\n[[feature]]\n") == len(found.features)
 
 
+LONG = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_ranker import log, ranker
+x, y = log(20000)
+ranker().set_params(epochs=100000).fit(x, y, out={out!r}, callback=lambda event: print(event["event"], flush=True))
+"""
+
+
+def test_ctrl_c_ends_a_fit_and_leaves_a_run_to_go_on_with(tmp_path):
+    import signal
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    out = tmp_path / "run"
+    code = LONG.format(tests=str(Path(__file__).parent), out=str(out))
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.strip() == "epoch":
+            break
+    process.send_signal(signal.SIGINT)
+    # It would go on for hours.
+    _, errors = process.communicate(timeout=60)
+    assert "KeyboardInterrupt" in errors and any((out / "checkpoints").iterdir()) and not (out / "model").exists()
+
+
 @pytest.mark.parametrize(
     "change, error, says",
     [
