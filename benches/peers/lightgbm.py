@@ -52,6 +52,7 @@ def train(arguments, encoder, rows, task, seed):
         "metric": "auc",
         "learning_rate": arguments.learning_rate,
         "num_leaves": arguments.leaves,
+        "max_bin": arguments.bins,
         "min_data_in_leaf": arguments.rows_in_leaf,
         "feature_fraction": arguments.feature_share,
         "bagging_fraction": arguments.row_share,
@@ -82,8 +83,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("config", type=Path, help="a Pleiad configuration of the census form")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--tasks", nargs="+", help="of the configuration [default: all]")
     parser.add_argument("--learning-rate", type=float, default=0.05)
     parser.add_argument("--leaves", type=int, default=63)
+    parser.add_argument("--bins", type=int, default=255, help="of a number, at most")
     parser.add_argument("--rows-in-leaf", type=int, default=20)
     parser.add_argument("--feature-share", type=float, default=0.8, help="drawn per tree; seeds differ by it")
     parser.add_argument("--row-share", type=float, default=1.0, help="drawn per tree")
@@ -96,7 +99,7 @@ def main():
     config, found = frames(arguments.config)
     encoder = Encoder(config, found["train"])
     rows = {split: Rows(encoder, frame) for split, frame in found.items()}
-    for task in rows["train"].labels:
+    for task in arguments.tasks or rows["train"].labels:
         runs = [train(arguments, encoder, rows, task, seed) for seed in arguments.seeds]
         for run in runs:
             print(json.dumps(run), flush=True)

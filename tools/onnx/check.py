@@ -168,6 +168,7 @@ label = { column = "spent", transform = "log1p" }
 RANK = """
 [rank]
 score = { click = 1.0, buy = 0.5 }
+floor = { buy = 0.3 }
 transform = { column = "income", kind = "log1p", power = 2.0 }
 """
 
@@ -175,7 +176,7 @@ transform = { column = "income", kind = "log1p", power = 2.0 }
 def scored(expected, table):
     # What `missing` of that feature says.
     x = np.array([0.5 if row["income"] is None else row["income"] for row in table])
-    return expected["click"] * np.sqrt(expected["buy"]) * np.log1p(x) ** 2
+    return expected["click"] * np.sqrt(np.maximum(expected["buy"], 0.3)) * np.log1p(x) ** 2
 
 
 LEVELS = (

@@ -33,6 +33,8 @@ pub struct TaskFactor {
     pub given: Vec<String>,
     /// The exponent w_k.
     pub power: f64,
+    /// The least that p_k counts as.
+    pub floor: Option<f64>,
 }
 
 /// The factor of a [`Score`] that depends on a column of the row.
@@ -121,7 +123,7 @@ pub(crate) fn score(
         factors.into_iter().reduce(|a, b| w.op("Mul", &at(hint), &[&a, &b], vec![]))
     };
     let mut factors = Vec::new();
-    for TaskFactor { task, given, power: exponent } in &score.factors {
+    for TaskFactor { task, given, power: exponent, floor } in &score.factors {
         let mut predictions = Vec::new();
         for task in [task].into_iter().chain(given) {
             if !encoder.tasks().iter().any(|known| known.name == *task) {
@@ -132,6 +134,15 @@ pub(crate) fn score(
             predictions.push(if is_wide { w.cast(task, &at("prediction"), of) } else { task.clone() });
         }
         if let Some(prediction) = product(w, "joint", predictions) {
+            let prediction = match floor {
+                // Not `Max`, which runtimes let swallow what is no number.
+                Some(floor) => {
+                    let floor = w.number(*floor, of);
+                    let is_below = w.op("Less", &at("is_below"), &[&prediction, &floor], vec![]);
+                    w.op("Where", &at("raised"), &[&is_below, &floor, &prediction], vec![])
+                }
+                None => prediction,
+            };
             factors.push(power(w, prediction, *exponent));
         }
     }

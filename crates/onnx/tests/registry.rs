@@ -141,6 +141,9 @@ fn another_weight_is_seen() {
     }
 }
 
+/// What p_k of a task is raised to.
+const FLOOR: f64 = 0.225;
+
 /// Equation 1 over exported predictions, with a factor of a column that is no input otherwise.
 #[test]
 fn the_score_is_the_product_of_powers() {
@@ -152,7 +155,7 @@ fn the_score_is_the_product_of_powers() {
     let raw: Vec<f32> = (0..40).map(|i| if i % 2 == 0 { i as f32 / 4.0 } else { i as f32 * 1e-6 }).collect();
     let factor = |task: &str, given: &[&str], power| {
         let given = given.iter().map(|&task| task.to_owned()).collect();
-        TaskFactor { task: task.to_owned(), given, power }
+        TaskFactor { task: task.to_owned(), given, power, floor: None }
     };
     type Of = fn(f64) -> f64;
     let functions: [(Function, Of); 3] = [
@@ -161,7 +164,8 @@ fn the_score_is_the_product_of_powers() {
         (Function::Identity, |x| x),
     ];
     for (function, f) in functions {
-        let factors = vec![factor("click", &[], 1.0), factor("share", &["click"], 0.5)];
+        let raised = TaskFactor { floor: Some(FLOOR), ..factor("share", &["click"], 0.5) };
+        let factors = vec![factor("click", &[], 1.0), raised];
         let transform = Transform { column: "a".to_owned(), function, power: 2.0 };
         let score = Score { factors, transform: Some(transform) };
         let folder = tempfile::tempdir().unwrap();
@@ -184,10 +188,14 @@ fn the_score_is_the_product_of_powers() {
         let found = runtime.run(inputs, &outputs, None).unwrap();
         let columns: Vec<Tensor<f32>> = found.into_iter().map(|value| value.try_into().unwrap()).collect();
         let column = |at: usize| columns[at].iter().map(|&value| f64::from(value));
+        let mut below = 0;
         for (((click, share), score), x) in column(0).zip(column(1)).zip(column(2)).zip(&raw) {
-            let expected = click * (share * click).sqrt() * f(f64::from(*x)).powi(2);
+            let joint = share * click;
+            below += usize::from(joint < FLOOR);
+            let expected = click * joint.max(FLOOR).sqrt() * f(f64::from(*x)).powi(2);
             assert!((score - expected).abs() <= 1e-5 * expected.max(1e-12), "{function:?}: {score} {expected}");
         }
+        assert!(0 < below && below < 40, "the floor counts for some rows alone: {below}");
     }
     let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], transform: None };
     let encoder = common::encoder(&graph.layout, &fixture::tasks());

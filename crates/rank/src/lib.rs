@@ -8,6 +8,7 @@
 
 pub mod alarm;
 mod by_task;
+mod config;
 pub mod counts;
 mod error;
 mod interrupt;
@@ -22,10 +23,11 @@ mod source;
 pub mod values;
 
 pub use by_task::ByTask;
+pub use config::{RankConfig, RankFunction, RankTransform};
 pub use error::{Error, ErrorKind, Result, kind_of_engine};
 pub use interrupt::Interrupt;
 pub use model::{Model, Read, Rows};
 pub use predict::{Order, PredictOptions, check_finite};
 pub use save::{ToSave, note_training_counts, training_counts};
-pub use score::{RankConfig, Scorer};
+pub use score::{Factor, Scorer};
 pub use source::Source;

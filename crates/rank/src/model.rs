@@ -12,12 +12,13 @@ use serde_json::{Map, Value};
 
 use crate::alarm::Alarm;
 use crate::by_task::ByTask;
+use crate::config::RankConfig;
 use crate::counts::by_feature;
 use crate::error::{Error, Result};
 use crate::named;
 use crate::predict::check_finite;
 use crate::save::training_counts;
-use crate::score::{RankConfig, Scorer};
+use crate::score::Scorer;
 use crate::source::Source;
 use crate::values::{Context, Part, features};
 

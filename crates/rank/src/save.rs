@@ -8,10 +8,10 @@ use pleiad_model::ModelConfig;
 use pleiad_model::artifact::{Golden, Provenance, Unsaved};
 
 use crate::by_task::ByTask;
+use crate::config::RankConfig;
 use crate::counts::{by_feature, in_order};
 use crate::error::{Error, Result};
 use crate::predict::check_finite;
-use crate::score::RankConfig;
 
 /// A model that is to be saved.
 pub struct ToSave<'a> {

@@ -1,80 +1,12 @@
-//! Equation 1 of the paper: how the predictions of all tasks become one score. [`RankConfig`] is what `[rank]` says,
-//! [`Scorer`] what computes it.
-
-use std::collections::BTreeMap;
+//! Equation 1 of the paper: [`Scorer`] makes one score of the predictions of all tasks.
 
 use pleiad_data::TaskKind;
 use pleiad_data::nearest;
 use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
 use pleiad_engine::Predictions;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
+use crate::config::{RankConfig, RankTransform};
 use crate::error::{Error, Result};
-
-/// `[rank]`: `score = prod_k p_k^w_k * f(x)^power`, with p_k the prediction of task k and x a column of the row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RankConfig {
-    /// The exponent w_k of each task; a task that is not named does not count.
-    pub score: BTreeMap<String, f64>,
-    /// Whether the prediction of a task with a `where` is multiplied by that of the task whose event the `where` asks for, and
-    /// so on along the funnel: then p_k is the probability over all rows, not the one under a condition. Default: false.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub joint: bool,
-    /// The factor f(x)^power.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub transform: Option<RankTransform>,
-}
-
-/// `[rank] transform`: a factor that depends on a column of the row, such as the length of a video.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RankTransform {
-    /// The column, which a feature reads as a number. A missing value is what that feature takes for it.
-    pub column: String,
-    /// f.
-    pub kind: RankFunction,
-    /// Exponent of f(x).
-    #[serde(default = "one")]
-    pub power: f64,
-}
-
-fn one() -> f64 {
-    1.0
-}
-
-/// f of equation 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RankFunction {
-    /// `ln(1 + x)`.
-    Log1p,
-    /// `1 / (1 + exp(-x))`.
-    Sigmoid,
-    /// x itself.
-    Identity,
-}
-
-impl RankFunction {
-    /// f(x).
-    #[must_use]
-    pub fn apply(self, x: f64) -> f64 {
-        match self {
-            Self::Log1p => x.ln_1p(),
-            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
-            Self::Identity => x,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Log1p => "log1p",
-            Self::Sigmoid => "sigmoid",
-            Self::Identity => "identity",
-        }
-    }
-}
 
 /// [`RankConfig`] for the tasks and features of a model.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,14 +15,28 @@ pub struct Scorer {
     transform: Option<(usize, RankTransform)>,
 }
 
-/// One task's factor.
+/// One task's factor, `max(p_k, floor)^power`.
 #[derive(Debug, Clone, PartialEq)]
-struct Factor {
-    task: usize,
+pub struct Factor {
+    /// The task's number.
+    pub task: usize,
     name: String,
-    power: f64,
-    /// Tasks whose predictions make this one's a probability over all rows.
-    given: Vec<usize>,
+    /// The exponent w_k.
+    pub power: f64,
+    /// Tasks whose predictions make this one's a probability over all rows: p_k is the product of all of them.
+    pub given: Vec<usize>,
+    /// The least that p_k counts as.
+    pub floor: Option<f64>,
+}
+
+impl Factor {
+    /// p_k as it counts. What is no number stays none.
+    fn raised(&self, prediction: f64) -> f64 {
+        match self.floor {
+            Some(floor) if prediction < floor => floor,
+            _ => prediction,
+        }
+    }
 }
 
 impl Scorer {
@@ -114,7 +60,18 @@ impl Scorer {
                 return refuse(&key, format!("the exponent must be a finite number, not {power}"));
             }
             let given = if rank.joint { conditions(schema, task)? } else { Vec::new() };
-            factors.push(Factor { task, name: name.clone(), power, given });
+            let floor = rank.floor.get(name).copied();
+            factors.push(Factor { task, name: name.clone(), power, given, floor });
+        }
+        for (name, &floor) in &rank.floor {
+            let key = ["floor", name.as_str()];
+            if !rank.score.contains_key(name) {
+                let known: Vec<&str> = rank.score.keys().map(String::as_str).collect();
+                return refuse(&key, format!("`score` has no task {name:?}{}", suggest(name, &known)));
+            }
+            if !(floor.is_finite() && floor >= 0.0) {
+                return refuse(&key, format!("must be a finite number, 0 or above, not {floor}"));
+            }
         }
         // In the order of the tasks, so that a product is rounded alike however they are written.
         factors.sort_by_key(|factor| factor.task);
@@ -147,10 +104,10 @@ impl Scorer {
         Ok(Self { factors, transform: transform.transpose()? })
     }
 
-    /// Of each task that counts, in the order of the tasks: its number, those of the tasks that it is multiplied by, and the
-    /// exponent.
-    pub fn factors(&self) -> impl Iterator<Item = (usize, &[usize], f64)> {
-        self.factors.iter().map(|factor| (factor.task, factor.given.as_slice(), factor.power))
+    /// Of each task that counts its factor, in the order of the tasks.
+    #[must_use]
+    pub fn factors(&self) -> &[Factor] {
+        &self.factors
     }
 
     /// The factor that depends on a column.
@@ -195,7 +152,7 @@ impl Scorer {
         let of = move |task: usize| predictions.tasks.get(task).map_or(f64::NAN, |task| f64::from(task[row]));
         let tasks = self.factors.iter().map(move |factor| {
             let given: f64 = factor.given.iter().map(|&task| of(task)).product();
-            (of(factor.task) * given).powf(factor.power)
+            factor.raised(of(factor.task) * given).powf(factor.power)
         });
         let transform = self.transform.iter().map(move |(_, transform)| {
             let x = numbers.get(row).copied().unwrap_or(f64::NAN);
@@ -211,7 +168,8 @@ impl Scorer {
             .iter()
             .map(|factor| {
                 let given: String = factor.given.iter().map(|&task| format!(" * {}", of(task))).collect();
-                format!("{} = ({}{given})^{}", factor.name, of(factor.task), factor.power)
+                let floor = factor.floor.map(|floor| format!(", at least {floor}")).unwrap_or_default();
+                format!("{} = ({}{given}{floor})^{}", factor.name, of(factor.task), factor.power)
             })
             .collect();
         let x = numbers.get(row).copied().unwrap_or(f64::NAN);
@@ -222,7 +180,7 @@ impl Scorer {
         let advice = if self.transform.is_some() && x.is_nan() {
             "give the column a value in every row, or its feature `missing = \"mean\"`"
         } else {
-            "change the exponents of [rank], or leave out what can be negative or 0"
+            "set the least that counts, such as rank.floor.TASK=0.001, or change the exponents of [rank]"
         };
         Error::NonFiniteScore { row: before + row as u64 + 1, value, factors: factors.join(", "), advice }
     }
@@ -285,6 +243,7 @@ fn suggest(name: &str, known: &[&str]) -> String {
 mod tests {
     use pleiad_data::schema::{DataConfig, FeatureBlock};
     use proptest::prelude::*;
+    use serde::Deserialize;
 
     use super::*;
 
@@ -403,8 +362,8 @@ mod tests {
         let error = scored.score(&bad, &[], 10).unwrap_err().to_string();
         assert_eq!(
             error,
-            "the score of row 12 is NaN: click = (0.25)^-1, hours = (-1)^0.5; change the exponents of [rank], or leave out what \
-             can be negative or 0"
+            "the score of row 12 is NaN: click = (0.25)^-1, hours = (-1)^0.5; set the least that counts, such as \
+             rank.floor.TASK=0.001, or change the exponents of [rank]"
         );
         bad.tasks[0][0] = 0.0;
         let error = scored.score(&bad, &[], 0).unwrap_err().to_string();
@@ -412,6 +371,34 @@ mod tests {
         let missing = scorer("score = { click = 1 }\ntransform = { column = 'seconds', kind = 'identity' }").unwrap();
         let error = missing.score(&predictions(), &[1.0, f64::NAN], 0).unwrap_err().to_string();
         assert!(error.contains("row 2") && error.contains("identity(seconds = missing)^1"), "{error}");
+    }
+
+    #[test]
+    fn a_prediction_below_its_floor_counts_as_the_floor() {
+        let scored = scorer("score = { hours = 0.5, click = 1 }\nfloor = { hours = 0.25 }").unwrap();
+        let mut low = predictions();
+        low.tasks[2] = vec![-1.0, 4.0];
+        assert_eq!(scored.score(&low, &[], 0).unwrap(), [0.5 * 0.5, 0.25 * 2.0]);
+        low.tasks[2][0] = f32::NAN;
+        let error = scored.score(&low, &[], 0).unwrap_err().to_string();
+        assert!(error.contains("hours = (NaN, at least 0.25)^0.5"), "{error}");
+        // With joint it is the product along the funnel that is raised.
+        let joint = scorer("score = { hours = 1 }\nfloor = { hours = 1.25 }\njoint = true").unwrap();
+        assert_eq!(joint.score(&predictions(), &[], 0).unwrap(), [1.25, 1.25]);
+        for (rank, says) in [
+            (
+                "score = { hours = 1 }\nfloor = { click = 1 }",
+                "rank.floor.click: `score` has no task \"click\"; known: hours",
+            ),
+            (
+                "score = { hours = 1 }\nfloor = { hours = -1 }",
+                "rank.floor.hours: must be a finite number, 0 or above, not -1",
+            ),
+            ("score = { hours = 1 }\nfloor = { hours = inf }", "rank.floor.hours: must be a finite number"),
+        ] {
+            let error = scorer(rank).unwrap_err();
+            assert!(error.contains(says), "{rank}: {error}");
+        }
     }
 
     proptest! {

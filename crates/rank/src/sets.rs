@@ -2,8 +2,8 @@
 
 use toml::{Table, Value};
 
+use crate::config::RankConfig;
 use crate::error::{Error, Result};
-use crate::score::RankConfig;
 
 impl RankConfig {
     /// `[rank]` of a model with changes `KEY=VALUE`, in order: keys such as `rank.score.click` or `rank.joint`, values of TOML,

@@ -91,6 +91,7 @@ label = { column = "c", missing = 0.5 }
 where = { column = "a", equals = 1 }
 [rank]
 score = { a = 1.0, b = 0.5 }
+floor = { b = 0.1 }
 transform = { column = "x", kind = "sigmoid", power = 0.5 }
 "#;
 

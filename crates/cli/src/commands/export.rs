@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use pleiad_model::artifact::Artifact;
 use pleiad_onnx::{Exported, Function, Inputs, Model, Options, Port, Score, TaskFactor, Transform};
-use pleiad_rank::score::RankFunction;
-use pleiad_rank::{Model as Saved, Scorer};
+use pleiad_rank::{Factor, Model as Saved, RankFunction, Scorer};
 use serde_json::json;
 
 use crate::Global;
@@ -84,10 +83,11 @@ impl Export {
 /// `[rank]` of a model, as an export has it.
 fn score(scorer: &Scorer, model: &Saved) -> Score {
     let name = |task: usize| model.tasks()[task].name.clone();
-    let factor = |(task, given, power): (usize, &[usize], f64)| TaskFactor {
-        task: name(task),
-        given: given.iter().map(|&task| name(task)).collect(),
-        power,
+    let factor = |factor: &Factor| TaskFactor {
+        task: name(factor.task),
+        given: factor.given.iter().map(|&task| name(task)).collect(),
+        power: factor.power,
+        floor: factor.floor,
     };
     let transform = scorer.transform().map(|transform| Transform {
         column: transform.column.clone(),
@@ -98,7 +98,7 @@ fn score(scorer: &Scorer, model: &Saved) -> Score {
         },
         power: transform.power,
     });
-    Score { factors: scorer.factors().map(factor).collect(), transform }
+    Score { factors: scorer.factors().iter().map(factor).collect(), transform }
 }
 
 fn failure(error: pleiad_onnx::Error) -> Failure {

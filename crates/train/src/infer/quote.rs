@@ -24,6 +24,12 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
+/// A name as a key: bare where it can be.
+pub(super) fn key(name: &str) -> String {
+    let is_bare = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
+    if !name.is_empty() && name.chars().all(is_bare) { name.to_owned() } else { quoted(name) }
+}
+
 /// A text for a comment: one line, not too long.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 40;

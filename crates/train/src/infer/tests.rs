@@ -96,6 +96,28 @@ fn numbers_among_which_a_text_says_missing_are_numbers() {
     }
 }
 
+/// Without its `#`, the [rank] of the comment is one that holds.
+#[test]
+fn the_score_that_is_offered_holds() {
+    let share = |row: i64| f64::from(u8::from(row % 3 == 0)) * (row % 50) as f64 / 50.0;
+    let columns = [
+        ("age", noise(1)),
+        ("click", whole(|row| i64::from(row % 3 == 0))),
+        ("watched part", Arc::new(Float64Array::from_iter_values((0..1000).map(share))) as ArrayRef),
+        ("profit", whole(|row| row * 37 % 101 - 50)),
+    ];
+    let found = inferred(&columns, &["click", "watched part", "profit"]).unwrap();
+    let toml = found.toml.lines().map(|line| match line.strip_prefix("# ") {
+        Some(key) if ["[rank]", "score = ", "floor = "].iter().any(|start| key.starts_with(start)) => key,
+        _ => line,
+    });
+    let config = ConfigFile::parse("config.toml".as_ref(), toml.collect::<Vec<_>>().join("\n"), &[]).unwrap();
+    let rank = config.config.rank.expect("[rank]");
+    // A profit may be negative, and has no root then.
+    assert_eq!(rank.score.keys().collect::<Vec<_>>(), ["click", "watched part"]);
+    assert_eq!(rank.floor.keys().collect::<Vec<_>>(), ["watched part"]);
+}
+
 #[test]
 fn words_of_a_shell_are_quoted() {
     assert_eq!(shell("share:click"), "share:click");

@@ -11,7 +11,7 @@ use super::columns::entries;
 use super::hints;
 use super::labels::Label;
 use super::profile::Profile;
-use super::quote::{count, quoted};
+use super::quote::{count, key, quoted};
 use super::roles::{Role, Why};
 
 /// Rows of each side, of every task, from which on a tenth of the rows is enough to measure on.
@@ -48,6 +48,7 @@ pub(super) fn configuration(
     writer.features();
     writer.tasks();
     writer.metrics();
+    writer.rank();
     writer.model();
     writer.train();
     writer.compare();
@@ -282,6 +283,29 @@ impl Writer<'_> {
             self.line(format!("\n# Is one row ranked against others of one {name} ({why})? Then:"));
             self.line("# [metrics]");
             self.line(format!("# group = {name}    # GAUC, NDCG@k and recall@k within it"));
+        }
+    }
+
+    /// What the score of a row could be. Exponents are a choice that no row tells.
+    fn rank(&mut self) {
+        // A number below 0 has no root.
+        let counts = |label: &&Label| label.truth.iter().flatten().all(|&value| value >= 0.0);
+        let table = |labels: &[&Label], value: &str| {
+            let keys: Vec<String> = labels.iter().map(|label| format!("{} = {value}", key(&label.name))).collect();
+            format!("{{ {} }}", keys.join(", "))
+        };
+        let counting: Vec<&Label> = self.labels.iter().filter(counts).collect();
+        let regressions: Vec<&Label> = counting.iter().copied().filter(|label| label.positive.is_none()).collect();
+        if counting.len() < 2 {
+            return;
+        }
+        self.line(
+            "\n# Are candidates ordered by the tasks together (docs/ranking.md)? Then, with exponents of your own:",
+        );
+        self.line("# [rank]");
+        self.line(format!("# score = {}", table(&counting, "1.0")));
+        if !regressions.is_empty() {
+            self.line(format!("# floor = {}    # predictions a little below 0", table(&regressions, "0.001")));
         }
     }
 
