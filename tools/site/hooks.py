@@ -25,6 +25,17 @@ def mark(source):
     return f"<!-- {hashlib.sha256(source.encode()).hexdigest()} -->"
 
 
+def place(target):
+    """Where a file of the project lies on the site, and what is shown there."""
+    if target.endswith(".ipynb"):
+        # As `nbconvert --execute --to html --output-dir target/notebooks` has left it.
+        executed = ROOT / "target/notebooks" / f"{Path(target).stem}.html"
+        if executed.exists():
+            return f"notebooks/{executed.name}", executed
+    # As text, so that a browser shows it.
+    return f"project/{target}.txt", ROOT / target
+
+
 def on_files(files, config):
     linked = {
         target
@@ -32,13 +43,13 @@ def on_files(files, config):
         for target in OUTSIDE.findall(Path(page.abs_src_path).read_text(encoding="utf-8"))
     }
     for target in sorted(linked):
-        # As text, so that a browser shows it.
-        files.append(File.generated(config, f"project/{target}.txt", abs_src_path=str(ROOT / target)))
+        path, shown = place(target)
+        files.append(File.generated(config, path, abs_src_path=str(shown)))
     return files
 
 
 def on_page_markdown(markdown, page, **_):
-    markdown = OUTSIDE.sub(r"](project/\1.txt)", markdown)
+    markdown = OUTSIDE.sub(lambda link: f"]({place(link.group(1))[0]})", markdown)
     for name, source in diagrams(markdown):
         figure = ROOT / f"docs/figures/{name}.svg"
         if not figure.exists() or mark(source) not in figure.read_text(encoding="utf-8"):
