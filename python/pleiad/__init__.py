@@ -4,6 +4,7 @@ from ._compare import Comparison, compare
 from ._infer import Inferred, infer
 from ._pleiad import ConfigError, DataError, Error, RunError, __version__
 from ._ranker import NotFittedError, Ranker
+from ._scorer import Scorer
 from ._structures import (
     AITM,
     CGC,
@@ -39,6 +40,7 @@ __all__ = [
     "NotFittedError",
     "Ranker",
     "RunError",
+    "Scorer",
     "SingleTask",
     "Sluice",
     "Structure",
