@@ -141,19 +141,22 @@ class Scorer:
         for batch in batches:
             yield self(batch)
 
-    def stream(self, rows: Any) -> "pyarrow.RecordBatchReader":
+    def stream(self, rows: Any, schema: "pyarrow.Schema | None" = None) -> "pyarrow.RecordBatchReader":
         """A reader of the rows with their predictions, a batch at a time: memory does not grow with the rows.
 
         Parameters
         ----------
         rows : what gives an Arrow stream
-            A ``RecordBatchReader``, a table, a data set's scanner, a relation of DuckDB, a data frame of DataFusion or polars.
+            A ``RecordBatchReader``, a table, a relation of DuckDB, a data frame of DataFusion or polars; or record batches.
+        schema : pyarrow.Schema, optional
+            The schema of the rows, where they are record batches.
         """
         import pyarrow
 
-        reader = rows if isinstance(rows, pyarrow.RecordBatchReader) else pyarrow.RecordBatchReader.from_stream(rows)
-        schema = self(reader.schema.empty_table()).schema
-        return pyarrow.RecordBatchReader.from_batches(schema, self.batches(reader))
+        if schema is None:
+            reader = rows if isinstance(rows, pyarrow.RecordBatchReader) else pyarrow.RecordBatchReader.from_stream(rows)
+            rows, schema = reader, reader.schema
+        return pyarrow.RecordBatchReader.from_batches(self.output_schema(schema), self.batches(rows))
 
     def output_schema(self, schema: "pyarrow.Schema") -> "pyarrow.Schema":
         """The columns that rows of this schema get. A column that the model needs and that is not there, or has a type that it cannot

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import OrderedDict
 from typing import Any
 
 from ._function import answer, answer_type, call_of, fields_of, scorer_of
@@ -31,9 +33,28 @@ def register(ctx: Any, model: Any, name: str = "pleiad", *, of: str, **options: 
     scorer = scorer_of(model, options)
     fields = fields_of(scorer, ctx.table(of).schema(), of)
 
+    known: "OrderedDict[tuple[Any, ...], tuple[Any, Any]]" = OrderedDict()
+    most = 2 * (os.cpu_count() or 1)
+
     def predict(*arrays: Any) -> Any:
-        return answer(scorer, arrays)
+        # DataFusion calls a function once for each field that a query takes of its struct, with the same arrays; its threads do so at
+        # once. The arrays are held, so that no others have their addresses.
+        key = tuple(_address(array) for array in arrays)
+        found = known.get(key)
+        if found is None:
+            found = known[key] = (arrays, answer(scorer, arrays))
+            while len(known) > most:
+                try:
+                    known.popitem(last=False)
+                except KeyError:  # another thread took the last one
+                    break
+        return found[1]
 
     types = [field.type for field in fields]
     ctx.register_udf(datafusion.udf(predict, types, answer_type(scorer), volatility="immutable", name=name))
     return call_of(name, fields)
+
+
+def _address(array: Any) -> tuple[Any, ...]:
+    """What two arrays have in common that are the same: memory is not changed once it is an array's."""
+    return (array.type, len(array), array.offset, *(None if part is None else (part.address, part.size) for part in array.buffers()))

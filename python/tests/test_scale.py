@@ -273,12 +273,29 @@ def test_a_function_of_duckdb(folder, expected):
     found = con.sql(f"SELECT unnest({call}) FROM candidates ORDER BY user").to_arrow_table()
     assert found.column_names == ["score", "click", "watch"] and holds(found, expected)
     assert con.sql(f"SELECT {call} FROM candidates WHERE user < 0").fetchall() == []
-    streamed = pleiad.Scorer(folder, keep=["user"]).stream(con.sql("SELECT * FROM candidates ORDER BY user"))
-    best = con.sql("SELECT user FROM streamed ORDER BY click DESC, user LIMIT 1").fetchone()
-    assert best == (int(np.argmax(expected["click"])),)
+    streamed = pleiad.Scorer(folder, keep=["user"]).stream(con.cursor().sql("SELECT * FROM candidates ORDER BY user"))
+    best = con.sql("SELECT user FROM streamed ORDER BY click DESC, user LIMIT 1").fetchall()
+    assert best == [(int(np.argmax(expected["click"])),)]
     con.sql("CREATE TABLE other AS SELECT age, city AS town, day, tags FROM arrow")
     with pytest.raises(pleiad.DataError, match="table 'other' has no column 'city', which the model reads; "):
         pleiad.duckdb.register(con, folder, "other_rank", of="other")
+
+
+def test_datafusion_predicts_a_row_once_for_all_fields_and_never_another(folder, expected, monkeypatch):
+    datafusion = pytest.importorskip("datafusion")
+    ctx = datafusion.SessionContext(datafusion.SessionConfig().with_target_partitions(2).with_batch_size(50))
+    ctx.register_record_batches("candidates", [log().to_batches(max_chunksize=50)])
+    scorer = pleiad.Scorer(folder, score=True, threads=1)
+    rows = []
+    first = pleiad.Scorer.__call__
+    monkeypatch.setattr(pleiad.Scorer, "__call__", lambda self, part: (rows.append(part.num_rows), first(self, part))[1])
+    call = pleiad.datafusion.register(ctx, scorer, "predict", of="candidates")
+    fields = ", ".join(f"p['{name}'] AS {name}" for name in scorer.names)
+    query = f"SELECT \"user\", {fields} FROM (SELECT \"user\", {call} AS p FROM candidates)"
+    for _ in range(3):
+        rows.clear()
+        assert holds(pa.table(ctx.sql(query)).sort_by("user"), expected)
+        assert sum(rows) == 600
 
 
 def test_a_function_of_datafusion(folder, expected):
