@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._scorer import Scorer
+from ._pleiad import DataError
+from ._scorer import Scorer, nearest
 
 
 class _Partition:
@@ -42,21 +43,22 @@ def score(df: Any, model: Any, **options: Any) -> Any:
     **options
         Those of :class:`pleiad.Scorer`: ``keep``, ``score``, ``prefix``, ``threads``, ``at``.
     """
-    import pyarrow
-    from pyspark.sql.pandas.types import to_arrow_schema
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
     scorer = model if isinstance(model, Scorer) else Scorer(model, **options)
     if isinstance(model, Scorer) and options:
         raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
+    for column in scorer.columns:
+        if column not in df.columns:
+            raise DataError(f"the data frame has no column {column!r}, which the model reads{nearest(column, df.columns)}")
     kept = df.columns if scorer.keep is True else scorer._kept(df.columns)
-    wanted = list(dict.fromkeys([*kept, *(column for column in scorer.columns if column in df.columns)]))
+    wanted = list(dict.fromkeys([*kept, *scorer.columns]))
     for column in wanted:
         if df.columns.count(column) > 1:
             raise ValueError(f"the data frame has two columns {column!r}; drop or rename one of them")
     selected = df.select(*[f"`{column.replace('`', '``')}`" for column in wanted])
-    # What is missing, or of a type that no model reads, is said here rather than by a worker.
-    scorer.output_schema(pyarrow.schema(to_arrow_schema(selected.schema)))
+    # A type that no model reads is said here rather than by a worker.
+    scorer.output_schema(_arrow_schema(selected.schema))
     fields = [selected.schema[column] for column in kept]
     if scorer._score:
         fields.append(StructField(scorer.names[0], DoubleType()))
@@ -64,3 +66,13 @@ def score(df: Any, model: Any, **options: Any) -> Any:
     return selected.mapInArrow(_Partition(scorer, wanted), StructType(fields))
 
 
+
+
+def _arrow_schema(schema: Any) -> Any:
+    """The types that a function of ``mapInArrow`` gets."""
+    from pyspark.sql.pandas.types import to_arrow_schema
+
+    try:
+        return to_arrow_schema(schema, timezone="UTC")
+    except TypeError:  # before Spark 4
+        return to_arrow_schema(schema)

@@ -10,6 +10,7 @@ Engines that are not installed are left out, and the output says so. `--engines 
 
 import argparse
 import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -72,6 +73,7 @@ def ray_of(cores):
     ray.init(num_cpus=cores + 1, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield ray
     finally:
@@ -81,7 +83,8 @@ def ray_of(cores):
 def by_ray(ray, folder, rows, out, cores):
     import pleiad.ray
 
-    read = ray.data.read_parquet(str(rows))
+    # A small file would be one block, and one worker would have all the work.
+    read = ray.data.read_parquet(str(rows), override_num_blocks=4 * cores)
     pleiad.ray.score(read, folder, keep=KEEP, score=True, concurrency=cores).write_parquet(str(out))
 
 
