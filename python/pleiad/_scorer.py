@@ -222,7 +222,9 @@ class Scorer:
 
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
-        if self._at is None and not self._files:
+        if self._at is not None:
+            state["_files"] = None
+        elif not self._files:
             if _digest_of(self._folder) != self._digest:
                 raise _pleiad.DataError(f"{self._folder} holds another model than when the scorer was made; make it again")
             state["_files"] = _packed(self._folder)

@@ -18,6 +18,9 @@ def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
             _flatten("loss", value, found)
         elif name == "task_weights":
             _flatten("weight", value, found)
+        elif name == "valid" and value is not None:
+            tasks = value.get("tasks", {})
+            _flatten(name, {**{key: of for key, of in value.items() if key != "tasks"}, **tasks}, found)
         elif name != "epoch":
             _flatten(name, value, found)
     return found

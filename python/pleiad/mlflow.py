@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,9 @@ class Callback:
             params = {name: str(value)[:6000] for name, value in params_of(event["config"]).items()}
             mlflow.MlflowClient().log_batch(self._run(), params=[mlflow.entities.Param(*each) for each in params.items()])
         elif event["event"] == "epoch":
-            metrics = {self.prefix + name: value for name, value in metrics_of(event["record"]).items()}
-            mlflow.log_metrics(metrics, step=event["record"]["epoch"], run_id=self._run())
+            # Names such as ndcg@10 have what MLflow does not take.
+            named = {re.sub(r"[^\w/.\- :]", "_", self.prefix + name): of for name, of in metrics_of(event["record"]).items()}
+            mlflow.log_metrics(named, step=event["record"]["epoch"], run_id=self._run())
 
     def _run(self) -> str:
         import mlflow

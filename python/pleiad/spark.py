@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ._pleiad import DataError
+from ._pleiad import ConfigError, DataError, RunError
 from ._scorer import Scorer, nearest
 
 
@@ -19,7 +19,7 @@ class _Partition:
     def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
         try:
             yield from self.scorer.batches(batches)
-        except (ValueError, RuntimeError, OSError, TypeError) as error:
+        except (ConfigError, DataError, RunError, FileNotFoundError) as error:
             from pyspark import TaskContext
 
             context = TaskContext.get()

@@ -239,6 +239,7 @@ def test_a_sent_model_needs_no_disk_and_one_at_a_path_is_the_same_or_refused(fol
     pleiad._scorer._open.clear()
     with pytest.raises(FileNotFoundError, match="worker .*, process .*: there is no folder"):
         pickle.loads(shared)(rows)
+    assert len(pickle.dumps(pleiad.Scorer(pleiad.Ranker.load(folder), at=folder))) < 2000
     other = pleiad.Ranker(SMALL, features=FEATURES, epochs=1, explain=False, seed=2)
     other.fit(rows.drop_columns(["user"]), {"click": np.arange(600) % 2})
     other.save(copy)

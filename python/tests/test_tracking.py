@@ -31,7 +31,8 @@ def test_a_run_gets_the_settings_and_the_metrics_of_each_epoch():
     last, record = run.steps[4], fit.history_[-1]
     assert last["fit/loss"] == record["loss"] and last["fit/loss/click"] == record["task_losses"]["click"]
     assert last["fit/learning_rate"] == 1e-2 and "fit/epoch" not in last
-    assert [name for name in last if name.startswith("fit/valid/") and "auc" in name and "click" in name], sorted(last)
+    assert last["fit/valid/click/auc"] == record["valid"]["tasks"]["click"]["auc"]
+    assert last["fit/valid/watch/r2"] == record["valid"]["tasks"]["watch"]["r2"] and last["fit/valid/rows"] == 300
     assert run.config["train.epochs"] == 4 and run.config["model.kind"] == "ple" and run.config["tasks"] == "click, watch"
     assert json.loads(run.config["model.levels"])[0]["widths"] == [16]
     assert heard[0]["event"] == "config" and heard[0]["config"] == fit.config_
@@ -94,6 +95,16 @@ def test_a_run_of_mlflow_has_settings_metrics_and_a_model_that_serves(mlflow, tm
     assert served.metadata.signature.outputs.input_names() == ["score", "click", "watch"]
     with pytest.raises(mlflow.exceptions.MlflowException, match="city"):
         served.predict(frame[["age"]])
+
+
+def test_mlflow_gets_names_that_it_takes(mlflow):
+    import pleiad.mlflow
+
+    record = {"epoch": 3, "loss": 0.5, "valid": {"rows": 9, "tasks": {"click": {"ndcg@10": 0.25, "auc": None}}}}
+    with mlflow.start_run() as run:
+        pleiad.mlflow.Callback(prefix="a/")({"event": "epoch", "best": True, "record": record})
+    found = mlflow.get_run(run.info.run_id).data.metrics
+    assert found == {"a/loss": 0.5, "a/valid/rows": 9, "a/valid/click/ndcg_10": 0.25}
 
 
 def test_a_saved_model_names_what_it_needs_and_is_the_command_s(mlflow, fitted, tmp_path):
