@@ -1,5 +1,6 @@
 """Multi-task ranking: train, compare, explain and serve PLE and its relatives."""
 
+from . import callbacks
 from ._compare import Comparison, compare
 from ._infer import Inferred, infer
 from ._pleiad import ConfigError, DataError, Error, RunError, __version__
@@ -45,6 +46,7 @@ __all__ = [
     "Sluice",
     "Structure",
     "__version__",
+    "callbacks",
     "compare",
     "infer",
 ]

@@ -1,4 +1,4 @@
-"""A model as a function of DataFusion: ``pip install pleiad[datafusion]``."""
+"""A model as a function of DataFusion: the extra ``pleiad[datafusion]``."""
 
 from __future__ import annotations
 

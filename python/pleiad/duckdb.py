@@ -1,4 +1,4 @@
-"""A model as a function of DuckDB: ``pip install pleiad[duckdb]``."""
+"""A model as a function of DuckDB: the extra ``pleiad[duckdb]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs and models in MLflow: ``pip install pleiad[mlflow]``."""
+"""Runs and models in MLflow: the extra ``pleiad[mlflow]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions within Ray Data, by ``Dataset.map_batches``: ``pip install pleiad[ray]``."""
+"""Predictions within Ray Data, by ``Dataset.map_batches``: the extra ``pleiad[ray]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions within Spark, by ``DataFrame.mapInArrow``: ``pip install pleiad[spark]``."""
+"""Predictions within Spark, by ``DataFrame.mapInArrow``: the extra ``pleiad[spark]``."""
 
 from __future__ import annotations
 
