@@ -1,9 +1,11 @@
 """Multi-task ranking: train, compare, explain and serve PLE and its relatives."""
 
+from . import callbacks
 from ._compare import Comparison, compare
 from ._infer import Inferred, infer
 from ._pleiad import ConfigError, DataError, Error, RunError, __version__
 from ._ranker import NotFittedError, Ranker
+from ._scorer import Scorer
 from ._structures import (
     AITM,
     CGC,
@@ -39,10 +41,12 @@ __all__ = [
     "NotFittedError",
     "Ranker",
     "RunError",
+    "Scorer",
     "SingleTask",
     "Sluice",
     "Structure",
     "__version__",
+    "callbacks",
     "compare",
     "infer",
 ]

@@ -178,7 +178,8 @@ class Ranker(BaseEstimator):
         eval_set : (X, y), optional
             Rows that decide which epoch is kept, and when to stop.
         callback : callable, optional
-            Called with each event: ``{"event": "epoch", "record": {...}, "best": bool}``, ... What it raises stops the fit.
+            Called with each event: ``{"event": "config", "config": {...}}``, ``{"event": "epoch", "record": {...}, "best": bool}``, ...
+            What it raises stops the fit. ``pleiad.callbacks`` has some.
         out : path, optional
             Folder of the run: checkpoints, figures, ``report.html`` and the model. An interrupted run goes on with
             ``resume=True``. Without it nothing stays on disk.
@@ -267,6 +268,8 @@ class Ranker(BaseEstimator):
             target = Path(folder.name) / "run"
         else:
             target = Path(out)
+        if callback is not None:
+            callback({"event": "config", "config": config})
         with Progress(self.verbose, warn_at=4) as progress:
 
             def event(text: str) -> None:

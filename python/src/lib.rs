@@ -6,6 +6,7 @@ mod infer;
 mod model;
 mod pool;
 mod rows;
+mod scorer;
 mod training;
 
 use pyo3::prelude::*;
@@ -18,6 +19,8 @@ mod _pleiad {
     use super::infer::infer;
     #[pymodule_export]
     use super::model::Model;
+    #[pymodule_export]
+    use super::scorer::Scorer;
     #[pymodule_export]
     use super::training::{compare, load_config, train, write_config};
 

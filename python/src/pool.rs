@@ -27,8 +27,13 @@ fn pool(threads: usize) -> PyResult<Arc<ThreadPool>> {
     if let Some((_, _, pool)) = pools.iter().find(|(_, of, _)| *of == threads) {
         return Ok(Arc::clone(pool));
     }
-    let built = ThreadPoolBuilder::new().num_threads(threads).thread_name(|at| format!("pleiad-{at}")).build();
-    let pool = Arc::new(built.map_err(|error| RunError::new_err(format!("cannot start threads: {error}")))?);
+    let pool = started(threads)?;
     pools.push((process, threads, Arc::clone(&pool)));
     Ok(pool)
+}
+
+/// A new pool of its own.
+pub(crate) fn started(threads: usize) -> PyResult<Arc<ThreadPool>> {
+    let built = ThreadPoolBuilder::new().num_threads(threads).thread_name(|at| format!("pleiad-{at}")).build();
+    Ok(Arc::new(built.map_err(|error| RunError::new_err(format!("cannot start threads: {error}")))?))
 }

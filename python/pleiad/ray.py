@@ -1,0 +1,77 @@
+"""Predictions within Ray Data, by ``Dataset.map_batches``: the extra ``pleiad[ray]``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._scorer import Scorer
+
+
+class Predictor:
+    """The class that ``map_batches`` makes once in each worker.
+
+    ``rows.map_batches(pleiad.ray.Predictor, fn_constructor_args=("run/model",), batch_format="pyarrow", ...)`` is for those who
+    choose everything themselves; then workers open the folder by its path. :func:`score` sends the model with the job.
+
+    Parameters
+    ----------
+    model : path, Ranker or Scorer
+        The model.
+    **options
+        Those of :class:`pleiad.Scorer`. ``threads`` is 1 by default: Ray starts a worker for each core.
+    """
+
+    def __init__(self, model: Any, **options: Any) -> None:
+        if isinstance(model, Scorer):
+            if options:
+                raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
+            self.scorer = model.open()
+        else:
+            self.scorer = Scorer(model, **{"threads": 1, **options})
+
+    def __call__(self, batch: Any) -> Any:
+        """The batch with its predictions, a ``pyarrow.Table``."""
+        return self.scorer(batch)
+
+
+def score(
+    rows: Any, model: Any, *, concurrency: int | None = None, batch_size: int = 8192, num_cpus: float = 1, **options: Any
+) -> Any:
+    """A data set of Ray with predictions: its kept columns, the score, and a column for each task.
+
+    Parameters
+    ----------
+    rows : ray.data.Dataset
+        Rows with the columns of the model.
+    model : path, Ranker or Scorer
+        The folder of a saved model as this process sees it, a fitted ranker, or a scorer.
+    concurrency : int, optional
+        Number of workers, each with the model open for as long as the job lasts. By default one for each core of the cluster.
+    batch_size : int
+        Rows that a worker gets at once.
+    num_cpus : float
+        Cores of a worker.
+    **options
+        Those of :class:`pleiad.Scorer`: ``keep``, ``score``, ``prefix``, ``threads``, ``at``.
+    """
+    import pyarrow
+    import ray
+
+    if isinstance(model, Scorer) and options:
+        raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
+    scorer = model if isinstance(model, Scorer) else Scorer(model, **options)
+    schema = rows.schema()
+    schema = getattr(schema, "base_schema", schema)
+    if isinstance(schema, pyarrow.Schema):
+        # What is missing, or of a type that no model reads, is said here rather than by a worker.
+        scorer.output_schema(schema)
+    if concurrency is None:
+        concurrency = max(1, int(ray.cluster_resources().get("CPU", 1) // max(num_cpus, 1e-9)))
+    return rows.map_batches(
+        Predictor,
+        fn_constructor_args=(scorer,),
+        batch_format="pyarrow",
+        batch_size=batch_size,
+        compute=ray.data.ActorPoolStrategy(size=concurrency),
+        num_cpus=num_cpus,
+    )
