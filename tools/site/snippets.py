@@ -31,6 +31,8 @@ COMMENT = re.compile(r"<!-- (setup|file|append|not run): (.*?) -->", re.S)
 SHOWN = {"text", "json", "mermaid"}
 # The commands of these pages measure: hours, large files, other packages.
 MEASURED = {"performance.md", "quality.md", "quickstart.md", "reliability.md", "reproduction.md"}
+# The wheel's own tests run these, where Spark and the other engines are.
+TESTED = {"scale.md", "tracking.md"}
 
 
 class Page:
@@ -50,7 +52,7 @@ class Page:
 
     def block(self, comments, language, code, line):
         said = dict(COMMENT.findall(comments))
-        if language in SHOWN or "not run" in said or (language == "sh" and self.path.name in MEASURED):
+        if language in SHOWN or "not run" in said or self.path.name in TESTED or (language == "sh" and self.path.name in MEASURED):
             self.left += language not in SHOWN
             return
         if "setup" in said:
