@@ -2,6 +2,7 @@
 
 from . import callbacks
 from ._compare import Comparison, compare
+from ._explained import Explained
 from ._infer import Inferred, infer
 from ._pleiad import ConfigError, DataError, Error, RunError, __version__
 from ._ranker import NotFittedError, Ranker
@@ -34,6 +35,7 @@ __all__ = [
     "CustomizedSharing",
     "DataError",
     "Error",
+    "Explained",
     "HardSharing",
     "Inferred",
     "MLMMoE",

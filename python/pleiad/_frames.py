@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,15 @@ def is_arrow(rows: Any) -> bool:
 def is_pandas(rows: Any) -> bool:
     """Whether it is a data frame of pandas."""
     return type(rows).__module__.split(".")[0] == "pandas" and hasattr(rows, "columns")
+
+
+def paths_of(rows: Any) -> list[str] | None:
+    """The files that are meant by a path, folder or glob, or a list of them; None for rows that are something else."""
+    if isinstance(rows, (str, os.PathLike)):
+        return [os.fspath(rows)]
+    if isinstance(rows, (list, tuple)) and rows and all(isinstance(path, (str, os.PathLike)) for path in rows):
+        return [os.fspath(path) for path in rows]
+    return None
 
 
 def column_of(values: Any) -> Any:

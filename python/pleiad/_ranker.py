@@ -10,13 +10,15 @@ import tempfile
 import warnings
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from . import _pleiad
-from ._frames import is_arrow, labels_of, rows_of
+from ._explained import Explained
+from ._frames import is_arrow, labels_of, paths_of, rows_of
 from ._progress import Progress
 from ._structures import PLE, Structure, structure_of
 
@@ -58,9 +60,12 @@ _TRAIN = (
     "field_dropout",
     "joint_loss",
     "precision",
-    "explain",
+    "explanation",
     "seed",
 )
+#: Those whose key has another name, since a method has that one.
+_KEYS = {"explanation": "explain"}
+_PARAMETER_OF = {key: name for name, key in _KEYS.items()}
 _PARAMETERS = ("model", "tasks", "features", "rank", "validation_fraction", "threads", "verbose", *_TRAIN)
 
 
@@ -86,7 +91,7 @@ class Ranker(BaseEstimator):
     verbose : bool
         Whether epochs are printed.
     **train
-        Keys of ``[train]``: ``epochs``, ``batch_size``, ``optimizer``, ``seed``, ...
+        Keys of ``[train]``: ``epochs``, ``batch_size``, ``optimizer``, ``seed``, ... ``explanation`` is the key ``explain``.
 
     Examples
     --------
@@ -124,7 +129,7 @@ class Ranker(BaseEstimator):
         field_dropout: float | None = None,
         joint_loss: Any = None,
         precision: str | None = None,
-        explain: Any = None,
+        explanation: Any = None,
         seed: int | None = None,
     ) -> None:
         self.model = model
@@ -146,7 +151,7 @@ class Ranker(BaseEstimator):
         self.field_dropout = field_dropout
         self.joint_loss = joint_loss
         self.precision = precision
-        self.explain = explain
+        self.explanation = explanation
         self.seed = seed
 
     # Fitting
@@ -167,11 +172,12 @@ class Ranker(BaseEstimator):
 
         Parameters
         ----------
-        X : data frame, Arrow table or stream, dict of columns, or matrix of shape (n, p)
-            The rows. A matrix has the columns ``x0``, ``x1``, ...
+        X : data frame, Arrow table or stream, dict of columns, matrix of shape (n, p), or paths
+            The rows. A matrix has the columns ``x0``, ``x1``, ... A path, folder or glob, or a list of them, names files of CSV,
+            Parquet or Arrow, which are read as the command line reads them.
         y : data frame, dict, matrix of shape (n, T), array of shape (n,), or names of columns of X
-            Labels of each task. A row whose label is NaN is not in the task's sample space.
-        sample_weight : array of shape (n,), optional
+            Labels of each task. A row whose label is NaN is not in the task's sample space. Of files, names of columns.
+        sample_weight : array of shape (n,), or name of a column of files, optional
             What each row counts. A row of weight 0 is left out.
         sample_space : dict of arrays of shape (n,), optional
             By task, which rows it learns from.
@@ -189,17 +195,55 @@ class Ranker(BaseEstimator):
         Ranker
             Itself.
         """
-        config, parts, columns, classes = self._prepare(X, y, sample_weight, sample_space, eval_set)
+        paths = paths_of(X)
+        if paths is not None:
+            config = self._files(paths, y, sample_weight, sample_space, eval_set)
+            parts, columns, classes = None, None, {}
+        else:
+            config, parts, columns, classes = self._prepare(X, y, sample_weight, sample_space, eval_set)
         self._run(config, parts, callback, out, resume)
         self.task_names_ = [table["name"] for table in config["task"]]
         self._binary = [table["kind"] == "binary" for table in config["task"]]
         self._classes = [classes.get(name, np.array([0, 1])) for name in self.task_names_]
+        if columns is None:
+            columns = list(dict.fromkeys(json.loads(self._model.describe())["columns"]))
         self.n_features_in_ = len(columns)
         if any(name != f"x{at}" for at, name in enumerate(columns)):
             self.feature_names_in_ = np.asarray(columns, dtype=object)
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
         return self
+
+    def _files(self, paths, y, sample_weight, sample_space, eval_set) -> dict[str, Any]:
+        """The configuration for rows of files."""
+        specs = self._task_tables()
+        names = [y] if isinstance(y, str) else None if y is None else [str(name) for name in y]
+        if specs is None:
+            if names is None:
+                raise ValueError("requires y to be passed, but the target y is None: names of the label columns of the files")
+            specs = [{"name": name} for name in names]
+        if sample_space is not None:
+            raise ValueError("sample_space goes with rows in memory; of files, a task says where: {'where': {'column': ..., 'equals': 1}}")
+        if sample_weight is not None and not isinstance(sample_weight, str):
+            raise ValueError("sample_weight of files is the name of a column")
+        tables = [{"label": {"column": spec["name"]}, **spec} for spec in specs]
+        found: Any = None
+        if self.features is None or any("kind" not in table for table in tables):
+            labels = [table["label"] if isinstance(table["label"], str) else table["label"]["column"] for table in tables]
+            found = json.loads(_pleiad.infer_files(paths, labels))
+            known = {task["label"]["column"]: task for task in found["config"]["task"]}
+            for table, label in zip(tables, labels):
+                table.setdefault("kind", known[label]["kind"])
+        data: dict[str, Any] = {"train": paths}
+        if eval_set is not None:
+            data["valid"] = paths_of(eval_set[0] if isinstance(eval_set, tuple) else eval_set)
+            if data["valid"] is None:
+                raise TypeError("rows of files are measured on files: eval_set is a path, or a list of paths")
+        elif self.validation_fraction is not None:
+            data["valid"] = {"fraction": float(self.validation_fraction)}
+        if sample_weight is not None:
+            data["weight"] = sample_weight
+        return self._config(data, tables, self.features if self.features is not None else found["config"]["feature"])
 
     def _prepare(self, X, y, sample_weight, sample_space, eval_set, test_set=None) -> tuple[Any, ...]:
         """The configuration, the rows of each split with the columns beside them, the columns of X, the classes by task."""
@@ -287,6 +331,8 @@ class Ranker(BaseEstimator):
         self.run_ = None if out is None else target
         self._model = _pleiad.Model.open(target / "model")
         self._artifact = _packed(target / "model")
+        explained = target / "explain.json"
+        self._explanation = json.loads(explained.read_text(encoding="utf-8")) if explained.exists() else None
         if folder is not None:
             folder.cleanup()
 
@@ -330,7 +376,7 @@ class Ranker(BaseEstimator):
 
     def _config(self, data, tables, features) -> dict[str, Any]:
         model = self.model if self.model is not None else PLE()
-        train = {name: getattr(self, name) for name in _TRAIN if getattr(self, name) is not None}
+        train = {_KEYS.get(name, name): getattr(self, name) for name in _TRAIN if getattr(self, name) is not None}
         config: dict[str, Any] = {
             "data": data,
             "feature": [dict(feature) for feature in features],
@@ -344,9 +390,18 @@ class Ranker(BaseEstimator):
 
     # Predicting
 
-    def _rows(self, X: Any) -> Any:
+    def _fitted(self) -> Any:
         if not hasattr(self, "_model"):
             raise NotFittedError(f"This {type(self).__name__} instance is not fitted yet. Call 'fit' first.")
+        return self._model
+
+    @staticmethod
+    def _of_files(model: Any, paths: list[str], score: bool) -> tuple[list[bytes], bytes]:
+        with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
+            return model.predict_files(paths, Path(folder) / "predictions.arrow", score)
+
+    def _rows(self, X: Any) -> Any:
+        self._fitted()
         rows, columns, _ = rows_of(X)
         of_matrix = not (isinstance(X, dict) or hasattr(X, "columns") or is_arrow(X))
         if of_matrix and len(columns) != self.n_features_in_:
@@ -357,7 +412,12 @@ class Ranker(BaseEstimator):
 
     def predict_all(self, X: Any) -> dict[str, np.ndarray]:
         """The prediction of each task, by name: arrays of shape (n,), probabilities of binary tasks and values of regressions."""
-        parts = self._model.predict(self._rows(X)) if hasattr(self, "_model") else self._rows(X)
+        paths = paths_of(X)
+        if paths is not None:
+            parts, _ = self._of_files(self._fitted(), paths, False)
+        else:
+            rows = self._rows(X)
+            parts = self._model.predict(rows)
         return {name: np.frombuffer(part, dtype="<f4") for name, part in zip(self.task_names_, parts)}
 
     def predict_proba(self, X: Any) -> Any:
@@ -410,6 +470,13 @@ class Ranker(BaseEstimator):
         """The score of each row by equation 1, an array of shape (n,). ``score_rows(X, share=2)`` changes the exponent of a task;
         0 leaves it out."""
         sets = [f"rank.score.{json.dumps(name)}={float(power)!r}" for name, power in exponents.items()]
+        paths = paths_of(X)
+        if paths is not None:
+            model = self._fitted()
+            if sets:
+                with self._unpacked() as folder:
+                    model = _pleiad.Model.open(folder, sets)
+            return np.frombuffer(self._of_files(model, paths, True)[1], dtype="<f8")
         return np.frombuffer(self._model.score(self._rows(X), sets), dtype="<f8")
 
     def rank_rows(self, X: Any, by: Any = None, top: int | None = None, **exponents: float) -> dict[str, np.ndarray]:
@@ -445,12 +512,73 @@ class Ranker(BaseEstimator):
         kept = rank <= (len(order) if top is None else top)
         return {"row": order[kept], "rank": rank[kept], "score": scores[order][kept]}
 
+    # Explaining
+
+    def explain(self, X: Any) -> Explained:
+        """What gates and experts do on these rows: how much each gate weighs each expert. Labels need not be there.
+
+        Examples
+        --------
+        >>> import numpy as np, pleiad
+        >>> x = np.random.default_rng(0).normal(size=(400, 2))
+        >>> features = [{"columns": ["x[0..2]"], "kind": "numeric"}]
+        >>> mmoe = pleiad.MMoE(experts=2, widths=[4], tower=[4])
+        >>> ranker = pleiad.Ranker(mmoe, features=features, epochs=2, explanation=False)
+        >>> ranker = ranker.fit(x, {"a": (x[:, 0] > 0).astype(int), "b": (x[:, 1] > 0).astype(int)})
+        >>> [(row["gate"], row["expert"]) for row in ranker.explain(x).gates]
+        [('gates.a', 'experts.0'), ('gates.a', 'experts.1'), ('gates.b', 'experts.0'), ('gates.b', 'experts.1')]
+        """
+        paths = paths_of(X)
+        if paths is not None:
+            return Explained(self._fitted().observe_files(paths))
+        rows = self._rows(X)
+        return Explained(self._model.observe(rows))
+
+    @property
+    def gates_(self) -> list[dict[str, Any]]:
+        """:attr:`Explained.gates` over the rows that :meth:`fit` explained the model on: the validation rows, or else the training
+        rows. It is there after a fit with ``explanation`` not False."""
+        explanation: Any = getattr(self, "_explanation", None)
+        if explanation is None:
+            raise AttributeError("gates_ is there after fit, where explanation is not False; explain(X) looks at rows of your own")
+        return Explained(explanation).gates
+
     # Saving
+
+    def _unpacked(self) -> Any:
+        """A folder with the model, while it is looked at."""
+
+        @contextmanager
+        def unpacked():
+            with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
+                model = Path(folder) / "model"
+                _unpack(self._artifact, model)
+                yield model
+
+        return unpacked()
+
+    def to_onnx(self, path: str | os.PathLike[str], inputs: str = "columns") -> dict[str, Any]:
+        """Writes the model as an ONNX file that must not be there.
+
+        Parameters
+        ----------
+        path : path
+            The file. Weights above 2 GiB go to ``path.data`` beside it.
+        inputs : {"columns", "ids"}
+            What the file takes: columns as they stand in a log, or what encoders make of them (for runtimes without ``ai.onnx.ml``).
+
+        Returns
+        -------
+        dict
+            ``inputs`` and ``outputs``, each with ``name``, ``type``, ``shape`` and what it ``holds``.
+        """
+        self._fitted()
+        with self._unpacked() as folder:
+            return json.loads(_pleiad.export_onnx(folder, Path(path), inputs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model as the command line writes it: a folder that must not be there, or be empty."""
-        if not hasattr(self, "_model"):
-            self._rows(None)
+        self._fitted()
         target = Path(path)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise FileExistsError(f"{target} is there already")
@@ -489,10 +617,8 @@ class Ranker(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         if "_artifact" in state:
-            with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
-                unpacked = Path(folder) / "model"
-                _unpack(self._artifact, unpacked)
-                self._open(unpacked)
+            with self._unpacked() as folder:
+                self._open(folder)
 
     # Configurations
 
@@ -503,7 +629,8 @@ class Ranker(BaseEstimator):
         Where rows lie is left to :meth:`fit`; labels are those of the file, so that ``y`` names columns of X.
         """
         config = json.loads(_pleiad.load_config(Path(path), list(sets)))
-        train = {name: value for name, value in config.get("train", {}).items() if name in _TRAIN}
+        train = {_PARAMETER_OF.get(key, key): value for key, value in config.get("train", {}).items()}
+        train = {name: value for name, value in train.items() if name in _TRAIN}
         model = structure_of(config["model"]) if config.get("model") else None
         return cls(model, config["task"], config["feature"], rank=config.get("rank"), **train)
 

@@ -53,7 +53,7 @@ class Scorer:
     >>> import numpy as np, pyarrow as pa, pleiad
     >>> x = {"age": np.arange(18.0, 98.0), "city": ["Lima", "Oslo"] * 40}
     >>> features = [{"columns": ["age"], "kind": "numeric"}, {"columns": ["city"], "kind": "categorical", "embedding": 4}]
-    >>> ranker = pleiad.Ranker(features=features, epochs=1, explain=False).fit(x, {"click": np.arange(80) % 3 == 0})
+    >>> ranker = pleiad.Ranker(features=features, epochs=1, explanation=False).fit(x, {"click": np.arange(80) % 3 == 0})
     >>> batch = pa.record_batch({**x, "user": np.arange(80)})
     >>> pleiad.Scorer(ranker, keep=["user"])(batch).column_names
     ['user', 'click']

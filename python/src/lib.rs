@@ -1,7 +1,9 @@
 //! The extension module `pleiad._pleiad`: what Python needs of `pleiad-rank` and `pleiad-train`, in few and plain types
 //! (JSON texts, Arrow streams, bytes of little-endian numbers). What users see is written in Python beside it.
 
+mod command;
 mod error;
+mod export;
 mod infer;
 mod model;
 mod pool;
@@ -14,9 +16,13 @@ use pyo3::prelude::*;
 #[pymodule]
 mod _pleiad {
     #[pymodule_export]
+    use super::command::run_command;
+    #[pymodule_export]
     use super::error::{ConfigError, DataError, Error, RunError};
     #[pymodule_export]
-    use super::infer::infer;
+    use super::export::export_onnx;
+    #[pymodule_export]
+    use super::infer::{infer, infer_files};
     #[pymodule_export]
     use super::model::Model;
     #[pymodule_export]

@@ -2,13 +2,16 @@
 
 use std::path::PathBuf;
 
-use pleiad_rank::{Model as Saved, RankConfig, Rows};
-use pleiad_train::inspect;
+use arrow::array::AsArray;
+use arrow::datatypes::{Float32Type, Float64Type};
+use arrow::ipc::reader::FileReader;
+use pleiad_rank::{Interrupt, Model as Saved, PredictOptions, RankConfig, Rows, Source};
+use pleiad_train::{inspect, utilisation, utilisation_of};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::json;
 
-use crate::error::{RunError, raise_of_model};
+use crate::error::{RunError, raise, raise_of_model};
 use crate::{pool, rows};
 
 /// A saved model, opened and verified. Any number of threads may ask one at once.
@@ -28,10 +31,19 @@ impl Model {
 
 #[pymethods]
 impl Model {
-    /// Opens and verifies the model in a folder.
+    /// Opens and verifies the model in a folder. `sets` change `[rank]`: `rank.score.click=2`.
     #[staticmethod]
-    fn open(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let opened = py.detach(|| pool::install(None, || Saved::open(&path)))?;
+    #[pyo3(signature = (path, sets = Vec::new()))]
+    fn open(py: Python<'_>, path: PathBuf, sets: Vec<String>) -> PyResult<Self> {
+        let open = || {
+            let saved = Saved::open(&path)?;
+            if sets.is_empty() {
+                return Ok(saved);
+            }
+            let rank = RankConfig::with_sets(saved.rank(), &sets)?;
+            saved.with_rank(rank)
+        };
+        let opened = py.detach(|| pool::install(None, open))?;
         Ok(Self { saved: opened.map_err(raise_of_model)? })
     }
 
@@ -61,6 +73,60 @@ impl Model {
             PyBytes::new(py, &bytes)
         };
         Ok((0..self.saved.tasks().len()).map(task).collect())
+    }
+
+    /// [`Model::predict`] for the rows of files, and where asked for the score of each: little-endian 64-bit floats. They go through
+    /// `between`, an Arrow file that is left for the caller to remove. A row that is skipped as bad is NaN.
+    fn predict_files<'py>(
+        &self,
+        py: Python<'py>,
+        paths: Vec<String>,
+        between: PathBuf,
+        score: bool,
+    ) -> PyResult<(Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
+        let work = || -> Result<(Vec<Vec<u8>>, Vec<u8>), PyErr> {
+            let source = Source::new(&paths, None).map_err(raise_of_model)?;
+            let options = PredictOptions { score, ..PredictOptions::default() };
+            let interrupt = Interrupt::default();
+            self.saved.predict_to(&source, &between, &options, &interrupt, &mut |_| ()).map_err(raise_of_model)?;
+            let refused = |error: &dyn std::fmt::Display| RunError::new_err(format!("{}: {error}", between.display()));
+            let file = std::fs::File::open(&between).map_err(|error| refused(&error))?;
+            let reader = FileReader::try_new(file, None).map_err(|error| refused(&error))?;
+            let (mut tasks, mut scores) = (vec![Vec::new(); self.saved.tasks().len()], Vec::new());
+            for batch in reader {
+                let batch = batch.map_err(|error| refused(&error))?;
+                let mut columns = batch.columns().iter();
+                if score && let Some(column) = columns.next() {
+                    let of = |value: Option<f64>| value.unwrap_or(f64::NAN).to_le_bytes();
+                    scores.extend(column.as_primitive::<Float64Type>().iter().flat_map(of));
+                }
+                for (bytes, column) in tasks.iter_mut().zip(columns) {
+                    let of = |value: Option<f32>| value.unwrap_or(f32::NAN).to_le_bytes();
+                    bytes.extend(column.as_primitive::<Float32Type>().iter().flat_map(of));
+                }
+            }
+            Ok((tasks, scores))
+        };
+        let (tasks, scores) = py.detach(|| pool::install(None, work))??;
+        Ok((tasks.iter().map(|bytes| PyBytes::new(py, bytes)).collect(), PyBytes::new(py, &scores)))
+    }
+
+    /// What gates and experts do on rows, as JSON.
+    fn observe(&self, py: Python<'_>, rows: &Bound<'_, PyAny>) -> PyResult<String> {
+        let encoded = self.encoded(py, rows)?;
+        let observe = || utilisation_of(&self.saved, &encoded);
+        let (gates, experts, alarms) = py.detach(|| pool::install(None, observe))?.map_err(raise)?;
+        Ok(json!({ "gates": gates, "experts": experts, "alarms": alarms }).to_string())
+    }
+
+    /// [`Model::observe`] for the rows of files.
+    fn observe_files(&self, py: Python<'_>, paths: Vec<String>) -> PyResult<String> {
+        let observe = || {
+            let source = Source::new(&paths, None)?;
+            utilisation(&self.saved, &source, &Interrupt::default(), &mut |_| ())
+        };
+        let seen = py.detach(|| pool::install(None, observe))?.map_err(raise)?;
+        Ok(json!({ "gates": seen.gates, "experts": seen.experts, "alarms": seen.alarms }).to_string())
     }
 
     /// The score of each row by equation 1, `[B]` little-endian 64-bit floats. `sets` change `[rank]`: `rank.score.click=2`.

@@ -80,7 +80,7 @@ def test_spark_timestamps(spark):
     rows = pa.table({"at": pa.array(moments, pa.timestamp("us", "UTC"))})
     features = [{"columns": ["at"], "kind": "categorical", "embedding": 2}]
     labels = {"click": [hour % 4 > 1 for hour in range(200)]}
-    ranker = pleiad.Ranker(features=features, epochs=2, explain=False, seed=1).fit(rows, labels)
+    ranker = pleiad.Ranker(features=features, epochs=2, explanation=False, seed=1).fit(rows, labels)
     df = spark.range(200).selectExpr("id", "timestamp_seconds(1767225600 + id % 4 * 3600) AS at")
     found = pleiad.spark.score(df, ranker, keep=["id"]).toArrow().sort_by("id")
     assert len(set(found["click"].to_pylist())) == 4

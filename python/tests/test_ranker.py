@@ -32,7 +32,7 @@ def log(rows=1500, seed=0):
 
 def ranker(**more):
     params = dict(model=SMALL, features=FEATURES, epochs=4, batch_size=64, seed=1)
-    params.update(optimizer={"kind": "adam", "learning_rate": 1e-2}, explain=False, **more)
+    params.update(optimizer={"kind": "adam", "learning_rate": 1e-2}, explanation=False, **more)
     return pleiad.Ranker(**params)
 
 

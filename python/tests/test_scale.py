@@ -40,7 +40,7 @@ def folder(tmp_path_factory):
     rng = np.random.default_rng(1)
     y = {"click": rng.integers(0, 2, 600), "watch": rng.normal(size=600)}
     fit = pleiad.Ranker(
-        SMALL, features=FEATURES, epochs=2, explain=False, seed=1, rank={"score": {"click": 1.0}}
+        SMALL, features=FEATURES, epochs=2, explanation=False, seed=1, rank={"score": {"click": 1.0}}
     ).fit(rows.drop_columns(["user"]), y)
     path = tmp_path_factory.mktemp("scale") / "model"
     fit.save(path)
@@ -113,7 +113,7 @@ def test_timestamps_are_read_as_the_model_learned_them(tmp_path):
     features = [{"columns": ["at"], "kind": "categorical", "embedding": 2}]
     labels = {"click": [hour % 4 > 1 for hour in range(200)]}
     rows = pa.table({"at": pa.array(moments, pa.timestamp("us"))})
-    ranker = pleiad.Ranker(SMALL, features=features, epochs=3, explain=False, seed=1).fit(rows, labels)
+    ranker = pleiad.Ranker(SMALL, features=features, epochs=3, explanation=False, seed=1).fit(rows, labels)
     scorer = pleiad.Scorer(ranker)
     found = scorer(rows)
     assert len(set(found["click"].to_pylist())) == 4
@@ -240,7 +240,7 @@ def test_a_sent_model_needs_no_disk_and_one_at_a_path_is_the_same_or_refused(fol
     with pytest.raises(FileNotFoundError, match="worker .*, process .*: there is no folder"):
         pickle.loads(shared)(rows)
     assert len(pickle.dumps(pleiad.Scorer(pleiad.Ranker.load(folder), at=folder))) < 2000
-    other = pleiad.Ranker(SMALL, features=FEATURES, epochs=1, explain=False, seed=2)
+    other = pleiad.Ranker(SMALL, features=FEATURES, epochs=1, explanation=False, seed=2)
     other.fit(rows.drop_columns(["user"]), {"click": np.arange(600) % 2})
     other.save(copy)
     with pytest.raises(pleiad.DataError, match="worker .*, process .*: .* holds another model"):

@@ -18,7 +18,7 @@ def ranker():
         epochs=60,
         batch_size=16,
         optimizer={"kind": "adam", "learning_rate": 1e-2},
-        explain=False,
+        explanation=False,
         seed=0,
     )
 

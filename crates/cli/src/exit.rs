@@ -1,7 +1,5 @@
 //! Exit codes, and which error gives which.
 
-use std::process::ExitCode;
-
 use pleiad_rank::ErrorKind;
 use serde_json::{Map, Value};
 
@@ -60,9 +58,9 @@ impl Failure {
     }
 
     /// Writes the message and gives the exit code.
-    pub(crate) fn report(&self) -> ExitCode {
+    pub(crate) fn report(&self) -> u8 {
         stderr::failure(self.kind, self.code, &self.message, &self.details);
-        ExitCode::from(self.code)
+        self.code
     }
 }
 

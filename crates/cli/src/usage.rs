@@ -1,7 +1,6 @@
 //! What clap says of the arguments: help, version, mistakes.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use serde_json::{Map, Value, json};
@@ -10,16 +9,16 @@ use crate::exit::Failure;
 use crate::stderr::{self, Manner};
 
 /// Prints help, version or the mistake, and gives the exit code.
-pub(crate) fn report(mut error: clap::Error) -> ExitCode {
+pub(crate) fn report(mut error: clap::Error, arguments: &[OsString]) -> u8 {
     point_to_data_format(&mut error);
     let error = &error;
-    if error.use_stderr() && asks_for_json(std::env::args_os()) {
+    if error.use_stderr() && asks_for_json(arguments) {
         stderr::set(Manner { quiet: false, json: true });
         return Failure::usage(message(error)).with(details(error)).report();
     }
     // Where it cannot be printed, the exit code says it still.
     let _ = error.print();
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    u8::try_from(error.exit_code()).unwrap_or(2)
 }
 
 /// Formats of files are no forms of results: says which option is meant.
@@ -36,9 +35,9 @@ fn point_to_data_format(error: &mut clap::Error) {
 }
 
 /// Whether the arguments, which could not be parsed, ask for JSON.
-fn asks_for_json(arguments: impl Iterator<Item = OsString>) -> bool {
-    let arguments: Vec<OsString> = arguments.take_while(|argument| argument != "--").collect();
-    arguments.iter().any(|argument| argument == "--format=json")
+fn asks_for_json(arguments: &[OsString]) -> bool {
+    let arguments: Vec<&OsString> = arguments.iter().take_while(|argument| *argument != "--").collect();
+    arguments.iter().any(|argument| *argument == "--format=json")
         || arguments.windows(2).any(|pair| pair[0] == "--format" && pair[1] == "json")
 }
 
@@ -78,7 +77,7 @@ mod tests {
 
     #[test]
     fn the_form_is_found_in_arguments_that_do_not_parse() {
-        let asks = |arguments: &[&str]| asks_for_json(arguments.iter().map(OsString::from));
+        let asks = |arguments: &[&str]| asks_for_json(&arguments.iter().map(OsString::from).collect::<Vec<_>>());
         assert!(asks(&["pleiad", "train", "--format", "json", "--what"]));
         assert!(asks(&["pleiad", "--format=json"]));
         assert!(!asks(&["pleiad", "train", "--format", "text", "json"]));

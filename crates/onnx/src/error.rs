@@ -6,6 +6,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The folder of a model that cannot be used.
+    #[error(transparent)]
+    Model(pleiad_rank::Error),
     /// There is a file already.
     #[error("{} exists, and an export replaces nothing; remove it, or name another file with --onnx", .path.display())]
     Exists {
@@ -72,7 +75,7 @@ impl Error {
     /// Whether whoever asked for it can ask otherwise; else it failed on its way.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        !matches!(self, Self::Io { .. } | Self::Folder { .. } | Self::Inconsistent { .. })
+        !matches!(self, Self::Model(_) | Self::Io { .. } | Self::Folder { .. } | Self::Inconsistent { .. })
     }
 }
 

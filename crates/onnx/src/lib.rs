@@ -1,6 +1,6 @@
 //! A trained model as one ONNX file: named inputs, encoders inside, an output per task.
 //!
-//! [`export()`] walks the model's graph, which says everything about the network, and the fitted encoders, which say how columns
+//! [`export_saved`] takes a model's folder, which `pleiad-rank` opens and verifies. [`export()`] walks the model's graph, which says everything about the network, and the fitted encoders, which say how columns
 //! become its inputs. Opset 17 with `ai.onnx.ml` 3 and IR 8, so that runtimes of 2022 and later read it. What stands in which file
 //! here:
 //!
@@ -10,7 +10,7 @@
 //! file        messages into a file, weights streamed     schema    the messages (proto/, build.rs)
 //! ```
 //!
-//! Nothing is computed here, and nothing is known of how Pleiad trains or predicts.
+//! Nothing is computed here: how Pleiad trains and predicts is not known to the export itself.
 
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ mod file;
 mod inputs;
 mod network;
 mod outputs;
+mod saved;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use error::{Error, Result};
 pub use outputs::{Function, Score, TaskFactor, Transform};
 use pleiad_data::Encoder;
 use pleiad_model::{Graph, TensorSource};
+pub use saved::export_saved;
 pub use writer::Port;
 
 use crate::schema::DataType;

@@ -3,7 +3,7 @@
 use pleiad_data::{EncodedStream, TaskKind};
 use pleiad_engine::GateStatistics;
 use pleiad_model::graph::ModuleCount;
-use pleiad_rank::{Model, Read, Source};
+use pleiad_rank::{Model, Read, Rows, Source};
 use serde::Serialize;
 
 use crate::ByTask;
@@ -87,6 +87,21 @@ pub fn inspect(model: &Model) -> Inspection {
         experts: None,
         alarms: None,
     }
+}
+
+/// Observes every gate and expert of a model over rows that lie in memory: use of experts by every gate in the order of the
+/// graph, what every expert gives, and what is wrong with them.
+///
+/// # Errors
+/// [`Error::Engine`] for rows that another model has encoded.
+pub fn utilisation_of(model: &Model, rows: &[Rows]) -> Result<(Vec<GateUtilisation>, Vec<ExpertRange>, Vec<Alarm>)> {
+    let mut statistics = GateStatistics::new(model.predictor().graph());
+    for rows in rows {
+        model.predictor().observe_gates(&rows.batch, &mut statistics)?;
+    }
+    let (gates, experts) = (explain::gates(&statistics), explain::experts(&statistics));
+    let alarms = explain::alarms(&gates, &experts);
+    Ok((gates, experts, alarms))
 }
 
 /// Observes every gate and expert of a model over the rows of `source`. Labels need not be there.

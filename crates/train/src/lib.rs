@@ -36,7 +36,7 @@ pub use evaluate::{Evaluation, named_metrics};
 pub use explain::{ExpertRange, ExpertUse, Explanation, GateUtilisation};
 pub use fit::{EpochRecord, Event, Observer, Silent, StopReason};
 pub use import::{ImportOptions, ImportReport, import};
-pub use inspect::{Inspection, ModuleSize, Utilisation, inspect, utilisation};
+pub use inspect::{Inspection, ModuleSize, Utilisation, inspect, utilisation, utilisation_of};
 pub use measure::measure;
 pub use pleiad_rank::alarm::{Alarm, AlarmKind};
 pub use pleiad_rank::{ByTask, ErrorKind, Interrupt};

@@ -2,9 +2,7 @@
 
 use std::path::PathBuf;
 
-use pleiad_model::artifact::Artifact;
-use pleiad_onnx::{Exported, Function, Inputs, Model, Options, Port, Score, TaskFactor, Transform};
-use pleiad_rank::{Factor, Model as Saved, RankFunction, Scorer};
+use pleiad_onnx::{Exported, Inputs, Options, Port};
 use serde_json::json;
 
 use crate::Global;
@@ -47,21 +45,8 @@ impl Export {
             Takes::Columns => Inputs::Columns,
             Takes::Ids => Inputs::Ids,
         };
-        // Verified by its golden predictions, too: an export of a model that computes something else helps nobody.
-        let verified = Saved::open(&self.model)?;
-        let score = verified.rank().is_some().then(|| verified.scorer().map(|scorer| score(scorer, &verified)));
-        let score = score.transpose()?;
-        drop(verified);
-        let artifact = Artifact::open(&self.model).map_err(pleiad_train::Error::from)?;
-        let model = Model {
-            kind: artifact.kind(),
-            graph: &artifact.graph,
-            encoder: &artifact.encoder,
-            weights: &artifact.weights,
-            score: score.as_ref(),
-        };
         let options = Options { inputs, most_bytes: self.most_bytes };
-        let exported = pleiad_onnx::export(&model, &options, &self.onnx).map_err(failure)?;
+        let exported = pleiad_onnx::export_saved(&self.model, &options, &self.onnx).map_err(failure)?;
         match global.format {
             Format::Text => print(&text(&self, &exported))?,
             Format::Json => {
@@ -80,29 +65,12 @@ impl Export {
     }
 }
 
-/// `[rank]` of a model, as an export has it.
-fn score(scorer: &Scorer, model: &Saved) -> Score {
-    let name = |task: usize| model.tasks()[task].name.clone();
-    let factor = |factor: &Factor| TaskFactor {
-        task: name(factor.task),
-        given: factor.given.iter().map(|&task| name(task)).collect(),
-        power: factor.power,
-        floor: factor.floor,
-    };
-    let transform = scorer.transform().map(|transform| Transform {
-        column: transform.column.clone(),
-        function: match transform.kind {
-            RankFunction::Log1p => Function::Log1p,
-            RankFunction::Sigmoid => Function::Sigmoid,
-            RankFunction::Identity => Function::Identity,
-        },
-        power: transform.power,
-    });
-    Score { factors: scorer.factors().iter().map(factor).collect(), transform }
-}
-
 fn failure(error: pleiad_onnx::Error) -> Failure {
-    if error.is_usage() { Failure::usage(error.to_string()) } else { Failure::run(error.to_string()) }
+    match error {
+        pleiad_onnx::Error::Model(error) => error.into(),
+        error if error.is_usage() => Failure::usage(error.to_string()),
+        error => Failure::run(error.to_string()),
+    }
 }
 
 fn text(export: &Export, exported: &Exported) -> String {
