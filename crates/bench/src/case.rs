@@ -1,4 +1,4 @@
-//! [`Case`]: a model and the rows that its steps are timed on, all of it made from a few sizes and a seed.
+//! [`Case`]: a model and the rows on which its steps are timed, made from a few sizes and a seed.
 
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::{AdamConfig, OptimizerConfig};
@@ -71,8 +71,9 @@ pub struct Arithmetic {
 pub struct ProductFlops {
     /// Forward: `2 in out` per linear layer.
     pub forward: u64,
-    /// Forward and backward. A layer's way back has a product for its weight and one for its input, the latter only where
-    /// something below it is trained: the gradient by numeric features is of no use and not computed.
+    /// Forward and backward. A layer's backward pass has a product for its weight and one for its input, the latter
+    /// only where a layer or table below is trained: the gradient with respect to numeric features is not needed and
+    /// not computed.
     pub step: u64,
 }
 

@@ -1,5 +1,5 @@
-//! W2: the shape of the census example: 33 small vocabularies of width 8 and 7 numbers, PLE of two levels with experts of
-//! one layer of 64, B 512. Products are small, so that every pass between them counts.
+//! W2: the shape of the census example: 33 small vocabularies of width 8 and 7 numbers, PLE of two levels with experts
+//! of one layer of 64, B 512. Products are small, so the passes between them matter.
 
 use serde_json::json;
 

@@ -1,4 +1,5 @@
-//! W1: 512 numbers in, PLE of two levels with experts 256-128, B 1024. Matrix products are nearly all of it.
+//! W1: 512 numbers in, PLE of two levels with experts 256-128, B 1024. Matrix products take nearly all of
+//! the time.
 
 use serde_json::json;
 

@@ -8,8 +8,8 @@
 //!                             every weight
 //! ```
 //!
-//! Why 32 rows: a ReLU whose input lies within rounding of 0 has either of two gradients, and in a thousand rows of a wide
-//! model there are some. In these no input comes nearer to 0 than 4e-6, ten times what rounding moves it.
+//! Why 32 rows: a ReLU whose input lies within rounding of 0 has either of two gradients, and in a thousand rows of a
+//! wide model there are some. In these 32 rows no input is nearer to 0 than 4e-6, ten times the effect of rounding.
 
 use std::fs;
 use std::path::Path;

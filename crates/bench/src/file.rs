@@ -1,5 +1,5 @@
-//! [`file()`] (W4): a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of training;
-//! [`cached_file`]: the same from encoded rows.
+//! [`file()`] (W4): from a configuration's files to weights: reading, fitting encoders, encoding, and one epoch of
+//! training; [`cached_file`]: the same from encoded rows.
 
 use std::path::PathBuf;
 use std::time::Instant;

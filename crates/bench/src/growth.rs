@@ -1,7 +1,7 @@
-//! [`growth`] (W6): how the cost of a step grows with one size, the others held.
+//! [`growth`] (W6): how the cost of a step grows with one size, while the others are fixed.
 //!
-//! At rest: B 512, 16 numbers, 8 fields that look up one table of 10,000 rows of width 16, two tasks; CGC with 2 + 2
-//! experts 64-32, where experts are counted MMoE, so that one number is all of them.
+//! Fixed sizes: B 512, 16 numbers, 8 fields that look up one table of 10,000 rows of width 16, two tasks; CGC with 2
+//! + 2 experts 64-32, for the number of experts MMoE, so that one number sets all experts.
 
 use rayon::ThreadPoolBuilder;
 use serde::Serialize;
@@ -40,7 +40,7 @@ pub struct GrowthPoint {
 /// The case of a value.
 type CaseOf = fn(usize) -> Case;
 
-/// Times every series; `tell` is told of each point before it is measured. `quick` measures three small values of each.
+/// Times every series; calls `tell` with each point before it is measured. `quick` measures three small values of each.
 ///
 /// # Errors
 /// [`Error::Interrupted`], and what building a case may give.

@@ -1,11 +1,10 @@
-//! [`steps`], [`growth`], [`file()`] and [`stream()`]: what a training step costs, how that grows, and what an epoch costs
-//! from files on, in memory and on disk.
+//! [`steps`], [`growth`], [`file()`] and [`stream()`]: the cost of a training step, its growth, and the cost of an
+//! epoch from files on, in memory and on disk.
 //!
 //! One file per family of workloads: `dense`, `census` and `tables` define a [`Case`] each, whose steps `measure`
-//! times; [`growth`] varies one size at a time; [`file()`] runs a configuration,
-//! [`stream()`] a log that stays on disk. [`export`] writes a case down, so that
-//! another program can show that it computes the same, and then be timed. Shapes and rows are fixed: figures of different
-//! versions and machines can be compared.
+//! times; [`growth`] varies one size at a time; [`file()`] runs a configuration, [`stream()`] a log that stays on disk.
+//! [`export`] writes a case to files, so that another program can be checked for the same results, and then timed.
+//! Shapes and rows are fixed, so figures of different versions and machines can be compared.
 
 #![forbid(unsafe_code)]
 

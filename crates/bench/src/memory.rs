@@ -1,8 +1,8 @@
-//! [`Memory`]: what the process holds, where the system tells.
+//! [`Memory`]: the memory of the process, where the system reports it.
 
 use serde::Serialize;
 
-/// Resident memory of this process in MiB; `None` where the system does not tell (anything but Linux).
+/// Resident memory of this process in MiB; `None` where the system does not report it (all but Linux).
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Memory {
     /// Held now (`VmRSS`).

@@ -1,5 +1,5 @@
-//! W3: 23 fields of 200,000 rows of width 16 each, Zipf-distributed ids, CGC with experts 128-64, B 2048. What a step
-//! costs must not depend on the rows that it does not touch.
+//! W3: 23 fields of 200,000 rows of width 16 each, Zipf-distributed ids, CGC with experts 128-64, B 2048. The cost of
+//! a step must not depend on the rows that it does not touch.
 
 use serde_json::json;
 

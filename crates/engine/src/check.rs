@@ -1,4 +1,5 @@
-//! Whether a batch is what a graph reads. Everything behind this check may index freely.
+//! Checks that a batch has the columns and ids that a graph reads. Code behind this check indexes
+//! without further checks.
 
 use pleiad_data::{Batch, Ids, Input};
 use pleiad_model::Graph;

@@ -1,4 +1,5 @@
-//! [`GateStatistics`]: how much each gate uses each expert (figure 8 of the PLE paper), and whether experts say anything.
+//! [`GateStatistics`]: how much each gate uses each expert (figure 8 of the PLE paper), and whether experts' outputs
+//! vary.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

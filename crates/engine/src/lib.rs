@@ -1,9 +1,9 @@
 //! The static plan of a model graph and its executor on the CPU.
 //!
-//! A graph is compiled once into a `plan`: merged products, buffers, the way back. `exec` runs it over shards of a
-//! batch with the arithmetic of `kernels`; embedding tables ([`sparse`]) stand outside of the dense path, and
-//! [`optim`] updates both. [`Engine`] trains, [`Predictor`] answers. Files, structures by name and the training loop
-//! do not live here.
+//! A graph is compiled once into a `plan`: merged products, buffers, the backward pass. `exec` runs it over shards
+//! of a batch with the arithmetic of `kernels`; embedding tables ([`sparse`]) are outside of the dense path, and
+//! [`optim`] updates both. [`Engine`] trains, [`Predictor`] predicts. Files, structures by name and the training
+//! loop are in other crates.
 
 #![deny(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Whether a model fits in memory, found out before anything is taken: the system promises more than it has, and ends the
-//! process when that shows.
+//! Checks whether a model fits in memory before any is allocated: the system grants more memory than it has, and ends
+//! the process when the memory is used.
 
 use pleiad_model::Graph;
 use pleiad_model::graph::{Op, TableSpec};
@@ -165,7 +165,7 @@ fn free_addresses() -> Option<u64> {
     None
 }
 
-/// Bytes told by the line of `key` in a text of the system's.
+/// Bytes in the line of `key` in a text of the system's.
 fn kibibytes(text: &str, key: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(key))?;
     let number: u64 = line.trim_end().strip_suffix("kB")?.trim().parse().ok()?;

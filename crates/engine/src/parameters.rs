@@ -1,4 +1,4 @@
-//! [`Parameters`]: the weights of a model where they are computed with.
+//! [`Parameters`]: the weights of a model in the layout for computing.
 
 use std::collections::HashMap;
 use std::ops::{Deref, DerefMut, Range};
@@ -99,8 +99,8 @@ impl Parameters {
         Ok(())
     }
 
-    /// [`Parameters::load`] of weights that nobody needs any more: tables without optimizer state take over the memory of
-    /// theirs.
+    /// [`Parameters::load`] of weights that the caller no longer needs: tables without optimizer state take over the
+    /// memory of theirs.
     ///
     /// # Errors
     /// As there.

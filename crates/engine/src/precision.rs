@@ -1,4 +1,4 @@
-//! [`Precision`] and [`Kernels`]: in which arithmetic a model trains.
+//! [`Precision`] and [`Kernels`]: the arithmetic in which a model trains.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! [`Predictor`]: a trained model that answers.
+//! [`Predictor`]: a trained model that predicts.
 
 use std::sync::OnceLock;
 
@@ -50,7 +50,7 @@ impl Predictor {
         Ok(Self::of(graph, parameters, runner))
     }
 
-    /// [`Predictor::new`] of weights that nobody needs any more: large tables are not copied.
+    /// [`Predictor::new`] of weights that the caller no longer needs: large tables are not copied.
     ///
     /// # Errors
     /// As there.

@@ -153,7 +153,7 @@ fn a_penalty_is_of_rows_in_both_spaces() {
     assert_eq!(engine(&graph).gradients(&rows, &[1.0; 3]).unwrap(), plain);
 }
 
-/// What the sharing of a parameter is told by, without the engine: its name's entry in the graph.
+/// Finds which tasks share a parameter, without the engine: from its name's entry in the graph.
 fn shared(graph: &Graph) -> Vec<String> {
     let reach = graph.reach();
     let params = graph.params.iter().enumerate().filter(|(i, _)| reach.shares_param(ParamId(*i)));
@@ -252,8 +252,8 @@ fn combined_gradients_equal_brute_force() {
     }
 }
 
-/// Steps go down what `gradients_by_task` and `gradients` tell, and the norm that is clipped is that of the gradient gone
-/// down, tables among it.
+/// Steps follow the gradients of `gradients_by_task` and `gradients`, and the norm that is clipped is that of the
+/// gradient gone down, tables among it.
 #[test]
 fn a_step_goes_down_its_gradient_clipped() {
     let graph = funnel();

@@ -165,8 +165,8 @@ fn experts_of_a_task_get_gradient_from_whom_the_maths_says() {
     }
 }
 
-/// Who hears whose loss, for structures whose tasks do not hear all: by kind and task, the beginnings of the names of all
-/// tensors that its loss alone reaches. Embeddings are reached by every task of these.
+/// Which parameters get gradients of which task's loss, for structures in which not all do: by kind and task, the
+/// beginnings of the names of all tensors that its loss alone reaches. Embeddings are reached by every task of these.
 #[test]
 fn losses_reach_what_their_task_reads_and_nothing_else() {
     let reach = |kind: &str, task: &str| -> Vec<&'static str> {

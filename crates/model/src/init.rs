@@ -1,4 +1,4 @@
-//! How parameters start: the rule per parameter, and the seeded stream that each name has for itself.
+//! The start of parameters: the rule per parameter, and a seeded stream for each name.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -42,7 +42,7 @@ impl Init {
     }
 
     /// Nine tenths on element `at` of n, one tenth shared by the others: a learned combination (cross-stitch, sluice)
-    /// that starts near its own input and hears the others enough to learn from them.
+    /// that starts near its own input and uses the others enough to learn from them.
     #[must_use]
     pub fn near_unit(at: usize, n: usize) -> Self {
         match n {

@@ -1,8 +1,8 @@
 //! Models, described once.
 //!
-//! Here live the [`graph`] that every other crate reads, the published structures that write it ([`architectures`]) over
-//! crosses of features ([`interaction`]), the joint loss ([`objective`]) and the artifact that a trained model is saved as ([`artifact`]). How a graph is
-//! computed does not live here: that is the engine.
+//! This crate has the [`graph`] that every other crate reads, the published structures that write it
+//! ([`architectures`]) over crosses of features ([`interaction`]), the joint loss ([`objective`]) and the artifact that
+//! a trained model is saved as ([`artifact`]). The engine computes a graph.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,5 @@
-//! Named tensors whose elements come and go in parts, so that weights larger than half the memory can be written and
-//! read where they are.
+//! Named tensors whose elements are read and written in parts, so that weights larger than half the memory need no
+//! copy.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! [`Weights`]: named f32 tensors, the form in which weights travel between engine, artifact and import.
+//! [`Weights`]: named f32 tensors, the form of weights that engine, artifact and import exchange.
 
 use std::collections::BTreeMap;
 

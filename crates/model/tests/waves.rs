@@ -1,4 +1,4 @@
-//! Numbers embedded by waves in a graph that came from a file: what does not fit is found, and what they are called and cost.
+//! Numbers embedded by waves in a graph that came from a file: errors are found, and names and costs are right.
 #![allow(clippy::unwrap_used)]
 
 use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};

@@ -1,4 +1,4 @@
-//! What there is in the rows: labels and base rates, missing and unknown values.
+//! The contents of the rows: labels and base rates, missing and unknown values.
 
 use maud::{Markup, html};
 use pleiad_data::FeatureCount;

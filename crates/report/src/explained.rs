@@ -1,4 +1,4 @@
-//! What is explained of one model, on either page: alarms, use of experts, calibration, importance.
+//! The explanation of one model, on either page: alarms, use of experts, calibration, importance.
 
 use maud::{Markup, html};
 

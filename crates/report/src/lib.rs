@@ -1,9 +1,9 @@
-//! The report: one HTML file that tells a run, or a comparison, in pictures with their numbers beside them.
+//! The report: one HTML file that shows a run, or a comparison, in pictures with their numbers beside them.
 //!
-//! A file is whole in itself: no network, no fonts, no scripts. It follows the reader's light or dark scheme, can be
-//! printed, and is laid out for a phone as for a desk. `page` is the frame, `run` and `comparison` what stands on it, in
-//! which order; `charts` holds a picture per file, each with its table; `structure` lays out a graph by its scopes;
-//! Nothing is computed here that a JSON file does not say too.
+//! A file needs no network, no fonts and no scripts. It follows the reader's light or dark scheme, can be printed, and
+//! is laid out for a phone as for a desk. `page` is the frame, `run` and `comparison` have the contents and their
+//! order; `charts` holds a picture per file, each with its table; `structure` lays out a graph by its scopes. Every
+//! number of the report is in a JSON file, too.
 
 #![forbid(unsafe_code)]
 

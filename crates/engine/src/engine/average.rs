@@ -1,4 +1,4 @@
-//! The running average of the weights, which predicts better than the weights of any one step where steps are noisy.
+//! The running average of the weights. It predicts better than the weights of any one step where steps are noisy.
 //!
 //! After step t, with the weights w_t and decay d,
 //!
@@ -6,8 +6,8 @@
 //! a_t = a_(t-1) + (1 - d) / (1 - d^t) (w_t - a_(t-1))
 //! ```
 //!
-//! which is the mean of w_1 to w_t with weights d^(t-1) to 1, so that where training started from has no part in it (Polyak
-//! and Juditsky 1992 with a decay; the correction is Adam's).
+//! which is the mean of w_1 to w_t with weights d^(t-1) to 1, so the start of training has no part in it (Polyak and
+//! Juditsky 1992 with a decay; the correction is Adam's).
 //!
 //! Dense parameters are averaged, and tables of up to [`MOST`] numbers. Of a larger table a step touches a few rows: to
 //! average all of them would cost more than the step, and they are as the last step left them.

@@ -1,8 +1,9 @@
-//! A gradient per task: what methods need that weigh gradients, or settle conflicts between them.
+//! A gradient per task, for methods that weigh gradients or resolve conflicts between them.
 //!
-//! Forward once, backward once per task. Tasks' gradients are kept apart to the end: per lane and task one array of
-//! dense parameters, per task the gradients of what tables were read for, and per table and task the summed rows that
-//! the batch touches. No table's gradient is made dense. Sums have the order that they have without tasks.
+//! There is one forward pass, and one backward pass per task. Tasks' gradients are kept apart to the end: per lane
+//! and task one array of dense parameters, per task the gradients of the looked-up vectors, and per table and task
+//! the summed rows that the batch touches. A table's gradient never becomes dense. Sums have the same order as
+//! without tasks.
 
 use std::ops::Range;
 

@@ -1,5 +1,5 @@
-//! Row 0 of embedding tables: that of values which a vocabulary does not have, or which are missing. Where no training row
-//! had such a value, it has learned nothing, and the mean of the other rows takes its place.
+//! Row 0 of embedding tables, for unknown and missing values. Where no training row had such a value, row 0 has learned
+//! nothing, and the mean of the other rows replaces it.
 
 use rayon::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Whether steps still move the weights: what a loss that is a number does not show.
+//! Checks whether steps still move the weights. A finite loss does not show this.
 
 use rayon::prelude::*;
 

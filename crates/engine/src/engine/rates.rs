@@ -1,4 +1,4 @@
-//! Dense parameters that learn at a rate of their own ([`pleiad_model::graph::Param::rate`]).
+//! Dense parameters with a learning rate of their own ([`pleiad_model::graph::Param::rate`]).
 
 use std::ops::Range;
 

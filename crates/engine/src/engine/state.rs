@@ -1,4 +1,5 @@
-//! Weights and the optimizer's state, out and in: as copies, or a part at a time where a copy would not fit.
+//! Exports and imports weights and the optimizer's state: as copies, or part by part where a copy would not
+//! fit.
 
 use std::ops::Range;
 

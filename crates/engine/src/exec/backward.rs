@@ -130,7 +130,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
     }
 }
 
-/// The way back through products of pairs.
+/// Backward pass of products of pairs.
 fn all_pairs(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, inputs: &[View], y: View) {
     let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
     let mut scratch = std::mem::take(shard.scratch);
@@ -154,13 +154,14 @@ fn all_pairs(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, inputs:
     *shard.scratch = scratch;
 }
 
-/// Where the step's input `i` wants its gradient, and whether it is added; `None` if nobody does.
+/// Where the gradient of the step's input `i` goes, and whether it is added; `None` if no step
+/// needs it.
 pub(super) fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
     let (view, write) = back.writes[i];
     (write != Write::Skip).then_some((view, write == Write::Accumulate))
 }
 
-/// The way back through a mixture and, where the gate is `fused`, through its softmax.
+/// Backward pass of a mixture and, where the gate is `fused`, through its softmax.
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, experts: &[View], y: View, fused: bool) {
     let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
     let mut scratch = std::mem::take(shard.scratch);

@@ -1,4 +1,5 @@
-//! The layers above small tables, applied to these tables (`crate::plan::fold`): before the shards, and after them.
+//! Applies the layers above small tables to these tables (`crate::plan::fold`): forward before the shards, backward
+//! after them.
 
 use std::ops::Range;
 

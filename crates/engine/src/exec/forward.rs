@@ -139,7 +139,7 @@ pub(super) fn waves<'s>(params: &'s [f32], step: &Step) -> Waves<'s> {
     Waves { frequencies, weight, bias }
 }
 
-/// Takes the rows of a fold's tables that the shard reads. The way back needs them, too.
+/// Takes the rows of a fold's tables that the shard reads. The backward pass needs them, too.
 fn look_up(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize) {
     let of = &shared.plan.folds[fold];
     let fields = of.features.iter().map(|field| match &shared.batch.categorical[field.slot] {

@@ -1,4 +1,4 @@
-//! The plan's linear layers, their weights prepared for the products of every shard.
+//! The plan's linear layers, with weights prepared for the products of every shard.
 
 use std::ops::Range;
 

@@ -1,4 +1,5 @@
-//! Where the way back begins: each task's loss on the shard's rows, and the gradient of its number.
+//! Start of the backward pass: each task's loss on the shard's rows, and the gradient of its
+//! output.
 
 use pleiad_data::{Batch, Labels};
 use pleiad_model::Graph;

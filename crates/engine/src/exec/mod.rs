@@ -1,7 +1,7 @@
 //! The executor on the CPU: runs a plan's steps over one shard of a batch.
 //!
-//! A shard has a workspace of its own and shares nothing that it writes, so shards run on any thread in any order;
-//! whoever calls decides which shards there are. Arithmetic is in [`crate::kernels`].
+//! A shard has a workspace of its own and shares nothing that it writes, so shards run on any thread in any order.
+//! The caller decides which shards there are. Arithmetic is in [`crate::kernels`].
 
 mod backward;
 mod folds;

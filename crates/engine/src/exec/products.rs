@@ -1,4 +1,5 @@
-//! The way back through a product: activations and biases, the gradient of its weights, that of its input.
+//! Backward pass of a product: through activation and bias, then the gradients of its weights and of its
+//! input.
 
 use std::ops::Range;
 
@@ -16,7 +17,7 @@ use crate::plan::{BackStep, Block, Onward, Region, Segment, Step, View, stride};
 /// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
 const FAR: usize = 1 << 20;
 
-/// A product on the way back over a shard.
+/// A product in the backward pass over a shard.
 #[derive(Clone, Copy)]
 struct Product<'p> {
     shared: Shared<'p>,

@@ -20,7 +20,7 @@ pub(crate) struct Workspace {
     pub(super) looked: Vec<Looked>,
     /// Of each step, the gradient of its sums, if several steps put it together.
     pub(super) deltas: Vec<Option<Delta>>,
-    /// Of each step, which of its outputs are above zero, if the way back asks.
+    /// The sign mask of each step's outputs, if the backward pass needs it.
     pub(super) signs: Vec<Option<Signs>>,
 }
 

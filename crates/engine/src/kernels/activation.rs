@@ -29,8 +29,8 @@ pub(crate) fn forward(f: Activation, y: &mut [f32], at: Columns, rows: usize) {
     }
 }
 
-/// `d *= f'`, in place, for the gradient d of the output. The derivative is told from `kept`: the output where
-/// [`Activation::invertible`], else the input.
+/// `d *= f'`, in place, for the gradient d of the output. The derivative is computed from `kept`: the output
+/// where [`Activation::invertible`], else the input.
 pub(crate) fn backward(f: Activation, kept: &[f32], kept_at: Columns, d: &mut [f32], d_at: Columns, rows: usize) {
     #[inline(always)]
     fn map(

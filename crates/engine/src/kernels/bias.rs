@@ -1,5 +1,5 @@
-//! What surrounds a product: bias and activation in one pass forward, activation mask and bias gradient in one pass
-//! backward.
+//! The passes around a product: forward, bias and activation in one pass; backward, activation mask and bias
+//! gradient in one pass.
 
 use pleiad_model::graph::Activation;
 

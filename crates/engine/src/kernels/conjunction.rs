@@ -1,6 +1,7 @@
-//! The logit of both of two events: `z = logit(sigmoid(a) sigmoid(b)) = -log(exp(-a) + exp(-b) + exp(-a - b))`.
+//! The logit of the event that two events both happen:
+//! `z = logit(sigmoid(a) sigmoid(b)) = -log(exp(-a) + exp(-b) + exp(-a - b))`.
 //!
-//! One number per row, so nothing is gained by vectorising.
+//! There is one number per row, so vectorising would not help.
 
 use super::Columns;
 use super::exp::exp;

@@ -4,7 +4,8 @@ use super::linear::Part;
 use super::tiles::{Left, Operand, Pair, Rounded, Rounding};
 pub(crate) use super::tiles::{Piece, STRIPE, Shape, Signs, Stripe, Through};
 
-/// The gradient d of a layer's sums, rounded once for both products of the way back: d^T x and d W.
+/// The gradient d of a layer's sums, rounded once for both products of the backward pass: d^T x and
+/// d W.
 ///
 /// It is put together from groups of columns, each as soon as it is known: that of an expert's hidden layer while what gave
 /// it is still in the core's caches. The numbers themselves are not needed any more then.

@@ -1,5 +1,5 @@
-//! Inverted dropout. The mask is not kept: it is a hash of seed, step, node, row and column, made again on the way
-//! back, and so the same whatever the shards and threads.
+//! Inverted dropout. The mask is not stored: it is a hash of seed, step, node, row and column, computed again in
+//! the backward pass. So it does not depend on shards and threads.
 
 use super::{Columns, dispatch};
 

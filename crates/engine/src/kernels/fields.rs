@@ -1,11 +1,12 @@
-//! Inverted dropout of whole fields. Of a row, all columns of the input that belong to one feature are kept together,
-//! divided by `1 - rate`, or are zero together:
+//! Inverted dropout of whole fields. In each row, all input columns of one feature are either kept and divided by
+//! `1 - rate`, or all set to zero:
 //!
 //! ```text
 //! x_f <- m_f x_f / (1 - p),   m_f = 0 with probability p, else 1, drawn for each row and feature f
 //! ```
 //!
-//! The mean of what a layer reads is the same with and without. As the mask of [`Mask`] it is a hash and not kept.
+//! The mean of a layer's input is the same with and without dropout. Like [`Mask`], this mask is a hash and not
+//! stored.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! The three products of a linear layer `y = x W^T + b`, in whatever arithmetic was chosen.
+//! The three products of a linear layer `y = x W^T + b`, in the chosen arithmetic.
 //!
-//! With `d` the gradient of the layer's sums: forward `x W^T`, the gradient of the weights `d^T x`, that of the input
-//! `d W`. [`Layer`] is what a step prepares once of the weights, for every shard to use; [`Scratch`] what a shard
-//! prepares of its own operands.
+//! With `d` the gradient of the layer's sums, these are the forward product `x W^T`, the gradient of the weights
+//! `d^T x`, and the gradient of the input `d W`. [`Layer`] holds the weights, prepared once per step for every shard;
+//! [`Scratch`] holds the prepared operands of one shard.
 
 use std::ops::Range;
 
@@ -98,7 +98,7 @@ pub(crate) struct Output<'a> {
     pub(crate) at: Columns,
     /// Whether they are added to what is there.
     pub(crate) onto: bool,
-    /// Where a layer that [tells](Layer::tells) which of them are above zero does so, if that is asked.
+    /// Where a layer with a [sign mask](Layer::tells) writes it, if it is asked to.
     pub(crate) signs: Option<&'a mut Signs>,
 }
 
@@ -127,7 +127,7 @@ pub(crate) enum Layer {
     Rounded(Vec<f32>),
 }
 
-/// Operands of one shard and other numbers on the way, and their memory.
+/// Operands of one shard and other intermediate numbers, and their memory.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
     panels: Panels<f32>,
@@ -135,7 +135,7 @@ pub(crate) struct Scratch {
     amx_panels: Panels<Amx>,
     left: Rounded,
     rounded: [Vec<f32>; 2],
-    /// Numbers on the way from one pass to the next.
+    /// Intermediate numbers between two passes.
     pub(crate) numbers: Numbers,
     /// Of a layer whose `d` is put together and used right away.
     pub(crate) delta: Delta,
@@ -223,12 +223,12 @@ impl Layer {
         }
     }
 
-    /// Whether products round their operands on the way to them, so that `d` may be put together ([`Layer::put`]).
+    /// Whether products round their operands first, so that `d` may be put together ([`Layer::put`]).
     pub(crate) fn rounds(&self) -> bool {
         matches!(self, Self::PairTiles(_) | Self::Amx(_))
     }
 
-    /// Whether it tells which outputs are above zero, if it is asked.
+    /// Whether it writes the sign mask of its outputs, if it is asked to.
     pub(crate) fn tells(&self) -> bool {
         match self {
             Self::PairTiles(_) => Pair::TELLS,

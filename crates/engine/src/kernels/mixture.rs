@@ -91,7 +91,7 @@ fn stretches<const N: usize>(
     from
 }
 
-/// An expert on the way back through a mixture.
+/// An expert in the backward pass of a mixture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Share {
     /// Its number in the mixture.
@@ -104,9 +104,9 @@ pub(crate) struct Share {
     pub(crate) add: bool,
 }
 
-/// The way back to experts whose outputs lie in `x` and their gradients in `d_x`, from the mixture's gradient d, in one
-/// pass over d: `d_x_e = g_e d`, overwritten or added, and `weights[i, e] = <d[i], x_e[i]>`, the gradient of the gate's
-/// weights, E a row.
+/// Backward pass to experts whose outputs lie in `x` and their gradients in `d_x`, from the mixture's gradient d, in
+/// one pass over d: `d_x_e = g_e d`, overwritten or added, and `weights[i, e] = <d[i], x_e[i]>`, the gradient of the
+/// gate's weights, E a row.
 pub(crate) fn backward(
     d_x: &mut [f32],
     x: &[f32],

@@ -1,9 +1,9 @@
 //! The arithmetic of one shard: products and the fused passes around them.
 //!
-//! Kernels know rows, columns and strides; they know neither graph nor plan. Passes are plain loops that the compiler
-//! vectorises; [`dispatch`] runs them with the widest instructions that the processor has. Sums are kept in a fixed
-//! number of partial sums, so every instruction set gives the same bits, but for the products: those are our own
-//! ([`tiles`]) or the `gemm` crate's ([`product`]), by what the processor has, behind [`linear`].
+//! Kernels work on rows, columns and strides; they do not depend on graph or plan. Passes are plain loops that the
+//! compiler vectorises; [`dispatch`] runs them with the widest instructions that the processor has. Sums are kept in
+//! a fixed number of partial sums, so every instruction set gives the same bits. Products are the exception:
+//! depending on the processor, [`linear`] uses our own ([`tiles`]) or those of the `gemm` crate ([`product`]).
 
 pub(crate) mod activation;
 pub(crate) mod bias;

@@ -1,4 +1,4 @@
-//! The products of a linear layer by our own tiles, whatever kernel multiplies them.
+//! The products of a linear layer with our own tiles, for any kernel.
 
 use std::ops::Range;
 
@@ -9,9 +9,9 @@ use super::tiles::{Finish, Kernel, Left, Operand, Panels, Rounded, Source};
 /// A layer's weights in panels, and what is done with its sums.
 #[derive(Debug)]
 pub(crate) struct Packing<K: Kernel> {
-    /// W^T, for the way forth.
+    /// W^T, for the forward pass.
     forward: Panels<K>,
-    /// The columns of W whose input wants a gradient, for the way back.
+    /// The columns of W whose input needs a gradient, for the backward pass.
     backward: Panels<K>,
     bias: Vec<f32>,
     /// Lower bound of every output: 0 of a rectified one, else minus infinity.

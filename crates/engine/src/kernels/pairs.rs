@@ -1,7 +1,8 @@
 //! Sums of products of pairs, element by element: `y = sum over i < j of x_i * x_j`.
 //!
-//! Forth, each input is multiplied by the sum of those before it. The half of a square less the sum of squares is the same
-//! number, but a difference of two that may be much larger. Back, an input's gradient is d times the sum of the others.
+//! The forward pass multiplies each input by the sum of the inputs before it. Half of the squared sum minus the sum of
+//! squares would be the same number, but as a difference of two numbers that may be much larger. In the backward pass
+//! an input's gradient is d times the sum of the other inputs.
 
 use super::{Columns, dispatch};
 

@@ -1,4 +1,4 @@
-//! [`product_peak`]: the most that products reach.
+//! [`product_peak`]: the highest speed that products reach.
 
 use std::time::Instant;
 
@@ -7,8 +7,8 @@ use super::linear::{Arithmetic, Layer, Output, Scratch};
 use super::product::Matrix;
 use crate::precision::{Kernels, Precision};
 
-/// GFLOP/s that products of this precision reach on the current `rayon` pool where their shapes are kind: the peak that a
-/// step's share of is told.
+/// GFLOP/s that products of this precision reach on the current `rayon` pool where their shapes are kind: the peak that
+/// a step's share of is reported.
 ///
 /// Each thread multiplies matrices of 512 x 512 of its own, by the same kernels as shards do, for some 0.1 s in all; the
 /// best of several rounds counts, each the sum of what the threads reached by their own clocks, so that a neighbour who

@@ -7,7 +7,7 @@
 //! v = [sin(2 pi c x), cos(2 pi c x)]      y = max(0, W v + b)
 //! ```
 //!
-//! and back, with d the gradient of y where y is above 0, else 0:
+//! and in the backward pass, with d the gradient of y where y is above 0, else 0:
 //!
 //! ```text
 //! db += d    dW += d v^T    dc_i += 2 pi x (u_i cos(2 pi c_i x) - u_(k + i) sin(2 pi c_i x)),  u = W^T d

@@ -1,5 +1,5 @@
-//! Matrix products, over the `gemm` crate. The only door to it, and what every processor has; where there is better,
-//! [`super::tiles`] multiplies.
+//! Matrix products by the `gemm` crate, which runs on every processor. Only this module calls the crate. Where the
+//! processor has better instructions, [`super::tiles`] multiplies instead.
 
 use gemm::Parallelism;
 

@@ -1,4 +1,4 @@
-//! Sums over the private gradients of the lanes.
+//! Sums of the lanes' separate gradient accumulators.
 
 use rayon::prelude::*;
 

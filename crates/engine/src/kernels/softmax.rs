@@ -11,7 +11,8 @@ pub(crate) fn forward(g: &mut [f32]) {
     g.iter_mut().for_each(|v| *v *= scale);
 }
 
-/// The first third of [`forward`], for whoever takes the exponentials of many rows at once: `y = g - max`.
+/// The first third of [`forward`], for callers that compute the exponentials of many rows at once:
+/// `y = g - max`.
 #[inline(always)]
 pub(super) fn shift(g: &[f32], y: &mut [f32]) {
     let max = max(g);

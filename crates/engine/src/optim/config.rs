@@ -1,4 +1,4 @@
-//! `optimizer = { kind = "adam", ... }`: the optimizers by configuration. Formulas stand at [`super::StepRule`].
+//! `optimizer = { kind = "adam", ... }`: the optimizers by configuration. Formulas are at [`super::StepRule`].
 
 use std::fmt;
 

@@ -2,8 +2,8 @@
 //!
 //! A configuration ([`OptimizerConfig`], [`Schedule`]) is what a user writes. Before a step it is resolved into a
 //! [`StepRule`], which holds every constant of that step and updates a slice of weights in one pass. Dense parameters
-//! and rows of embedding tables ([`crate::sparse`]) go through the same rule. Where gradients come from and where
-//! state is kept is not decided here.
+//! and rows of embedding tables ([`crate::sparse`]) go through the same rule. Other modules compute the gradients and
+//! keep the state.
 
 mod config;
 mod norm;

@@ -1,8 +1,8 @@
-//! Which buffers share memory.
+//! Decides which buffers share memory.
 //!
 //! Time runs over forward steps, then backward steps. A buffer lives from the first step that touches it to the last;
-//! a slot serves buffers whose lives do not meet. The widest buffers choose first, and take the smallest slot that is
-//! free during their life and large enough, or grow the largest that is free.
+//! a slot serves buffers whose lifetimes do not overlap. The widest buffers are placed first: in the smallest slot
+//! that is free during their lifetime and large enough, or else in the largest free slot, which grows.
 
 use std::ops::RangeInclusive;
 

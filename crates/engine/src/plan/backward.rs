@@ -1,8 +1,9 @@
-//! The way back: forward steps in reverse, each told which gradients it is the first to write.
+//! The backward pass: forward steps in reverse, each with the gradients that it is the first to
+//! write.
 //!
-//! Several steps may contribute to one gradient, and views may overlap (a concatenation and its parts). What has been
-//! written is therefore kept by column: a contribution to columns that are all new overwrites, one to columns that all
-//! have been written adds, and where it is some of both the new ones are cleared first and it adds.
+//! Several steps may contribute to one gradient, and views may overlap (a concatenation and its parts). So the plan
+//! records by column what has been written. A contribution overwrites if none of its columns has been written, and
+//! adds if all have been. If only some have been, the new columns are cleared first, and it adds.
 
 use std::collections::HashSet;
 use std::ops::Range;

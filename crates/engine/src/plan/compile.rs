@@ -1,4 +1,4 @@
-//! From nodes to steps and views.
+//! Compiles nodes into steps and views.
 
 use std::collections::HashMap;
 
@@ -14,18 +14,19 @@ use crate::kernels::Columns;
 /// What a plan is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// Values are kept for the way back; dropout drops.
+    /// Values are kept for the backward pass; dropout drops.
     Train,
-    /// As [`Purpose::Train`], but values are kept to the end of the way back, so that it can be gone once per task.
+    /// As [`Purpose::Train`], but values are kept to the end of the backward pass, so that it can run once per
+    /// task.
     TrainByTask,
-    /// Memory is reused as soon as nobody reads it; dropout is the identity.
+    /// Memory is reused after its last read; dropout is the identity.
     Predict,
     /// As [`Purpose::Predict`], but the weights of gates and the outputs of experts are kept to be read.
     Inspect,
 }
 
 impl Purpose {
-    /// Whether there is a way back, and dropout drops.
+    /// Whether there is a backward pass, and dropout drops.
     fn trains(self) -> bool {
         matches!(self, Self::Train | Self::TrainByTask)
     }

@@ -1,14 +1,14 @@
-//! Which tables are folded into the layer above them.
+//! Decides which tables are folded into the layer above them.
 //!
-//! A linear layer over looked-up vectors multiplies the same few rows again and again: with e_f the row that field f looks
-//! up, `x W^T = sum_f e_f W_f^T` plus what the other inputs give, and where a table has 20 rows, no batch has more than
-//! 20 different `e_f W_f^T`. So the layer is applied to the *table*, once a step, and a row of the batch adds up what
-//! its ids name. On the way back the gradients d of the rows that read one row of the table are added up first,
-//! `g_v = sum_(i reads v) d_i`; then the gradient of `W_f` is `sum_v g_v^T e_v`, and that of `e_v` is `g_v W_f`. Both
-//! are the same sums in another order.
+//! A linear layer over looked-up vectors multiplies the same few rows again and again: with e_f the row that field f
+//! looks up, `x W^T = sum_f e_f W_f^T` plus the part of the other inputs, and where a table has 20 rows, no batch has
+//! more than 20 different `e_f W_f^T`. So the layer is applied to the *table*, once a step, and a row of the batch adds
+//! up what its ids name. In the backward pass the gradients d of the rows that read one row of the table are added up
+//! first, `g_v = sum_(i reads v) d_i`; then the gradient of `W_f` is `sum_v g_v^T e_v`, and that of `e_v` is `g_v W_f`.
+//! Both are the same sums in another order.
 //!
 //! A multiplication of B rows becomes one of as many rows as the table has, and an addition for each row and output.
-//! That pays for small tables alone.
+//! This saves time only for small tables.
 
 use std::collections::{HashMap, HashSet};
 
@@ -103,7 +103,7 @@ impl Folds {
         width - inputs.filter(|input| self.holds(**input)).map(|input| graph.node(*input).width).sum::<usize>()
     }
 
-    /// Chooses. `alone`: whether nobody else has a parameter of the group.
+    /// Chooses. `alone`: whether no other layer has a parameter of the group.
     pub(super) fn choose(graph: &Graph, readers: &Readers, groups: &[Group], alone: impl Fn(usize) -> bool) -> Self {
         let mut folds = Self::default();
         for (g, group) in groups.iter().enumerate().filter(|(g, _)| alone(*g)) {

@@ -1,4 +1,5 @@
-//! Horizontal and vertical fusion: which linear layers become one product, and which activations join it.
+//! Horizontal and vertical fusion: decides which linear layers become one product, and which activations
+//! join it.
 
 use std::collections::HashMap;
 

@@ -1,15 +1,15 @@
 //! The static plan: a graph compiled once into steps over buffers, with its backward pass derived from it.
 //!
 //! A plan is data. It says which products are merged, where every value and gradient lives, in which order steps run
-//! and which of them overwrites or adds to a gradient; executors read it ([`crate::exec`] on the CPU). It knows no
-//! structure by name.
+//! and which of them overwrites or adds to a gradient; executors read it ([`crate::exec`] on the CPU). It does not
+//! depend on the names of structures.
 //!
 //! * [`fold`]: small tables are multiplied by the layer above them once a step, not once a row of the batch.
 //! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
 //! * [`place`]: every value gets its columns, and every dense parameter its place.
 //! * [`compile`]: nodes become steps and views, in graph order.
-//! * [`onward`]: gradients that one product gives and one takes, which need not lie anywhere in between.
-//! * [`backward`]: the same steps in reverse, with the first writer of a gradient told from later ones.
+//! * [`onward`]: gradients that one product writes and only one reads, which need no buffer in between.
+//! * [`backward`]: the same steps in reverse, with the first writer of each gradient marked.
 //! * [`allocate`]: buffers share memory where their lifetimes allow it.
 //! * [`params`]: where each dense parameter lies in the one array of them all.
 
@@ -205,7 +205,7 @@ pub(crate) struct BackStep {
 }
 
 /// Output columns of an earlier product whose gradient is complete as soon as the one product that reads them has gone
-/// back: nobody else contributes to it, and nobody else reads it.
+/// back: no other step contributes to it or reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Onward {
     /// The step of the product whose outputs they are.

@@ -1,7 +1,8 @@
-//! Gradients that go on at once: what one product gives back to another that alone made its input.
+//! Gradients that are passed on at once: from one product to the product that alone made its input.
 //!
-//! Where products round their operands, the gradient of an expert's hidden layer is masked, summed into the bias' gradient
-//! and rounded as soon as it is there, and never lies in the wide gradient of all experts' hidden layers.
+//! Where products round their operands, the gradient of an expert's hidden layer is masked, summed into the bias'
+//! gradient and rounded as soon as it is computed. It is never written to the wide gradient of all experts' hidden
+//! layers.
 
 use std::collections::HashMap;
 use std::ops::Range;

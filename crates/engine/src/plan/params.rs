@@ -1,4 +1,4 @@
-//! Where each dense parameter lies in the one array of them all.
+//! The place of each dense parameter in the one array of all dense parameters.
 //!
 //! Weights of merged layers lie below one another as one wide matrix, so the array is laid out by product, not by
 //! name; gradients and optimizer state have the same layout. Padding between rows is zero and stays zero under every

@@ -1,4 +1,4 @@
-//! Where every node's value lies, and every dense parameter.
+//! Decides the place of every node's value and of every dense parameter.
 
 use std::collections::HashMap;
 

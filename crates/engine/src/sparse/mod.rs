@@ -1,9 +1,10 @@
-//! Embedding tables outside of the dense path: a step costs what its batch touches, whatever the size of the table.
+//! Embedding tables outside of the dense path: the cost of a step depends on the rows that its batch touches, not
+//! on the size of the table.
 //!
-//! [`Table`] keeps the rows, each with its optimizer state beside it, and looks them up; [`TableOptions`] say in which
-//! precision, and whether in memory or in a file. After a backward pass
-//! [`TouchedRows`] finds the distinct rows of a batch and sums their gradients; [`Table::update`] moves these rows and
-//! no others. Which features share a table and how weights move ([`crate::optim`]) is decided elsewhere.
+//! [`Table`] keeps the rows, each with its optimizer state beside it, and looks them up; [`TableOptions`] set the
+//! precision, and whether the table is in memory or in a file. After a backward pass [`TouchedRows`] finds the
+//! distinct rows of a batch and sums their gradients; [`Table::update`] moves these rows and no others. Other modules
+//! decide which features share a table and how weights move ([`crate::optim`]).
 //!
 //! # What updating touched rows alone means
 //!

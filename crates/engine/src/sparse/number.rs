@@ -1,4 +1,4 @@
-//! [`Number`]: what the rows of a table may be made of.
+//! [`Number`]: the number formats that rows of a table may have.
 
 use std::array;
 
@@ -49,8 +49,9 @@ pub(super) struct Bf16(u16);
 const NAN: u16 = 0x7FC0;
 
 impl Bf16 {
-    /// `x` or, between two numbers, the one further from zero with the share of the way to it as probability, if the low
-    /// 16 of `bits` are uniform: a mean of `x` either way. Beyond the largest number lies infinity.
+    /// `x` or, between two numbers, the one further from zero, with a probability equal to the covered share of the
+    /// distance to it, if the low 16 of `bits` are uniform: a mean of `x` either way. Beyond the largest number lies
+    /// infinity.
     #[inline(always)]
     pub(super) fn stochastic(x: f32, bits: u32) -> Self {
         // A sum of the bits carries into the upper half as often as the lower half is large. Infinity has none.

@@ -1,4 +1,4 @@
-//! [`TableOptions`]: where tables are kept, and how exactly.
+//! [`TableOptions`]: where tables are kept, and in which precision.
 
 use std::path::PathBuf;
 
@@ -26,8 +26,8 @@ pub enum TablePrecision {
     F32,
     /// 16 bits, the upper half of an f32, in half the memory.
     ///
-    /// An update is rounded at random, up with the share of the way that was gone as probability: steps that are too
-    /// small for the 8 bits of a fraction happen as often as they must, and are right on average. The random bits depend
-    /// on seed, table, step, row and element alone. What is loaded or drawn is rounded to nearest.
+    /// An update is rounded at random, up with a probability equal to the covered share of the distance: steps that are
+    /// too small for the 8 bits of a fraction happen as often as they must, and are right on average. The random bits
+    /// depend on seed, table, step, row and element alone. What is loaded or drawn is rounded to nearest.
     Bf16,
 }

@@ -1,5 +1,5 @@
-//! Random bits by what they are for: a table, a step, a row, an element. Nothing is drawn in turn, so that neither the
-//! order of updates, nor the threads, nor an interrupted training change a bit.
+//! Random bits as a function of table, step, row and element. They are not drawn one after another, so the order of
+//! updates, the threads and interruptions of training change no bit.
 
 /// The bits of one step of one table.
 #[derive(Debug, Clone, Copy)]

@@ -78,7 +78,7 @@ impl<N: Number> Storage<N> {
     ///
     /// # Errors
     /// Whatever keeps the system from making a file of that size there; its space is taken at once where the system can
-    /// do so, since there is no way to tell of a full disk later.
+    /// do so, since a full disk cannot be reported later.
     pub(super) fn in_file(len: usize, folder: &Path) -> io::Result<Self> {
         let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "larger than any file");
         let bytes = bytes::<N>(len).ok_or_else(too_large)?;
@@ -98,7 +98,7 @@ impl<N: Number> Storage<N> {
         Self { len: numbers.len(), memory: Memory::Given(numbers) }
     }
 
-    /// Tells the system that these elements are read next, in order; no more than a hint.
+    /// Prefetch: a hint to the system that these elements are read next, in order.
     pub(super) fn expect(&self, elements: Range<usize>) {
         #[cfg(unix)]
         if let Memory::Map { map, offset, file: true } = &self.memory

@@ -1,4 +1,4 @@
-//! [`Table`]: an embedding with its optimizer state, whatever its rows are made of.
+//! [`Table`]: an embedding with its optimizer state, in any number format.
 
 use std::fmt;
 use std::ops::Range;
@@ -172,8 +172,8 @@ impl Table {
         Ok(())
     }
 
-    /// [`Table::load_weights`] of values that nobody needs any more. A large table without optimizer state takes over
-    /// their memory.
+    /// [`Table::load_weights`] of values that the caller no longer needs. A large table without optimizer state takes
+    /// over their memory.
     pub(crate) fn take_weights(&mut self, values: Vec<f32>) -> Result<()> {
         match &mut self.store {
             Store::F32(rows) if self.slots == 0 && values.len() == self.rows * self.dim && values.len() >= TAKEN => {
@@ -244,7 +244,7 @@ impl Table {
     }
 
     /// Moves the touched rows by `rule`, their gradients multiplied by `scale` first, and leaves the others as they
-    /// are. What lazy updates mean is told at [`crate::sparse`]. `step` tells apart the random bits by which a table of
+    /// are. [`crate::sparse`] explains lazy updates. `step` tells apart the random bits by which a table of
     /// [`TablePrecision::Bf16`] rounds.
     ///
     /// # Panics

@@ -53,7 +53,8 @@ pub struct TouchedRows {
 
 const VACANT: u32 = u32::MAX;
 
-/// Rows that are told of at once as they are found, so that they are asked for together (as lookups do).
+/// Rows that are reported together as they are found, so that they are prefetched together (as in
+/// lookups).
 const FOUND: usize = 16;
 
 impl TouchedRows {
@@ -76,7 +77,8 @@ impl TouchedRows {
         self.gather_and(table_rows, dim, uses, |_| {});
     }
 
-    /// [`TouchedRows::gather`], which tells rows as they are found, [`FOUND`] at once, but for the last ones.
+    /// [`TouchedRows::gather`], which reports rows as they are found, [`FOUND`] at once, except for the last
+    /// ones.
     pub(super) fn gather_and(&mut self, table_rows: usize, dim: usize, uses: &[Use<'_>], found: impl Fn(&[usize])) {
         let positions: usize = uses.iter().map(|u| u.ids.table_rows().len()).sum();
         assert!(positions < VACANT as usize, "{positions} ids in one batch");

@@ -1,7 +1,7 @@
 //! AITM, the adaptive information transfer multi-task model (Xi et al., KDD 2021).
 //!
-//! Along a funnel of events, of which each can only follow the one before it, every task receives what the task before
-//! it knows, and weighs it against its own knowledge row by row:
+//! Along a funnel of events, of which each can only follow the one before it, every task receives a transfer from the
+//! task before it, and weighs it against its own representation row by row:
 //!
 //! ```text
 //! q_t = f_t(x)                                                          every task
@@ -11,11 +11,11 @@
 //! ```
 //!
 //! h1, h2 and h3 are linear layers of task t, the same for both u (`attention.<task>.query`, `.key` and `.value`); k is
-//! the width of q_t. The weights of the two can be looked at as those of a gate, `attention.<task>.gate`, over
+//! the width of q_t. The weights of the two are shown like those of a gate, `attention.<task>.gate`, over
 //! `attention.<task>.transfer` (p_t) and `attention.<task>.own` (q_t).
 //!
 //! The calibrator adds `alpha mean_i max(p_t(i) - p_(t-1)(i), 0)` to the loss of every task of the funnel but the first
-//! ([`crate::graph::OrderPenalty`]): an event is no likelier than the one it follows.
+//! ([`crate::graph::OrderPenalty`]): an event should not be likelier than the one it follows.
 //!
 //! Embeddings are shared; tasks outside of the funnel are networks on them.
 

@@ -7,8 +7,8 @@
 //! y_k = t_k(fuse(f_k(x), f_j(x) for each j that k borrows from))        fuse: concatenation, sum or mean
 //! ```
 //!
-//! Gradients of a task reach its own bottom and those it borrows from, no others: a task that lends nothing is not
-//! disturbed. One of the structures that the PLE paper measures.
+//! Gradients of a task reach only its own bottom and the bottoms it borrows from: a bottom that is not lent gets
+//! gradients of its own task alone. One of the structures that the PLE paper measures.
 
 use std::collections::BTreeMap;
 

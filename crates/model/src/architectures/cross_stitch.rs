@@ -10,8 +10,8 @@
 //! ```
 //!
 //! Row k of S_l is the tensor `stitches.<l>.<task k>.weight`, with the tasks in configuration order. It starts at 0.9
-//! for the task itself and 0.1 shared by the others: near networks that stand alone, as the paper advises. All tasks
-//! read the same embeddings.
+//! for the task itself and 0.1 shared by the others: near separate networks, as the paper advises. All tasks read the
+//! same embeddings.
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;

@@ -4,8 +4,8 @@
 //! y_k = t_k([f_s(x), f_k(x)])
 //! ```
 //!
-//! One of the structures that the PLE paper measures: it parts shared and own knowledge as CGC does, but without gates
-//! that could choose between the two.
+//! One of the structures that the PLE paper measures: it separates shared and own representations as CGC does, but
+//! without gates that could choose between the two.
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;

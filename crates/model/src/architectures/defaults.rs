@@ -1,7 +1,8 @@
-//! What a structure has where `[model]` says nothing of its sizes: `kind = "ple"` alone is a model.
+//! Default sizes of structures, for a `[model]` without sizes: `kind = "ple"` alone is a model.
 //!
-//! Sizes are those that `docs/quality.md` recommends for a table of 60,000 to 180,000 rows: layers of 64 and 32 units, two own
-//! and two shared experts, or six that all tasks share. `docs/configuration.md` lists them, which a test holds to these.
+//! Sizes are those that `docs/quality.md` recommends for a table of 60,000 to 180,000 rows: layers of 64 and 32 units,
+//! two own and two shared experts, or six that all tasks share. `docs/configuration.md` lists them, and a test compares
+//! the two.
 
 use super::layers::Widths;
 use super::{Level, MmoeLevel, PerTask};

@@ -1,7 +1,8 @@
 //! ESMM, the entire space multi-task model (Ma et al., SIGIR 2018).
 //!
 //! Along a funnel of events, of which each can only follow the one before it, every task's network gives the
-//! probability of its event under the condition of the one before. What is predicted, and supervised, is the product:
+//! probability of its event under the condition of the one before. The model predicts the product, and is trained on
+//! it:
 //!
 //! ```text
 //! p(click) = sigmoid(t_1(x))
@@ -9,10 +10,10 @@
 //! ```
 //!
 //! and so on for longer funnels. Both are probabilities over all rows, so both losses are taken over all rows: a
-//! network that learned p(purchase | click) from clicked rows alone would be asked about rows unlike those it has seen
+//! network that learned p(purchase | click) from clicked rows alone would predict rows unlike those of its training
 //! (sample selection bias), and would have few rows to learn from. That is why a task of the funnel must not have a
-//! sample space of its own ([`Architecture::entire_space`]). Computed with logits, [`crate::graph::Op::Conjunction`],
-//! so that no product of small probabilities is rounded to zero.
+//! sample space of its own ([`Architecture::entire_space`]). The product is computed with logits,
+//! [`crate::graph::Op::Conjunction`], so that no product of small probabilities is rounded to zero.
 //!
 //! Embeddings are shared; tasks outside of the funnel are networks on them.
 

@@ -1,4 +1,4 @@
-//! What every structure is made of: layer stacks, towers, and the settings that all of them share.
+//! Parts of every structure: layer stacks, towers, and the settings that all structures share.
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;

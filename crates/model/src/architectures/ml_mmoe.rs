@@ -7,8 +7,8 @@
 //! y_k = t_k(sum_i softmax(W_k x)_i f_(i,N)(u_(i,N)))
 //! ```
 //!
-//! The PLE paper's baseline with levels: as deep as PLE, but no expert is any task's own, and what every gate reads is
-//! x and not what the level below gives.
+//! The PLE paper's baseline with levels: as deep as PLE, but without experts of a single task, and every gate reads x
+//! and not the output of the level below.
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;

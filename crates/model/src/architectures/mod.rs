@@ -1,8 +1,8 @@
 //! The published structures, one file each, written as their papers draw them.
 //!
 //! A structure is a configuration struct that implements [`Architecture`] and one line in [`REGISTRY`]. Training,
-//! gradients, summary, artifact and serving follow from the graph that it writes; nothing outside of this folder
-//! knows a structure by name.
+//! gradients, summary, artifact and serving follow from the graph that it writes; code outside of this folder
+//! does not depend on the names of structures.
 
 mod aitm;
 mod asymmetric_sharing;

@@ -16,11 +16,11 @@ use crate::error::{Error, Result};
 pub enum PerTask<T> {
     /// The same for every task.
     All(T),
-    /// By name; `default` serves whoever is not named.
+    /// By name; `default` is for tasks that are not named.
     Each(BTreeMap<String, T>),
 }
 
-/// Name of the entry that serves whoever is not named.
+/// Name of the entry for tasks that are not named.
 const DEFAULT: &str = "default";
 
 impl<T> PerTask<T> {

@@ -306,7 +306,7 @@ mod tests {
         }
     }
 
-    /// Sizes that nobody gives are documented, and make a model.
+    /// Default sizes are documented, and make a model.
     #[test]
     fn a_kind_alone_is_a_model_and_its_sizes_are_documented() {
         let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");

@@ -1,7 +1,7 @@
-//! Single-task networks: the baseline of every gain.
+//! Single-task networks: the baseline of gains.
 //!
 //! Each task has a network for itself, `y_k = t_k(f_k(x_k))`, down to embedding tables of its own: with common tables
-//! it would be hard sharing at the lowest layer, and its gain would not be the gain over *no* sharing.
+//! it would be hard sharing at the lowest layer, and gains over it would not be gains over *no* sharing.
 
 use pleiad_data::TaskSpec;
 use schemars::JsonSchema;

@@ -1,4 +1,4 @@
-//! What the tests of the structures share.
+//! Helpers for the tests of the structures.
 
 use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
 

@@ -19,7 +19,8 @@ pub(super) fn to_f32(dtype: Dtype) -> Option<Conversion> {
     })
 }
 
-/// The first N bytes. A chunk that is too short gives zeros; callers cut chunks of the width told by [`to_f32`].
+/// The first N bytes. A chunk that is too short gives zeros; callers cut chunks of the width that [`to_f32`]
+/// returns.
 pub(super) fn take<const N: usize>(bytes: &[u8]) -> [u8; N] {
     bytes.first_chunk().copied().unwrap_or([0; N])
 }

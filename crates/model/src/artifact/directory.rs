@@ -1,4 +1,4 @@
-//! Directories that are written whole or not at all, and take the place of one that is there in one step.
+//! Directories that are written completely or not at all, and replace an existing one in one step.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -17,7 +17,7 @@ use crate::graph::Graph;
 /// Version of the artifact's format that this version of Pleiad writes, and the only one that it reads.
 pub const FORMAT_VERSION: u64 = 2;
 
-/// What tells a `model.json` of ours from any other.
+/// Marks a `model.json` as written by Pleiad.
 const FORMAT: &str = "pleiad-model";
 
 /// Larger than any graph with its vocabularies; smaller than what parsing could not hold.

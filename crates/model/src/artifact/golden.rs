@@ -1,4 +1,4 @@
-//! [`Golden`]: rows with the predictions they must give, wherever the model is loaded.
+//! [`Golden`]: rows with the predictions that they must give on every machine.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! A trained model on disk: a directory of three files, written whole or not at all.
+//! A trained model on disk: a directory of three files, written completely or not at all.
 //!
 //! ```text
 //! model.json            format version, model configuration, graph, encoder, provenance, and the hash of every file
@@ -6,10 +6,10 @@
 //! golden.safetensors    a few rows, raw and encoded, and the predictions they must give
 //! ```
 //!
-//! [`Artifact::open`] trusts nothing: hashes, versions, sizes, names, shapes and handles are checked before anything is
-//! allocated by them, and the raw golden rows must be encoded as they were when the model was saved. Whether the model still
-//! gives its golden predictions takes an engine to find out; what they must be is held here ([`Golden`]). Weights by
-//! themselves ([`read_safetensors`], [`write_safetensors`]) serve import and checkpoints.
+//! [`Artifact::open`] checks hashes, versions, sizes, names, shapes and handles before it allocates memory by them, and
+//! the raw golden rows must be encoded as they were when the model was saved. The artifact holds the golden predictions
+//! ([`Golden`]); an engine checks that the model still gives them. Import and checkpoints use weights alone
+//! ([`read_safetensors`], [`write_safetensors`]).
 
 mod convert;
 mod directory;
@@ -76,9 +76,9 @@ impl Artifact {
 
     /// Writes the artifact to `dir`, whole: into a temporary directory beside it, flushed to the disk, then renamed.
     ///
-    /// An artifact that stands there is replaced, as is an empty directory, by an exchange in one step: whoever opens it
-    /// finds the former one or this one. Where the system or the file system has no exchange (it has on Linux and macOS,
-    /// on their usual file systems), `dir` is not there between two renames, and a crash just then leaves the former
+    /// An existing artifact, or an empty directory, is replaced by an exchange in one step: a program that opens it
+    /// finds the former one or this one. Where the system or the file system has no exchange (Linux and macOS have one
+    /// on their usual file systems), `dir` does not exist between two renames, and a crash just then leaves the former
     /// artifact beside it as `.NAME.former`.
     ///
     /// # Errors

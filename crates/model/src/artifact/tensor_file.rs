@@ -1,4 +1,4 @@
-//! Safetensors files, tensor by tensor: the header is checked whole against the file before anything is read by it,
+//! Safetensors files, tensor by tensor: the whole header is checked against the file before tensors are read by it,
 //! and no file is held in memory beside its tensors.
 
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Artifacts as wholes: saved, opened, damaged. Tensor files by themselves are tested in `weights`.
+//! Whole artifacts: saved, opened, damaged. Tensor files alone are tested in `weights`.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! Weights in files, and whether they are those that a graph names.
+//! Weights in files, and the check that they are those that a graph names.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Whether two graphs give the same function by the same weights.
+//! Checks whether two graphs give the same function with the same weights.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,9 +20,9 @@ impl Graph {
     /// Where `other` computes something else than this graph does, by weights of the same names; `None` if every prediction
     /// of `other` is one of this graph, too.
     ///
-    /// Shapes alone do not say it: some rows and columns of weights belong to tasks by their position, and operations
-    /// without weights leave no trace in the tensors. What is of training alone (dropout, order penalties) is left out, and
-    /// the order in which operations stand says nothing.
+    /// Shapes alone do not show it: some rows and columns of weights belong to tasks by their position, and operations
+    /// without weights are not in the tensors. Operations of training alone (dropout, order penalties) are left out,
+    /// and the order of operations does not matter.
     #[must_use]
     pub fn difference(&self, other: &Self) -> Option<String> {
         let mut meanings = Meanings::new();

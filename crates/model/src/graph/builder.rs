@@ -1,4 +1,5 @@
-//! [`GraphBuilder`]: how structures are written down. Every call checks shapes and names; nothing is computed.
+//! [`GraphBuilder`]: builds the graph of a structure. Every call checks shapes and names, and computes no
+//! values.
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};

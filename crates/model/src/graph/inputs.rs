@@ -1,4 +1,4 @@
-//! What every structure starts from: the input representation over the layout's features.
+//! The input of every structure: the input representation over the layout's features.
 
 use pleiad_data::Input;
 

@@ -1,8 +1,8 @@
 //! A model described once.
 //!
 //! [`Graph`] is a list of operations in an order in which each reads only earlier ones, with the parameters and tables
-//! that they name. Engine, summary, artifact and export read it; none of them knows a structure by name. Structures
-//! are written with [`GraphBuilder`] in [`crate::architectures`].
+//! that they name. Engine, summary, artifact and export read it; they do not depend on the names of structures.
+//! Structures are written with [`GraphBuilder`] in [`crate::architectures`].
 
 mod alike;
 mod builder;

@@ -30,14 +30,15 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Whether the derivative can be told from the output alone, so that the input need not be kept.
+    /// Whether the derivative can be computed from the output alone, so that the input need not be
+    /// kept.
     #[must_use]
     pub fn invertible(self) -> bool {
         !matches!(self, Self::Gelu | Self::Silu)
     }
 }
 
-/// One operation. `[B, W]` is the shape of its output; inputs are told in the order of [`super::NodeSpec::inputs`].
+/// One operation. `[B, W]` is the shape of its output; inputs have the order of [`super::NodeSpec::inputs`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Op {

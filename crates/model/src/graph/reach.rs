@@ -1,4 +1,4 @@
-//! [`Reach`]: which tasks have a say in which parameter.
+//! [`Reach`]: which tasks reach which parameter.
 
 use super::{Graph, Node, Op, ParamId, TableId};
 
@@ -6,7 +6,7 @@ use super::{Graph, Node, Op, ParamId, TableId};
 /// from a node that reads the parameter to what the task's loss is computed from.
 ///
 /// That is the task's output, and for the later task of an [`super::OrderPenalty`] also the output of the earlier one,
-/// whose probability the penalty holds it against.
+/// since the penalty compares the two probabilities.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reach {
     /// `[parameters][T]`.

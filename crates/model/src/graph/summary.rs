@@ -1,4 +1,4 @@
-//! Parameters and floating-point operations of a graph, in all and by module.
+//! Parameters and floating-point operations of a graph, in total and by module.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -92,7 +92,7 @@ impl Graph {
 }
 
 /// `levels.0.shared.experts.1.0` and `levels.0.shared.experts.1.activation` both belong to `levels.0.shared.experts.1`:
-/// layers and their activations are told apart by the last part of the scope.
+/// the last part of the scope distinguishes layers and their activations.
 fn module_of(scope: &str) -> String {
     match scope.rsplit_once('.') {
         Some((module, last)) if last != "gate" && !is_gates(module) && !module.is_empty() => module.to_owned(),

@@ -1,4 +1,4 @@
-//! Whether a graph that came from a file holds together. A graph made by the builder always does.
+//! Checks that a graph from a file is consistent. A graph made by the builder always is.
 
 use std::collections::HashSet;
 

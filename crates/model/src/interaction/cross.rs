@@ -5,8 +5,8 @@
 //! x_(l+1) = x_0 * (U_l (V_l^T x_l) + b_l) + x_l        of low rank R: U_l and V_l [D, R]
 //! ```
 //!
-//! x_0 `[B, D]` is every feature's vector side by side. The last x_l takes the place of x_0: experts, bottoms, towers and
-//! gates read it alone. After l layers it holds products of up to l + 1 elements of x_0.
+//! x_0 `[B, D]` is every feature's vector side by side. The last x_l replaces x_0: experts, bottoms, towers and gates
+//! read only it. After l layers it holds products of up to l + 1 elements of x_0.
 //!
 //! Parameters are `interaction.<l>.weight` (W_l) and `.bias`; of low rank `interaction.<l>.v.weight` (`V_l^T`, `[R, D]`),
 //! `interaction.<l>.u.weight` (U_l) and `.u.bias`.

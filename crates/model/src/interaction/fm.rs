@@ -7,9 +7,9 @@
 //! x = (x_0, z)                                                              [B, D_0 + D]
 //! ```
 //!
-//! x_0 is the input without crosses. The sum over the D elements of z is the second-order term of a factorization machine
-//! and of DeepFM; experts and gates read the vector, and weigh its elements themselves. Numbers have no vectors, and so
-//! no part in it. Nothing is learned but the embeddings.
+//! x_0 is the input without crosses. The sum over the D elements of z is the second-order term of a factorization
+//! machine and of DeepFM; experts and gates read the vector, and learn a weight for each element. Numbers have no
+//! vectors, so they have no part in it. The crosses add no parameters to the embeddings.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

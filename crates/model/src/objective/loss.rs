@@ -1,4 +1,4 @@
-//! [`Loss`]: what a task loses per row, of whatever loss, label and weight of positive rows.
+//! [`Loss`]: a task's loss per row, for every kind of loss, label and weight of positive rows.
 
 use pleiad_data::TaskKind;
 use pleiad_data::schema::{LabelTransform, LossConfig, Objective};

@@ -1,10 +1,11 @@
-//! The joint loss: what each task loses per row, and how the tasks' losses are weighed.
+//! The joint loss: each task's loss per row, and the weights of the tasks' losses. Equations are
+//! those of [the PLE paper](https://doi.org/10.1145/3383313.3412236).
 //!
 //! Equation 9: task k's loss is the mean over the rows of its sample space, `L_k = sum_i d_ki loss_k(i) / sum_i d_ki`;
-//! equation 8: `L = sum_k w_k L_k`. A batch without a row of task k has `L_k = 0` and no gradient of it. Sums over rows
-//! are the engine's; here are the terms. How `w_k` changes over time is [`pleiad_data::schema::TaskWeight`] where it is
-//! laid down beforehand (equation 10), and [`weighting`] where training moves it. [`conflict`] makes one gradient of the
-//! tasks' gradients where a sum will not do.
+//! equation 8: `L = sum_k w_k L_k`. A batch without a row of task k has `L_k = 0` and no gradient of it. The engine
+//! sums over rows; this module has the terms. [`pleiad_data::schema::TaskWeight`] has a `w_k` that is set before
+//! training (equation 10), and [`weighting`] one that training changes. [`conflict`] combines the tasks' gradients into
+//! one where a sum is not enough.
 
 mod binary_cross_entropy;
 pub mod conflict;

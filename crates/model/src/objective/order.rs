@@ -1,4 +1,4 @@
-//! What a funnel's order costs where predictions go against it.
+//! The penalty for predictions that contradict a funnel's order.
 
 use super::{BinaryCrossEntropy, RowLoss};
 

@@ -1,4 +1,4 @@
-//! Calibration: what happened against what was predicted, in bins of rows with like predictions.
+//! Calibration: observed against predicted rates, in bins of rows with similar predictions.
 
 use maud::{Markup, html};
 use pleiad_data::TaskKind;

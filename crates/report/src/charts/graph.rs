@@ -1,4 +1,4 @@
-//! The model drawn: modules in rows, columns by task, what is shared in the middle.
+//! The drawing of the model: modules in rows, columns by task, shared modules in the middle.
 
 use maud::{Markup, html};
 use pleiad_model::Graph;

@@ -51,7 +51,7 @@ pub(crate) fn heat(comparison: &Comparison) -> Markup {
     }
 }
 
-/// The largest gain or cost of a task, whoever has it.
+/// The largest gain or cost of a task over all models.
 fn largest(models: &[&ComparedModel], task: &str) -> f64 {
     let gains = models.iter().filter_map(|model| Some(model.tasks.get(task)?.gain?.mean.abs()));
     gains.filter(|gain| gain.is_finite()).fold(0.0, f64::max)

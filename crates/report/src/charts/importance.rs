@@ -1,4 +1,4 @@
-//! Permutation importance: what a task loses when a feature is shuffled.
+//! Permutation importance: how much a task's metric worsens when a feature is shuffled.
 
 use maud::{Markup, html};
 

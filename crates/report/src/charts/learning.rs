@@ -13,7 +13,7 @@ const HEIGHT: f64 = 262.0;
 const UPPER: Area = Area { left: 50.0, right: 332.0, top: 20.0, bottom: 118.0 };
 const LOWER: Area = Area { left: 50.0, right: 332.0, top: 144.0, bottom: 230.0 };
 
-/// Points that still tell one epoch from the next.
+/// Most points with a mark for each epoch.
 const MARKS: usize = 24;
 
 /// A task's curves of one run.

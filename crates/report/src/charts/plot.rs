@@ -1,4 +1,4 @@
-//! What pictures are made of: scales, axes, marks and the look of a series.
+//! Parts of pictures: scales, axes, marks and the look of a series.
 //!
 //! Every picture is drawn 340 units wide and shown at about that many pixels, on a phone as on a desk, so that letters
 //! keep their size.
@@ -99,7 +99,7 @@ fn step(low: f64, high: f64, count: usize) -> f64 {
     factor * power
 }
 
-/// The look of a series: a colour, a dash and a shape, so that none is told by its colour alone.
+/// The look of a series: a colour, a dash and a shape, so that series differ not only by colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Look(pub(crate) usize);
 

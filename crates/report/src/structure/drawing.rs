@@ -112,8 +112,8 @@ impl<'g> Drawing<'g> {
         Structure { modules: self.modules, edges: self.edges.into_iter().collect() }
     }
 
-    /// `levels.0.income.experts.1` of `levels.0.income.experts.1.0`: layers are told apart by the last part of the scope,
-    /// gates and what has a task's name stand for themselves.
+    /// `levels.0.income.experts.1` of `levels.0.income.experts.1.0`: the last part of the scope distinguishes layers;
+    /// gates, and scopes with a task's name, are members of their own.
     fn member(&self, scope: &str) -> String {
         match scope.rsplit_once('.') {
             Some((above, last))

@@ -1,8 +1,9 @@
 //! [`Structure`]: a graph as people draw it, modules in rows with arrows between them.
 //!
-//! Modules are told by the scopes of the graph's nodes and by who reads whom; no structure is known by name. Experts of
-//! one module are one box, and so are layers of one stack. A stack whose layers others read and answer in between, as
-//! cross-stitch units do, is one box per turn, so that arrows never run in a circle.
+//! Modules follow from the scopes of the graph's nodes and from which node reads which, not from the names of
+//! structures. Experts of one module are one box, and so are layers of one stack. Where other nodes read and feed a
+//! stack between its layers, as cross-stitch units do, the stack is one box per part, so that arrows never run in a
+//! circle.
 
 mod drawing;
 

@@ -1,4 +1,4 @@
-//! Runs and comparisons made of made-up numbers.
+//! Runs and comparisons with invented numbers.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,6 +1,6 @@
-//! Pages made of made-up numbers.
+//! Pages with invented numbers.
 //!
-//! `PLEIAD_REPORTS=<folder> cargo test -p pleiad-report` leaves them there to be looked at.
+//! `PLEIAD_REPORTS=<folder> cargo test -p pleiad-report` writes them there, to look at.
 
 #![allow(clippy::unwrap_used)]
 

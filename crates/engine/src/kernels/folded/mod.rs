@@ -1,8 +1,8 @@
-//! What is left to do for a row of the batch where the layer was applied to the tables: additions.
+//! The work per row of the batch where the layer was applied to the tables: only additions.
 //!
-//! With `P [V, N]` what the layer makes of each row of the tables, and `places [B, F]` the rows that fields look up:
-//! forward `y_i = sum_f P[places_if]`, and back `g_v = sum of d_i over all (i, f) with places_if = v`. Sums run in the order
-//! of the fields, and of the rows of the batch. They are the same bits whatever adds them.
+//! `P [V, N]` is the layer's output for each row of the tables, and `places [B, F]` holds the row indices that fields
+//! look up: forward `y_i = sum_f P[places_if]`, backward `g_v = sum of d_i over all (i, f) with places_if = v`. Sums
+//! run in the order of the fields, and of the rows of the batch. Every implementation gives the same bits.
 
 #[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]

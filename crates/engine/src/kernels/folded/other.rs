@@ -1,4 +1,4 @@
-//! Other processors have none of this; the plain path serves.
+//! Stub for other processors, which take the plain path.
 
 use super::Shape;
 use crate::kernels::product::Matrix;

@@ -1,4 +1,4 @@
-//! The left operand: as it lies in memory in f32, copied in bf16.
+//! The left operand: in f32 it is read in place, in bf16 it is copied.
 
 use super::panels::{pair_neighbours, pair_rows, pair_runs, turn_pairs};
 use super::pass::{self, Rows, Stripe};

@@ -1,12 +1,11 @@
 //! Our own matrix products where the processor has AVX-512: in f32, and in bf16 with f32 sums, by AVX512-BF16 or AMX.
 //!
-//! `C = A B` with C and A as they lie in memory and B in [`Panels`]: strips of 48 columns, packed so that the inner
-//! loop reads them in one run. Weights are packed once per step and used by every shard, which the `gemm` crate cannot
-//! know: it packs in every call, some 12 % of the samples of a dense step. What happens to C right after the sum (bias,
-//! rectifier) is done before it leaves the registers.
+//! `C = A B` with C and A in their own layout and B in [`Panels`]: strips of 48 columns, packed so that the inner loop
+//! reads them in one run. Weights are packed once per step and used by every shard. The `gemm` crate packs in every
+//! call, some 12 % of the samples of a dense step. Bias and rectifier are applied to C before it leaves the registers.
 //!
-//! All share packing, checks and loops, because all are told in units of 32 bits ([`Unit`]): an f32, or two bf16 that are
-//! neighbours in the sum ([`Pair`]). What multiplies them is a [`Kernel`]. Those of AVX-512 differ in one instruction;
+//! All share packing, checks and loops, because all sizes are in units of 32 bits ([`Unit`]): an f32, or two bf16 that
+//! are neighbours in the sum ([`Pair`]). A [`Kernel`] multiplies them. Those of AVX-512 differ in one instruction;
 //! [`Amx`] multiplies whole tiles. Where the processor has none of them [`crate::kernels::product`] serves.
 //!
 //! Every element of C is one chain of sums in the order of the reduction, whatever tile it falls into: the same bits
@@ -77,7 +76,7 @@ pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
     /// Whether A comes in squares ([`Left`]), all of whose rows are read: those beyond C's may hold anything.
     const SQUARES: bool = false;
 
-    /// Whether it tells which elements of C are above zero, if it is asked: where that costs nothing.
+    /// Whether it writes the sign mask of C, if it is asked to: kernels do so where it costs nothing.
     const TELLS: bool = false;
 
     /// Whether this processor can.
@@ -93,8 +92,8 @@ pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
     ///
     /// # Safety
     /// The processor can ([`Kernel::available`]), this thread holds what [`Kernel::hold`] gave, `strip` keeps to
-    /// [`Kernel::UNITS`] and [`Kernel::SQUARES`], and its pointers may be read, that of C written, within the bounds that
-    /// its fields tell; that of A in whole squares, if it comes in them.
+    /// [`Kernel::UNITS`] and [`Kernel::SQUARES`], and its pointers may be read, that of C written, within the bounds
+    /// that its fields describe; that of A in whole squares, if it comes in them.
     unsafe fn strip(strip: &Strip<Self::Unit>);
 }
 
@@ -124,7 +123,8 @@ pub(crate) struct Strip<U> {
     /// Bias and lower bound of `cols` columns, or null.
     bias: *const f32,
     floor: *const f32,
-    /// Where a kernel that tells writes which elements of C are above zero, or null: a word for each register of row i at `i * signs_row`.
+    /// Where a kernel with a sign mask writes which elements of C are above zero, or null: a word for each register of
+    /// row i at `i * signs_row`.
     signs: *mut u16,
     signs_row: usize,
 }
@@ -152,8 +152,7 @@ impl<K: Kernel> Panels<K> {
         self.multiply_and_tell(c, ldc, rows, a, finish, None);
     }
 
-    /// As [`Panels::multiply`]; a kernel that [tells](Kernel::TELLS) which elements of C are above zero then does so, if it is
-    /// asked.
+    /// As [`Panels::multiply`]; a kernel with a [sign mask](Kernel::TELLS) of C then writes it, if it is asked.
     pub(crate) fn multiply_and_tell(
         &self,
         c: &mut [f32],

@@ -1,4 +1,4 @@
-//! Systems and processors that we have no AMX for.
+//! Stub for systems and processors without AMX kernels.
 
 use super::{Amx, Kernel, Pair, Strip};
 

@@ -1,4 +1,4 @@
-//! Processors that we have no tiles for; [`crate::kernels::product`] multiplies there.
+//! Stub for processors without our tiles; there [`crate::kernels::product`] multiplies.
 
 use super::{Kernel, LANES, Pair, Strip, Unit, turn_plainly};
 

@@ -1,4 +1,4 @@
-//! The right operand as the inner loops want it, columns in strips; and f32 rounded to pairs of bf16.
+//! The right operand packed for the inner loops, columns in strips; and f32 rounded to pairs of bf16.
 
 use std::ops::Range;
 

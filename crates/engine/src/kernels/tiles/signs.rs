@@ -1,9 +1,9 @@
-//! [`Signs`]: which outputs of a product are above zero.
+//! [`Signs`]: the sign mask of a product, which outputs are above zero.
 
 use super::LANES;
 
-/// Which numbers of a matrix are above zero: a bit each, sixteen columns a word. It is all that the way back through a
-/// rectifier asks, and a thirty-second of the numbers themselves, which are not in the caches any more then.
+/// Which numbers of a matrix are above zero: a bit each, sixteen columns a word. It is all that the backward pass
+/// through a rectifier asks, and a thirty-second of the numbers themselves, which are not in the caches any more then.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Signs {
     words: Vec<u16>,

@@ -9,7 +9,8 @@ const ROWS: usize = 8;
 
 /// `$strip` for units of `$unit`: full tiles of [`ROWS`] rows first, then four, two and one.
 ///
-/// A macro, since functions of one name with other instruction sets cannot be told apart by a type.
+/// A macro, since a type cannot select between functions of one name with different instruction
+/// sets.
 macro_rules! kernels {
     ($strip:ident, $tile:ident, $unit:ty, $features:literal, $broadcast:expr, $multiply:expr) => {
         /// # Safety

@@ -1,4 +1,4 @@
-//! CAGrad: the step near the mean gradient that is best for the task that it serves worst.
+//! CAGrad: the step near the mean gradient that lowers the loss of the worst task most.
 
 use super::Gram;
 

@@ -1,8 +1,8 @@
-//! One gradient out of the tasks' gradients, where these pull apart.
+//! Combines the tasks' gradients into one where they conflict.
 //!
-//! Every method here gives a linear combination of the tasks' gradients, and its coefficients depend on nothing but
-//! their inner products: the T x T matrix [`Gram`], taken over the parameters that several tasks share. Parameters that
-//! one task alone reaches get that task's gradient, whatever the method.
+//! Every method here gives a linear combination of the tasks' gradients, and its coefficients depend only on their
+//! inner products: the T x T matrix [`Gram`], taken over the parameters that several tasks share. Parameters that one
+//! task alone reaches get that task's gradient, whatever the method.
 
 mod cagrad;
 mod gram;

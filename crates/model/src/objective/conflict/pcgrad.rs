@@ -18,7 +18,7 @@ use super::Gram;
 ///
 /// with the other tasks' gradients as they were. The sum of the results is `sum_k c_k g_k`; c_k is returned. Gradients
 /// that do not conflict are simply added (all `c_k = 1`), and a task with a zero gradient (no rows in the batch)
-/// conflicts with nobody. The orders are drawn for `(seed, step)` and nothing else, so a resumed run draws the same.
+/// conflicts with no other. The orders depend only on `(seed, step)`, so a resumed run draws the same.
 #[must_use]
 pub fn pcgrad(gram: &Gram, seed: u64, step: u64) -> Vec<f64> {
     let mut rng = ChaCha8Rng::seed_from_u64(xxh64(b"pcgrad", seed));
@@ -81,7 +81,7 @@ mod tests {
         }
     }
 
-    /// With three tasks the order tells; it depends on seed and step alone.
+    /// With three tasks the order matters; it depends on seed and step alone.
     #[test]
     fn orders_are_drawn_by_seed_and_step() {
         let g = [[1.0, 0.0, 0.2], [-1.0, 1.0, 0.0], [-0.5, -1.0, 0.3]];

@@ -1,8 +1,8 @@
-//! Weights of the tasks that training itself moves.
+//! Weights of the tasks that training itself changes.
 //!
-//! Each method gives a weight per task from what it has seen so far. It never sees the weights of `[[task]]` (static or
-//! equation 10): those multiply its own, so that they go on to say what matters more. All state is a few numbers per
-//! task, which a checkpoint keeps.
+//! Each method computes a weight per task from the training so far. It does not use the weights of `[[task]]` (static,
+//! or equation 10 of [the PLE paper](https://doi.org/10.1145/3383313.3412236)): those multiply its own, so they keep
+//! their meaning. All state is a few numbers per task, which a checkpoint keeps.
 
 mod adam;
 mod dynamic_average;

@@ -1,7 +1,7 @@
 //! The innermost loops: one or two rows of tiles of C over a whole reduction.
 //!
-//! What tiles hold never outlives one `asm!`, which names them as clobbered. Their configuration does, from
-//! [`super::Configured`]'s making to its end; no compiled code reads or writes it.
+//! Tiles hold values only within one `asm!` block, which names them as clobbered. Their configuration lasts
+//! longer, as long as a [`super::Configured`] lives; no compiled code reads or writes it.
 
 use std::arch::asm;
 
@@ -35,8 +35,8 @@ macro_rules! block {
         $(#[$doc])*
         ///
         /// # Safety
-        /// The processor has AMX, this thread's tiles are configured in full, and what the fields tell may be read, sums
-        /// written: whole tiles of each.
+        /// The processor has AMX, this thread's tiles are configured in full, and the memory that the fields describe
+        /// may be read, sums written: whole tiles of each.
         unsafe fn $name(block: &Block) {
             // SAFETY: the caller's promise.
             unsafe {

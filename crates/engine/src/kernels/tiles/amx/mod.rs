@@ -1,13 +1,13 @@
 //! [`Amx`]: bf16 products by the tile registers of Intel's processors, from Sapphire Rapids on.
 //!
 //! A thread has eight tiles of 16 rows of 64 bytes. One instruction multiplies a tile of 16 x 16 pairs with another and
-//! adds the products to a tile of 16 x 16 sums: 4096 pairs, where one of AVX512-BF16 has 16. A panel of [`Pair`]s is what
-//! it wants of B, as it is; of A, which has to be rounded anyway, it gets squares that are tiles, so that one is loaded
-//! from sixteen cache lines in a row and not from sixteen rows.
+//! adds the products to a tile of 16 x 16 sums: 4096 pairs, where one of AVX512-BF16 has 16. B is a panel of [`Pair`]s,
+//! which the instruction reads without changes. A must be rounded anyway, so its copy consists of squares that are
+//! tiles: a tile is then loaded from sixteen cache lines in a row and not from sixteen rows.
 //!
-//! **One configuration for all.** Every tile is used in full: the reduction is padded with zeros, and rows beyond those of
-//! C are multiplied, too, and left behind. Smaller tiles for what is over would need a configuration of their own, which
-//! empties all tiles.
+//! **One configuration for all.** Every tile is used in full: the reduction is padded with zeros, and rows beyond those
+//! of C are multiplied, too, and dropped. Smaller tiles for the remainder would need a configuration of their own, and
+//! a new configuration empties all tiles.
 //!
 //! **The order of a sum.** Of 16 pairs, the earlier terms are added up one after another from zero, the later ones too;
 //! the sum of both is then added to what the 16 before gave. That depends on where a term is in the reduction alone, so

@@ -1,4 +1,4 @@
-//! Strips between pages that cannot be touched: nothing is read or written but what a strip's fields tell.
+//! Strips between protected pages: kernels read and write only the memory that a strip's fields describe.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,5 +1,5 @@
-//! The way back from outputs to sums, in one pass over a stripe of their gradient: rectifier, sum into the biases' gradient,
-//! and rounding into the left operands of both products that follow.
+//! Backward pass from outputs to sums, in one pass over a stripe of their gradient: rectifier, sum into the biases'
+//! gradient, and rounding into the left operands of both products that follow.
 
 #[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
@@ -24,7 +24,7 @@ pub(crate) struct Stripe<'a> {
     pub(crate) keep: bool,
 }
 
-/// What the outputs went through, and so does their gradient. What is told of outputs begins with the stripe's first; the
+/// What the outputs went through, and so does their gradient. The sign mask begins with the stripe's first output; the
 /// second number is from a row to the next.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Through<'a> {

@@ -1,4 +1,4 @@
-//! Other processors have none of this; what calls it goes in several passes.
+//! Stub for other processors; there the caller makes several passes.
 
 use super::{Pair, Rows, Stripe};
 

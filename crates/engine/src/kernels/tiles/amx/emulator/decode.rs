@@ -1,8 +1,8 @@
-//! Which AMX instruction some bytes are.
+//! Decodes bytes as an AMX instruction.
 //!
-//! All that our kernels use have the three-byte VEX prefix: `C4`, then `R X B` (inverted) and the opcode map 0F38, then W,
-//! `vvvv` (inverted), L and the mandatory prefix (0 none, 1 66, 2 F3, 3 F2). ModRM follows the opcode, and where it names
-//! memory SIB and a displacement. (Intel SDM, volume 2, chapter 2.)
+//! All instructions that our kernels use have the three-byte VEX prefix: `C4`, then `R X B` (inverted) and the opcode
+//! map 0F38, then W, `vvvv` (inverted), L and the mandatory prefix (0 none, 1 66, 2 F3, 3 F2). ModRM follows the
+//! opcode, and where it names memory SIB and a displacement. (Intel SDM, volume 2, chapter 2.)
 
 use super::Refusal;
 

@@ -1,11 +1,11 @@
-//! AMX for tests, where the processor lacks it: the machine code of [`super`] runs as it is.
+//! Emulates AMX for tests on processors without it: the machine code of [`super`] runs unchanged.
 //!
-//! An instruction that the processor does not know ends in SIGILL. A handler reads it ([`decode`]), does to tiles in
-//! memory what Intel defines ([`tiles`]), and goes on behind it. What the processor would refuse ends the process with a
-//! message, and so does what our kernels do not use. Whatever is not AMX goes to the handler from before.
+//! An instruction that the processor does not know ends in SIGILL. A handler decodes it ([`decode`]), changes tiles in
+//! memory as Intel defines ([`tiles`]), and goes on behind it. An instruction that the processor would refuse, or that
+//! our kernels do not use, ends the process with a message. Instructions other than AMX go to the previous handler.
 //!
-//! All of it runs inside a signal handler: nothing here allocates, locks or unwinds. The signal is synchronous, raised by
-//! nothing but `asm!` blocks of this crate, so no code of a library is ever interrupted.
+//! All of this runs inside a signal handler, so it does not allocate, lock or unwind. The signal is synchronous, and
+//! only `asm!` blocks of this crate raise it, so it never interrupts code of a library.
 
 mod decode;
 mod tiles;

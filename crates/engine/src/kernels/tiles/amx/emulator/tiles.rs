@@ -1,4 +1,4 @@
-//! Tiles in memory, and what Intel defines that instructions do to them.
+//! Tiles in memory, and the effects of instructions on them as Intel defines.
 
 use std::arch::asm;
 
