@@ -1,8 +1,8 @@
 //! The command `pleiad`: trains, measures and uses multi-task ranking models from the shell. It is a library of one function,
 //! [`run`], since the Python wheel brings the command too.
 //!
-//! One file per command under [`commands`]; what a command does is in the libraries, what it prints is here. Results go
-//! to standard output, progress and everything else to standard error, which [`stderr`] alone writes to.
+//! One file per command under `commands`; what a command does is in the libraries, what it prints is here. Results go
+//! to standard output, progress and everything else to standard error, which `stderr` alone writes to.
 
 #![forbid(unsafe_code)]
 #![allow(
