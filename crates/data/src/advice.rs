@@ -1,4 +1,4 @@
-//! [`Key`]: a key that says how files are written, spelt so that whoever reads a message can set it.
+//! [`Key`]: a key that says how files are written, spelt as the reader of a message can set it.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! [`LabelCount`]: what labels of a task there are.
+//! [`LabelCount`]: counts of a task's labels.
 
 use serde::{Deserialize, Serialize};
 

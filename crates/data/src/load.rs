@@ -1,5 +1,5 @@
-//! [`Request`]: the files of a configuration, read, fitted on and encoded part by part; where the rows go is the
-//! caller's business.
+//! [`Request`]: reads the files of a configuration, fits encoders and encodes part by part; the caller decides
+//! where the rows go.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub enum Phase {
     Load(Split),
 }
 
-/// What loading may be told beside the configuration.
+/// Options of loading beside the configuration.
 #[derive(Default)]
 pub struct LoadOptions<'a> {
     /// An encoder to use as it is; without one, an encoder is fitted on the training rows.

@@ -130,7 +130,7 @@ pub(super) struct Stamp {
     times: Option<Times>,
 }
 
-/// What the file system tells of a file.
+/// The file system's data of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Times {

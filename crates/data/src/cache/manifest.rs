@@ -1,4 +1,4 @@
-//! [`Manifest`]: what encoded rows were made of, and how to find and check them.
+//! [`Manifest`]: the sources of encoded rows, and how to find and check the rows.
 
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! Bucketized numbers: boundaries given, or fitted as quantiles of the training rows.
 //!
-//! Where a value is so frequent that quantiles would fall on it more than once, it has a bucket of its own: see [`Parts`].
+//! A value that is so frequent that several quantiles would fall on it has a bucket of its own: see [`Parts`].
 
 use crate::schema::Buckets;
 

@@ -1,7 +1,8 @@
 //! Encoding `integer_hash`: a hash of integers in arithmetic that every runtime has, so that an exported model computes it.
 //!
-//! ONNX has sums, products and remainders of int64, and no XXH64. Nothing here is ever beyond int64, where runtimes differ. Of an
-//! integer v of 64 bits (two's complement), with P = 2^42 - 11, a prime, and `mix(h) = h * 999983 mod P * 741457 mod P`:
+//! ONNX has sums, products and remainders of int64, and no XXH64. No intermediate value exceeds int64, where runtimes
+//! differ. For an integer v of 64 bits (two's complement), with P = 2^42 - 11, a prime, and
+//! `mix(h) = h * 999983 mod P * 741457 mod P`:
 //!
 //! ```text
 //! v = a + 2^22 b + 2^44 c,   0 <= a, b < 2^22                   three parts, c with the sign of v

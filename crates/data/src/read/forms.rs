@@ -1,4 +1,4 @@
-//! Forms of files that are known by their first bytes.
+//! Recognizes forms of files by their first bytes.
 
 use std::path::Path;
 
@@ -68,7 +68,7 @@ const OTHERS: [Magic; 32] = [
     Magic { at: 257, ..magic(b"ustar", "a tar archive", UNPACK) },
 ];
 
-/// Endings of files that are not read, for those that no first bytes tell.
+/// Endings of unsupported files that their first bytes do not identify.
 const ENDINGS: [(&[&str], &str, &str); 8] = [
     (&["zip"], "a zip archive", UNPACK),
     (&["bz2"], "compressed with bzip2", UNPACK),
@@ -158,7 +158,7 @@ pub(super) fn is_zstd(start: &[u8]) -> bool {
     }
 }
 
-/// Bytes that tell a frame of one compression from that of another.
+/// Bytes that distinguish a frame of one compression from that of another.
 const LARGEST_MAGIC: usize = 4;
 
 /// Whether a frame without data begins here. zstd and lz4 have the same ones.

@@ -1,4 +1,4 @@
-//! Where the fields of plain lines are: separators and line ends, found without a look at what is between.
+//! Finds the fields of plain lines by separators and line ends alone.
 
 use super::text::Place;
 use super::words::{equal, places};

@@ -16,7 +16,7 @@ const TOGETHER: usize = 32;
 /// Where no field is.
 const NOWHERE: Place = (1, 0);
 
-/// Most bytes of a value that is told of.
+/// Most bytes of a value that a message shows.
 const SHOWN: usize = 400;
 
 /// Collects the records of one part of a file.

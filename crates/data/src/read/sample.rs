@@ -1,4 +1,4 @@
-//! [`Sample`]: some rows with all of their columns, for whoever has to find out what they are.
+//! [`Sample`]: some rows with all of their columns, for finding out what the columns are.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! Eight bytes at a time, for any processor: which of them are a certain one.
+//! Finds a byte in eight bytes at a time, on any processor.
 
 /// The highest bits of those bytes that are `byte`; the first byte's is bit 7.
 #[inline(always)]

@@ -1,4 +1,5 @@
-//! [`Objective`]: what a task's number is trained towards, and how a prediction is read from it.
+//! [`Objective`]: the training target of a task's output, and how a prediction follows from the
+//! output.
 
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;

@@ -1,5 +1,4 @@
-//! Regressions that share some factors and not others, by a share that is set: where sharing everything costs, and sharing
-//! nothing too.
+//! Regressions that share a given part of their factors. Sharing everything costs there, and so does sharing nothing.
 
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
