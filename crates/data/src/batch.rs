@@ -116,8 +116,8 @@ impl Ids {
     }
 }
 
-/// Labels of one task. A row outside of the task's sample space (equation 9's d = 0) has `present == false` and a
-/// value of 0, and adds nothing to loss, gradient or metric.
+/// Labels of one task. A row outside of the task's sample space has `present == false` and a value of 0, and adds
+/// nothing to loss, gradient or metric.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
     /// `[B]`; 0 or 1 for a binary task.

@@ -135,7 +135,7 @@ pub(super) fn read(path: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Whether the file is the `model.json` of an artifact, of whatever version.
+/// Whether the file is the `model.json` of an artifact of any version.
 pub(super) fn is_ours(path: &Path) -> bool {
     bytes(path).is_ok_and(|bytes| !matches!(head(path, &bytes), Err(Error::NotAnArtifact { .. })))
 }
