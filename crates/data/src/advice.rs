@@ -10,7 +10,7 @@ pub(crate) struct Key<'k> {
 }
 
 impl<'k> Key<'k> {
-    /// Of `[data.csv]`.
+    /// A key of `[data.csv]`.
     pub(crate) fn csv(name: &'k str) -> Self {
         Self { name, is_csv: true }
     }

@@ -13,7 +13,7 @@ pub struct FolderIdentity {
 }
 
 impl FolderIdentity {
-    /// Of the folder at `path`; `None` if nothing can be seen there.
+    /// Identity of the folder at `path`; `None` if it cannot be read.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;

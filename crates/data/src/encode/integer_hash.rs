@@ -90,8 +90,8 @@ mod tests {
         assert_eq!([0, 1, -1, 42, 1 << 40].map(|value| row(value, 1_000_001)), FIXED);
     }
 
-    /// Of n draws into R - 1 rows, chi squared has mean R - 2 and deviation sqrt(2 (R - 2)); sequences of every kind are within
-    /// five.
+    /// For n draws into R - 1 rows, chi squared has mean R - 2 and deviation sqrt(2 (R - 2)); sequences of every kind
+    /// are within five.
     #[test]
     fn rows_are_used_alike_whatever_the_pattern_of_ids() {
         let n = 40_000i64;

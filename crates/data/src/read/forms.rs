@@ -22,7 +22,7 @@ const fn magic(bytes: &'static [u8], name: &'static str, advice: &'static str) -
 }
 
 const UNPACK: &str = "Pleiad reads CSV that is plain, or compressed with gzip or zstd: unpack it first";
-/// Of what a server answers in place of a file.
+/// Advice for a server's answer in place of a file.
 const DOWNLOAD: &str = "it may be a server's answer in place of the file: look into it, and download the file again";
 const CONVERT: &str = "Pleiad reads CSV, Parquet and Arrow IPC: convert it to one of them first";
 

@@ -36,7 +36,7 @@ pub(super) struct Marks<'b> {
 }
 
 impl<'b> Marks<'b> {
-    /// Of all of `bytes`.
+    /// Marks of all of `bytes`.
     pub(super) fn new(bytes: &'b [u8], separator: u8) -> Self {
         let (blocks, tail) = bytes.as_chunks();
         Self { separator, blocks: blocks.iter(), tail, bits: 0, next: 0 }

@@ -25,7 +25,7 @@ pub(super) struct RowBuilder<'f> {
     columns: Vec<TextBuilder>,
     /// Where the fields of records are that are not in `columns` yet.
     pub(super) fields: Vec<Place>,
-    /// Of the chunk at hand.
+    /// Lines of the current chunk.
     lines: Vec<u64>,
     broken: Vec<Broken>,
     chunks: Vec<Chunk>,

@@ -10,7 +10,7 @@ pub(super) fn equal(bytes: [u8; 8], byte: u8) -> u64 {
     !(((word & LOW) + LOW) | word | LOW)
 }
 
-/// Of 64 bytes, the bits of those whose highest bit `of` sets in the eight at hand.
+/// A bit for each of 64 bytes: whether `of` sets the byte's highest bit in its group of eight.
 #[inline(always)]
 pub(super) fn places(block: &[u8; 64], of: impl Fn([u8; 8]) -> u64) -> u64 {
     // Brings the lowest bit of each byte together in the highest byte.

@@ -107,7 +107,7 @@ impl FactorOptions {
 pub struct FactorLog {
     options: FactorOptions,
     schema: SchemaRef,
-    /// Of the shared factors, then of each task's own.
+    /// Directions of the shared factors, then of each task's own.
     directions: Vec<Vec<f64>>,
     /// By task, one for each shared factor.
     signs: Vec<Vec<f64>>,
