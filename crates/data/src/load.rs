@@ -339,7 +339,7 @@ fn seen(chunks: &[Chunk], raw: &RawSample) -> Vec<Chunk> {
     if raw.is_wanted() { chunks.to_vec() } else { Vec::new() }
 }
 
-/// Those of the rows `in_chunk` that are trained on.
+/// The training rows among `in_chunk`.
 fn trained_on(in_chunk: &[usize], splits: &[Split]) -> Vec<usize> {
     let is_trained_on = |i: usize| splits.get(i).is_none_or(|&split| split == Split::Train);
     in_chunk.iter().enumerate().filter(|&(i, _)| is_trained_on(i)).map(|(_, &row)| row).collect()

@@ -29,7 +29,7 @@ pub struct Plan {
     /// Weights of rows, and of rows of each task; none where rows need no labels.
     weight: Option<usize>,
     task_weights: Vec<Option<usize>>,
-    /// That of [`crate::schema::Groups`]; `None` where rows need no labels.
+    /// The group of [`crate::schema::Groups`]; `None` where rows need no labels.
     group: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,

@@ -29,7 +29,7 @@ pub(super) struct Marks<'b> {
     separator: u8,
     blocks: std::slice::Iter<'b, [u8; 64]>,
     tail: &'b [u8],
-    /// Those of the block at hand that are yet to be given, as bits.
+    /// Marks of the current block that are not yet returned, as bits.
     bits: u64,
     /// Where the block after that one begins.
     next: usize,

@@ -28,7 +28,7 @@ pub(super) const START: usize = 512;
 pub(super) struct Stop {
     /// Somebody outside asks for it.
     pub(super) asked: Option<StopFlag>,
-    /// Nobody takes the rows any more.
+    /// No reader takes the rows any more.
     pub(super) unheard: Arc<AtomicBool>,
 }
 

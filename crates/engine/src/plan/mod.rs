@@ -180,7 +180,7 @@ impl Weights {
 /// What a step does to a gradient that it contributes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// Nobody needs it.
+    /// No step needs it.
     Skip,
     /// It is the first contribution.
     Overwrite,

@@ -1,4 +1,4 @@
-//! What happens to one impression: its context, the true probabilities, and the outcome drawn from them.
+//! One impression: its context, the true probabilities, and the outcome drawn from them.
 //!
 //! A video starts by itself (auto-play) or because the user chose it. The log does not say which, and the proportions
 //! of the two differ between wifi and mobile networks, and between television and phone. After a start the watched
