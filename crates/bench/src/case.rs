@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use pleiad_train::{Error, Result};
 
-/// Of weights and rows alike.
+/// Seed of weights and of rows.
 const SEED: u64 = 1;
 
 /// Learning rate of Adam.

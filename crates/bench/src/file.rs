@@ -81,7 +81,7 @@ pub fn file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Obser
 /// Like [`file()`], with encoded rows in a cache, which is made before the clock starts.
 ///
 /// # Errors
-/// Those of loading and training, and of writing a temporary folder.
+/// Errors of loading and training, and of writing a temporary folder.
 pub fn cached_file(config: &ConfigFile, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<FileFigures> {
     let place = std::env::temp_dir();
     disk::sweep(&place, Unlockable::RemoveOld);

@@ -1,7 +1,7 @@
 //! [`growth`] (W6): how the cost of a step grows with one size, while the others are fixed.
 //!
-//! Fixed sizes: B 512, 16 numbers, 8 fields that look up one table of 10,000 rows of width 16, two tasks; CGC with 2
-//! + 2 experts 64-32, for the number of experts MMoE, so that one number sets all experts.
+//! Fixed sizes: B 512, 16 numbers, 8 fields that look up one table of 10,000 rows of width 16, two tasks; CGC with
+//! 2 + 2 experts 64-32, for the number of experts MMoE, so that one number sets all experts.
 
 use rayon::ThreadPoolBuilder;
 use serde::Serialize;

@@ -52,7 +52,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of at least one value; zeros for none.
+    /// Spread of at least one value; zeros without values.
     #[must_use]
     pub fn of(values: &[f64]) -> Self {
         let mut sorted = values.to_vec();

@@ -58,7 +58,7 @@ pub struct StreamFigures {
 /// epoch on it with `[data] stream`, validation rows measured. Nothing stays behind.
 ///
 /// # Errors
-/// Those of generating, loading and training; [`Error::Interrupted`].
+/// Errors of generating, loading and training; [`Error::Interrupted`].
 pub fn stream(
     rows: u64,
     folder: Option<&Path>,

@@ -1,4 +1,4 @@
-//! [`Key`]: a key that says how files are written, spelt so that whoever reads a message can set it.
+//! [`Key`]: a key that says how files are written, spelt as the reader of a message can set it.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ pub(crate) struct Key<'k> {
 }
 
 impl<'k> Key<'k> {
-    /// Of `[data.csv]`.
+    /// A key of `[data.csv]`.
     pub(crate) fn csv(name: &'k str) -> Self {
         Self { name, is_csv: true }
     }

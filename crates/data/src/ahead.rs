@@ -1,4 +1,4 @@
-//! [`Ahead`]: work on a thread of its own, so that whoever needs its results does not wait for them.
+//! [`Ahead`]: work on a separate thread, so that the caller does not wait for its results.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;

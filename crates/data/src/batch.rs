@@ -1,7 +1,7 @@
 //! [`Batch`]: encoded rows, the only form in which rows reach a model.
 //!
-//! Readers and encoders (`read`, `encode`) end here; the engine begins here. Nothing in this file knows files,
-//! strings or configuration.
+//! Readers and encoders (`read`, `encode`) end here; the engine begins here. This file does not depend on
+//! files, strings or configuration.
 
 use rayon::prelude::*;
 use xxhash_rust::xxh64::Xxh64;
@@ -10,7 +10,7 @@ use crate::layout::{Input, InputLayout};
 
 /// Encoded rows, column by column: what a model reads and, if present, what it should have predicted.
 ///
-/// Which column means what is told by the [`InputLayout`] that the batch was encoded for.
+/// The [`InputLayout`] that the batch was encoded for gives the meaning of each column.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Batch {
     /// Number of rows, B.
@@ -116,8 +116,8 @@ impl Ids {
     }
 }
 
-/// Labels of one task. A row outside of the task's sample space (equation 9's d = 0) has `present == false` and a
-/// value of 0, and adds nothing to loss, gradient or metric.
+/// Labels of one task. A row outside of the task's sample space has `present == false` and a value of 0, and adds
+/// nothing to loss, gradient or metric.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Labels {
     /// `[B]`; 0 or 1 for a binary task.
@@ -252,7 +252,7 @@ impl Batch {
         self.labels.iter().any(|labels| labels.present[row])
     }
 
-    /// XXH64 (seed 0) of everything in the batch: what tells two logs of equally many rows apart.
+    /// XXH64 (seed 0) of everything in the batch: it distinguishes two logs of equally many rows.
     #[must_use]
     pub fn xxh64(&self) -> u64 {
         let mut hash = Xxh64::new(0);

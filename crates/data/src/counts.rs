@@ -1,4 +1,4 @@
-//! [`LabelCount`]: what labels of a task there are.
+//! [`LabelCount`]: counts of a task's labels.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub struct LabelCount {
 }
 
 impl LabelCount {
-    /// Of these rows.
+    /// Counts the labels of these rows.
     #[must_use]
     pub fn of(labels: &Labels) -> Self {
         let mut known = labels.values.iter().zip(&labels.present).filter(|(_, present)| **present).map(|(v, _)| *v);

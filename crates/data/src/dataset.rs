@@ -1,4 +1,4 @@
-//! [`Dataset`]: encoded rows in memory; [`Splits`]: those of a configuration.
+//! [`Dataset`]: encoded rows in memory; [`Splits`]: the datasets of a configuration.
 
 use std::path::Path;
 

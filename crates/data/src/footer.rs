@@ -1,7 +1,8 @@
-//! The sum of a Parquet file's footer. Pages have sums of their own, but the format has none for what says where the pages are
-//! and how they are to be read; so the files that are written here keep one among the footer's own entries.
+//! The checksum of a Parquet file's footer. Pages have checksums of their own, but the format has none for the footer,
+//! which says where the pages are and how to read them. So the files that are written here keep one among the footer's
+//! own entries.
 //!
-//! Other readers do not know the entry and pass it over. Files of other writers have none.
+//! Other readers ignore the entry. Files of other writers do not have it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -1,4 +1,4 @@
-//! [`Interner`]: texts of which each is kept once, for vocabularies and for columns with few different values.
+//! [`Interner`]: keeps each text once, for vocabularies and for columns with few different values.
 
 use hashbrown::HashTable;
 use xxhash_rust::xxh3::xxh3_64;

@@ -1,6 +1,6 @@
-//! [`InputLayout`]: what a model must know of the encoded columns, and nothing else.
+//! [`InputLayout`]: only what a model needs of the encoded columns.
 //!
-//! It is the seam between encoding and graph: an encoder produces it, a graph is built over it, and a
+//! It connects encoding and graph: an encoder produces it, a graph is built over it, and a
 //! [`crate::Batch`] follows it.
 
 use schemars::JsonSchema;

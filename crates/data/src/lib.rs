@@ -1,8 +1,9 @@
 //! Rows in, batches out.
 //!
-//! Here live the description of a log ([`schema`]), its readers ([`read`]), the encoders that are fitted once and used
-//! alike in training and serving ([`encode`]), encoded rows on disk ([`StoredRows`]), the generators of synthetic logs
-//! ([`synth`]), and what files need that several processes write ([`disk`]). Models, gradients and metrics do not.
+//! This crate has the description of a log ([`schema`]), its readers ([`read`]), the encoders that are fitted once and
+//! used alike in training and serving ([`encode`]), encoded rows on disk ([`StoredRows`]), the generators of synthetic
+//! logs ([`synth`]), and locks and names for files that several processes write ([`disk`]). Models, gradients and
+//! metrics are in other crates.
 
 #![forbid(unsafe_code)]
 

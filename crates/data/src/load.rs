@@ -1,5 +1,5 @@
-//! [`Request`]: the files of a configuration, read, fitted on and encoded part by part; where the rows go is the
-//! caller's business.
+//! [`Request`]: reads the files of a configuration, fits encoders and encodes part by part; the caller decides
+//! where the rows go.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub enum Phase {
     Load(Split),
 }
 
-/// What loading may be told beside the configuration.
+/// Options of loading beside the configuration.
 #[derive(Default)]
 pub struct LoadOptions<'a> {
     /// An encoder to use as it is; without one, an encoder is fitted on the training rows.
@@ -339,7 +339,7 @@ fn seen(chunks: &[Chunk], raw: &RawSample) -> Vec<Chunk> {
     if raw.is_wanted() { chunks.to_vec() } else { Vec::new() }
 }
 
-/// Those of the rows `in_chunk` that are trained on.
+/// The training rows among `in_chunk`.
 fn trained_on(in_chunk: &[usize], splits: &[Split]) -> Vec<usize> {
     let is_trained_on = |i: usize| splits.get(i).is_none_or(|&split| split == Split::Train);
     in_chunk.iter().enumerate().filter(|&(i, _)| is_trained_on(i)).map(|(_, &row)| row).collect()

@@ -1,4 +1,4 @@
-//! [`PackedRows`]: rows in memory, told again row by row in few bytes, for whoever takes them in no order.
+//! [`PackedRows`]: a copy of rows in memory, row by row in few bytes, for reading them in random order.
 
 use rayon::prelude::*;
 
@@ -15,9 +15,9 @@ const LABEL: usize = 5;
 
 /// The single ids and the labels of a batch's rows, row by row, each id in as few bytes as the column's largest needs.
 ///
-/// Columns are the better order but for one thing: the rows of a shuffled batch are all over them, so that every single
-/// number comes from memory alone, with a cache line of others that nobody asked for. Here one or two lines have a row.
-/// Numbers, which [`Batch`] keeps row by row itself, lists of ids and weights stay where they are.
+/// Columns are the better order with one exception: the rows of a shuffled batch are spread over them, so every number
+/// costs a cache line of its own from memory. Here a row takes one or two lines. Numbers, which [`Batch`] keeps row by
+/// row itself, lists of ids and weights stay where they are.
 #[derive(Debug)]
 pub struct PackedRows<'a> {
     rows: &'a Batch,

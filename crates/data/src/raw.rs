@@ -1,4 +1,4 @@
-//! [`RawRows`]: a few training rows as they were read, before anything was made of them.
+//! [`RawRows`]: a few training rows as they were read, before encoding.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub const RAW_ROWS: usize = 16;
 const RAW_BYTES: usize = 1 << 22;
 
 /// Training rows with the column of every feature, typed as they were read. A saved model keeps them as JSON, so that
-/// whoever opens it can see whether its encoder still makes of them what it made then.
+/// a program that opens it can check that its encoder still gives the same values.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawRows {

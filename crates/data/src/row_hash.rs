@@ -1,4 +1,4 @@
-//! Hashes of single rows: which rows are there twice is found out by them.
+//! Hashes of single rows, to find repeated rows.
 
 use std::ops::Range;
 

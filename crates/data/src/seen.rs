@@ -1,4 +1,4 @@
-//! [`FeatureCount`]: what values of a feature there are, and how many of them a model can make something of.
+//! [`FeatureCount`]: counts of a feature's values, and how many of them a model knows.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! Which rows of the training files are trained on, and which validate and test.
+//! Splits the rows of the training files into training, validation and test rows.
 
 use std::cmp::Ordering;
 

@@ -17,8 +17,8 @@ use crate::split::SplitRules;
 pub struct StreamOptions {
     /// The files, in order.
     pub files: Vec<DataFile>,
-    /// Format of all of them; `None` goes by each one's ending, and where that tells nothing by what the encoder was
-    /// fitted on.
+    /// Format of all of them; `None` means each file's ending, and without a known ending the format that the
+    /// encoder was fitted on.
     pub format: Option<Format>,
     /// How CSV files are written.
     pub csv: CsvConfig,

@@ -1,4 +1,4 @@
-//! Bad data: each kind stops with a message that tells file, row, column, value and what to do, and nothing panics.
+//! Bad data: each kind stops with a message that names file, row, column, value and what to do, and nothing panics.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod common;

@@ -417,7 +417,8 @@ fn what_a_killed_program_left_goes_and_what_a_living_one_writes_stays() {
     assert_eq!(left, [living, "notes.lock"]);
 }
 
-/// Two that would write the same rows: the second is told of the first; once they are there, both read.
+/// Two that would write the same rows: the second gets a message about the first; once the rows are
+/// there, both read.
 #[test]
 fn encoded_rows_have_one_writer() {
     let folder = folder();
@@ -475,7 +476,8 @@ proptest! {
     }
 }
 
-/// One process writes an entry again and again, others read it: they find the rows, or are told that it is being written.
+/// One process writes an entry again and again, others read it: they find the rows, or a message that the entry is
+/// being written.
 #[test]
 fn readers_of_an_entry_that_is_replaced_find_the_whole_of_one() {
     let folder = folder();

@@ -45,7 +45,8 @@ fn the_number_is_read_again_as_it_is_after_its_transforms() {
     assert_eq!(again.layout(), layout);
 }
 
-/// A number that a transform takes out of range is told by its own column, whatever stands before it.
+/// A number that a transform takes out of range is reported with its own column, whatever comes
+/// before it.
 #[test]
 fn a_number_out_of_range_is_of_its_own_column() {
     let folder = Folder::new();

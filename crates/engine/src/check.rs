@@ -22,8 +22,8 @@ struct Slot {
     /// The feature.
     name: String,
     pooled: bool,
-    /// Of the tables that the graph's embeddings look the entry up in, the one with the fewest rows: single-task networks
-    /// have one each.
+    /// The table with the fewest rows among those in which the graph's embeddings look the entry up: single-task
+    /// networks have one table each.
     table: Option<usize>,
 }
 

@@ -27,7 +27,7 @@ struct Names {
 #[derive(Debug, Clone, PartialEq)]
 struct GateSums {
     rows: u64,
-    /// Of the rows' entropies, in nats.
+    /// Sum of the rows' entropies, in nats.
     entropy: f64,
     experts: Vec<WeightSums>,
 }

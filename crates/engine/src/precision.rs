@@ -26,7 +26,7 @@ pub enum Kernels {
     /// The fastest that the processor has.
     #[default]
     Fastest,
-    /// Those that every processor has: to compare with.
+    /// Kernels that run on every processor: for comparison.
     Plain,
 }
 

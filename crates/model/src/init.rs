@@ -53,10 +53,10 @@ impl Init {
 
     /// Fills `values` with elements `skip ..` of the stream of `name` under `seed`.
     ///
-    /// The stream depends on nothing but `seed` and `name`: adding a task or a feature leaves every other parameter's
-    /// start as it was. It is cut into blocks of [`BLOCK`] elements, each with its own ChaCha stream, so that a large
-    /// table can be filled from several threads and a longer table starts with the rows of a shorter one. `skip` must
-    /// be a multiple of [`BLOCK`].
+    /// The stream depends only on `seed` and `name`: adding a task or a feature leaves every other parameter's start
+    /// as it was. It is cut into blocks of [`BLOCK`] elements, each with its own ChaCha stream, so that a large table
+    /// can be filled from several threads and a longer table starts with the rows of a shorter one. `skip` must be a
+    /// multiple of [`BLOCK`].
     pub fn fill(self, seed: u64, name: &str, skip: usize, values: &mut [f32]) {
         debug_assert!(skip.is_multiple_of(BLOCK));
         match self {

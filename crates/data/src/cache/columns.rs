@@ -45,7 +45,7 @@ struct Slot {
     rows: u64,
     /// The type of an id.
     kind: DataType,
-    /// Of the ids of a list.
+    /// Field of the ids of a list.
     item: Option<FieldRef>,
 }
 

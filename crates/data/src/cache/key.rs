@@ -19,7 +19,7 @@ const FORMAT: u32 = 2;
 /// Source files of up to so many bytes together are compared by all of their content.
 const WHOLE_BYTES: u64 = 1 << 28;
 
-/// Of larger ones, so many places are compared, of so many bytes each.
+/// Places of a larger file that are compared, and the bytes of each.
 const PLACES: u64 = 64;
 const PLACE_BYTES: u64 = 1 << 14;
 
@@ -31,7 +31,7 @@ pub(super) struct Key {
     format: u32,
     program: String,
     schema: Schema,
-    /// Of all files, where the configuration says it.
+    /// Format of all files, if the configuration sets it.
     file_format: Option<Format>,
     /// Files of each split.
     files: [Option<Vec<String>>; 3],
@@ -130,7 +130,7 @@ pub(super) struct Stamp {
     times: Option<Times>,
 }
 
-/// What the file system tells of a file.
+/// The file system's data of a file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Times {

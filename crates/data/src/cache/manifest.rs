@@ -1,4 +1,4 @@
-//! [`Manifest`]: what encoded rows were made of, and how to find and check them.
+//! [`Manifest`]: the sources of encoded rows, and how to find and check the rows.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ pub(super) struct Manifest {
 #[serde(deny_unknown_fields)]
 pub(super) struct SplitManifest {
     pub(super) rows: u64,
-    /// Of each task.
+    /// Labels of each task.
     pub(super) labels: Vec<LabelCount>,
     /// Values of each feature.
     pub(super) features: Vec<FeatureCount>,

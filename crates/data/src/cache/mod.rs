@@ -1,15 +1,15 @@
-//! Encoded rows on disk: what `[data] cache` keeps and `[data] stream` reads epoch by epoch.
+//! Encoded rows on disk: `[data] cache` keeps them and `[data] stream` reads them epoch by epoch.
 //!
 //! ```text
 //! CACHE/<hash of the key>/manifest       what the rows were made of, their encoder, and a hash of every block
 //! CACHE/<hash of the key>/train.arrow    encoded rows, an Arrow IPC file; valid.arrow and test.arrow where there are any
 //! ```
 //!
-//! Rows are used only if the manifest is whole, the [`Key`] (everything in a configuration that decides how a row is
-//! encoded) is today's, every source file is the one that was read ([`Stamp`]), and each block has its hash. Anything else
-//! is a reason to read the files again, never an error. A folder appears under its name when it is complete, and is
-//! replaced in one step. One process at a time writes a folder; those that read it need no lock, since they hold its files
-//! open and look whether all of them are of one folder.
+//! Rows are used only if the manifest is complete, the [`Key`] (everything in a configuration that decides how a row is
+//! encoded) is the current one, no source file has changed ([`Stamp`]), and the hash of each block matches. Otherwise
+//! the files are read again; this is never an error. A folder appears under its name when it is complete, and is
+//! replaced in one step. One process at a time writes a folder. Processes that read it need no lock: they hold its
+//! files open and check that all of them belong to one folder.
 
 mod columns;
 mod key;
@@ -47,7 +47,7 @@ const PART_ROWS: usize = 16 * BLOCK_ROWS;
 /// a log that would not have needed to be streamed.
 const KEEP_BYTES: usize = 1 << 25;
 
-/// Ends the name of the file beside a folder that whoever writes the folder has locked.
+/// Ending of the lock file beside a folder; the process that writes the folder holds this lock.
 const LOCK_ENDING: &str = ".lock";
 
 /// A folder that is replaced while it is opened is opened again, at most so often.
@@ -351,7 +351,8 @@ impl Cache {
     /// The manifest of rows that were just written.
     ///
     /// # Errors
-    /// If a source file is not what it was before the rows were read: nobody knows which of the two was read.
+    /// If a source file has changed since before the rows were read: it is then unknown which of the two
+    /// versions was read.
     fn manifest(
         &self,
         encoder: Encoder,

@@ -1,4 +1,4 @@
-//! What lasts through a power cut: names in folders, beside the contents of files.
+//! Flushes to disk, against power cuts: the names in folders as well as the contents of files.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-/// Exchanges what two paths lead to, in one step: whoever looks finds the one or the other, never nothing. `false` where
-/// the system or the file system has no such step; nothing has changed then.
+/// Exchanges the targets of two paths in one step: a reader finds one or the other at any moment. `false` where the
+/// system or the file system has no such step; nothing has changed then.
 ///
 /// # Errors
 /// If one of them is not there, or may not be moved.

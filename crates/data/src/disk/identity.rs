@@ -4,8 +4,8 @@ use std::fs::{self, File, Metadata};
 use std::path::Path;
 use std::time::SystemTime;
 
-/// What tells a folder from another one that takes its place. A folder whose files are read one by one was the same all
-/// the while if this was the same before and after.
+/// Distinguishes a folder from another one that replaces it. While its files were read one by one, the folder was not
+/// replaced if this is the same before and after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FolderIdentity {
     number: Option<(u64, u64)>,
@@ -13,7 +13,7 @@ pub struct FolderIdentity {
 }
 
 impl FolderIdentity {
-    /// Of the folder at `path`; `None` if nothing can be seen there.
+    /// Identity of the folder at `path`; `None` if it cannot be read.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;

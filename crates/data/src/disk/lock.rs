@@ -1,7 +1,8 @@
-//! [`Lock`] and [`FolderLock`]: one writer at a time. A lock dies with its process, however that ends.
+//! [`Lock`] and [`FolderLock`]: one writer at a time. A lock ends with its process, however the
+//! process ends.
 //!
-//! A folder is locked itself, where the system can do that, and by a file in it, which says who has it and which every system
-//! can lock. Whoever removes the file lets nobody else in.
+//! The folder itself is locked, where the system can do that, and a file in it, which names the holder and which every
+//! system can lock. If somebody removes the file, the folder stays locked.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -19,7 +20,8 @@ use super::identity::is_at;
 /// it means nothing.
 pub const LOCK_FILE: &str = "pleiad.lock";
 
-/// A lock that is taken is tried again so often: whoever asks who holds it has it for a moment.
+/// Tries to take a lock that is held: a process that only asks for the holder has the lock for a
+/// moment.
 const TRIES: usize = 6;
 const PAUSE: Duration = Duration::from_millis(15);
 
@@ -114,7 +116,8 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the file at `path`, which is made. `command` tells others what is being done.
+    /// Takes the lock of the file at `path`, which is created. `command` says to other processes what
+    /// is being done.
     ///
     /// Where the file system has no locks there is one in name only: see [`Lock::missing`].
     ///
@@ -180,7 +183,7 @@ impl Lock {
         Some(Holder::read(file))
     }
 
-    /// Removes the file of a lock that nobody holds: its holder was killed.
+    /// Removes the file of a lock without a holder: the holder was killed.
     pub fn sweep(path: &Path) {
         if let Ok(file) = File::open(path)
             && file.try_lock().is_ok()
@@ -202,7 +205,7 @@ impl Drop for Lock {
     }
 }
 
-/// How a lock's file is opened. What a link leads to is nobody's lock, and must not be written to.
+/// How a lock's file is opened. The target of a link is not a lock, and must not be written to.
 fn lock_file() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
@@ -346,8 +349,8 @@ impl FolderLock {
         fs::rename(new, &folder)
     }
 
-    /// The folder, where it can be opened, and the lock of the file in it. First the folder: whoever does not get it leaves
-    /// the file alone.
+    /// The folder, where it can be opened, and the lock of the file in it. The folder comes first: a process that does
+    /// not get it leaves the file alone.
     fn lock(&mut self) -> Result<(Option<File>, Lock), Refusal> {
         let file = self.folder.join(LOCK_FILE);
         for _ in 0..MOST_TRIES {

@@ -1,9 +1,9 @@
-//! Folders and files that more than one process may want to write.
+//! Folders and files that several processes may write.
 //!
-//! One process at a time writes a folder ([`FolderLock`]); what is written has another name until it is whole
-//! ([`TemporaryFolder`], [`temporary_file`]), and takes its place in one step ([`exchange()`]); what a killed process left
-//! under such a name is found by its lock, which died with the process, and goes ([`sweep`]). Nothing here knows what is
-//! written.
+//! One process at a time writes a folder ([`FolderLock`]); a file or folder has another name until it is complete
+//! ([`TemporaryFolder`], [`temporary_file`]), and gets its final name in one step ([`exchange()`]). [`sweep`] removes
+//! what a killed process left under such a name: the lock on it ended with the process. This module does not depend on
+//! the contents.
 
 mod durable;
 mod exchange;

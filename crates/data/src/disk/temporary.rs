@@ -1,7 +1,7 @@
-//! Names for what is not complete yet, and [`sweep`], which removes what killed processes left under them.
+//! Names for incomplete files and folders, and [`sweep`], which removes those that killed processes left.
 //!
-//! Who makes such a file or folder holds a lock on it, which dies with the process: one whose lock can be taken is
-//! nobody's. File systems that lock no folders, or nothing, leave their age to judge by.
+//! The process that makes such a file or folder holds a lock on it until the process ends: if the lock can be
+//! taken, there is no owner. On file systems without locks, or without locks on folders, age decides.
 
 use std::fs::{self, DirEntry, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -15,7 +15,7 @@ use super::identity::is_at;
 const PREFIX: &str = ".pleiad-";
 const SUFFIX: &str = ".tmp";
 
-/// After so long without a change, what cannot be locked is nobody's any more.
+/// After so long without a change, a file or folder that cannot be locked has no owner any more.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
 /// Names that are lost to sweepers, one after the other, before that is found strange.
@@ -117,10 +117,10 @@ fn hold(file: File, path: &Path) -> Option<Option<File>> {
     }
 }
 
-/// What to do with something under a temporary name that cannot be locked, so that nobody knows whether it has an owner.
+/// What to do with a file or folder under a temporary name that cannot be locked, so that its owner is unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unlockable {
-    /// Remove it: the folder is locked by whoever asks, and all in it is the folder's own.
+    /// Remove it: the caller has locked the folder, and everything in it belongs to the folder.
     Remove,
     /// Remove it once nothing in it has changed for a day.
     RemoveOld,
@@ -132,8 +132,8 @@ pub fn is_temporary(name: &str) -> bool {
     name.starts_with(PREFIX) && name.ends_with(SUFFIX) && name.len() > PREFIX.len() + SUFFIX.len()
 }
 
-/// Removes what killed processes left in `folder` under temporary names. What a living process writes stays. Whatever
-/// cannot be removed stays too: whoever cannot remove it has no use for its absence either.
+/// Removes what killed processes left in `folder` under temporary names. Files of a running process stay. Files that
+/// cannot be removed stay, too, without an error.
 pub fn sweep(folder: &Path, unlockable: Unlockable) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         if is_temporary(&entry.file_name().to_string_lossy()) {

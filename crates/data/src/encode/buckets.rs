@@ -1,6 +1,6 @@
 //! Bucketized numbers: boundaries given, or fitted as quantiles of the training rows.
 //!
-//! Where a value is so frequent that quantiles would fall on it more than once, it has a bucket of its own: see [`Parts`].
+//! A value that is so frequent that several quantiles would fall on it has a bucket of its own: see [`Parts`].
 
 use crate::schema::Buckets;
 
@@ -69,10 +69,10 @@ struct Value {
 
 /// The buckets, each by its least value.
 ///
-/// Of N rows and B buckets, a value of more than N / B rows has a bucket of its own, which is one of the B. It is then looked
-/// at the rows and buckets that are left in the same way, until there is no such value. The R rows that are left are cut
-/// into the b buckets that are left: bucket i begins at the value of row `floor(i R / b)` in ascending order, i = 1 to b - 1.
-/// Where no value has more than N / B rows, these are the plain quantiles.
+/// With N rows and B buckets, a value of more than N / B rows gets a bucket of its own, which counts as one of the B.
+/// The same rule is applied to the remaining rows and buckets until there is no such value. The remaining R rows are
+/// cut into the remaining b buckets: bucket i begins at the value of row `floor(i R / b)` in ascending order, i = 1 to
+/// b - 1. Where no value has more than N / B rows, these are the plain quantiles.
 ///
 /// A bucket that a value of its own would cut in two becomes two. If there are more than B of them by that, the two
 /// neighbours without a value of their own that hold the fewest rows become one, again and again; where there are no such
@@ -82,7 +82,7 @@ struct Parts {
 }
 
 impl Parts {
-    /// Of all values, ascending.
+    /// Parts of all values, in ascending order.
     fn of(mut values: Vec<Value>, buckets: usize) -> Self {
         let (mut rows, mut left) = (values.iter().map(|value| value.rows).sum::<usize>(), buckets);
         loop {

@@ -1,4 +1,4 @@
-//! Categorical features: cells into values' texts, and texts into table rows by hash or as ids.
+//! Categorical features: cells into values' texts, and texts into row indices by hash or as ids.
 
 use arrow::array::Array;
 use xxhash_rust::xxh64::xxh64;

@@ -229,7 +229,7 @@ impl Encoder {
         Some(self.vocabularies.get(table)?.values())
     }
 
-    /// What row `row` of an embedding table stands for, where it can be told: the value of a vocabulary.
+    /// The value of row `row` of an embedding table, where it is known: in a vocabulary.
     #[must_use]
     pub fn value_of_row(&self, table: &str, row: u64) -> Option<&str> {
         self.vocabularies.get(table)?.value(row)

@@ -71,8 +71,8 @@ impl Fitter {
 
     /// Looks at the training rows among `chunks`, which come in row order.
     ///
-    /// Of what a vocabulary is to look up, the number that it was given takes the place: whoever keeps the chunks has
-    /// [`Fitter::finish`] make table rows of it, and no text is looked up twice.
+    /// A value that a vocabulary looks up is replaced by its number. For chunks that the caller keeps,
+    /// [`Fitter::finish`] turns these numbers into row indices, so no text is looked up twice.
     pub fn observe(&mut self, chunks: &mut [Parsed]) {
         let masks: Vec<Option<Vec<bool>>> = chunks.iter().map(Parsed::training).collect();
         let mut by_feature: Vec<Vec<&mut Values>> = self.features.iter().map(|_| Vec::new()).collect();

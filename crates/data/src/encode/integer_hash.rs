@@ -1,7 +1,8 @@
 //! Encoding `integer_hash`: a hash of integers in arithmetic that every runtime has, so that an exported model computes it.
 //!
-//! ONNX has sums, products and remainders of int64, and no XXH64. Nothing here is ever beyond int64, where runtimes differ. Of an
-//! integer v of 64 bits (two's complement), with P = 2^42 - 11, a prime, and `mix(h) = h * 999983 mod P * 741457 mod P`:
+//! ONNX has sums, products and remainders of int64, and no XXH64. No intermediate value exceeds int64, where runtimes
+//! differ. For an integer v of 64 bits (two's complement), with P = 2^42 - 11, a prime, and
+//! `mix(h) = h * 999983 mod P * 741457 mod P`:
 //!
 //! ```text
 //! v = a + 2^22 b + 2^44 c,   0 <= a, b < 2^22                   three parts, c with the sign of v
@@ -89,8 +90,8 @@ mod tests {
         assert_eq!([0, 1, -1, 42, 1 << 40].map(|value| row(value, 1_000_001)), FIXED);
     }
 
-    /// Of n draws into R - 1 rows, chi squared has mean R - 2 and deviation sqrt(2 (R - 2)); sequences of every kind are within
-    /// five.
+    /// For n draws into R - 1 rows, chi squared has mean R - 2 and deviation sqrt(2 (R - 2)); sequences of every kind
+    /// are within five.
     #[test]
     fn rows_are_used_alike_whatever_the_pattern_of_ids() {
         let n = 40_000i64;

@@ -1,10 +1,9 @@
-//! Encoders: columns into numbers and table rows. Fitted once on the training rows, saved with the model, and used alike
-//! in training, evaluation, prediction and serving.
+//! Encoders: columns into numbers and table rows. They are fitted once on the training rows, saved with the model, and
+//! used in the same way in training, evaluation, prediction and serving.
 //!
-//! It goes in two steps. [`Plan::parse`] turns a chunk of cells into typed values and finds every bad row; nothing in it
-//! depends on what was fitted, so a row that is bad is bad in every pass. The [`Fitter`] then looks at the training
-//! rows, as often as the transforms need, and becomes an [`Encoder`], whose [`Encoder::encode`] makes a
-//! [`crate::Batch`].
+//! There are two steps. [`Plan::parse`] turns a chunk of cells into typed values and finds every bad row. It does not
+//! depend on fitted values, so a bad row is bad in every pass. The [`Fitter`] then looks at the training rows, as often
+//! as the transforms need, and becomes an [`Encoder`], whose [`Encoder::encode`] makes a [`crate::Batch`].
 
 mod buckets;
 mod category;

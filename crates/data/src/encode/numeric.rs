@@ -19,7 +19,7 @@ const PLACES: usize = 64;
 /// logarithm costs more than to look here.
 pub(super) struct Lately<'s> {
     steps: &'s [Step],
-    /// A number's bits and its result, at a place that the bits tell.
+    /// A number's bits and its result, at a place that follows from the bits.
     places: [(u64, f64); PLACES],
 }
 

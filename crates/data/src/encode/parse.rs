@@ -13,8 +13,8 @@ use crate::read::{Cell, Chunk, Column, Origin, Repeated, Wanted};
 use crate::schema::{Encoding, FeatureKind, Missing, Scalar, Schema, Transform};
 use crate::split::{Split, SplitRules};
 
-/// Stands for the table row of a value that a vocabulary does not have until it is counted: missing values are told from
-/// unknown ones by it, though both have row 0. No table is so large.
+/// Stands for the table row of a value that a vocabulary does not have until it is counted: it distinguishes missing
+/// values from unknown ones, though both have row 0. No table is so large.
 pub(super) const UNKNOWN: u64 = u64::MAX;
 
 /// Which columns are needed for what.
@@ -29,7 +29,7 @@ pub struct Plan {
     /// Weights of rows, and of rows of each task; none where rows need no labels.
     weight: Option<usize>,
     task_weights: Vec<Option<usize>>,
-    /// That of [`crate::schema::Groups`]; `None` where rows need no labels.
+    /// The group of [`crate::schema::Groups`]; `None` where rows need no labels.
     group: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,

@@ -1,5 +1,5 @@
-//! [`Error`]: everything that can go wrong between files and batches. It is above 400 lines, most of which are messages: they
-//! stand in one list, so that one thing has one message.
+//! [`Error`]: everything that can go wrong between files and batches. It is above 400 lines, most of which are
+//! messages: they are in one list, so that each error has one message.
 
 mod bad_row;
 
@@ -117,7 +117,7 @@ pub enum Error {
         reason: String,
     },
 
-    /// Neither the ending nor the configuration tells the format of a file.
+    /// Neither the ending nor the configuration gives the format of a file.
     #[error(
         "cannot tell the format of {}: its ending is none of .csv, .tsv, .txt (also with .gz or .zst), .parquet, .pq, \
          .arrow, .arrows, .feather, .ipc; rename it, or {}",

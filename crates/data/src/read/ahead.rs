@@ -1,4 +1,4 @@
-//! [`ReadAhead`]: reading on a thread of its own, so that it runs beside decoding and encoding.
+//! [`ReadAhead`]: reading on a separate thread, beside decoding and encoding.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -107,7 +107,7 @@ impl ReadAhead {
         Ok(Some(group))
     }
 
-    /// Tells an end of the rows from an end of the thread.
+    /// Distinguishes the end of the rows from the end of the thread.
     fn finish(&mut self) -> Result<()> {
         self.pieces = None;
         match self.thread.take().map(JoinHandle::join) {

@@ -174,8 +174,8 @@ impl ArrowReader {
     }
 }
 
-/// Reads a file that the decoder refuses for a column whose type is not known, which is no harm where nobody asks for it, or
-/// for a text in a dictionary, which concerns some rows alone. What is damaged stays refused.
+/// Reads a file that the decoder refuses for a column of unknown type (harmless where the column is not used), or for a
+/// text in a dictionary (which concerns only some rows). Damaged files are still refused.
 fn otherwise(path: &Path, place: &Place, file: BufReader<File>, is_file: bool) -> Option<Messages> {
     let messages = guarded(path, || Messages::open(file, is_file)).ok()?;
     if messages.has_unknown() {

@@ -1,4 +1,4 @@
-//! [`Block`]: bytes of a file, in memory that is there already.
+//! [`Block`]: bytes of a file, in memory that is already allocated.
 
 use std::io::{ErrorKind, Read, Result};
 use std::ops::{Deref, DerefMut};
@@ -47,7 +47,7 @@ impl Block {
         self.len -= count;
     }
 
-    /// Reads up to `more` bytes; fewer only where `from` ends, which it tells.
+    /// Reads up to `more` bytes, or fewer where `from` ends; returns whether it ended.
     pub(super) fn fill(&mut self, from: &mut dyn Read, more: usize) -> Result<bool> {
         let end = self.len + more;
         self.room(more);

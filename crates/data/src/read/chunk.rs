@@ -1,4 +1,4 @@
-//! [`Chunk`]: some thousand consecutive rows of one file, only the columns that are wanted, and where they stand.
+//! [`Chunk`]: some thousand consecutive rows of one file, with only the columns in use and the rows' places.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! [`Column`]: the values of one column of a chunk, reduced to the few types that matter.
+//! [`Column`]: the values of one column of a chunk, reduced to a few types.
 
 use arrow::array::{
     Array, ArrayBuilder, ArrayRef, AsArray, BooleanArray, Decimal128Array, Float32Array, Float64Array, Int64Array,

@@ -1,4 +1,5 @@
-//! Text that may be compressed: gzip and zstd, by content. The name only has to agree.
+//! Text that may be compressed: gzip and zstd, recognized by content. The name must only agree with
+//! it.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::Path;

@@ -17,7 +17,7 @@ pub(super) struct Dialect {
 }
 
 impl Dialect {
-    /// That of a file.
+    /// The dialect of a file.
     pub(super) fn of(path: &Path, config: &CsvConfig) -> Self {
         let separator = config.separator.as_deref().unwrap_or(if is_tsv(path) { "\t" } else { "," });
         let quote = config.quote.map(byte);

@@ -1,4 +1,4 @@
-//! Text of other encodings, on its way to UTF-8.
+//! Converts text of other encodings to UTF-8.
 
 use std::io::{Cursor, ErrorKind, Read, Result};
 

@@ -1,5 +1,5 @@
-//! Whether columns of a Parquet file are encrypted though its footer is not: the magic is that of any other file then, and
-//! the pages of these columns look damaged.
+//! Checks whether columns of a Parquet file are encrypted although its footer is not: the file then has the usual
+//! magic, and the pages of these columns look damaged.
 
 /// Number of the field `encryption_algorithm` in the footer's outermost structure, `FileMetaData`.
 const ENCRYPTION: i64 = 8;

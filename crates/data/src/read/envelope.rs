@@ -1,7 +1,8 @@
-//! [`check`]: whether the sizes that an Arrow IPC file tells of itself can be true.
+//! [`check`]: whether the sizes that an Arrow IPC file gives for itself are possible.
 //!
-//! The decoder allocates what a message says before it reads it, and an allocation that fails ends the process, which
-//! no guard can catch. So every length is held against the file's own first. Contents are the decoder's business.
+//! The decoder allocates the size that a message gives before it reads the message. A failed allocation ends the
+//! process, and no guard can catch that. So every length is first compared with the file's own. The decoder checks
+//! the contents.
 
 use std::io::{self, Read, Seek, SeekFrom};
 

@@ -1,4 +1,4 @@
-//! [`Field`]: which columns a file has, without a look at its rows.
+//! [`Field`]: the columns of a file, without reading its rows.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Columns that the names of folders give: every row of `day=2026-01-01/part-0.csv` has this day.
+//! Columns from the names of folders: every row of `day=2026-01-01/part-0.csv` has this day.
 
 use std::path::{Component, Path};
 

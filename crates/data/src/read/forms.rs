@@ -1,4 +1,4 @@
-//! Forms of files that are known by their first bytes.
+//! Recognizes forms of files by their first bytes.
 
 use std::path::Path;
 
@@ -22,7 +22,7 @@ const fn magic(bytes: &'static [u8], name: &'static str, advice: &'static str) -
 }
 
 const UNPACK: &str = "Pleiad reads CSV that is plain, or compressed with gzip or zstd: unpack it first";
-/// Of what a server answers in place of a file.
+/// Advice for a server's answer in place of a file.
 const DOWNLOAD: &str = "it may be a server's answer in place of the file: look into it, and download the file again";
 const CONVERT: &str = "Pleiad reads CSV, Parquet and Arrow IPC: convert it to one of them first";
 
@@ -68,7 +68,7 @@ const OTHERS: [Magic; 32] = [
     Magic { at: 257, ..magic(b"ustar", "a tar archive", UNPACK) },
 ];
 
-/// Endings of files that are not read, for those that no first bytes tell.
+/// Endings of unsupported files that their first bytes do not identify.
 const ENDINGS: [(&[&str], &str, &str); 8] = [
     (&["zip"], "a zip archive", UNPACK),
     (&["bz2"], "compressed with bzip2", UNPACK),
@@ -158,7 +158,7 @@ pub(super) fn is_zstd(start: &[u8]) -> bool {
     }
 }
 
-/// Bytes that tell a frame of one compression from that of another.
+/// Bytes that distinguish a frame of one compression from that of another.
 const LARGEST_MAGIC: usize = 4;
 
 /// Whether a frame without data begins here. zstd and lz4 have the same ones.

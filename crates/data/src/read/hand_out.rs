@@ -1,4 +1,4 @@
-//! Columns handed out again, as the Arrow arrays that are written to a file.
+//! Turns columns back into Arrow arrays, which are written to a file.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Where the fields of plain lines are: separators and line ends, found without a look at what is between.
+//! Finds the fields of plain lines by separators and line ends alone.
 
 use super::text::Place;
 use super::words::{equal, places};
@@ -29,14 +29,14 @@ pub(super) struct Marks<'b> {
     separator: u8,
     blocks: std::slice::Iter<'b, [u8; 64]>,
     tail: &'b [u8],
-    /// Those of the block at hand that are yet to be given, as bits.
+    /// Marks of the current block that are not yet returned, as bits.
     bits: u64,
     /// Where the block after that one begins.
     next: usize,
 }
 
 impl<'b> Marks<'b> {
-    /// Of all of `bytes`.
+    /// Marks of all of `bytes`.
     pub(super) fn new(bytes: &'b [u8], separator: u8) -> Self {
         let (blocks, tail) = bytes.as_chunks();
         Self { separator, blocks: blocks.iter(), tail, bits: 0, next: 0 }

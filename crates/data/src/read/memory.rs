@@ -1,4 +1,4 @@
-//! [`MemoryReader`]: rows that a program hands over, as a file's are read.
+//! [`MemoryReader`]: reads rows from a program as from a file.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! [`Messages`]: Arrow IPC read message by message, with types of our own choice.
 //!
-//! The decoder refuses a whole batch for one text that is not UTF-8, and a whole file for one column of a type that it does
-//! not know. Here texts are bytes, which are looked at row by row later, and a type that is not known is skipped.
+//! The decoder refuses a whole batch for one text that is not UTF-8, and a whole file for one column of an unknown
+//! type. Here texts are bytes, which are checked row by row later, and columns of unknown types are skipped.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! Readers: files into [`Chunk`]s, one format per file.
 //!
-//! A [`Rows`] goes through any number of files and gives pieces of them, whose decoding is left to whatever thread has
-//! time; [`ReadAhead`] makes chunks of at most [`CHUNK_ROWS`] rows out of these, holding only the columns that were asked
-//! for, together with where each row stands. What the values mean is not decided here.
+//! A [`Rows`] goes through any number of files and gives pieces of them; any free thread decodes a piece. [`ReadAhead`]
+//! makes chunks of at most [`CHUNK_ROWS`] rows out of these, with only the requested columns and the place of each row.
+//! Encoders decide what the values mean.
 
 mod ahead;
 mod arrow;

@@ -1,7 +1,8 @@
-//! Opening a data file, once: a [`Pipe`] gives its bytes to one reader only, and may let it wait.
+//! Opens a data file once: a [`Pipe`] gives its bytes to only one reader, and the reader may have
+//! to wait.
 //!
-//! Whoever waits for a pipe looks at a [`Stop`] meanwhile, so that a signal ends the wait. Files on a disk are read
-//! straight.
+//! A reader that waits for a pipe checks a [`Stop`] meanwhile, so that a signal ends the wait. Files on a disk are
+//! read directly.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -27,7 +28,7 @@ pub(super) const START: usize = 512;
 pub(super) struct Stop {
     /// Somebody outside asks for it.
     pub(super) asked: Option<StopFlag>,
-    /// Nobody takes the rows any more.
+    /// No reader takes the rows any more.
     pub(super) unheard: Arc<AtomicBool>,
 }
 

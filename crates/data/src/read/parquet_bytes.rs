@@ -1,4 +1,4 @@
-//! [`metadata`]: a Parquet file of which texts are read as bytes; [`has_unknown`]: whether it comes with types that are not known.
+//! [`metadata`]: a Parquet file whose texts are read as bytes; [`has_unknown`]: whether it has unknown types.
 
 use std::sync::Arc;
 

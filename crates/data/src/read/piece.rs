@@ -1,4 +1,5 @@
-//! [`Piece`]: what a reader gives, and [`Numbering`]: where its rows stand, which is known when they are split.
+//! [`Piece`]: a part of a file from a reader, and [`Numbering`]: the places of its rows, which are known once
+//! they are split.
 
 use std::sync::Arc;
 
@@ -66,7 +67,7 @@ pub(super) struct Numbering {
 }
 
 impl Numbering {
-    /// Tells chunks where they stand. They come in the order of the rows.
+    /// Gives chunks their places. They come in the order of the rows.
     pub(super) fn number(&mut self, split: Split) -> Vec<Chunk> {
         let Split { mut chunks, begins, lines } = split;
         if let Some(before) = begins {

@@ -1,4 +1,4 @@
-//! Text files in parts: bytes are read here and cut where a record ends, and split into rows on whatever thread has time.
+//! Text files in parts: bytes are read here and cut where a record ends; any free thread splits them into rows.
 //!
 //! Without a quote, and without a carriage return that is not part of a line end, every line is a record and every
 //! separator ends a field. All other text is taken apart by [`super::records`]; where it has quotes alone, [`super::quotes`]
@@ -123,7 +123,7 @@ impl TextReader {
     }
 }
 
-/// Reads about `more` bytes, and tells whether that was the end.
+/// Reads about `more` bytes, and returns whether that was the end.
 fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Block, more: usize) -> Result<bool> {
     into.fill(bytes, more).map_err(|source| compress::explain(path, source))
 }
@@ -255,7 +255,7 @@ mod tests {
         Ok(shown_rows)
     }
 
-    /// All in one part, and none of it by the way for lines.
+    /// All in one part, and without the fast path for lines.
     fn by_records(text: &[u8], config: &CsvConfig) -> Result<Vec<String>> {
         read(text, config, 1 << 20, true)
     }

@@ -1,8 +1,8 @@
-//! Where records end in text with quotes, found without taking their fields apart.
+//! Finds the ends of records in text with quotes, without splitting their fields.
 //!
 //! A quote that begins a field opens it up to the next quote that is not doubled; line ends between the two are part of
-//! the field. Any other quote is a character like others. So it is in the `csv` crate, and in [`super::records`], which takes
-//! the records apart then.
+//! the field. Any other quote is an ordinary character. The `csv` crate has the same rule, and so has
+//! [`super::records`], which then splits the records.
 
 use std::ops::Range;
 

@@ -1,12 +1,13 @@
-//! Records of any [`Dialect`], taken apart.
+//! Splits records of any [`Dialect`] into fields.
 //!
-//! A line ends with "\n", "\r\n" or "\r"; empty lines are no records. A quote at the beginning of a field opens it up to the
-//! next quote that is neither doubled nor escaped; any other quote is a character like others. Between quotes an escape
-//! takes the meaning from a quote, an escape, a separator or a line end that follows it; before other characters it is one
-//! itself. Outside of quotes it has no meaning, unless there are no quotes at all: then it has it everywhere.
+//! A line ends with "\n", "\r\n" or "\r"; empty lines are skipped. A quote at the beginning of a field opens it up to
+//! the next quote that is neither doubled nor escaped; any other quote is an ordinary character. Between quotes, a
+//! quote, escape, separator or line end behind an escape is an ordinary character; before other characters the escape
+//! is one itself. Outside of quotes it is an ordinary character, unless the dialect has no quotes: then it is an escape
+//! everywhere.
 //!
-//! Text behind a closing quote says that the file is written by other rules: it is a [`Fault`], as is a quote that is never
-//! closed. The record goes on as if the text were part of the field, so that others behind it can be read.
+//! Text behind a closing quote means that the file is written by other rules: it is a [`Fault`], like a quote that is
+//! never closed. The record goes on as if the text were part of the field, so that later records can be read.
 
 use std::ops::Range;
 

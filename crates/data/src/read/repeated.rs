@@ -1,10 +1,10 @@
-//! [`Repeated`]: the texts of a column, of which many are equal.
+//! [`Repeated`]: the texts of a column with many equal texts.
 
 use arrow::array::{Array, AsArray, StringArray};
 use arrow::buffer::ScalarBuffer;
 use arrow::datatypes::UInt16Type;
 
-/// Most different texts that a code tells from one another, and from none.
+/// Most different texts that a code distinguishes, beside a missing text.
 pub(crate) const MOST: usize = u16::MAX as usize;
 
 /// Texts of which many are equal, as those of a category are: each is there once, so that whatever depends on the text
@@ -69,7 +69,8 @@ impl Repeated {
         self.codes.iter().map(|&code| known[usize::from(code)].clone()).collect()
     }
 
-    /// The codes alone, for whoever has what is [`Repeated::known`] of the texts and wants it spread: texts may be long.
+    /// Only the codes, for a caller that has the [`Repeated::known`] values of the texts and spreads them: texts may be
+    /// long.
     pub(crate) fn without_texts(&self) -> Self {
         Self { texts: StringArray::new_null(0), codes: self.codes.clone() }
     }

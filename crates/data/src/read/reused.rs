@@ -1,4 +1,5 @@
-//! [`Reused`]: memory that threads hand on, so that the system need not give pages anew for every part of a file.
+//! [`Reused`]: memory that threads pass on, so that the system does not allocate new pages for every part of a
+//! file.
 
 use std::sync::{Mutex, PoisonError};
 

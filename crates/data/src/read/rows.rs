@@ -16,7 +16,7 @@ const TOGETHER: usize = 32;
 /// Where no field is.
 const NOWHERE: Place = (1, 0);
 
-/// Most bytes of a value that is told of.
+/// Most bytes of a value that a message shows.
 const SHOWN: usize = 400;
 
 /// Collects the records of one part of a file.
@@ -25,7 +25,7 @@ pub(super) struct RowBuilder<'f> {
     columns: Vec<TextBuilder>,
     /// Where the fields of records are that are not in `columns` yet.
     pub(super) fields: Vec<Place>,
-    /// Of the chunk at hand.
+    /// Lines of the current chunk.
     lines: Vec<u64>,
     broken: Vec<Broken>,
     chunks: Vec<Chunk>,

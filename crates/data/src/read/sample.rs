@@ -1,4 +1,4 @@
-//! [`Sample`]: some rows with all of their columns, for whoever has to find out what they are.
+//! [`Sample`]: some rows with all of their columns, for finding out what the columns are.
 
 use std::collections::HashMap;
 
@@ -72,8 +72,8 @@ fn columns(fields: Vec<Field>) -> Vec<SampleColumn> {
 }
 
 impl Sample {
-    /// Of at most `most(number of columns)` rows: the first rows of each of up to 16 files, which lie evenly among all of
-    /// them. Rows that cannot be taken apart are counted and left out.
+    /// A sample of at most `most(number of columns)` rows: the first rows of each of up to 16 files, spread evenly over
+    /// all of them. Rows that cannot be split are counted and left out.
     ///
     /// # Errors
     /// If there is no file, a file cannot be read, or one is a pipe, which could not be read a second time.
@@ -109,7 +109,7 @@ impl Sample {
         Ok(sample)
     }
 
-    /// Of rows in memory, all of which are taken. The texts `null` are missing values.
+    /// A sample of all rows in memory. The texts `null` are missing values.
     ///
     /// # Errors
     /// If a value cannot be read.

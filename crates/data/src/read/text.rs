@@ -82,8 +82,9 @@ impl Form {
         self.builders.give_back(builders);
     }
 
-    /// Appends records, of all of whose fields `at` tells where they are in `bytes`; a range that is none is a missing
-    /// value. One column after the other, so that what is known of one is near, and its next branch to be foreseen.
+    /// Appends records; `at` has the places of all their fields in `bytes`, and an invalid range is a missing
+    /// value. Columns are appended one after the other, so that their data are in the cache and branches are
+    /// predictable.
     pub(super) fn push(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[Place]) {
         for (builder, field) in columns.iter_mut().zip(&self.fields) {
             for line in at.chunks_exact(self.width().max(1)) {

@@ -1,4 +1,4 @@
-//! Texts that are stored as bytes: which of them are UTF-8.
+//! Checks which texts that are stored as bytes are UTF-8.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
-//! Which files a glob matches and a folder holds.
+//! Finds the files that a glob matches and a folder holds.
 //!
-//! Names that begin with a dot or an underscore are no data: files that are being written, what a file system or a writer
-//! leaves beside its parts. They are passed over, unless the pattern itself begins with that character there.
+//! Files whose names begin with a dot or an underscore are not data: unfinished files, or files that a file system or a
+//! writer leaves beside its parts. They are skipped, unless the pattern itself begins with that character there.
 
 use std::fs;
 use std::io;

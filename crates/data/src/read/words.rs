@@ -1,4 +1,4 @@
-//! Eight bytes at a time, for any processor: which of them are a certain one.
+//! Finds a byte in eight bytes at a time, on any processor.
 
 /// The highest bits of those bytes that are `byte`; the first byte's is bit 7.
 #[inline(always)]
@@ -10,7 +10,7 @@ pub(super) fn equal(bytes: [u8; 8], byte: u8) -> u64 {
     !(((word & LOW) + LOW) | word | LOW)
 }
 
-/// Of 64 bytes, the bits of those whose highest bit `of` sets in the eight at hand.
+/// A bit for each of 64 bytes: whether `of` sets the byte's highest bit in its group of eight.
 #[inline(always)]
 pub(super) fn places(block: &[u8; 64], of: impl Fn([u8; 8]) -> u64) -> u64 {
     // Brings the lowest bit of each byte together in the highest byte.

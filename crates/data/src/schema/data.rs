@@ -23,7 +23,7 @@ pub struct DataConfig {
     /// Test rows: files, or a part of the training files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<SplitConfig>,
-    /// Format of all files; by default each file's ending tells it.
+    /// Format of all files; by default each file's ending decides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// How CSV files are written.

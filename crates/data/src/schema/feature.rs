@@ -92,7 +92,7 @@ pub enum FeatureKindConfig {
     Bucketized,
 }
 
-/// A step on the way from a column's number to the model's. v is the value so far.
+/// A step from a column's number to the model's. v is the value so far.
 ///
 /// The statistics of `standardize` and `min_max` are those of the training rows' values as transformed so far, missing
 /// values left out, in f64.
@@ -226,7 +226,7 @@ fn sigma() -> f64 {
 
 /// How a categorical value becomes a row of its embedding table.
 ///
-/// Values are told apart by their canonical text, which is the same whatever the file's type: a whole number's decimal
+/// Values are compared by their canonical text, which does not depend on the file's type: a whole number's decimal
 /// digits, `true`, a time in ISO 8601. So a column encodes alike from CSV and from Parquet. Numbers are exact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,5 @@
 //! The description of a log: which columns are read ([`FeatureBlock`]), what is predicted ([`TaskConfig`]), where the
-//! rows are ([`DataConfig`]); and [`Schema`], what of it is left once ranges are expanded and everything is checked.
+//! rows are ([`DataConfig`]); and [`Schema`], the result once ranges are expanded and everything is checked.
 //!
 //! Nothing here opens a file.
 
@@ -42,7 +42,7 @@ use crate::layout::Pooling;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schema {
-    /// Format of the training files, where the configuration says it; files whose ending tells none have it, too.
+    /// Format of the training files, if the configuration sets it; files without a known ending have it, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<Format>,
     /// How CSV files are written; column ranges are expanded.
@@ -182,7 +182,7 @@ impl Schema {
         Ok(Self { groups, ..self })
     }
 
-    /// Checks a schema that comes from elsewhere, such as a saved model. `blocks` tells the configuration block of
+    /// Checks a schema that comes from elsewhere, such as a saved model. `blocks` has the configuration block of
     /// each feature, for messages.
     pub(crate) fn check(&self, blocks: &[usize]) -> Result<()> {
         check::csv(&self.csv)?;

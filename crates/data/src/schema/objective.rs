@@ -1,4 +1,5 @@
-//! [`Objective`]: what a task's number is trained towards, and how a prediction is read from it.
+//! [`Objective`]: the training target of a task's output, and how a prediction follows from the
+//! output.
 
 use schemars::JsonSchema;
 use serde::de::value::MapAccessDeserializer;
@@ -40,9 +41,9 @@ pub struct SampledConfig {
 /// `loss`: a name, or a table with the name as its `kind` and the loss's constants beside it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum LossConfig {
-    /// Of binary tasks: rows that are predicted well lose little.
+    /// For binary tasks: rows that are predicted well have a small loss.
     Focal(FocalConfig),
-    /// Of regression tasks: far errors lose in proportion, not by their square.
+    /// For regression tasks: the loss of large errors grows linearly, not with their square.
     Huber(HuberConfig),
 }
 

@@ -1,7 +1,7 @@
-//! Patterns of column names: `mig_*` stands for those columns of the training files that are like it.
+//! Patterns of column names: `mig_*` stands for the columns of the training files that match it.
 //!
-//! `*` is any number of characters, `?` is one; brackets are none of a pattern, for ranges have them. A name that a file has
-//! is itself, whatever signs it holds.
+//! `*` is any number of characters, `?` is one; brackets have no meaning in a pattern, since ranges use them. If a file
+//! has a column of exactly this name, the name means that column.
 
 use std::collections::HashSet;
 

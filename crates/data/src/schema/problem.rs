@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration, and where: [`Place`] and [`Problem`].
+//! Errors in a configuration, and their places: [`Place`] and [`Problem`].
 
 use std::fmt;
 

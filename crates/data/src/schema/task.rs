@@ -53,10 +53,10 @@ pub struct TaskConfig {
     pub kind: TaskKind,
     /// Where the truth stands. A row whose label is missing is not in the task's sample space, unless said otherwise.
     pub label: LabelConfig,
-    /// Which rows are in the task's sample space (equation 9); all, if left out.
+    /// The rows of the task's sample space; all rows, if left out.
     #[serde(rename = "where", default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<Where>,
-    /// Weight in the joint loss (equations 8 and 10).
+    /// Weight in the joint loss.
     #[serde(default, skip_serializing_if = "is_default")]
     pub weight: TaskWeight,
     /// Another loss than that of the kind: `"focal"` of a binary task, `"huber"` of a regression.
@@ -199,7 +199,8 @@ impl Where {
     }
 }
 
-/// Weight of a task in the joint loss: a number, or a number that changes, `w_t = initial * ratio^t` (equation 10).
+/// Weight of a task in the joint loss: a number, or a number that changes, `w_t = initial * ratio^t` (equation 10
+/// of [the PLE paper](https://doi.org/10.1145/3383313.3412236)).
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema)]
 #[schemars(untagged)]
 pub enum TaskWeight {
@@ -245,7 +246,7 @@ pub struct ChangingWeight {
     pub every: Every,
 }
 
-/// What equation 10's t counts.
+/// What t of `w_t = initial * ratio^t` counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Every {

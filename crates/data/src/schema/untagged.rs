@@ -1,7 +1,7 @@
 //! Keys that take a scalar or a table: one visitor for all of them.
 //!
 //! Serde's own untagged enums try every variant and then say only that none matched. Here the shape of the value
-//! picks the variant first, so that what is wrong inside of it is reported as it is, with its place in the file.
+//! picks the variant first, so that an error inside of it is reported exactly, with its place in the file.
 
 use std::fmt;
 use std::marker::PhantomData;

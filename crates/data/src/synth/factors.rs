@@ -1,5 +1,4 @@
-//! Regressions that share some factors and not others, by a share that is set: where sharing everything costs, and sharing
-//! nothing too.
+//! Regressions that share a given part of their factors. Sharing everything costs there, and so does sharing nothing.
 
 use std::f64::consts::SQRT_2;
 use std::sync::Arc;
@@ -108,7 +107,7 @@ impl FactorOptions {
 pub struct FactorLog {
     options: FactorOptions,
     schema: SchemaRef,
-    /// Of the shared factors, then of each task's own.
+    /// Directions of the shared factors, then of each task's own.
     directions: Vec<Vec<f64>>,
     /// By task, one for each shared factor.
     signs: Vec<Vec<f64>>,

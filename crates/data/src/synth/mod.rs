@@ -1,5 +1,6 @@
-//! Generators of synthetic logs, whose truth is known: [`PaperLog`] (two correlated regressions), [`FactorLog`]
-//! (regressions that share some factors) and [`VideoLog`] (the funnel of a video feed). `docs/synthetic-logs.md` gives their formulas.
+//! Generators of synthetic logs with known true probabilities or values: [`PaperLog`] (two correlated regressions),
+//! [`FactorLog`] (regressions that share some factors) and [`VideoLog`] (the funnel of a video feed).
+//! `docs/synthetic-logs.md` gives their formulas.
 //!
 //! A log is a sequence of blocks. Each block has a random stream of its own, keyed by seed and block number, so that a
 //! log does not depend on the number of threads, a longer log begins with the shorter one, and memory does not depend
@@ -59,7 +60,7 @@ pub trait SyntheticLog: Sync {
 
 /// Writes the whole log to `path` in the format of its ending, making blocks on the current rayon pool.
 ///
-/// `progress` is told the number of rows written so far and may stop the work.
+/// `progress` gets the number of rows written so far and may stop the work.
 ///
 /// # Errors
 /// Those of [`RecordWriter`]; [`Error::Interrupted`] if `progress` broke off. In either case nothing is left behind and

@@ -1,4 +1,4 @@
-//! What every synthetic log promises.
+//! Guarantees of every synthetic log.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::File;

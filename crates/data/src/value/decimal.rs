@@ -22,7 +22,7 @@ impl From<i128> for Decimal {
 }
 
 impl Decimal {
-    /// Of a scale that may be negative; `None` if that takes it out of range.
+    /// A decimal with a scale that may be negative; `None` if it is then out of range.
     pub(crate) fn new(digits: i128, scale: i8) -> Option<Self> {
         match u8::try_from(scale) {
             Ok(scale) => Some(Self { digits, scale }),

@@ -1,7 +1,7 @@
-//! What a cell's value is, whatever the type of its file: [`Time`], [`Decimal`], and the one text of each value.
+//! The value of a cell in files of every type: [`Time`], [`Decimal`], and the canonical text of each value.
 //!
-//! CSV has no types. A value that a typed file holds as a time, a number or true/false stands there as some program wrote
-//! it, and has to be the same category, and to lie on the same side of a bound. `docs/configuration.md` has the rules.
+//! CSV has no types. It holds a time, a number or true/false as some program wrote it. The value must be the same
+//! category as in a typed file, and lie on the same side of a bound. `docs/configuration.md` has the rules.
 
 mod decimal;
 mod float;

@@ -1,4 +1,4 @@
-//! The one text of a value: what a text is the same as, because some program writes a typed value so.
+//! The canonical text of a value, for texts as programs write typed values.
 
 use super::decimal::Decimal;
 use super::float;
@@ -8,7 +8,8 @@ use super::time::{Time, TimeKind};
 /// Most digits of a 64-bit float that is written in as few as it takes.
 const FLOAT_DIGITS: usize = 17;
 
-/// Calls `f` with the canonical text of a text. Almost every text is that itself, which its first and last bytes tell.
+/// Calls `f` with the canonical text of a text. Almost every text is canonical already, which its first and last bytes
+/// show.
 #[inline]
 pub(crate) fn canonical<T>(text: &str, f: impl FnOnce(&str) -> T) -> T {
     if may_differ(text.as_bytes()) {

@@ -13,7 +13,7 @@ const DAY: i64 = 86_400;
 pub struct Time {
     /// Since 1970, or since midnight.
     seconds: i64,
-    /// Of a second, below 10^9.
+    /// Fraction of a second, below 10^9.
     nanos: u32,
     kind: TimeKind,
 }

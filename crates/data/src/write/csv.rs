@@ -1,7 +1,7 @@
 //! Record batches as CSV: RFC 4180 quoting, a header line, lists joined by [`LIST_SEPARATOR`].
 //!
 //! Numbers are written so that reading them gives the same bits. A missing value is an empty field; so are an empty
-//! text and an empty list, which CSV cannot tell from it.
+//! text and an empty list, which CSV cannot distinguish from it.
 
 use std::fmt::Write as _;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! Which format a path's ending asks for.
+//! The format for a path's ending.
 
 use std::path::Path;
 

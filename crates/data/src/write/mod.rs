@@ -1,8 +1,8 @@
 //! Writing rows: one [`RecordWriter`] for every format, chosen by the ending of the path.
 //!
-//! A file is whole or not there: rows go to a temporary file in the same folder, which [`RecordWriter::finish`] renames.
-//! Dropping the writer before that removes it; what a killed process left there goes when the next file is written. Memory does not depend on the number of rows. Nothing here knows what
-//! the columns mean.
+//! A file is always complete: rows go to a temporary file in the same folder, which [`RecordWriter::finish`] renames.
+//! Dropping the writer before that removes it; the next write removes what a killed process left there. Memory does not
+//! depend on the number of rows, and the writers do not depend on the meaning of columns.
 
 mod csv;
 mod format;

@@ -1,8 +1,8 @@
-//! Sums of Parquet pages: the CRC-32 of each page's bytes in its header, which the format has a place for and the `parquet`
-//! crate reads, but does not write.
+//! Checksums of Parquet pages: the CRC-32 of each page's bytes in its header. The format has a place for it, and the
+//! `parquet` crate reads it but does not write it.
 //!
-//! A column's writer gives away each page as a header and its bytes. They are kept here, with their sums, until the row group
-//! is full.
+//! A column's writer gives each page as a header and its bytes. They are kept here, with their checksums, until the row
+//! group is full.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

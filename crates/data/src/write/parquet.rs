@@ -1,4 +1,4 @@
-//! Record batches as Parquet, each page with the sum of its bytes, and the footer with its own.
+//! Record batches as Parquet, with a checksum of each page and of the footer.
 
 use std::fs::File;
 use std::path::Path;

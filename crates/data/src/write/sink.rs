@@ -1,4 +1,4 @@
-//! A file behind an optional compressor, whose end can be written and checked.
+//! A file behind an optional compressor, with a checked end of writing.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

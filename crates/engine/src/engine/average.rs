@@ -71,7 +71,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the average the engine's weights, until the next step; does nothing where there is none.
+    /// Makes the average the engine's weights, until the next step; does nothing without an average.
     pub fn show_average(&mut self) {
         if self.average.as_ref().is_some_and(|average| !average.shown) {
             self.exchange();

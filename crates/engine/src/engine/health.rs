@@ -7,16 +7,16 @@ use super::{Engine, UPDATE_CHUNK};
 /// Weights that no step moves any more, because a square in their optimizer state has overflowed to infinity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stuck {
-    /// Of the dense parameters.
+    /// How many dense parameters this holds for.
     pub dense: u64,
-    /// The dense parameters in all.
+    /// The number of all dense parameters.
     pub of: u64,
     /// Rows of embedding tables, among those that the last step touched.
     pub table_rows: u64,
 }
 
 impl Stuck {
-    /// Whether there is none.
+    /// Whether no weight is stuck.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.dense == 0 && self.table_rows == 0

@@ -43,9 +43,9 @@ const SUM_CHUNK: usize = 1 << 10;
 /// How an [`Engine`] trains.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineOptions {
-    /// Of dense parameters.
+    /// The optimizer of dense parameters.
     pub optimizer: OptimizerConfig,
-    /// Of embedding tables, by touched row.
+    /// The optimizer of embedding tables, by touched row.
     pub embedding_optimizer: OptimizerConfig,
     /// Upper bound of the gradient's L2 norm over dense parameters and tables together.
     pub clip_norm: Option<f32>,

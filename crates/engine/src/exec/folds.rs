@@ -36,7 +36,7 @@ struct Field {
 }
 
 impl Prepared {
-    /// Of a fold that is computed in `arithmetic`: in f32 always. Rounding would save little where there is little to do.
+    /// Prepares a fold. It is always computed in f32: rounding would save little in so small a product.
     pub(super) fn new(fold: &Fold, arithmetic: Arithmetic) -> Self {
         let arithmetic = arithmetic.of_f32();
         let field = |_| Field {

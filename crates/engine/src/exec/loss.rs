@@ -8,7 +8,8 @@ use pleiad_model::objective::{Loss, OrderExcess};
 
 use super::{Shard, Shared};
 
-/// How the terms of the losses count in one batch: equation 9's means over the whole batch, whatever the shards.
+/// How the terms of the losses count in one batch: as means over the task's rows of the whole batch
+/// ([`pleiad_model::objective`]), independent of the shards.
 #[derive(Debug, Clone)]
 pub(crate) struct Targets {
     tasks: Vec<Loss>,

@@ -43,8 +43,8 @@ impl<'p> Product<'p> {
         Some(Self { shared, layer, step, x, y, weight, bias, segments, fold, rows, accumulate })
     }
 
-    /// From the gradient d of the outputs `cols` to that of their sums, and on to their biases'. A layer that rounds puts it
-    /// into `delta`, stripe by stripe, and is the only one for which d may stay what it was: nobody else reads it then.
+    /// From the gradient d of the outputs `cols` to that of their sums, and on to their biases'. A layer that rounds
+    /// puts it into `delta`, stripe by stripe, and only then may d stay unchanged: no other step reads it.
     fn finish(
         &self,
         cols: Range<usize>,

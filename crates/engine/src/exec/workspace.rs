@@ -16,9 +16,9 @@ use crate::sparse::Storage;
 pub(crate) struct Workspace {
     pub(super) slots: Vec<Storage<f32>>,
     pub(super) scratch: Scratch,
-    /// Of each fold, what the shard looks up.
+    /// The rows that the shard looks up in each fold.
     pub(super) looked: Vec<Looked>,
-    /// Of each step, the gradient of its sums, if several steps put it together.
+    /// The gradient of each step's sums, if several steps contribute to it.
     pub(super) deltas: Vec<Option<Delta>>,
     /// The sign mask of each step's outputs, if the backward pass needs it.
     pub(super) signs: Vec<Option<Signs>>,

@@ -6,7 +6,7 @@ use super::{Columns, dispatch};
 /// The mask's key for one node in one step.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Mask {
-    /// Of seed, step and node.
+    /// Hash of seed, step and node.
     pub(crate) key: u32,
     /// Probability of a zero.
     pub(crate) rate: f32,

@@ -29,7 +29,7 @@ pub(crate) struct Fields {
 }
 
 impl Fields {
-    /// Those of a layout, each dropped with probability `rate`, below 1.
+    /// The fields of a layout, each dropped with probability `rate`, below 1.
     pub(crate) fn of(layout: &InputLayout, rate: f32) -> Self {
         let mut numbers: HashMap<&str, u32> = HashMap::new();
         let (mut columns, mut slots) = (Vec::new(), Vec::new());

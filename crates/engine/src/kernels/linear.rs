@@ -137,7 +137,7 @@ pub(crate) struct Scratch {
     rounded: [Vec<f32>; 2],
     /// Intermediate numbers between two passes.
     pub(crate) numbers: Numbers,
-    /// Of a layer whose `d` is put together and used right away.
+    /// The `d` of a layer that uses it at once.
     pub(crate) delta: Delta,
 }
 

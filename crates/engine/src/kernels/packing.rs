@@ -26,7 +26,7 @@ const LARGE: usize = 1 << 18;
 const CUT: usize = 1 << 16;
 
 impl<K: Operand> Packing<K> {
-    /// Of a layer whose outputs have these lower bounds, without weights.
+    /// A layer whose outputs have these lower bounds, without weights.
     pub(super) fn new(floor: Vec<f32>) -> Self {
         Self { forward: Panels::default(), backward: Panels::default(), bias: vec![0.0; floor.len()], floor }
     }

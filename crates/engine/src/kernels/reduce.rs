@@ -7,7 +7,7 @@ use super::dispatch;
 /// Elements that one thread reduces at a time.
 const CHUNK: usize = 1 << 14;
 
-/// `sum[i] = parts[0][i] + parts[1][i] + ...`, in that order whatever the threads.
+/// `sum[i] = parts[0][i] + parts[1][i] + ...`, in that order for any number of threads.
 pub(crate) fn sum_into(sum: &mut [f32], parts: &[&[f32]]) {
     sum.par_chunks_mut(CHUNK).enumerate().for_each(|(c, sum)| sum_range(sum, parts, c * CHUNK));
 }

@@ -102,7 +102,7 @@ pub(super) struct Compiler<'g> {
     /// Group of a linear node.
     pub(super) group_of: HashMap<Node, usize>,
     pub(super) folds: Folds,
-    /// Of a group, its fold in the plan.
+    /// The fold of each group in the plan.
     pub(super) fold_of: HashMap<usize, usize>,
 }
 

@@ -21,11 +21,12 @@ pub(super) struct Member {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Group {
     pub(super) input: Node,
-    /// Those with a bias first, then by activation, so that biases are one run and activations few segments.
+    /// Layers with a bias come first, then the order is by activation, so that biases are one run and
+    /// activations few segments.
     pub(super) members: Vec<Member>,
 }
 
-/// Who reads whom, among the nodes that some prediction depends on.
+/// Which node reads which, among the nodes that a prediction depends on.
 #[derive(Debug)]
 pub(super) struct Readers {
     /// Whether a prediction depends on the node.

@@ -180,7 +180,7 @@ impl Weights {
 /// What a step does to a gradient that it contributes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// Nobody needs it.
+    /// No step needs it.
     Skip,
     /// It is the first contribution.
     Overwrite,
@@ -198,9 +198,9 @@ pub(crate) struct BackStep {
     pub(crate) writes: Vec<(View, Write)>,
     /// Whether a step before this one has written the gradient of the step's own parameters: a layer is applied again.
     pub(crate) again: bool,
-    /// Of a product, where the gradient of its input can go on to at once.
+    /// For a product: the product to which the gradient of its input can be passed at once.
     pub(crate) onward: Option<Onward>,
-    /// Of a product, the output columns whose gradients come by no step's [`BackStep::onward`].
+    /// For a product: the output columns whose gradients no step passes by [`BackStep::onward`].
     pub(crate) left: Vec<Range<usize>>,
 }
 

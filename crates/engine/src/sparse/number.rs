@@ -45,7 +45,7 @@ impl Number for f32 {
 #[repr(transparent)]
 pub(super) struct Bf16(u16);
 
-/// A number that is none, quietly.
+/// A quiet NaN.
 const NAN: u16 = 0x7FC0;
 
 impl Bf16 {

@@ -13,7 +13,7 @@ pub(crate) struct RowBits {
 }
 
 impl StepBits {
-    /// Of the table that `key` stands for ([`key`]), in step `step`.
+    /// Random bits of the table with this [`key`], in step `step`.
     pub(super) fn new(key: u64, step: u64) -> Self {
         Self(mix(key ^ mix(step.wrapping_add(GOLDEN))))
     }

@@ -28,7 +28,7 @@ struct Line([u8; LINE]);
 
 enum Memory<N> {
     Heap(Vec<Line>),
-    /// As somebody else made it, at whatever alignment.
+    /// Allocated elsewhere, with any alignment.
     Given(Vec<N>),
     Map {
         map: MmapMut,
@@ -46,7 +46,7 @@ pub(crate) struct Storage<N> {
 }
 
 impl<N: Number> Storage<N> {
-    /// `len` zeros in memory, or `None` where there is none for them.
+    /// `len` zeros in memory, or `None` where there is not enough memory.
     pub(super) fn zeroed(len: usize) -> Option<Self> {
         let bytes = bytes::<N>(len)?;
         let memory = if bytes < LARGE {

@@ -40,7 +40,7 @@ pub(super) enum Store {
     Bf16(Rows<Bf16>),
 }
 
-/// Does the same to the rows, whatever they are made of.
+/// Does the same to the rows, in any number format.
 macro_rules! on_rows {
     ($store:expr, $rows:ident => $what:expr) => {
         match $store {
@@ -296,7 +296,7 @@ mod tests {
         Table::new(&spec, slots, &TableOptions::default(), 1).unwrap()
     }
 
-    /// The stream of the name, whole, whatever the width of a row and the number of threads.
+    /// The whole stream of the name, for any width of a row and any number of threads.
     #[test]
     fn starts_are_the_stream_of_the_name() {
         for (rows, dim) in [(5, 3), (9000, 16), (1, 1), (70_000, 3), (3, 70_000), (0, 4)] {

@@ -19,12 +19,12 @@ const SHARED: usize = 2;
 /// Experts where all are shared.
 const EXPERTS: usize = 6;
 
-/// Of experts and bottoms that are the same for all tasks.
+/// Widths of experts and bottoms that are the same for all tasks.
 pub(super) fn widths() -> Widths {
     WIDTHS.to_vec()
 }
 
-/// Of experts, bottoms and networks, for every task alike.
+/// Widths of experts, bottoms and networks, the same for every task.
 pub(super) fn widths_of_tasks() -> PerTask<Widths> {
     PerTask::All(widths())
 }

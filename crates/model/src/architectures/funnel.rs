@@ -5,7 +5,7 @@ use pleiad_data::{TaskKind, TaskSpec};
 use super::per_task::position_of;
 use crate::error::{Error, Result};
 
-/// The funnel, or all binary tasks in their order where there is none.
+/// The funnel, or without one all binary tasks in their order.
 pub(super) fn or_all(funnel: &[String], tasks: &[TaskSpec]) -> Vec<String> {
     if !funnel.is_empty() {
         return funnel.to_vec();

@@ -11,7 +11,7 @@ use crate::graph::{Activation, GraphBuilder, Node};
 /// Layer widths, from the input up.
 pub type Widths = Vec<usize>;
 
-/// How layers behave, whatever the structure.
+/// Settings of layers, for every structure.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LayerStyle {
     /// The non-linearity after every layer but a tower's last.

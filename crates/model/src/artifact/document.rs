@@ -103,9 +103,10 @@ pub(super) struct Contents {
     pub(super) model: Value,
     pub(super) graph: Graph,
     pub(super) encoder: Encoder,
-    /// Of [`crate::Weights::xxh64`], in hexadecimal: golden rows touch few rows of a table, this sees every bit.
+    /// [`crate::Weights::xxh64`], in hexadecimal: golden rows touch few rows of a table, while this hash covers
+    /// every bit.
     pub(super) weights_xxh64: String,
-    /// Of all bytes of the golden rows' file, in hexadecimal.
+    /// XXH64 of all bytes of the golden rows' file, in hexadecimal.
     pub(super) golden_xxh64: String,
 }
 
@@ -135,7 +136,7 @@ pub(super) fn read(path: &Path) -> Result<Contents> {
     Ok(contents)
 }
 
-/// Whether the file is the `model.json` of an artifact, of whatever version.
+/// Whether the file is the `model.json` of an artifact of any version.
 pub(super) fn is_ours(path: &Path) -> bool {
     bytes(path).is_ok_and(|bytes| !matches!(head(path, &bytes), Err(Error::NotAnArtifact { .. })))
 }

@@ -225,7 +225,7 @@ pub(super) fn write(path: &Path, tensors: &[(String, Vec<usize>, Elements<'_>)])
 pub(super) struct Writer {
     path: PathBuf,
     file: BufWriter<File>,
-    /// Of the elements at hand.
+    /// Bytes of the current elements.
     bytes: Vec<u8>,
 }
 

@@ -167,7 +167,7 @@ fn a_link_keeps_its_target() {
     assert_eq!(Artifact::open(&path).unwrap().provenance.seed, Some(8));
 }
 
-/// Whoever opens a model while others are put in its place finds the one or the other, never nothing, never parts of both.
+/// A reader that opens a model while others replace it finds one of them, always complete.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_reader_finds_a_whole_model_while_it_is_replaced() {

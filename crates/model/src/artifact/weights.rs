@@ -41,7 +41,7 @@ pub fn write_safetensors(path: &Path, tensors: &dyn TensorSource) -> Result<u64>
 /// names are sure; an error later leaves some tensors replaced.
 ///
 /// # Errors
-/// Those of [`read_weights`].
+/// Errors of [`read_weights`].
 pub fn read_safetensors_into(path: &Path, sink: &mut dyn TensorSink) -> Result<u64> {
     let mut file = TensorFile::open(path)?;
     let names = check_file(&file, &sink.shapes())?;

@@ -1,9 +1,9 @@
-//! What happens to one impression: its context, the true probabilities, and the outcome drawn from them.
+//! One impression: its context, the true probabilities, and the outcome drawn from them.
 //!
-//! A video starts by itself (auto-play) or because the user chose it. The log does not tell which, and the two mix in
-//! other proportions on wifi and on mobile networks, on a television and on a phone. After a start the watched share of
-//! the video is F = U^(exp(-m)) with U uniform, so that E[F] = sigmoid(m) and P(F > r) = 1 - r^(exp(m)). A start that
-//! nobody chose may run on unwatched: it is then held past the threshold of a valid view whatever its completion.
+//! A video starts by itself (auto-play) or because the user chose it. The log does not say which, and the proportions
+//! of the two differ between wifi and mobile networks, and between television and phone. After a start the watched
+//! share of the video is F = U^(exp(-m)) with U uniform, so that E[F] = sigmoid(m) and P(F > r) = 1 - r^(exp(m)). A
+//! video that started by itself may run on unwatched: it then counts as a valid view, independent of taste.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -68,7 +68,7 @@ pub(super) struct Truth {
     pub(super) comment: f64,
 }
 
-/// What the log tells of a started video.
+/// The log's labels of a started video.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Outcome {
     pub(super) valid_view: bool,
@@ -80,7 +80,7 @@ pub(super) struct Outcome {
 /// How a started video goes on, given how it started.
 #[derive(Debug, Clone, Copy)]
 struct Mode {
-    /// Probability that it runs on past the threshold though nobody decided so.
+    /// Probability that it runs on past the threshold without the user's choice.
     hold: f64,
     /// Logit m of the expected share watched.
     watch: f64,
@@ -200,7 +200,7 @@ mod tests {
     use crate::synth::stream;
     use crate::synth::video::world::World;
 
-    /// One impression drawn again and again has the frequencies that its truth tells.
+    /// One impression drawn again and again has the frequencies of its true probabilities.
     #[test]
     fn frequencies_of_one_impression_are_its_truth() {
         let world = World::new(3, 100);

@@ -1,5 +1,5 @@
-//! Who watches and what is watched: users, authors, categories, tags and videos, each derived from the seed and its own
-//! number alone, so that nothing is kept per user or video.
+//! Users, authors, categories, tags and videos, each derived only from the seed and its own number, so no data are kept
+//! per user or video.
 
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
@@ -166,7 +166,7 @@ impl World {
     }
 }
 
-/// None to five different tags, three in four of them of the video's category.
+/// Zero to five different tags, three in four of them of the video's category.
 fn draw_tags(rng: &mut ChaCha8Rng, category: usize) -> Vec<usize> {
     let mut tags = Vec::new();
     for _ in 0..rng.random_range(0..=5) {

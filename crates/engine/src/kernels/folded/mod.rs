@@ -267,7 +267,7 @@ mod tests {
     }
 
     proptest! {
-        /// The definition, number by number; and the bits of the plain path, whatever this processor has.
+        /// The definition, number by number; and the bits of the plain path, on any processor.
         #[test]
         fn additions_are_those_of_the_definition(
             rows in 1usize..40, tables in prop::collection::vec(1usize..9, 1..6), width in 1usize..120, pad in 0usize..20,

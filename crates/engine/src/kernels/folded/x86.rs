@@ -14,7 +14,7 @@ pub(super) fn available() -> bool {
 /// Columns of a narrow product at a time: half a register, of which the processor multiplies twice as many.
 const HALF: usize = LANES / 2;
 
-/// Of register `v` of a block of `cols` columns, the lanes that are columns.
+/// The lanes of register `v` that are columns of a block of `cols` columns.
 #[inline(always)]
 fn mask(v: usize, cols: usize) -> u16 {
     let left = cols.saturating_sub(v * LANES).min(LANES);

@@ -6,10 +6,10 @@
 //!
 //! All share packing, checks and loops, because all sizes are in units of 32 bits ([`Unit`]): an f32, or two bf16 that
 //! are neighbours in the sum ([`Pair`]). A [`Kernel`] multiplies them. Those of AVX-512 differ in one instruction;
-//! [`Amx`] multiplies whole tiles. Where the processor has none of them [`crate::kernels::product`] serves.
+//! [`Amx`] multiplies whole tiles. On other processors [`crate::kernels::product`] multiplies.
 //!
-//! Every element of C is one chain of sums in the order of the reduction, whatever tile it falls into: the same bits
-//! however a matrix is cut.
+//! Every element of C is one chain of sums in the order of the reduction, in any tile: the same bits however a
+//! matrix is cut.
 
 #[cfg_attr(all(target_arch = "x86_64", target_os = "linux"), path = "amx/mod.rs")]
 #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "no_amx.rs")]

@@ -47,7 +47,7 @@ impl Gram {
         (0..self.tasks).map(|k| self.get(k, k).max(0.0).sqrt()).collect()
     }
 
-    /// That of the gradients `w_k g_k`.
+    /// The matrix of the gradients `w_k g_k`.
     #[must_use]
     pub fn weighted(&self, weights: &[f32]) -> Self {
         Self::from_fn(self.tasks, |i, j| f64::from(weights[i]) * f64::from(weights[j]) * self.get(i, j))

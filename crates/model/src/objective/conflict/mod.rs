@@ -2,7 +2,7 @@
 //!
 //! Every method here gives a linear combination of the tasks' gradients, and its coefficients depend only on their
 //! inner products: the T x T matrix [`Gram`], taken over the parameters that several tasks share. Parameters that one
-//! task alone reaches get that task's gradient, whatever the method.
+//! task alone reaches get that task's gradient with every method.
 
 mod cagrad;
 mod gram;

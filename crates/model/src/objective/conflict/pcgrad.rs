@@ -61,7 +61,7 @@ mod tests {
         std::array::from_fn(|d| gradients.iter().zip(coefficients).map(|(g, c)| c * g[d]).sum())
     }
 
-    /// Two conflicting gradients: each loses its part along the other, whatever the order.
+    /// Two conflicting gradients: each loses its component along the other, in any order.
     #[test]
     fn two_tasks_by_hand() {
         let g = [[1.0, 0.0, 0.0], [-1.0, 1.0, 0.0]];

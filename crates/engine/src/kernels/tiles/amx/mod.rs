@@ -91,7 +91,7 @@ struct Configuration {
     palette: u8,
     start_row: u8,
     reserved: [u8; 14],
-    /// Of tiles 0 to 7; what follows is reserved.
+    /// Bytes per row of tiles 0 to 7; the rest is reserved.
     row_bytes: [u16; 16],
     rows: [u8; 16],
 }

@@ -68,7 +68,8 @@ struct Raw {
 
 /// Which lanes of a row's sixteen columns the gradient passes in.
 trait Passes: Copy {
-    /// Of row `i` and columns from 16 `g` on, among `lanes`.
+    /// The lanes in which the gradient passes, for row `i` and columns from 16 `g` on, among
+    /// `lanes`.
     ///
     /// # Safety
     /// Row and `lanes` are the stripe's, and the processor has AVX-512.
@@ -141,7 +142,8 @@ unsafe fn groups<const SQUARES: bool, const WANTED: bool, P: Passes>(raw: &Raw, 
     }
 }
 
-/// Of a stripe in squares, columns 16 `g` and so on, `lanes` of which are there. `WHOLE`: all of them, of [`STRIPE`] rows.
+/// For a stripe in squares: columns from 16 `g` on, of which `lanes` exist. `WHOLE`: all columns exist, in [`STRIPE`]
+/// rows.
 ///
 /// # Safety
 /// As [`groups`].
