@@ -6,7 +6,8 @@ Run from the repository root with torch, torch-rechub 0.9.0 and deepctr-torch 0.
 
 Writes crates/cli/tests/torch_packages/<case>/: state.safetensors (the state_dict), rows.csv, predictions.csv (of the package, in
 evaluation mode), versions.json. config.toml is written by people. FOLDER is a checkout of github.com/easezyc/
-Multitask-Recommendation-Library, FILE holds the classes Expert_net, Extraction_Network and PLE with ModuleLists.
+Multitask-Recommendation-Library, FILE holds the classes Expert_net, Extraction_Network and PLE with ModuleLists. The fixtures were made of classes retyped from these sources, without their
+comments.
 
 Every parameter and every running statistic of a batch norm is drawn anew, so that nothing is one or zero by its start; columns of
 rows stand in an order that is not that of the packages.
@@ -149,7 +150,7 @@ def mtreclib(folder):
     ids = torch.from_numpy(np.stack([table[name] for name in TABLES], axis=1))
     numbers = torch.from_numpy(np.stack([table[name] for name in NUMBERS], axis=1))
     sizes = list(TABLES.values())
-    version = {"Multitask-Recommendation-Library": "models/ple.py of today; *_early: of commit ee2427f"}
+    version = {"Multitask-Recommendation-Library": "classes retyped from models/; ple.py with task_experts, *_early: of commit ee2427f"}
     ple = importlib.import_module("models.ple").PLEModel
     mmoe = importlib.import_module("models.mmoe").MMoEModel
     models = {

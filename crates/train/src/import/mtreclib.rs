@@ -3,7 +3,7 @@
 //! One table holds the rows of every categorical feature, one after the other. All numbers go through one linear layer P before
 //! experts and gates read x: `W [e; P n] = [W_e, W_n P] [e; n]`, so that P folds into every layer that reads x. Gates have a bias.
 //!
-//! `PLEModel` has two forms. The one of today (`task_experts`, `share_experts`) is the paper's, with a shared gate at the top that
+//! `PLEModel` has two forms. One (`task_experts`, `share_experts`) is the paper's, with a shared gate at the top that
 //! nothing reads. An early one (`expert`, `gate`) lets every task's gate weigh shared experts that read the task's own
 //! mixture, which is the paper's structure for one level alone.
 
