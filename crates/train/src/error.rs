@@ -36,6 +36,42 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Weights of a package that no structure here computes with.
+    #[error("{}: tensor {tensor:?} of {package} cannot be carried over: {reason}", .path.display())]
+    NotCarried {
+        /// The file of the weights.
+        path: PathBuf,
+        /// Whose they are.
+        package: &'static str,
+        /// The tensor.
+        tensor: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Weights of a package are not those of the configuration's model.
+    #[error("{}: these weights of {package} are not those of the configuration's model: {problem}; leave [model] out, or write\n{model}", .path.display())]
+    ForeignModel {
+        /// The file of the weights.
+        path: PathBuf,
+        /// Whose they are.
+        package: &'static str,
+        /// What differs.
+        problem: Box<pleiad_model::Error>,
+        /// The `[model]` that the tensors have, in TOML.
+        model: String,
+    },
+    /// A feature or task of the configuration that a package has not.
+    #[error("{}: {what} {name:?}: {reason}", .path.display())]
+    ForeignFeature {
+        /// The configuration.
+        path: PathBuf,
+        /// `feature` or `task`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Why it does not go together with the package's weights, and what to do.
+        reason: String,
+    },
     /// No row is in the sample space of any task.
     #[error(
         "none of the {rows} training rows is in the sample space of a task; check `where` and `label` of each [[task]]"
@@ -224,7 +260,8 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Rank(error) => error.kind(),
-            Self::SharedWeights { .. } => ErrorKind::Config,
+            Self::SharedWeights { .. } | Self::ForeignModel { .. } | Self::ForeignFeature { .. } => ErrorKind::Config,
+            Self::NotCarried { .. } => ErrorKind::Data,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
             Self::Infer(crate::infer::Problem::NoRows) => ErrorKind::Data,
             Self::Infer(_) => ErrorKind::Config,

@@ -35,7 +35,7 @@ pub use error::{ConfigError, Error, Place, Position, Result};
 pub use evaluate::{Evaluation, named_metrics};
 pub use explain::{ExpertRange, ExpertUse, Explanation, GateUtilisation};
 pub use fit::{EpochRecord, Event, Observer, Silent, StopReason};
-pub use import::{ImportOptions, ImportReport, import};
+pub use import::{ImportOptions, ImportReport, Package, import};
 pub use inspect::{Inspection, ModuleSize, Utilisation, inspect, utilisation, utilisation_of};
 pub use measure::measure;
 pub use pleiad_rank::alarm::{Alarm, AlarmKind};

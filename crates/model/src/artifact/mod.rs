@@ -29,7 +29,7 @@ use pleiad_data::disk::FolderIdentity;
 use pleiad_data::sealed::hex;
 use serde_json::Value;
 pub use weights::{
-    check_tensors, check_weights, hash_safetensors, read_safetensors, read_safetensors_into, read_weights,
+    check_tensors, check_weights, hash_safetensors, read_floats, read_safetensors, read_safetensors_into, read_weights,
     write_safetensors,
 };
 use xxhash_rust::xxh64::Xxh64;

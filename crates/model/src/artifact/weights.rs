@@ -84,6 +84,23 @@ pub fn read_safetensors(path: &Path) -> Result<Weights> {
     read(TensorFile::open(path)?)
 }
 
+/// [`read_safetensors`] of the tensors that hold real numbers; others, such as counters of integers, are left out.
+///
+/// # Errors
+/// Those of [`read_safetensors`].
+pub fn read_floats(path: &Path) -> Result<Weights> {
+    let mut file = TensorFile::open(path)?;
+    let mut weights = Weights::default();
+    for name in file.names() {
+        if file.check_real(&name).is_ok() {
+            let shape = file.shape(&name).unwrap_or_default().to_vec();
+            let values = file.reals(&name)?;
+            weights.insert(name, shape, values);
+        }
+    }
+    Ok(weights)
+}
+
 /// [`read_safetensors`] of a file that must hold the tensors that `graph` names, and no others; nothing is read before
 /// this is sure.
 ///
