@@ -22,6 +22,7 @@ from ._structures import (
     Sluice,
     Structure,
 )
+from ._torch import from_state_dict
 
 __all__ = [
     "AITM",
@@ -50,5 +51,6 @@ __all__ = [
     "__version__",
     "callbacks",
     "compare",
+    "from_state_dict",
     "infer",
 ]

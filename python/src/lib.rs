@@ -4,6 +4,7 @@
 mod command;
 mod error;
 mod export;
+mod import;
 mod infer;
 mod model;
 mod pool;
@@ -21,6 +22,8 @@ mod _pleiad {
     use super::error::{ConfigError, DataError, Error, RunError};
     #[pymodule_export]
     use super::export::export_onnx;
+    #[pymodule_export]
+    use super::import::import_weights;
     #[pymodule_export]
     use super::infer::{infer, infer_files};
     #[pymodule_export]
