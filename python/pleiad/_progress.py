@@ -1,22 +1,32 @@
-"""Progress of a fit, a line an epoch, and its warnings."""
+"""Progress of a fit: a bar and a line an epoch on a terminal, a table in a notebook, lines alone in a pipe; and its warnings."""
 
 from __future__ import annotations
 
 import sys
+import time
 import warnings
+from html import escape
 from typing import Any, TextIO
+
+#: Characters of a bar.
+_BAR = 20
 
 
 class Progress:
-    """Prints epochs where asked for; on a terminal also the share of the epoch that is done."""
+    """Shows epochs where asked for; on a terminal and in a notebook also how far the epoch at hand is."""
 
     def __init__(self, verbose: bool, to: TextIO | None = None, warn_at: int = 2) -> None:
         self.verbose = verbose
         self.to = to if to is not None else sys.stderr
-        self.open = False
+        self.width = 0
         self.epochs: int | None = None
+        self.began = 0.0
+        self.before = 0
+        self.epoch: int | None = None
+        self.lines: list[str] = []
         self.warnings: list[str] = []
         self.warn_at = warn_at
+        self.cell: Any = _cell() if verbose and to is None else None
 
     def __enter__(self) -> "Progress":
         return self
@@ -34,20 +44,57 @@ class Progress:
         if not self.verbose:
             return
         if event["event"] == "start":
-            self.epochs = event["epochs"]
+            self.epochs, self.epoch = event["epochs"], None
         elif event["event"] == "epoch":
             self._end_line()
             record = event["record"]
             parts = [f"epoch {record['epoch']}/{self.epochs}", f"loss {record['loss']:.5f}"]
             if record.get("score") is not None:
                 parts.append(f"valid {record['score']:.5f}" + (" *" if event["best"] else ""))
-            print("  ".join(parts), file=self.to, flush=True)
-        elif event["event"] == "step" and self.to.isatty():
-            share = event["rows"] / max(1, event["of"])
-            print(f"\repoch {event['epoch']}: {share:6.1%}", end="", file=self.to, flush=True)
-            self.open = True
+            self._line("  ".join(parts))
+        elif event["event"] == "step" and (self.cell is not None or self.to.isatty()):
+            self._step(event["epoch"], event["rows"], max(1, event["of"]))
+
+    def _step(self, epoch: int, rows: int, of: int) -> None:
+        now = time.monotonic()
+        if epoch != self.epoch:
+            # The first look at an epoch: its rate is known from the next one on.
+            self.epoch, self.began, self.before = epoch, now, rows
+        share, seconds, done = rows / of, now - self.began, rows - self.before
+        bar = "#" * round(_BAR * share)
+        text = f"epoch {epoch}/{self.epochs}  [{bar:<{_BAR}}] {share:4.0%}"
+        if done > 0 and seconds > 0:
+            rate = done / seconds
+            text += f"  {rate:,.0f} rows/s  {(of - rows) / rate:.0f} s left"
+        self._renew(text)
+
+    def _line(self, text: str) -> None:
+        if self.cell is None:
+            print(text, file=self.to, flush=True)
+        else:
+            self.lines.append(text)
+            self._renew("")
+
+    def _renew(self, text: str) -> None:
+        if self.cell is not None:
+            from IPython.display import HTML
+
+            self.cell.update(HTML(f"<pre>{escape(chr(10).join([*self.lines, text]).rstrip())}</pre>"))
+            return
+        print("\r" + text.ljust(self.width), end="", file=self.to, flush=True)
+        self.width = len(text)
 
     def _end_line(self) -> None:
-        if self.open:
-            print("\r" + " " * 24 + "\r", end="", file=self.to, flush=True)
-            self.open = False
+        if self.width:
+            print("\r" + " " * self.width + "\r", end="", file=self.to, flush=True)
+            self.width = 0
+
+
+def _cell() -> Any:
+    """The place below the cell of a notebook that is running, if one is."""
+    shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    if not shell or not hasattr(shell, "kernel"):
+        return None
+    from IPython.display import HTML, display
+
+    return display(HTML("<pre></pre>"), display_id=True)
