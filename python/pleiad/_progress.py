@@ -77,7 +77,7 @@ class Progress:
 
     def _renew(self, text: str) -> None:
         if self.cell is not None:
-            from IPython.display import HTML
+            from IPython.core.display import HTML
 
             self.cell.update(HTML(f"<pre>{escape(chr(10).join([*self.lines, text]).rstrip())}</pre>"))
             return
@@ -95,6 +95,7 @@ def _cell() -> Any:
     shell = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
     if not shell or not hasattr(shell, "kernel"):
         return None
-    from IPython.display import HTML, display
+    from IPython.core.display import HTML
+    from IPython.display import display
 
     return display(HTML("<pre></pre>"), display_id=True)

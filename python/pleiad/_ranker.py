@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,28 +22,32 @@ from ._frames import is_arrow, labels_of, paths_of, rows_of
 from ._progress import Progress
 from ._structures import PLE, Structure, structure_of
 
-try:
+if TYPE_CHECKING:
     from sklearn.base import BaseEstimator
     from sklearn.exceptions import NotFittedError
-except ImportError:  # scikit-learn is optional
+else:
+    try:
+        from sklearn.base import BaseEstimator
+        from sklearn.exceptions import NotFittedError
+    except ImportError:  # scikit-learn is optional
 
-    class NotFittedError(ValueError, AttributeError):  # type: ignore[no-redef]
-        """The ranker has not been fitted yet."""
+        class NotFittedError(ValueError, AttributeError):
+            """The ranker has not been fitted yet."""
 
-    class BaseEstimator:  # type: ignore[no-redef]
-        """The part of scikit-learn's class that is needed without it."""
+        class BaseEstimator:
+            """The part of scikit-learn's class that is needed without it."""
 
-        def get_params(self, deep: bool = True) -> dict[str, Any]:
-            """The parameters of the constructor."""
-            return {name: getattr(self, name) for name in _PARAMETERS}
+            def get_params(self, deep: bool = True) -> dict[str, Any]:
+                """The parameters of the constructor."""
+                return {name: getattr(self, name) for name in _PARAMETERS}
 
-        def set_params(self, **params: Any) -> "BaseEstimator":
-            """Changes parameters."""
-            for name, value in params.items():
-                if name not in _PARAMETERS:
-                    raise ValueError(f"there is no parameter {name!r}")
-                setattr(self, name, value)
-            return self
+            def set_params(self, **params: Any) -> "BaseEstimator":
+                """Changes parameters."""
+                for name, value in params.items():
+                    if name not in _PARAMETERS:
+                        raise ValueError(f"there is no parameter {name!r}")
+                    setattr(self, name, value)
+                return self
 
 
 #: Parameters that are keys of ``[train]``.
