@@ -18,8 +18,9 @@ const SUFFIX: &str = ".tmp";
 /// After so long without a change, a file or folder that cannot be locked has no owner any more.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 3600);
 
-/// Names that are lost to sweepers, one after the other, before that is found strange.
-const TRIES: usize = 16;
+/// Names that are lost to sweepers, one after the other, before that is an error. A sweeper that never rests, on a busy machine,
+/// takes most names in the moment before they are locked.
+const TRIES: usize = 1000;
 
 /// A folder under a temporary name, which is removed with this value.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl TemporaryFolder {
                 Err(error) => return Err(error),
             }
         }
-        builder.tempdir_in(parent).map(|folder| Self { folder, _held: None })
+        Err(swept(parent))
     }
 
     /// Where it is.
@@ -99,7 +100,15 @@ pub fn temporary_file(folder: &Path) -> io::Result<NamedTempFile> {
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(file),
         }
     }
-    builder.tempfile_in(folder)
+    Err(swept(folder))
+}
+
+/// Without a lock a file or folder would be taken for that of a dead process.
+fn swept(folder: &Path) -> io::Error {
+    io::Error::other(format!(
+        "each of {TRIES} temporary names in {} was removed by another process before it could be locked",
+        folder.display()
+    ))
 }
 
 fn builder() -> Builder<'static, 'static> {
@@ -219,6 +228,13 @@ mod tests {
     /// Sweepers at work beside those who make, fill and rename.
     #[test]
     fn nothing_is_swept_that_is_being_written() {
+        /// Ends the sweeper however the test ends: a scope waits for its threads.
+        struct Done<'a>(&'a std::sync::atomic::AtomicBool);
+        impl Drop for Done<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
         let root = tempfile::tempdir().unwrap();
         let done = std::sync::atomic::AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -227,6 +243,7 @@ mod tests {
                     sweep(root.path(), Unlockable::RemoveOld);
                 }
             });
+            let _done = Done(&done);
             for i in 0..200 {
                 let folder = TemporaryFolder::ordinary(root.path()).unwrap();
                 fs::write(folder.path().join("file"), "").unwrap();
@@ -235,7 +252,6 @@ mod tests {
                 let file = temporary_file(root.path()).unwrap();
                 file.persist(root.path().join(format!("file-{i}"))).unwrap();
             }
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
         });
         assert_eq!(names(root.path()).len(), 400);
     }
