@@ -61,7 +61,8 @@ def test_a_notebook_has_a_place_that_is_renewed(monkeypatch):
             return Shell()
 
     monkeypatch.setitem(sys.modules, "IPython", IPython)
-    monkeypatch.setitem(sys.modules, "IPython.display", Display)
+    for module in ("IPython.display", "IPython.core", "IPython.core.display"):
+        monkeypatch.setitem(sys.modules, module, Display)
     x, y = log(300)
     ranker(verbose=True).fit(x, y)
     assert Place.shown[-1].count("epoch ") == 4 and Place.shown[-1].startswith("<pre>")
