@@ -72,8 +72,9 @@ def rows_of(rows: Any) -> tuple[Any, list[str], int]:
         except ImportError:
             columns = {name: column_of(rows.iloc[:, at]) for at, name in enumerate(names)}
             return columns, names, len(rows)
-        # The index is no column, and names are texts.
-        table = pyarrow.Table.from_pandas(rows, preserve_index=False).rename_columns(names)
+        # Of a copy, since Arrow takes numbers where they lie, and their owner may change them meanwhile. The index is no column,
+        # and names are texts.
+        table = pyarrow.Table.from_pandas(rows.copy(), preserve_index=False).rename_columns(names)
         return table, names, len(rows)
     if is_arrow(rows):
         if hasattr(rows, "column_names"):

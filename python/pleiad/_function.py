@@ -6,20 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from . import _pleiad
-from ._scorer import Scorer, nearest
+from ._scorer import Scorer, nearest, scorer_of
 
 if TYPE_CHECKING:
     import pyarrow
 
 
-def scorer_of(model: Any, options: dict[str, Any]) -> Scorer:
+def scorer_of_function(model: Any, options: dict[str, Any]) -> Scorer:
     """The scorer of a function. The engine's own threads ask at once, so that each takes one."""
-    if isinstance(model, Scorer):
-        if options:
-            raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
-        scorer = model
-    else:
-        scorer = Scorer(model, **{"threads": 1, **options})
+    scorer = scorer_of(model, options, threads=1)
     if scorer.keep:
         raise ValueError("a function has no columns to keep: name them beside it in SELECT")
     return scorer

@@ -455,6 +455,8 @@ class Ranker(BaseEstimator):
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """The mean over tasks of AUC (binary) and R2 (regressions) on rows with labels; larger is better."""
+        if paths_of(X) is not None:
+            raise TypeError("score is of rows in memory; of files, `pleiad evaluate` measures a saved model")
         predictions = self.predict_all(X)
         own = _own_columns(y, [])
         labels = labels_of(y, self.task_names_) if own is None else {name: np.asarray(X[name]) for name in own}
@@ -502,6 +504,8 @@ class Ranker(BaseEstimator):
         dict of arrays of shape (m,)
             ``row``, the number of the row in X; ``rank``, from 1 in each request; ``score``.
         """
+        if isinstance(by, str) and paths_of(X) is not None:
+            raise TypeError("of files by is an array; `pleiad predict --by` orders them by a column")
         scores = self.score_rows(X, **exponents)
         requests = np.zeros(len(scores), dtype=int) if by is None else np.asarray(X[by] if isinstance(by, str) else by)
         if requests.shape != scores.shape:

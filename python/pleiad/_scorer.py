@@ -268,6 +268,15 @@ class Scorer:
         return kind(where)
 
 
+def scorer_of(model: Any, options: dict[str, Any], **defaults: Any) -> Scorer:
+    """A scorer as it is, or one of a model with these options."""
+    if not isinstance(model, Scorer):
+        return Scorer(model, **{**defaults, **options})
+    if options:
+        raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
+    return model
+
+
 def nearest(name: str, names: Iterable[str]) -> str:
     """What a message adds that names a column which is not there."""
     import difflib

@@ -6,7 +6,7 @@ import os
 from collections import OrderedDict
 from typing import Any
 
-from ._function import answer, answer_type, call_of, fields_of, scorer_of
+from ._function import answer, answer_type, call_of, fields_of, scorer_of_function
 
 
 def register(ctx: Any, model: Any, name: str = "pleiad", *, of: str, **options: Any) -> str:
@@ -30,7 +30,7 @@ def register(ctx: Any, model: Any, name: str = "pleiad", *, of: str, **options: 
     """
     import datafusion
 
-    scorer = scorer_of(model, options)
+    scorer = scorer_of_function(model, options)
     fields = fields_of(scorer, ctx.table(of).schema(), of)
 
     known: "OrderedDict[tuple[Any, ...], tuple[Any, Any]]" = OrderedDict()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._function import answer, call_of, fields_of, quoted, scorer_of
+from ._function import answer, call_of, fields_of, quoted, scorer_of_function
 
 
 def register(con: Any, model: Any, name: str = "pleiad", *, of: str, **options: Any) -> str:
@@ -26,7 +26,7 @@ def register(con: Any, model: Any, name: str = "pleiad", *, of: str, **options: 
     **options
         Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DuckDB's own threads ask at once.
     """
-    scorer = scorer_of(model, options)
+    scorer = scorer_of_function(model, options)
     relation = con.sql(f"SELECT * FROM {'.'.join(quoted(part) for part in of.split('.'))} LIMIT 0")
     types = dict(zip(relation.columns, relation.types))
     fields = fields_of(scorer, _arrow(relation).schema, of)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._scorer import Scorer
+from ._scorer import Scorer, scorer_of
 
 
 class Predictor:
@@ -22,12 +22,7 @@ class Predictor:
     """
 
     def __init__(self, model: Any, **options: Any) -> None:
-        if isinstance(model, Scorer):
-            if options:
-                raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
-            self.scorer = model.open()
-        else:
-            self.scorer = Scorer(model, **{"threads": 1, **options})
+        self.scorer = scorer_of(model, options, threads=1).open()
 
     def __call__(self, batch: Any) -> Any:
         """The batch with its predictions, a ``pyarrow.Table``."""
@@ -57,9 +52,7 @@ def score(
     import pyarrow
     import ray
 
-    if isinstance(model, Scorer) and options:
-        raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
-    scorer = model if isinstance(model, Scorer) else Scorer(model, **options)
+    scorer = scorer_of(model, options)
     schema = rows.schema()
     schema = getattr(schema, "base_schema", schema)
     if isinstance(schema, pyarrow.Schema):

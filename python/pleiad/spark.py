@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ._pleiad import ConfigError, DataError, RunError
-from ._scorer import Scorer, nearest
+from ._scorer import Scorer, nearest, scorer_of
 
 
 class _Partition:
@@ -45,9 +45,7 @@ def score(df: Any, model: Any, **options: Any) -> Any:
     """
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 
-    scorer = model if isinstance(model, Scorer) else Scorer(model, **options)
-    if isinstance(model, Scorer) and options:
-        raise TypeError(f"a scorer has its options already: leave out {', '.join(options)}")
+    scorer = scorer_of(model, options)
     for column in scorer.columns:
         if column not in df.columns:
             raise DataError(f"the data frame has no column {column!r}, which the model reads{nearest(column, df.columns)}")

@@ -2,17 +2,22 @@
 
 use std::path::PathBuf;
 
-use arrow::array::AsArray;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Float32Type, Float64Type};
 use arrow::ipc::reader::FileReader;
 use pleiad_rank::{Interrupt, Model as Saved, PredictOptions, RankConfig, Rows, Source};
 use pleiad_train::{inspect, utilisation, utilisation_of};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use rayon::prelude::*;
 use serde_json::json;
 
 use crate::error::{RunError, raise, raise_of_model};
+use crate::training::beside;
 use crate::{pool, rows};
+
+/// Rows that a thread encodes in one go.
+const PART: usize = 8192;
 
 /// A saved model, opened and verified. Any number of threads may ask one at once.
 #[pyclass(frozen, module = "pleiad._pleiad")]
@@ -21,12 +26,24 @@ pub(crate) struct Model {
 }
 
 impl Model {
-    /// Encoded rows of an object; of several batches, one after the other.
+    /// Encoded rows of an object, in order.
     fn encoded(&self, py: Python<'_>, rows: &Bound<'_, PyAny>) -> PyResult<Vec<Rows>> {
         let batches = rows::batches(rows)?;
-        let encode = || batches.iter().map(|batch| self.saved.encode(batch)).collect::<pleiad_rank::Result<Vec<_>>>();
+        let encode = || {
+            let parts: Vec<RecordBatch> = batches.iter().flat_map(parts).collect();
+            let encoded = parts.par_iter().map(|part| self.saved.encode(part)).collect::<pleiad_rank::Result<Vec<_>>>();
+            // What is wrong is said once more of the rows as they were handed over, whose numbers the message has.
+            encoded.or_else(|_| batches.iter().map(|batch| self.saved.encode(batch)).collect())
+        };
         py.detach(|| pool::install(None, encode))?.map_err(raise_of_model)
     }
+}
+
+/// A batch in parts that threads encode side by side.
+fn parts(batch: &RecordBatch) -> impl Iterator<Item = RecordBatch> + '_ {
+    let rows = batch.num_rows();
+    // No rows are a part, too: their columns are looked at.
+    (0..rows.max(1)).step_by(PART).map(move |first| batch.slice(first, PART.min(rows - first)))
 }
 
 #[pymethods]
@@ -84,10 +101,10 @@ impl Model {
         between: PathBuf,
         score: bool,
     ) -> PyResult<(Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>)> {
+        let interrupt = Interrupt::default();
         let work = || -> Result<(Vec<Vec<u8>>, Vec<u8>), PyErr> {
             let source = Source::new(&paths, None).map_err(raise_of_model)?;
             let options = PredictOptions { score, ..PredictOptions::default() };
-            let interrupt = Interrupt::default();
             self.saved.predict_to(&source, &between, &options, &interrupt, &mut |_| ()).map_err(raise_of_model)?;
             let refused = |error: &dyn std::fmt::Display| RunError::new_err(format!("{}: {error}", between.display()));
             let file = std::fs::File::open(&between).map_err(|error| refused(&error))?;
@@ -107,7 +124,7 @@ impl Model {
             }
             Ok((tasks, scores))
         };
-        let (tasks, scores) = py.detach(|| pool::install(None, work))??;
+        let (tasks, scores) = beside(py, None, None, &interrupt, |_| work())??;
         Ok((tasks.iter().map(|bytes| PyBytes::new(py, bytes)).collect(), PyBytes::new(py, &scores)))
     }
 
@@ -121,11 +138,12 @@ impl Model {
 
     /// [`Model::observe`] for the rows of files.
     fn observe_files(&self, py: Python<'_>, paths: Vec<String>) -> PyResult<String> {
+        let interrupt = Interrupt::default();
         let observe = || {
             let source = Source::new(&paths, None)?;
-            utilisation(&self.saved, &source, &Interrupt::default(), &mut |_| ())
+            utilisation(&self.saved, &source, &interrupt, &mut |_| ())
         };
-        let seen = py.detach(|| pool::install(None, observe))?.map_err(raise)?;
+        let seen = beside(py, None, None, &interrupt, |_| observe())?.map_err(raise)?;
         Ok(json!({ "gates": seen.gates, "experts": seen.experts, "alarms": seen.alarms }).to_string())
     }
 

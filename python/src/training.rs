@@ -60,7 +60,7 @@ pub(crate) fn write_config(json: &str) -> PyResult<String> {
 }
 
 /// What a thread that works tells the one that waits.
-enum Message<R> {
+pub(crate) enum Message<R> {
     Event(Value),
     Done(Box<R>),
 }
@@ -111,7 +111,7 @@ impl<R> Teller<R> {
 
 /// Works on a thread of its own, and gives the result; events go to `callback` meanwhile. An exception of the callback, and
 /// Ctrl-C, stop the work after the step at hand and are raised when it has ended.
-fn beside<R: Send>(
+pub(crate) fn beside<R: Send>(
     py: Python<'_>,
     threads: Option<usize>,
     callback: Option<&Bound<'_, PyAny>>,

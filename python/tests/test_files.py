@@ -135,16 +135,26 @@ def test_rows_that_lie_apart_in_memory_are_rows(tmp_path):
 
 def test_a_frame_that_changes_in_a_fit_does_no_harm():
     x, y = log()
-    frame, before = pd.DataFrame(x), None
+    expected = ranker().fit(pd.DataFrame(x), y).predict_all(x)
+    frame = pd.DataFrame(x)
 
     def change(event):
-        if event["event"] == "start":
-            frame["age"] = -1.0
+        if event["event"] == "config":  # handed over, and not read yet
+            frame.loc[:, "age"] = -1.0  # where it lies
             frame.loc[:, "city"] = "nowhere"
 
-    fitted = ranker().fit(frame, y, callback=change)
-    before = ranker().fit(pd.DataFrame(x), y)
-    assert same(fitted.predict_all(x), before.predict_all(x))
+    assert same(expected, ranker().fit(frame, y, callback=change).predict_all(x))
+    assert (frame["age"] == -1.0).all()
+
+
+def test_what_files_cannot_be_asked_is_said(folder):
+    fitted = ranker(tasks=TASKS, rank={"score": {"click": 1.0}}).fit(folder / "part-0.parquet", ["click", "watch"])
+    with pytest.raises(TypeError, match="rows in memory"):
+        fitted.score(folder / "part-0.parquet", ["click"])
+    with pytest.raises(TypeError, match="by is an array"):
+        fitted.rank_rows(folder / "part-0.parquet", by="city")
+    ranked = fitted.rank_rows(folder / "part-0.parquet", by=np.arange(700) % 7, top=2)
+    assert len(ranked["row"]) == 14
 
 
 def test_scikit_learn_routes_weights_and_scores_two_tasks():
