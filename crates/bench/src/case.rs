@@ -109,7 +109,7 @@ impl Case {
             dim: field.dim,
             pooling: None,
         });
-        InputLayout { inputs: numeric.chain(categorical).collect() }
+        InputLayout::new(numeric.chain(categorical).collect())
     }
 
     /// The model.

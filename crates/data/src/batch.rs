@@ -234,6 +234,23 @@ impl Batch {
         }
     }
 
+    /// Rows `index` of this batch, with all numbers and the categorical inputs of `slots`; the others are empty, and so are
+    /// labels and groups.
+    ///
+    /// # Panics
+    /// If there is no such row or slot.
+    #[must_use]
+    pub fn rows_of_columns(&self, index: &[usize], slots: &[usize]) -> Self {
+        let empty = |ids: &Ids| Ids::empty(matches!(ids, Ids::Multiple { .. }));
+        let categorical = self.categorical.iter().map(empty).collect();
+        let mut rows = Self { rows: index.len(), categorical, ..Self::default() };
+        rows.append_numbers(self, index);
+        for &slot in slots {
+            rows.categorical[slot].gather_from(&self.categorical[slot], index);
+        }
+        rows
+    }
+
     /// Appends the numbers of rows `index` of `from`.
     pub(crate) fn append_numbers(&mut self, from: &Self, index: &[usize]) {
         let width = from.numeric_width();

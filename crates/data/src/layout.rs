@@ -91,9 +91,25 @@ impl Input {
 pub struct InputLayout {
     /// The inputs.
     pub inputs: Vec<Input>,
+    /// Names of the features that rows of one request have in common (`per = "request"`): what depends on them alone is
+    /// computed once a request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub per_request: Vec<String>,
 }
 
 impl InputLayout {
+    /// These inputs, of which each row has its own values.
+    #[must_use]
+    pub fn new(inputs: Vec<Input>) -> Self {
+        Self { inputs, per_request: Vec::new() }
+    }
+
+    /// Whether rows of one request have this input in common.
+    #[must_use]
+    pub fn is_per_request(&self, input: &Input) -> bool {
+        self.per_request.iter().any(|name| name == input.name())
+    }
+
     /// Width D of the input representation.
     #[must_use]
     pub fn width(&self) -> usize {

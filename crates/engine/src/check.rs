@@ -123,7 +123,7 @@ mod tests {
             dim: 2,
             pooling: None,
         };
-        let layout = InputLayout { inputs: vec![feature("id", 0, 9), feature("user.id", 1, 3)] };
+        let layout = InputLayout::new(vec![feature("id", 0, 9), feature("user.id", 1, 3)]);
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let Value::Object(table) = json!({ "kind": kind, "bottom": [4] }) else { panic!() };
         ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()

@@ -243,7 +243,7 @@ mod tests {
 
     fn mmoe() -> Graph {
         let Value::Object(table) = json!({ "kind": "mmoe", "experts": 2, "widths": [3] }) else { panic!() };
-        let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
+        let layout = InputLayout::new(vec![Input::Numeric { name: "x".into(), column: 0 }]);
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap()
     }
@@ -311,7 +311,7 @@ mod tests {
         let Value::Object(table) = json!({ "kind": "ple", "levels": [level, level], "tower": [4, 4] }) else {
             panic!()
         };
-        let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
+        let layout = InputLayout::new(vec![Input::Numeric { name: "x".into(), column: 0 }]);
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();
         // Weights are zero, so that an expert gives its bias, a number of its own, and towers give others.

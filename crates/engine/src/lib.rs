@@ -20,6 +20,7 @@ mod parameters;
 mod plan;
 mod precision;
 mod predictor;
+mod requests;
 mod runner;
 #[allow(unsafe_code)]
 pub mod sparse;

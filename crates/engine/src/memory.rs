@@ -6,7 +6,7 @@ use pleiad_model::graph::{Op, TableSpec};
 
 use crate::engine::MAX_LANES;
 use crate::kernels::linear::Arithmetic;
-use crate::plan::SHARD_ROWS;
+use crate::plan::{Purpose, Target};
 use crate::precision::{Kernels, Precision};
 use crate::runner::{lanes, shards};
 use crate::sparse::{TableOptions, TablePrecision};
@@ -32,7 +32,7 @@ const SPARE: u64 = 1 << 28;
 /// [`Error::TablesTooLarge`] where embedding tables are the larger part, else [`Error::ModelTooLarge`].
 pub fn check_memory(graph: &Graph, options: &EngineOptions, batch_rows: usize) -> Result<()> {
     let tables = table_bytes(&graph.tables, options.embedding_optimizer.slots(), &options.tables);
-    let lanes = lanes(shards(batch_rows).len(), MAX_LANES).len().max(1);
+    let lanes = lanes(shards(batch_rows, shard_rows()).len(), MAX_LANES).len().max(1);
     let packed = match Arithmetic::choose(options.precision, options.kernels) {
         Arithmetic::Plain => 0,
         Arithmetic::Tiles => 2,
@@ -62,6 +62,11 @@ pub fn check_memory_to_predict(graph: &Graph) -> Result<()> {
 /// As [`check_memory`].
 pub(crate) fn check_memory_to_average(graph: &Graph) -> Result<()> {
     refuse(graph, 0, dense_bytes(graph, Copies { plain: 1, packed: 0 }, 0))
+}
+
+/// Rows of a shard in training.
+fn shard_rows() -> usize {
+    Target::cpu(Purpose::Train).shard_rows
 }
 
 /// How often predictions need the weights as products want them.
@@ -128,7 +133,7 @@ fn dense_bytes(graph: &Graph, copies: Copies, batch_rows: usize) -> u128 {
             _ => values = values.saturating_add(node.width as u128),
         }
     }
-    let shard = values.saturating_mul(SHARD_ROWS as u128);
+    let shard = values.saturating_mul(shard_rows() as u128);
     let batch = looked_up.saturating_mul(batch_rows as u128);
     let plain = parameters.saturating_mul(copies.plain as u128);
     let packed = multiplied.saturating_mul(copies.packed as u128);
@@ -205,7 +210,7 @@ mod tests {
             dim: 16,
             pooling: None,
         };
-        InputLayout { inputs: tables.iter().enumerate().map(table).collect() }
+        InputLayout::new(tables.iter().enumerate().map(table).collect())
     }
 
     fn graph(tables: &[(&str, u64)], bottom: &[usize]) -> Graph {

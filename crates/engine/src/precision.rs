@@ -86,7 +86,7 @@ mod tests {
         inputs.push(Input::Categorical { name, slot: 0, table: table_name, rows: 9, dim: 6, pooling: None });
         let tasks = [("a", TaskKind::Binary), ("b", TaskKind::Regression)];
         let tasks = tasks.map(|(name, kind)| TaskSpec::new(name, kind));
-        ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap()
+        ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap()
     }
 
     fn batch(rows: usize) -> Batch {

@@ -10,8 +10,9 @@ use crate::error::Result;
 use crate::exec::{Layers, Shard, Shared, Workspaces, forward};
 use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
-use crate::plan::{Plan, Purpose, SHARD_ROWS};
+use crate::plan::{Plan, Purpose, Target};
 use crate::precision::{Kernels, Precision};
+use crate::requests::{RequestColumns, Requests};
 
 /// A forward plan and the workspaces that its shards use.
 #[derive(Debug)]
@@ -19,14 +20,16 @@ pub(crate) struct Runner {
     pub(crate) plan: Plan,
     workspaces: Workspaces,
     layers: Layers,
+    of_requests: RequestColumns,
 }
 
 impl Runner {
     pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
-        let plan = Plan::compile(graph, purpose)?;
+        let plan = Plan::compile(graph, purpose, Target::cpu(purpose))?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
         let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
-        Ok(Self { plan, workspaces: Workspaces::default(), layers })
+        let of_requests = RequestColumns::of(&graph.layout);
+        Ok(Self { plan, workspaces: Workspaces::default(), layers, of_requests })
     }
 
     /// Prepares every layer for these weights, if that was not done since they changed last.
@@ -45,34 +48,37 @@ impl Runner {
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
         let plan = &self.plan;
+        let shards = shards(batch.rows, plan.target.shard_rows);
+        let requests = Requests::of(batch, &self.of_requests, &shards);
         let shared = Shared {
             plan,
             params: &parameters.dense,
             layers: &self.layers,
             tables: &parameters.tables,
             batch,
+            requests: &requests,
             seed: 0,
             step: 0,
             fields: None,
         };
-        let run_shard = |rows: Range<usize>| {
+        let run_shard = |(s, rows): (usize, Range<usize>)| {
             self.workspaces.with(plan, |workspace| {
-                let mut shard = Shard::new(rows, workspace, Vec::new());
+                let mut shard = Shard::new((rows, requests.of_shard(s)), workspace, Vec::new());
                 forward(shared, &mut shard);
                 read(&shard, plan)
             })
         };
-        match shards(batch.rows) {
-            // Nothing is to be shared out: a caller outside of the pool need not wait for one of its threads.
-            one if one.len() <= 1 => one.into_iter().map(run_shard).collect(),
-            shards => shards.into_par_iter().map(run_shard).collect(),
+        // Where nothing is to be shared out, a caller outside of the pool need not wait for one of its threads.
+        if shards.len() <= 1 {
+            return shards.into_iter().enumerate().map(run_shard).collect();
         }
+        shards.into_par_iter().enumerate().map(run_shard).collect()
     }
 }
 
-/// The cut of a batch into shards of nearly equal size. It depends on the number of rows alone.
-pub(crate) fn shards(rows: usize) -> Vec<Range<usize>> {
-    cut(rows, rows.div_ceil(SHARD_ROWS))
+/// The cut of a batch into shards of nearly equal size, `most` rows each at the most. It does not depend on the threads.
+pub(crate) fn shards(rows: usize, most: usize) -> Vec<Range<usize>> {
+    cut(rows, rows.div_ceil(most))
 }
 
 /// The cut of `shards` shards into at most `most` lanes: runs of shards that one thread takes in order.
@@ -92,12 +98,12 @@ mod tests {
     #[test]
     fn shards_cover_every_row_once_and_fit() {
         for rows in [1, 255, 256, 257, 512, 513, 5000] {
-            let shards = shards(rows);
+            let shards = shards(rows, 256);
             assert_eq!(shards.iter().map(Range::len).sum::<usize>(), rows);
-            assert!(shards.iter().all(|s| (1..=SHARD_ROWS).contains(&s.len())));
+            assert!(shards.iter().all(|s| (1..=256).contains(&s.len())));
             assert!(shards.windows(2).all(|w| w[0].end == w[1].start));
         }
-        assert!(shards(0).is_empty());
+        assert!(shards(0, 256).is_empty());
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn a_large_table_is_not_averaged() {
     let input =
         |rows| Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows, dim: 64, pooling: None };
     for (rows, is_averaged) in [(1024, true), (1025, false)] {
-        let mut graph = Graph::new(InputLayout { inputs: vec![input(rows)] });
+        let mut graph = Graph::new(InputLayout::new(vec![input(rows)]));
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         let y = g.linear(x, "y", 1, Activation::Identity).unwrap();

@@ -68,7 +68,7 @@ fn a_fold_drops_what_its_layer_does() {
         let tags = fixture::layout().inputs.remove(5);
         let inputs = vec![numeric("a", 0), categorical("user", 0, 7), seen, numeric("b", 1), item, tags];
         let Value::Object(table) = configuration.clone() else { panic!("a table") };
-        ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks()).unwrap()
+        ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks()).unwrap()
     };
     let sgd = serde_json::from_value(json!({ "kind": "sgd", "learning_rate": 0.05 })).unwrap();
     for (kind, configuration) in configurations() {

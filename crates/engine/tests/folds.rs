@@ -34,7 +34,7 @@ fn graph(configuration: &Value, more_rows: u64) -> Graph {
         categorical("tags", 3, "tags", 5, 17, Some(Pooling::Sum)),
     ];
     let Value::Object(table) = configuration.clone() else { panic!("a table") };
-    ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks()).unwrap()
+    ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks()).unwrap()
 }
 
 /// The same weights for tables of more rows, the others zero.

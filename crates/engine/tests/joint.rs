@@ -15,13 +15,11 @@ use serde_json::{Value, json};
 
 /// Two numbers and an embedding, one common layer, a layer and an output per task: a click, a purchase, a time.
 fn funnel() -> Graph {
-    let mut graph = Graph::new(InputLayout {
-        inputs: vec![
-            Input::Numeric { name: "a".into(), column: 0 },
-            Input::Numeric { name: "b".into(), column: 1 },
-            Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 6, dim: 3, pooling: None },
-        ],
-    });
+    let mut graph = Graph::new(InputLayout::new(vec![
+        Input::Numeric { name: "a".into(), column: 0 },
+        Input::Numeric { name: "b".into(), column: 1 },
+        Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 6, dim: 3, pooling: None },
+    ]));
     let mut g = GraphBuilder::new(&mut graph);
     let x = g.input("").unwrap();
     let common = g.scope("bottom").linear(x, "0", 5, Activation::Tanh).unwrap();

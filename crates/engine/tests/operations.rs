@@ -25,15 +25,13 @@ fn graph() -> Graph {
         dim,
         pooling,
     };
-    let mut graph = Graph::new(InputLayout {
-        inputs: vec![
-            Input::Numeric { name: "a".into(), column: 0 },
-            Input::Numeric { name: "b".into(), column: 1 },
-            Input::Numeric { name: "c".into(), column: 2 },
-            table("u", 0, 5, 3, None),
-            table("v", 1, 4, 2, Some(Pooling::Mean)),
-        ],
-    });
+    let mut graph = Graph::new(InputLayout::new(vec![
+        Input::Numeric { name: "a".into(), column: 0 },
+        Input::Numeric { name: "b".into(), column: 1 },
+        Input::Numeric { name: "c".into(), column: 2 },
+        table("u", 0, 5, 3, None),
+        table("v", 1, 4, 2, Some(Pooling::Mean)),
+    ]));
     let init = Init::Normal { std: 0.7 };
     graph.tables = vec![
         TableSpec { name: "u".into(), rows: 5, dim: 3, init },
@@ -176,13 +174,59 @@ fn again(graph: &mut Graph, layer: Node, x: Node) -> Node {
     push(graph, op, &[x], width)
 }
 
-/// Predictions and gradients against the oracle, for one shard, for several lanes, and for lanes of several shards.
+/// Which features rows of a request have in common: none, one of each kind, those that stand between others, all.
+const PER_REQUEST: [&[&str]; 4] = [&[], &["a", "b", "u"], &["c", "v"], &["a", "b", "c", "u", "v"]];
+
+/// The same rows, but for features of requests: runs of up to five rows have those of their first.
+fn by_request(graph: &Graph, mut batch: Batch) -> Batch {
+    let mut first = 0;
+    for row in 0..batch.rows {
+        if row - first > row % 5 {
+            first = row;
+        }
+        for input in graph.layout.inputs.iter().filter(|input| graph.layout.is_per_request(input)) {
+            match input {
+                Input::Numeric { column, .. } | Input::Periodic { column, .. } => {
+                    batch.numeric[row * 3 + column] = batch.numeric[first * 3 + column];
+                }
+                Input::Categorical { slot, .. } => {
+                    batch.categorical[*slot] = match std::mem::replace(&mut batch.categorical[*slot], Ids::empty(false))
+                    {
+                        Ids::Single(mut ids) => {
+                            ids[row] = ids[first];
+                            Ids::Single(ids)
+                        }
+                        Ids::Multiple { offsets, rows } => {
+                            let mut lists: Vec<_> = offsets.windows(2).map(|w| rows[w[0]..w[1]].to_vec()).collect();
+                            lists[row] = lists[first].clone();
+                            let mut offsets = vec![0];
+                            lists.iter().for_each(|list| offsets.push(offsets[offsets.len() - 1] + list.len()));
+                            Ids::Multiple { offsets, rows: lists.concat() }
+                        }
+                    };
+                }
+            }
+        }
+    }
+    batch
+}
+
+/// Predictions and gradients against the oracle, which knows rows alone: for one shard, for several lanes, and for lanes of
+/// several shards; with and without features of requests.
 fn check(graph: &Graph) {
+    for features in PER_REQUEST {
+        let mut graph = graph.clone();
+        graph.layout.per_request = features.iter().map(|name| (*name).to_owned()).collect();
+        check_rows(&graph, if features.is_empty() { &[23, 600, 4400] } else { &[23, 600] });
+    }
+}
+
+fn check_rows(graph: &Graph, rows: &[usize]) {
     let mut engine = engine(graph);
     let weights = engine.weights();
     let task_weights: Vec<f32> = (0..graph.outputs.len()).map(|t| 1.0 + t as f32).collect();
-    for rows in [23, 600, 4400] {
-        let batch = batch(rows, graph.outputs.len());
+    for &rows in rows {
+        let batch = by_request(graph, batch(rows, graph.outputs.len()));
         let predicted = engine.predict(&batch).unwrap();
         let numbers = reference::numbers(graph, &weights, &batch);
         for ((found, exact), output) in predicted.tasks.iter().zip(&numbers).zip(&graph.outputs) {

@@ -14,12 +14,10 @@ const ROWS: usize = 300;
 fn graph() -> Graph {
     let model = json!({ "kind": "mmoe", "experts": 2, "widths": [20, 7], "tower": [5] });
     let model: ModelConfig = serde_json::from_value(model).unwrap();
-    let layout = InputLayout {
-        inputs: vec![
-            Input::Numeric { name: "x".into(), column: 0 },
-            Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 500, dim: 6, pooling: None },
-        ],
-    };
+    let layout = InputLayout::new(vec![
+        Input::Numeric { name: "x".into(), column: 0 },
+        Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 500, dim: 6, pooling: None },
+    ]);
     let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
     model.build(&layout, &tasks).unwrap()
 }

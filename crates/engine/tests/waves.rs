@@ -51,7 +51,7 @@ fn predictions_and_gradients_are_pytorchs() {
     let golden: Golden = serde_json::from_str(include_str!("golden/waves.json")).unwrap();
     assert_eq!(golden.cases.len(), 3);
     for (at, case) in golden.cases.iter().enumerate() {
-        let mut graph = Graph::new(InputLayout { inputs: vec![waves("x", 0, 5, 0.1, 7)] });
+        let mut graph = Graph::new(InputLayout::new(vec![waves("x", 0, 5, 0.1, 7)]));
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         let y = g.affine(x, "out", 1, true, Init::Zeros).unwrap();
@@ -92,7 +92,7 @@ fn graph(configuration: &Value) -> Graph {
         waves("c.periodic", 4, 2, 0.3, 6),
     ];
     let Value::Object(table) = configuration.clone() else { panic!("a table") };
-    ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &fixture::tasks()).unwrap()
+    ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &fixture::tasks()).unwrap()
 }
 
 fn batch(count: usize, seed: u64) -> Batch {
@@ -147,7 +147,7 @@ fn waves_learn_in_every_structure() {
 /// What is dropped of a wave is its embedding, not the number that goes in: sine and cosine of 0 are no absence.
 #[test]
 fn a_dropped_wave_is_zero() {
-    let mut graph = Graph::new(InputLayout { inputs: vec![waves("x", 0, 5, 0.1, 7)] });
+    let mut graph = Graph::new(InputLayout::new(vec![waves("x", 0, 5, 0.1, 7)]));
     let mut g = GraphBuilder::new(&mut graph);
     let x = g.input("").unwrap();
     assert!(matches!(graph.node(x).op, Op::Periodic { column: 0, .. }));

@@ -9,7 +9,7 @@ use pleiad_model::{Error, Graph};
 fn graph(feature: &str) -> Graph {
     let name = feature.to_owned();
     let waves = Input::Periodic { name, column: 1, frequencies: 3, sigma: 0.5, dim: 4 };
-    let mut graph = Graph::new(InputLayout { inputs: vec![Input::Numeric { name: "a".into(), column: 0 }, waves] });
+    let mut graph = Graph::new(InputLayout::new(vec![Input::Numeric { name: "a".into(), column: 0 }, waves]));
     let mut g = GraphBuilder::new(&mut graph);
     let x = g.input("").unwrap();
     let y = g.affine(x, "out", 1, true, Init::Zeros).unwrap();

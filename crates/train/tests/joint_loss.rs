@@ -84,13 +84,11 @@ fn rows(count: usize) -> Batch {
 }
 
 fn graph(model: &Value, tasks: &[TaskConfig]) -> Graph {
-    let layout = InputLayout {
-        inputs: vec![
-            Input::Numeric { name: "a".into(), column: 0 },
-            Input::Numeric { name: "b".into(), column: 1 },
-            Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 5, dim: 3, pooling: None },
-        ],
-    };
+    let layout = InputLayout::new(vec![
+        Input::Numeric { name: "a".into(), column: 0 },
+        Input::Numeric { name: "b".into(), column: 1 },
+        Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 5, dim: 3, pooling: None },
+    ]);
     let model: ModelConfig = serde_json::from_value(model.clone()).unwrap();
     model.build(&layout, &tasks.iter().map(TaskConfig::spec).collect::<Vec<TaskSpec>>()).unwrap()
 }

@@ -285,7 +285,7 @@ mod tests {
             dim: 4,
             pooling: multiple.then_some(Pooling::Mean),
         });
-        InputLayout { inputs: numeric.chain(categorical).collect() }
+        InputLayout::new(numeric.chain(categorical).collect())
     }
 
     fn tasks() -> Vec<TaskSpec> {

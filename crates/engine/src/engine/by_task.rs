@@ -21,7 +21,8 @@ use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward,
 use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
-use crate::plan::{Plan, Purpose};
+use crate::plan::{Plan, Purpose, Target};
+use crate::requests::Requests;
 use crate::sparse::{Storage, Table, TouchedRows};
 
 /// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
@@ -136,12 +137,14 @@ impl Engine {
     }
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
-    fn run_by_task(&self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
+    fn run_by_task(&mut self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
         let ByTask { plan, layers, lanes, workspaces, dense, batch_wide, folded_rows, .. } = by_task;
         let workspaces = &*workspaces;
         let plan = &*plan;
         let tasks = self.graph.outputs.len();
-        let cut = Cut::of(batch.rows);
+        let cut = Cut::of(batch.rows, plan);
+        self.requests = Requests::of(batch, &self.of_requests, &cut.shards);
+        let requests = &self.requests;
         lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
             gradients: vec![vec![0.0; plan.gradient_len()]; tasks],
             sums: vec![0.0; Targets::sums(&self.graph)],
@@ -150,7 +153,7 @@ impl Engine {
         // Per shard, for each task the rows of its batch-wide arrays.
         let mut pieces: Vec<Vec<Vec<&mut [f32]>>> = cut.shards.iter().map(|_| Vec::with_capacity(tasks)).collect();
         for arrays in batch_wide {
-            let of_task = cut.pieces(arrays, &plan.batch_widths);
+            let of_task = cut.pieces(arrays, &plan.batch_wide, requests);
             pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
         }
         let (params, revision) = (&self.parameters.dense, self.parameters.dense.revision());
@@ -162,6 +165,7 @@ impl Engine {
             layers,
             tables: &self.parameters.tables,
             batch,
+            requests,
             seed: self.options.seed,
             step: self.steps,
             fields: self.fields.as_ref(),
@@ -171,13 +175,14 @@ impl Engine {
         lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
             lane.sums.fill(0.0);
             workspaces.with(plan, |workspace| {
-                for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
-                    forward(shared, &mut Shard::new(rows.clone(), workspace, Vec::new()));
+                for (s, pieces) in range.clone().zip(pieces) {
+                    let span = || (cut.shards[s].clone(), requests.of_shard(s));
+                    forward(shared, &mut Shard::new(span(), workspace, Vec::new()));
                     for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.gradients).enumerate() {
-                        let mut shard = Shard::new(rows.clone(), workspace, pieces);
+                        let mut shard = Shard::new(span(), workspace, pieces);
                         let sums = if k == 0 { &mut lane.sums } else { &mut lane.again };
                         seed_gradients(shared, &mut shard, targets, &alone[k], sums);
-                        backward(shared, &mut shard, gradient, s > 0);
+                        backward(shared, &mut shard, gradient, s > range.start);
                     }
                 }
             });
@@ -199,11 +204,12 @@ impl Engine {
     fn gather_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
         let ByTask { plan, batch_wide, folded_rows, rows, .. } = by_task;
         let (plan, batch_wide, folded_rows) = (&*plan, &*batch_wide, &*folded_rows);
+        let requests = &self.requests;
         let tables = self.touched.par_iter_mut().zip(&self.parameters.tables).zip(rows).enumerate();
         tables.for_each(|(t, ((touched, table), rows)): (usize, ((&mut TouchedRows, &Table), _))| {
             for (k, grads) in rows.iter_mut().enumerate() {
                 let gradients = TableGradients { batch_wide: &batch_wide[k], folded: &folded_rows[k] };
-                let uses = uses(plan, t, batch, gradients);
+                let uses = uses(plan, t, (batch, requests), gradients);
                 if k == 0 {
                     touched.gather(table.rows(), table.dim(), &uses);
                     grads.clear();
@@ -218,7 +224,7 @@ impl Engine {
 
 impl ByTask {
     fn new(graph: &Graph, arithmetic: Arithmetic) -> Result<Self> {
-        let plan = Plan::compile(graph, Purpose::TrainByTask)?;
+        let plan = Plan::compile(graph, Purpose::TrainByTask, Target::cpu(Purpose::TrainByTask))?;
         let reach = graph.reach();
         let tasks = graph.outputs.len();
         Ok(Self {
@@ -227,7 +233,7 @@ impl ByTask {
             lanes: Vec::new(),
             workspaces: Workspaces::default(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
-            batch_wide: (0..tasks).map(|_| plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect()).collect(),
+            batch_wide: (0..tasks).map(|_| plan.batch_wide.iter().map(|_| Storage::zeros(0)).collect()).collect(),
             folded_rows: vec![Vec::new(); tasks],
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
             plan,

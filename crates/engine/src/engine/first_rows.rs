@@ -52,7 +52,7 @@ mod tests {
         let input = Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows, dim: 3, pooling: None };
         let model = serde_json::json!({ "kind": "hard-sharing", "bottom": [4], "tower": [2] });
         let model: ModelConfig = serde_json::from_value(model).unwrap();
-        let layout = InputLayout { inputs: vec![input] };
+        let layout = InputLayout::new(vec![input]);
         let graph = model.build(&layout, &[TaskSpec::new("a", TaskKind::Binary)]).unwrap();
         let options = EngineOptions {
             optimizer: OptimizerConfig::default(),

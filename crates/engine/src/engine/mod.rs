@@ -28,9 +28,10 @@ use crate::kernels::reduce::{square_sum, sum_range};
 use crate::memory::check_memory;
 use crate::optim::{OptimizerConfig, StepRule, clip_scale};
 use crate::parameters::Parameters;
-use crate::plan::{Plan, Purpose};
+use crate::plan::{Plan, Purpose, Target};
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
+use crate::requests::{RequestColumns, Requests};
 use crate::runner::Runner;
 use crate::sparse::{Storage, TableOptions, TouchedRows};
 
@@ -100,6 +101,9 @@ pub struct Engine {
     by_task: Option<Box<ByTask>>,
     average: Option<Average>,
     fields: Option<Fields>,
+    of_requests: RequestColumns,
+    /// Those of the batch that was gone through last.
+    requests: Requests,
     steps: u64,
 }
 
@@ -117,7 +121,7 @@ impl Engine {
             return Err(Error::option("clip_norm", norm, "a positive number"));
         }
         check_memory(graph, options, 1)?;
-        let plan = Plan::compile(graph, Purpose::Train)?;
+        let plan = Plan::compile(graph, Purpose::Train, Target::cpu(Purpose::Train))?;
         let runner = Runner::new(graph, Purpose::Predict)?;
         let slots = options.embedding_optimizer.slots();
         let mut parameters = Parameters::new(graph, plan.params.clone(), slots, &options.tables, options.seed)?;
@@ -138,7 +142,7 @@ impl Engine {
             state: [dense(0), dense(1)],
             rates: Rates::of(graph, &plan.params),
             gradient: Storage::zeros(plan.params.len),
-            batch_wide: plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect(),
+            batch_wide: plan.batch_wide.iter().map(|_| Storage::zeros(0)).collect(),
             folded_rows: Vec::new(),
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
@@ -147,6 +151,8 @@ impl Engine {
             by_task: None,
             average: None,
             fields: None,
+            of_requests: RequestColumns::of(&graph.layout),
+            requests: Requests::default(),
             steps: 0,
             layers: Layers::new(&plan, Arithmetic::choose(options.precision, options.kernels)),
             plan,
@@ -304,6 +310,7 @@ impl Engine {
             batch_wide,
             folded_rows,
             average,
+            requests,
             ..
         } = self;
         // Those of the steps that are taken.
@@ -357,7 +364,7 @@ impl Engine {
         let update_tables = || {
             tables.for_each(|(t, ((table, touched), average))| {
                 if let Some(batch) = batch {
-                    table.gather(touched, &uses(plan, t, batch, gradients));
+                    table.gather(touched, &uses(plan, t, (batch, &*requests), gradients));
                 }
                 table.update(touched, &rule, scale, self.steps);
                 if let Some(average) = average {

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use pleiad_data::Batch;
+use pleiad_model::graph::Space;
 use rayon::prelude::*;
 
 use super::{Engine, StepStats};
@@ -10,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, TableGradient};
+use crate::requests::Requests;
 use crate::runner::{lanes, shards};
 use crate::sparse::{GradientOf, Storage, Use};
 
@@ -77,12 +79,14 @@ impl Engine {
         beside: impl FnOnce() + Send,
     ) -> usize {
         let plan = &self.plan;
-        let cut = Cut::of(batch.rows);
+        let cut = Cut::of(batch.rows, plan);
+        self.requests = Requests::of(batch, &self.of_requests, &cut.shards);
+        let requests = &self.requests;
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
             gradient: Storage::zeros(plan.gradient_len()),
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
-        let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_widths);
+        let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_wide, requests);
         let (dense, revision) = (&self.parameters.dense, self.parameters.dense.revision());
         self.layers.prepare(plan, dense, revision);
         self.layers.fold(plan, dense, &self.parameters.tables, revision);
@@ -92,6 +96,7 @@ impl Engine {
             layers: &self.layers,
             tables: &self.parameters.tables,
             batch,
+            requests,
             seed: self.options.seed,
             step: self.steps,
             fields: self.fields.as_ref(),
@@ -100,11 +105,12 @@ impl Engine {
         let run = |((lane, range), pieces): Job<'_, '_>| {
             lane.sums.fill(0.0);
             workspaces.with(plan, |workspace| {
-                for ((s, rows), pieces) in cut.shards[range.clone()].iter().enumerate().zip(pieces) {
-                    let mut shard = Shard::new(rows.clone(), workspace, pieces);
+                for (s, pieces) in range.clone().zip(pieces) {
+                    let span = (cut.shards[s].clone(), requests.of_shard(s));
+                    let mut shard = Shard::new(span, workspace, pieces);
                     forward(shared, &mut shard);
                     seed_gradients(shared, &mut shard, targets, task_weights, &mut lane.sums);
-                    backward(shared, &mut shard, &mut lane.gradient, s > 0);
+                    backward(shared, &mut shard, &mut lane.gradient, s > range.start);
                 }
             });
         };
@@ -123,7 +129,7 @@ impl Engine {
         let (plan, gradients) =
             (&self.plan, TableGradients { batch_wide: &self.batch_wide, folded: &self.folded_rows });
         self.touched.par_iter_mut().zip(&self.parameters.tables).enumerate().for_each(|(t, (touched, table))| {
-            table.gather(touched, &uses(plan, t, batch, gradients));
+            table.gather(touched, &uses(plan, t, (batch, &self.requests), gradients));
         });
     }
 }
@@ -136,7 +142,12 @@ pub(super) struct TableGradients<'a> {
 }
 
 /// Where a batch looks up rows of table `t`, with the gradients of what it read.
-pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, gradients: TableGradients<'a>) -> Vec<Use<'a>> {
+pub(super) fn uses<'a>(
+    plan: &Plan,
+    t: usize,
+    (batch, requests): (&'a Batch, &'a Requests),
+    gradients: TableGradients<'a>,
+) -> Vec<Use<'a>> {
     plan.table_uses[t]
         .iter()
         .map(|u| {
@@ -149,7 +160,8 @@ pub(super) fn uses<'a>(plan: &Plan, t: usize, batch: &'a Batch, gradients: Table
                     (GradientOf::TableRows, &*gradients.folded[fold][feature], dim, 0)
                 }
             };
-            Use { ids: &batch.categorical[u.slot], pooling: u.pooling, of, grad, ld, col }
+            let ids = &requests.rows(batch, u.space).categorical[u.slot];
+            Use { ids, pooling: u.pooling, of, grad, ld, col }
         })
         .collect()
 }
@@ -171,23 +183,33 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    pub(super) fn of(rows: usize) -> Self {
-        let shards = shards(rows);
+    pub(super) fn of(rows: usize, plan: &Plan) -> Self {
+        let shards = shards(rows, plan.target.shard_rows);
         Self { lanes: lanes(shards.len(), MAX_LANES), shards, rows }
     }
 
     /// Per shard, the rows of each batch-wide array that are its own; arrays grow where they must.
-    pub(super) fn pieces<'a>(&self, arrays: &'a mut [Storage<f32>], widths: &[usize]) -> Vec<Vec<&'a mut [f32]>> {
-        for (array, &ld) in arrays.iter_mut().zip(widths) {
-            if array.len() < self.rows * ld {
-                *array = Storage::zeros(self.rows * ld);
+    pub(super) fn pieces<'a>(
+        &self,
+        arrays: &'a mut [Storage<f32>],
+        forms: &[(usize, Space)],
+        requests: &Requests,
+    ) -> Vec<Vec<&'a mut [f32]>> {
+        for (array, &(ld, space)) in arrays.iter_mut().zip(forms) {
+            let len = requests.count(self.rows, space) * ld;
+            if array.len() < len {
+                *array = Storage::zeros(len);
             }
         }
         let mut rest: Vec<&mut [f32]> = arrays.iter_mut().map(|array| &mut **array).collect();
         let mut pieces = Vec::with_capacity(self.shards.len());
-        for shard in &self.shards {
-            let own = rest.iter_mut().zip(widths).map(|(rest, &ld)| {
-                let (own, behind) = std::mem::take(rest).split_at_mut(shard.len() * ld);
+        for (s, shard) in self.shards.iter().enumerate() {
+            let own = rest.iter_mut().zip(forms).map(|(rest, &(ld, space))| {
+                let rows = match space {
+                    Space::Row => shard.len(),
+                    Space::Request => requests.of_shard(s).len(),
+                };
+                let (own, behind) = std::mem::take(rest).split_at_mut(rows * ld);
                 *rest = behind;
                 own
             });

@@ -1,21 +1,24 @@
 //! Backward steps.
 
 use super::forward::{column_of, waves};
-use super::{Shard, Shared, copy, products};
+use super::{Shard, Shared, copy, gather, products};
 use crate::kernels::dropout::Mask;
 use crate::kernels::mixture::Share;
 use crate::kernels::periodic::WavesGradient;
 use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs};
-use crate::plan::{BackStep, Step, View, Weights, Write};
+use crate::plan::{BackStep, Gathered, Step, View, Weights, Write};
 
 /// Runs the plan backward over the shard. Gradients of dense parameters, and behind them what folds sum, are written to
 /// `gradient` (the plan's layout), or added to it where the lane has had a shard before.
 pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut [f32], accumulate: bool) {
     let plan = shared.plan;
-    let (values, gradients, rows) = (&plan.values, &plan.gradients, shard.rows.len());
-    let (drawn, first) = (shared.drawn(), shard.rows.start);
+    let (values, gradients) = (&plan.values, &plan.gradients);
+    let drawn = shared.drawn();
     for back in &plan.backward {
+        let span = shard.span_of(plan, &plan.steps[back.step]);
+        let (rows, first) = (span.len(), span.start);
         for &view in &back.clear {
+            let rows = shard.span(gradients[view.buffer].space).len();
             shard.write(gradients, view, |_, memory| view.at.rows_mut(memory, rows).for_each(|row| row.fill(0.0)));
         }
         match &plan.steps[back.step] {
@@ -41,12 +44,20 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     bias: &mut tail[..bias.len()],
                 };
                 let (y_of, d) = (shard.read(values, *y), shard.read(gradients, *y));
-                let x = column_of(shared, &shard.rows, *column);
+                let x = column_of(shared.rows(plan.space(step)), first, *column);
                 waves(shared.params, step).backward(gradient, y_of, d, x, rows);
             }
             Step::Copy { y, .. } => {
                 if let Some((x, accumulate)) = contribution(back, 0) {
                     copy(shard, gradients, *y, x, accumulate);
+                }
+            }
+            Step::Gather { from: Gathered::Table(fold), y, .. } => {
+                gather::to_tables(plan, shard, *fold, *y, gradient, accumulate);
+            }
+            Step::Gather { from: Gathered::Request(_), y, .. } => {
+                if let Some((x, accumulate)) = contribution(back, 0) {
+                    gather::to_requests(shared, shard, *y, x, accumulate);
                 }
             }
             Step::Product { .. } => products::backward(shared, shard, back, gradient, accumulate),
@@ -63,7 +74,6 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             Step::Dropout { node, rate, y, .. } => {
                 if let Some((x, accumulate)) = contribution(back, 0) {
                     let mask = Mask::new(shared.seed, shared.step, *node, *rate);
-                    let first = shard.rows.start;
                     shard.write(gradients, x, |shard, memory| {
                         let (d, d_at) = shard.read(gradients, *y);
                         mask.apply(memory, x.at, d, d_at, first, rows, accumulate);
@@ -125,14 +135,16 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
     // Nothing more is added to what tables gather after all shards.
     for step in drawn.iter().flat_map(|_| &plan.steps) {
         if let (Some(drawn), Step::Lookup { slot, y, .. }) = (drawn, step) {
-            shard.write(gradients, *y, |_, memory| drawn.mask_slot(*slot, memory, y.at, first, rows));
+            let span = shard.span_of(plan, step);
+            shard.write(gradients, *y, |_, memory| drawn.mask_slot(*slot, memory, y.at, span.start, span.len()));
         }
     }
 }
 
 /// Backward pass of products of pairs.
 fn all_pairs(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, inputs: &[View], y: View) {
-    let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
+    let (values, gradients) = (&shared.plan.values, &shared.plan.gradients);
+    let rows = shard.span(values[y.buffer].space).len();
     let mut scratch = std::mem::take(shard.scratch);
     let at = Columns { ld: y.at.width, col: 0, width: y.at.width };
     let sums = scratch.numbers.room(rows * at.ld);
@@ -163,7 +175,8 @@ pub(super) fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
 
 /// Backward pass of a mixture and, where the gate is `fused`, through its softmax.
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, experts: &[View], y: View, fused: bool) {
-    let (values, gradients, rows) = (&shared.plan.values, &shared.plan.gradients, shard.rows.len());
+    let (values, gradients) = (&shared.plan.values, &shared.plan.gradients);
+    let rows = shard.span(values[y.buffer].space).len();
     let mut scratch = std::mem::take(shard.scratch);
     let weights = scratch.numbers.room(rows * gate.at.width);
     // Experts of one product have their outputs in one buffer: one pass for all of them.

@@ -45,7 +45,7 @@ impl Prepared {
             vectors: Vec::new(),
             scratch: Scratch::default(),
         };
-        let products = Storage::zeros((fold.rows + 1) * fold.ld());
+        let products = Storage::zeros((fold.rows + 1) * fold.ld);
         Self { fields: fold.features.iter().map(field).collect(), products, scale: 1.0 }
     }
 
@@ -56,7 +56,7 @@ impl Prepared {
 
     /// Prepares one fold for these parameters and tables.
     pub(super) fn prepare(&mut self, fold: &Fold, params: &[f32], tables: &[Table]) {
-        let (outputs, ld, scale) = (fold.outputs, fold.ld(), self.scale);
+        let (outputs, ld, scale) = (fold.outputs, fold.ld, self.scale);
         let mut products = Pieces { rest: &mut self.products, at: 0 };
         let mut jobs = Vec::with_capacity(self.fields.len());
         for (field, of) in self.fields.iter_mut().zip(&fold.features) {
@@ -112,8 +112,8 @@ pub(crate) fn unfold(
     for ((fold, prepared), rows) in plan.folds.iter().zip(layers.folds()).zip(rows) {
         rows.resize_with(fold.features.len(), Vec::new);
         for ((of, field), rows) in fold.features.iter().zip(&prepared.fields).zip(rows) {
-            let start = fold.sums.offset + of.first * fold.ld();
-            let range = start..start + of.rows * fold.ld();
+            let start = fold.sums.offset + of.first * fold.ld;
+            let range = start..start + of.rows * fold.ld;
             jobs.push((
                 fold,
                 of,
@@ -127,7 +127,7 @@ pub(crate) fn unfold(
     jobs.into_par_iter().for_each(|(fold, of, (field, scale), rows, weights_gradient, (sums, range))| {
         others.iter().for_each(|lane| add_to(sums, &lane[range.clone()]));
         rows.resize(of.rows * of.dim, 0.0);
-        let d = Matrix::new(&*sums, of.rows, fold.outputs, fold.ld());
+        let d = Matrix::new(&*sums, of.rows, fold.outputs, fold.ld);
         let vectors = Matrix::new(&field.vectors[..], of.rows, of.dim, of.dim);
         field.multiply(Matrix::new(&mut rows[..], of.rows, of.dim, of.dim), d, weights(params, of.weight));
         if scale != 1.0 {

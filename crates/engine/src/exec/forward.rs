@@ -1,72 +1,63 @@
 //! Forward steps.
 
-use std::ops::Range;
-
-use pleiad_data::Ids;
+use pleiad_data::Batch;
 use pleiad_model::graph::Activation;
 
 use super::layers::weights;
-use super::{Shard, Shared, copy};
+use super::{Shard, Shared, copy, gather};
 use crate::kernels::dropout::Mask;
 use crate::kernels::linear::Output;
 use crate::kernels::periodic::Waves;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, folded, inner, mixture, pairs};
-use crate::plan::{Step, View};
+use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture, pairs};
+use crate::plan::{Gathered, Step, View};
 
 /// Runs every step of the plan over the shard.
 pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
     let values = &shared.plan.values;
-    let rows = shard.rows.len();
-    let (drawn, shard_start) = (shared.drawn(), shard.rows.start);
+    let drawn = shared.drawn();
     for (at, step) in shared.plan.steps.iter().enumerate() {
+        let (batch, span) = (shared.rows(shared.plan.space(step)), shard.span_of(shared.plan, step));
+        let (rows, first_row) = (span.len(), span.start);
         match step {
             Step::Numeric { first, y } => {
-                let width = shared.batch.numeric_width();
-                let numeric = &shared.batch.numeric[shard.rows.start * width..];
+                let width = batch.numeric_width();
+                let numeric = &batch.numeric[first_row * width..];
                 let x_at = Columns { ld: width, col: *first, width: y.at.width };
                 shard.write(values, *y, |_, memory| {
                     y.at.rows_mut(memory, rows).zip(x_at.rows(numeric, rows)).for_each(|(y, x)| y.copy_from_slice(x));
                     if let Some(drawn) = drawn {
-                        drawn.mask_columns(*first, memory, y.at, shard_start, rows);
+                        drawn.mask_columns(*first, memory, y.at, first_row, rows);
                     }
                 });
             }
             Step::Lookup { table, slot, pooling, y } => {
-                let ids = &shared.batch.categorical[*slot];
-                let range = shard.rows.clone();
+                let ids = &batch.categorical[*slot];
                 shard.write(values, *y, |_, memory| {
-                    shared.tables[*table].lookup(ids, range, *pooling, memory, y.at.ld, y.at.col);
+                    shared.tables[*table].lookup(ids, span, *pooling, memory, y.at.ld, y.at.col);
                     if let Some(drawn) = drawn {
-                        drawn.mask_slot(*slot, memory, y.at, shard_start, rows);
+                        drawn.mask_slot(*slot, memory, y.at, first_row, rows);
                     }
                 });
             }
             Step::Periodic { column, y, .. } => {
-                let (numbers, x_at) = column_of(shared, &shard.rows, *column);
+                let (numbers, x_at) = column_of(batch, first_row, *column);
                 let waves = waves(shared.params, step);
                 shard.write(values, *y, |_, memory| {
                     waves.forward(memory, y.at, numbers, x_at, rows);
                     if let Some(drawn) = drawn {
-                        drawn.mask_column(*column, memory, y.at, shard_start, rows);
+                        drawn.mask_column(*column, memory, y.at, first_row, rows);
                     }
                 });
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
-            Step::Product { x, y, weight, bias: biases, segments, fold } => {
+            Step::Product { x, y, weight, bias: biases, segments, onto } => {
                 let layer = shared.layers.of(at);
                 let biases = &shared.params[biases.range()];
-                if let Some(fold) = *fold {
-                    look_up(shared, shard, fold);
-                }
                 let mut signs = shard.signs[at].take();
                 shard.multiply(values, *y, |shard, memory, scratch| {
                     let x = shard.read(values, *x);
-                    if let Some(fold) = *fold {
-                        let (products, ld) = shared.layers.products(shared.plan, fold);
-                        folded::forward((memory, y.at), products, ld, &shard.looked[fold]);
-                    }
                     let weights = weights(shared.params, *weight);
-                    let out = Output { y: memory, at: y.at, onto: fold.is_some(), signs: signs.as_mut() };
+                    let out = Output { y: memory, at: y.at, onto: *onto, signs: signs.as_mut() };
                     layer.forward(out, x, weights, rows, scratch);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
@@ -82,16 +73,17 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 });
                 shard.signs[at] = signs;
             }
+            Step::Gather { from: Gathered::Table(fold), y, .. } => gather::of_tables(shared, shard, *fold, *y),
+            Step::Gather { from: Gathered::Request(x), y, add } => gather::of_requests(shared, shard, *x, *y, *add),
             Step::Activate { function, x, y } => {
                 copy(shard, values, *x, *y, false);
                 shard.write(values, *y, |_, memory| activation::forward(*function, memory, y.at, rows));
             }
             Step::Dropout { node, rate, x, y } => {
                 let mask = Mask::new(shared.seed, shared.step, *node, *rate);
-                let first = shard.rows.start;
                 shard.write(values, *y, |shard, memory| {
                     let (data, at) = shard.read(values, *x);
-                    mask.apply(memory, y.at, data, at, first, rows, false);
+                    mask.apply(memory, y.at, data, at, first_row, rows, false);
                 });
             }
             Step::GateMix { gate, experts, y } => {
@@ -124,10 +116,10 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
     }
 }
 
-/// A shard's numbers of a numeric column.
-pub(super) fn column_of<'s>(shared: Shared<'s>, rows: &Range<usize>, column: usize) -> (&'s [f32], Columns) {
-    let width = shared.batch.numeric_width();
-    (&shared.batch.numeric[rows.start * width..], Columns { ld: width, col: column, width: 1 })
+/// The numbers of a numeric column from a row on.
+pub(super) fn column_of(batch: &Batch, first_row: usize, column: usize) -> (&[f32], Columns) {
+    let width = batch.numeric_width();
+    (&batch.numeric[first_row * width..], Columns { ld: width, col: column, width: 1 })
 }
 
 /// What a step of waves has learned; nothing of another step.
@@ -139,22 +131,9 @@ pub(super) fn waves<'s>(params: &'s [f32], step: &Step) -> Waves<'s> {
     Waves { frequencies, weight, bias }
 }
 
-/// Takes the rows of a fold's tables that the shard reads. The backward pass needs them, too.
-fn look_up(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize) {
-    let of = &shared.plan.folds[fold];
-    let fields = of.features.iter().map(|field| match &shared.batch.categorical[field.slot] {
-        Ids::Single(ids) => (&ids[shard.rows.clone()], field.first),
-        Ids::Multiple { .. } => unreachable!("no field that is pooled is folded, and the batch was checked"),
-    });
-    shard.looked[fold].take(of.rows, shard.rows.len(), fields);
-    if let Some(drawn) = shared.drawn() {
-        let first = shard.rows.start;
-        shard.looked[fold].drop(|row, field| !drawn.keeps_slot(of.features[field].slot, first + row));
-    }
-}
-
 fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, gate: View, experts: &[View], y: View) {
-    let (values, rows) = (&shared.plan.values, shard.rows.len());
+    let values = &shared.plan.values;
+    let rows = shard.span(values[y.buffer].space).len();
     shard.write(values, y, |shard, memory| {
         let (g, g_at) = shard.read(values, gate);
         let experts: Vec<_> = experts.iter().map(|&x| shard.read(values, x)).collect();

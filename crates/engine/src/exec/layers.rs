@@ -91,7 +91,7 @@ impl Layers {
 
     /// What a fold's layer makes of every row of its tables, and the row stride.
     pub(super) fn products(&self, plan: &Plan, fold: usize) -> (&[f32], usize) {
-        (&self.folds[fold].products, plan.folds[fold].ld())
+        (&self.folds[fold].products, plan.folds[fold].ld)
     }
 
     /// Whether the input of a step that is a product wants a gradient.

@@ -6,6 +6,7 @@
 mod backward;
 mod folds;
 mod forward;
+mod gather;
 mod layers;
 mod loss;
 mod products;
@@ -19,6 +20,7 @@ pub(crate) use forward::forward;
 pub(crate) use layers::Layers;
 pub(crate) use loss::{Targets, seed_gradients};
 use pleiad_data::Batch;
+use pleiad_model::graph::Space;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::Columns;
@@ -26,7 +28,8 @@ use crate::kernels::delta::{Delta, Signs};
 use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
-use crate::plan::{Buffer, Place, Plan, View};
+use crate::plan::{Buffer, Place, Plan, Step, View};
+use crate::requests::Requests;
 use crate::sparse::Table;
 
 /// Everything that shards read.
@@ -39,6 +42,7 @@ pub(crate) struct Shared<'s> {
     pub(crate) layers: &'s Layers,
     pub(crate) tables: &'s [Table],
     pub(crate) batch: &'s Batch,
+    pub(crate) requests: &'s Requests,
     /// Seed and step of dropout.
     pub(crate) seed: u64,
     pub(crate) step: u64,
@@ -47,6 +51,11 @@ pub(crate) struct Shared<'s> {
 }
 
 impl<'s> Shared<'s> {
+    /// The rows of a space.
+    fn rows(&self, space: Space) -> &'s Batch {
+        self.requests.rows(self.batch, space)
+    }
+
     /// The fields that this step drops, if it drops any.
     fn drawn(&self) -> Option<Drawn<'s>> {
         self.fields.map(|fields| fields.drawn(self.seed, self.step))
@@ -56,6 +65,8 @@ impl<'s> Shared<'s> {
 /// One shard: its rows of the batch, and the memory that it alone writes.
 pub(crate) struct Shard<'m> {
     pub(crate) rows: Range<usize>,
+    /// The requests of these rows.
+    requests: Range<usize>,
     memory: Vec<&'m mut [f32]>,
     slots: usize,
     scratch: &'m mut Scratch,
@@ -66,11 +77,28 @@ pub(crate) struct Shard<'m> {
 
 impl<'m> Shard<'m> {
     /// A shard over `rows` with a workspace and its rows of the batch-wide gradient arrays.
-    pub(crate) fn new(rows: Range<usize>, workspace: &'m mut Workspace, batch_wide: Vec<&'m mut [f32]>) -> Self {
+    pub(crate) fn new(
+        (rows, requests): (Range<usize>, Range<usize>),
+        workspace: &'m mut Workspace,
+        batch_wide: Vec<&'m mut [f32]>,
+    ) -> Self {
         let Workspace { slots, scratch, looked, deltas, signs } = workspace;
         let count = slots.len();
         let memory = slots.iter_mut().map(|slot| &mut **slot).chain(batch_wide).collect();
-        Self { rows, memory, slots: count, scratch, looked, deltas, signs }
+        Self { rows, requests, memory, slots: count, scratch, looked, deltas, signs }
+    }
+
+    /// The shard's rows of a space.
+    fn span(&self, space: Space) -> Range<usize> {
+        match space {
+            Space::Row => self.rows.clone(),
+            Space::Request => self.requests.clone(),
+        }
+    }
+
+    /// The rows that a step computes.
+    fn span_of(&self, plan: &Plan, step: &Step) -> Range<usize> {
+        self.span(plan.space(step))
     }
 
     fn index(&self, place: Place) -> usize {
@@ -117,7 +145,7 @@ impl<'m> Shard<'m> {
 
 /// `y = x` or `y += x`, where both may lie in one buffer.
 fn copy(shard: &mut Shard<'_>, buffers: &[Buffer], x: View, y: View, accumulate: bool) {
-    let rows = shard.rows.len();
+    let rows = shard.span(buffers[y.buffer].space).len();
     let same = x.buffer == y.buffer;
     shard.write(buffers, y, |shard, memory| {
         if same {

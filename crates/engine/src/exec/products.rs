@@ -11,7 +11,7 @@ use super::{Shard, Shared};
 use crate::kernels::delta::{Delta, Piece, STRIPE, Shape, Signs, Stripe, Sums, Through};
 use crate::kernels::linear::{Layer, Part, Target};
 use crate::kernels::product::Matrix;
-use crate::kernels::{Columns, bias, folded};
+use crate::kernels::{Columns, bias};
 use crate::plan::{BackStep, Block, Onward, Region, Segment, Step, View, stride};
 
 /// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
@@ -28,7 +28,8 @@ struct Product<'p> {
     weight: Block,
     bias: Region,
     segments: &'p [Segment],
-    fold: Option<usize>,
+    /// Whether its sums began with what rows gathered: the gradient of the sums is read again then.
+    onto: bool,
     rows: usize,
     /// Whether gradients of parameters are added to what is there.
     accumulate: bool,
@@ -37,10 +38,10 @@ struct Product<'p> {
 impl<'p> Product<'p> {
     /// The product of a step, if it is one.
     fn of(shared: Shared<'p>, step: usize, rows: usize, accumulate: bool) -> Option<Self> {
-        let Step::Product { x, y, weight, bias, segments, fold } = &shared.plan.steps[step] else { return None };
+        let Step::Product { x, y, weight, bias, segments, onto } = &shared.plan.steps[step] else { return None };
         let layer = shared.layers.of(step);
-        let (x, y, weight, bias, fold) = (*x, *y, *weight, *bias, *fold);
-        Some(Self { shared, layer, step, x, y, weight, bias, segments, fold, rows, accumulate })
+        let (x, y, weight, bias, onto) = (*x, *y, *weight, *bias, *onto);
+        Some(Self { shared, layer, step, x, y, weight, bias, segments, onto, rows, accumulate })
     }
 
     /// From the gradient d of the outputs `cols` to that of their sums, and on to their biases'. A layer that rounds
@@ -95,7 +96,7 @@ impl<'p> Product<'p> {
                     col: part.start,
                     through,
                     bias: &mut gradient[bias(segment, &part)],
-                    keep: self.fold.is_some(),
+                    keep: self.onto,
                 };
                 layer.pass(delta, whole, stripe, wanted)
             };
@@ -125,7 +126,7 @@ pub(super) fn backward(
     gradient: &mut [f32],
     accumulate: bool,
 ) {
-    let rows = shard.rows.len();
+    let rows = shard.span_of(shared.plan, &shared.plan.steps[back.step]).len();
     let Some(product) = Product::of(shared, back.step, rows, accumulate || back.again) else { return };
     let (values, gradients) = (&shared.plan.values, &shared.plan.gradients);
     let Product { layer, x, y, .. } = product;
@@ -144,14 +145,6 @@ pub(super) fn backward(
         });
     }
     shard.signs[back.step] = signs;
-    if let Some(fold) = product.fold {
-        let of = &shared.plan.folds[fold];
-        let mut looked = std::mem::take(&mut shard.looked[fold]);
-        looked.sort();
-        let d = shard.read(gradients, y);
-        folded::backward(&mut gradient[of.sums.range()], of.ld(), d, &mut looked, product.accumulate);
-        shard.looked[fold] = looked;
-    }
     let target = match product.accumulate {
         true => Target::Sum,
         false if gradient.len() >= FAR => Target::Far,
@@ -205,7 +198,8 @@ fn go_on(
     gradient: &mut [f32],
     accumulate: bool,
 ) {
-    let Some(product) = Product::of(shared, onward.step, shard.rows.len(), accumulate) else { return };
+    let rows = shard.span_of(shared.plan, &shared.plan.steps[onward.step]).len();
+    let Some(product) = Product::of(shared, onward.step, rows, accumulate) else { return };
     let mut delta = shard.deltas[onward.step].take().unwrap_or_default();
     let (out, signs) = (shard.read(&shared.plan.values, x), shard.signs[onward.step].as_ref());
     product.finish(onward.cols.clone(), d, out, signs, &mut delta, gradient);

@@ -106,14 +106,12 @@ mod tests {
     fn layout() -> InputLayout {
         let numeric = |name: &str, column| Input::Numeric { name: name.into(), column };
         let (name, table) = ("c".into(), "c".into());
-        InputLayout {
-            inputs: vec![
-                numeric("a", 0),
-                numeric("b.pieces", 1),
-                numeric("b.pieces", 2),
-                Input::Categorical { name, slot: 0, table, rows: 9, dim: 2, pooling: None },
-            ],
-        }
+        InputLayout::new(vec![
+            numeric("a", 0),
+            numeric("b.pieces", 1),
+            numeric("b.pieces", 2),
+            Input::Categorical { name, slot: 0, table, rows: 9, dim: 2, pooling: None },
+        ])
     }
 
     #[test]

@@ -63,6 +63,11 @@ impl Columns {
 
     /// These columns of row `i` of `matrix`.
     #[inline(always)]
+    pub(crate) fn row_mut(self, matrix: &mut [f32], i: usize) -> &mut [f32] {
+        &mut matrix[i * self.ld + self.col..][..self.width]
+    }
+
+    /// Row `i` of a matrix, these columns of it.
     pub(crate) fn row(self, matrix: &[f32], i: usize) -> &[f32] {
         &matrix[i * self.ld + self.col..][..self.width]
     }

@@ -6,7 +6,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::{Place, Plan, Purpose, SHARD_ROWS, Step, View};
+use super::{Place, Plan, Purpose, Step, View};
 
 /// Gives every buffer its place, and the plan its slots.
 pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
@@ -71,7 +71,7 @@ pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
         slots[slot].1.push(life);
         *place = Place::Slot(slot);
     }
-    plan.slots = slots.into_iter().map(|(ld, _)| ld * SHARD_ROWS).collect();
+    plan.slots = slots.into_iter().map(|(ld, _)| ld * plan.target.shard_rows).collect();
 }
 
 struct Lives {

@@ -11,28 +11,15 @@ use std::ops::Range;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
-use super::fold::Folds;
-use super::{BackStep, Buffer, Place, Plan, Step, TableGradient, TableUse, View, Write, onward};
+use super::compile::Compiler;
+use super::split::Part;
+use super::{BackStep, Buffer, Gathered, Place, Step, TableGradient, TableUse, View, Write, onward};
 
 /// Writes the plan's backward steps, gradient buffers and table uses.
-pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], folds: &Folds) {
-    let needs = needs_gradient(graph);
-    let mut wanted: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
-    for (at, view) in views.iter().enumerate() {
-        let Some(view) = view else { continue };
-        let node = &graph.nodes[at];
-        if node.op == Op::Concat {
-            // Part by part: what a concatenation copies in has its place elsewhere, but its gradient passes here.
-            for (input, col) in folds.kept(graph, Node(at)) {
-                let col = view.at.col + col;
-                if needs[input.0] {
-                    wanted[view.buffer].add(col..col + graph.node(input).width);
-                }
-            }
-        } else if needs[at] {
-            wanted[view.buffer].add(view.range());
-        }
-    }
+pub(super) fn derive(compiler: &mut Compiler<'_>) {
+    let wanted = wanted(compiler);
+    let (graph, views, spaces) = (compiler.graph, &compiler.views, &compiler.spaces);
+    let plan = &mut compiler.plan;
     let mut written: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
     for output in &plan.outputs {
         written[output.buffer].add(output.range());
@@ -67,8 +54,9 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], fol
             back.writes.push((x, write));
         };
         let inputs = step.inputs();
-        // Waves read the batch, and learn.
-        if inputs.is_empty() && !matches!(step, Step::Periodic { .. }) {
+        // Waves read the batch, and learn; so do the layers over tables.
+        let learns = matches!(step, Step::Periodic { .. } | Step::Gather { from: Gathered::Table(_), .. });
+        if inputs.is_empty() && !learns {
             continue;
         }
         inputs.into_iter().for_each(|x| contribute(&mut back, x));
@@ -78,32 +66,59 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], fol
         plan.backward.push(back);
     }
     onward::find(plan);
-    place_gradients(graph, plan, views);
-}
-
-/// Gradient buffers mirror value buffers; those that hold an embedding's gradient span the batch.
-fn place_gradients(graph: &Graph, plan: &mut Plan, views: &[Option<View>]) {
+    // Gradient buffers mirror value buffers; those that hold an embedding's gradient span the batch.
     plan.gradients = plan.values.iter().map(|v| Buffer { place: Place::Nowhere, ..v.clone() }).collect();
     for (at, node) in graph.nodes.iter().enumerate() {
-        let (Op::Embedding { table, slot, pooling }, Some(view)) = (&node.op, views[Node(at).0]) else { continue };
+        let (Op::Embedding { table, slot, pooling }, Some(view)) = (&node.op, views[at]) else { continue };
         let gradient = &mut plan.gradients[view.buffer];
         let batch = match gradient.place {
             Place::Batch(batch) => batch,
             _ => {
-                plan.batch_widths.push(gradient.ld);
-                gradient.place = Place::Batch(plan.batch_widths.len() - 1);
-                plan.batch_widths.len() - 1
+                plan.batch_wide.push((gradient.ld, gradient.space));
+                gradient.place = Place::Batch(plan.batch_wide.len() - 1);
+                plan.batch_wide.len() - 1
             }
         };
         let from = TableGradient::Batch { batch, at: view.at };
-        plan.table_uses[table.0].push(TableUse { slot: *slot, pooling: *pooling, from });
+        plan.table_uses[table.0].push(TableUse { space: spaces[at], slot: *slot, pooling: *pooling, from });
     }
-    for (fold, features) in plan.folds.iter().map(|f| &f.features).enumerate() {
-        for (feature, f) in features.iter().enumerate() {
-            let from = TableGradient::Fold { fold, feature };
-            plan.table_uses[f.table].push(TableUse { slot: f.slot, pooling: None, from });
+    for (n, fold) in plan.folds.iter().enumerate() {
+        for (feature, f) in fold.features.iter().enumerate() {
+            let from = TableGradient::Fold { fold: n, feature };
+            plan.table_uses[f.table].push(TableUse { space: fold.space, slot: f.slot, pooling: None, from });
         }
     }
+}
+
+/// Per buffer, the columns whose gradient leads anywhere.
+fn wanted(compiler: &Compiler<'_>) -> Vec<Columns> {
+    let Compiler { graph, plan, views, spaces, splits, .. } = compiler;
+    let needs = needs_gradient(graph);
+    let mut wanted: Vec<Columns> = plan.values.iter().map(|_| Columns::default()).collect();
+    let mut want = |view: &View| wanted[view.buffer].add(view.range());
+    for (at, view) in views.iter().enumerate() {
+        let Some(view) = view else { continue };
+        if graph.nodes[at].op != Op::Concat {
+            if needs[at] {
+                want(view);
+                compiler.gathered[at].iter().for_each(&mut want);
+            }
+            continue;
+        }
+        // Part by part: what a concatenation copies in has its place elsewhere, but its gradient passes here.
+        for (input, part) in splits.parts(graph, spaces, Node(at)) {
+            let (place, col) = match (part, compiler.requests.get(&Node(at))) {
+                (Part::Kept(col), _) => (view, col),
+                (Part::Request(col), Some(requests)) => (requests, col),
+                _ => continue,
+            };
+            if needs[input.0] {
+                want(&place.part(col..col + graph.node(input).width));
+            }
+        }
+    }
+    compiler.apart_of.values().filter_map(|apart| apart.request).for_each(|request| want(&request.y));
+    wanted
 }
 
 /// Whether a gradient of the node leads anywhere: numeric inputs have none.

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use pleiad_model::Graph;
-use pleiad_model::graph::{Node, Op, ParamId};
+use pleiad_model::graph::{Activation, Node, Op, ParamId, Space};
 
-use super::fold::Folds;
 use super::fuse::{Group, Readers, groups};
-use super::{Block, Buffer, ParamLayout, Place, Plan, Region, Segment, Step, View, Weights, allocate, backward};
+use super::split::{Apart, Part, Splits};
+use super::{
+    Block, Buffer, Gathered, ParamLayout, Place, Plan, Region, Segment, Step, Target, View, Weights, allocate, backward,
+};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
 
@@ -27,18 +29,18 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// Whether there is a backward pass, and dropout drops.
-    fn trains(self) -> bool {
+    pub(crate) fn trains(self) -> bool {
         matches!(self, Self::Train | Self::TrainByTask)
     }
 }
 
 impl Plan {
-    /// Compiles a valid graph.
+    /// Compiles a valid graph for a purpose and the machine that runs it.
     ///
     /// # Errors
     /// [`Error::Model`] if the graph does not hold together, [`Error::SharedParameter`] if layers share some of their
     /// parameters and not all.
-    pub(crate) fn compile(graph: &Graph, purpose: Purpose) -> Result<Self> {
+    pub(crate) fn compile(graph: &Graph, purpose: Purpose, target: Target) -> Result<Self> {
         graph.validate()?;
         let readers = Readers::of(graph);
         let mut compiler = Compiler {
@@ -51,42 +53,54 @@ impl Plan {
                 values: Vec::new(),
                 gradients: Vec::new(),
                 slots: Vec::new(),
-                batch_widths: Vec::new(),
+                batch_wide: Vec::new(),
                 table_uses: vec![Vec::new(); graph.tables.len()],
                 folds: Vec::new(),
                 outputs: Vec::new(),
                 gates: Vec::new(),
                 experts: Vec::new(),
                 params: ParamLayout::new(graph),
+                target,
             },
+            spaces: graph.spaces(),
             views: vec![None; graph.nodes.len()],
+            gathered: vec![None; graph.nodes.len()],
             group_of: HashMap::new(),
-            folds: Folds::default(),
-            fold_of: HashMap::new(),
+            splits: Splits::default(),
+            apart_of: HashMap::new(),
+            requests: HashMap::new(),
         };
-        compiler.choose_folds();
+        let inspected = match purpose {
+            Purpose::Inspect => crate::gates::experts(graph),
+            _ => Vec::new(),
+        };
+        let gates = graph.gates.iter().filter(|_| purpose != Purpose::Predict).map(|gate| gate.node);
+        let outputs = graph.outputs.iter().map(|output| output.node);
+        let by_row: Vec<Node> = outputs.chain(gates).chain(inspected.iter().map(|(_, node)| *node)).collect();
+        compiler.choose_splits();
         compiler.place_concatenations();
         compiler.place_groups()?;
         compiler.place_parameters()?;
         compiler.place_folds();
         compiler.place_rest();
+        compiler.place_gathered(&by_row);
         compiler.steps(purpose);
-        let Compiler { mut plan, views, readers, folds, .. } = compiler;
-        let view = |node: Node| views[node.0].ok_or(Error::Unplaced { node: node.0 });
-        plan.outputs = graph.outputs.iter().map(|o| view(o.node)).collect::<Result<_>>()?;
-        if purpose != Purpose::Predict {
-            plan.gates =
-                graph.gates.iter().filter(|g| readers.live[g.node.0]).map(|g| view(g.node)).collect::<Result<_>>()?;
-        }
-        if purpose == Purpose::Inspect {
-            let live = crate::gates::experts(graph).into_iter().filter(|(_, node)| readers.live[node.0]);
-            plan.experts = live.map(|(_, node)| Ok((node, view(node)?))).collect::<Result<_>>()?;
-        }
+        let view =
+            |node: Node| compiler.gathered[node.0].or(compiler.views[node.0]).ok_or(Error::Unplaced { node: node.0 });
+        let live = |node: &Node| compiler.readers.live[node.0];
+        let outputs = graph.outputs.iter().map(|o| view(o.node)).collect::<Result<_>>()?;
+        let gates = graph.gates.iter().filter(|gate| purpose != Purpose::Predict && live(&gate.node));
+        let gates = gates.map(|gate| view(gate.node)).collect::<Result<_>>()?;
+        let experts = inspected.into_iter().filter(|(_, node)| live(node));
+        let experts = experts.map(|(_, node)| Ok((node, view(node)?))).collect::<Result<_>>()?;
+        (compiler.plan.outputs, compiler.plan.gates, compiler.plan.experts) = (outputs, gates, experts);
         if purpose.trains() {
-            backward::derive(graph, &mut plan, &views, &folds);
+            backward::derive(&mut compiler);
         } else {
-            plan.gradients = vec![Buffer { width: 0, ld: 0, place: Place::Nowhere }; plan.values.len()];
+            let nothing = Buffer { width: 0, ld: 0, space: Space::Row, place: Place::Nowhere };
+            compiler.plan.gradients = vec![nothing; compiler.plan.values.len()];
         }
+        let mut plan = compiler.plan;
         allocate::assign(&mut plan, purpose);
         Ok(plan)
     }
@@ -98,12 +112,17 @@ pub(super) struct Compiler<'g> {
     pub(super) readers: Readers,
     pub(super) groups: Vec<Group>,
     pub(super) plan: Plan,
+    pub(super) spaces: Vec<Space>,
     pub(super) views: Vec<Option<View>>,
+    /// Of a request's node, what rows gather of it, if some do.
+    pub(super) gathered: Vec<Option<View>>,
     /// Group of a linear node.
     pub(super) group_of: HashMap<Node, usize>,
-    pub(super) folds: Folds,
-    /// The fold of each group in the plan.
-    pub(super) fold_of: HashMap<usize, usize>,
+    pub(super) splits: Splits,
+    /// What each group multiplies apart from its rows.
+    pub(super) apart_of: HashMap<usize, Apart>,
+    /// The requests' inputs of each concatenation that they are apart of, side by side.
+    pub(super) requests: HashMap<Node, View>,
 }
 
 impl Compiler<'_> {
@@ -114,70 +133,135 @@ impl Compiler<'_> {
         self.views[node.0].unwrap_or(nowhere)
     }
 
+    /// The view by which a node of `space` reads another.
+    fn view_in(&self, space: Space, node: Node) -> View {
+        match self.gathered[node.0] {
+            Some(gathered) if space != self.spaces[node.0] => gathered,
+            _ => self.view(node),
+        }
+    }
+
     fn steps(&mut self, purpose: Purpose) {
         let mut done = vec![false; self.groups.len()];
-        let wanted = |at: &usize| self.readers.live[*at] && !self.folds.holds(Node(*at));
+        let wanted = |at: &usize| self.readers.live[*at] && !self.splits.folds(Node(*at));
         for at in (0..self.graph.nodes.len()).filter(wanted).collect::<Vec<_>>() {
-            let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
-            let input = |i: usize| self.view(node.inputs[i]);
-            let inputs = || node.inputs.iter().map(|&x| self.view(x)).collect();
-            let step = match &node.op {
-                Op::Numeric { first, .. } => Step::Numeric { first: *first, y },
-                Op::Embedding { table, slot, pooling } => {
-                    Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
-                }
-                Op::Periodic { column, frequencies, weight, bias } => {
-                    let region = |param: &ParamId| {
-                        let block = self.plan.params.blocks[param.0];
-                        Region { offset: block.offset, len: block.rows * block.cols }
-                    };
-                    let (frequencies, weight, bias) = (region(frequencies), region(weight), region(bias));
-                    Step::Periodic { column: *column, frequencies, weight, bias, y }
-                }
-                Op::Concat => {
-                    for (part, col) in self.folds.kept(self.graph, Node(at)) {
-                        let (x, width) = (self.view(part), self.graph.node(part).width);
-                        let y = y.part(col..col + width);
-                        if x != y {
-                            self.plan.steps.push(Step::Copy { x, y });
-                        }
-                    }
-                    continue;
-                }
-                Op::Linear { .. } => {
-                    let g = self.group_of[&Node(at)];
-                    if std::mem::replace(&mut done[g], true) {
-                        continue;
-                    }
-                    self.product(g)
-                }
-                Op::Activation { .. } if y == input(0) => continue,
-                Op::Activation { function } => Step::Activate { function: *function, x: input(0), y },
-                Op::Dropout { .. } if !purpose.trains() => Step::Copy { x: input(0), y },
-                Op::Dropout { rate } => Step::Dropout { node: at, rate: *rate, x: input(0), y },
-                Op::Softmax if y == input(0) => continue,
-                Op::Softmax => Step::Softmax { x: input(0), y },
-                Op::Mixture => {
-                    let gate = input(0);
-                    let experts = node.inputs[1..].iter().map(|&e| self.view(e)).collect();
-                    if self.fused_mixture(node.inputs[0]) == Some(Node(at)) {
-                        Step::GateMix { gate, experts, y }
-                    } else {
-                        Step::Mix { gate, experts, y }
-                    }
-                }
-                Op::Sum { scale } => Step::Combine { weights: Weights::Equal(*scale), inputs: inputs(), y },
-                Op::Combination { weights } => {
-                    let block = self.plan.params.blocks[weights.0];
-                    let weights = Weights::Learned(Region { offset: block.offset, len: block.cols });
-                    Step::Combine { weights, inputs: inputs(), y }
-                }
-                Op::Conjunction => Step::Conjunction { first: input(0), second: input(1), y },
-                Op::Dot { scale } => Step::Dot { scale: *scale, a: input(0), b: input(1), y },
-                Op::Pairs => Step::Pairs { inputs: inputs(), y },
-            };
-            self.plan.steps.push(step);
+            let step = self.steps_of(at, purpose, &mut done);
+            self.plan.steps.extend(step);
+            if let Some(y) = self.gathered[at] {
+                let x = self.view(Node(at));
+                self.plan.steps.push(Step::Gather { from: Gathered::Request(x), y, add: false });
+            }
         }
+    }
+
+    /// The steps of a node; none where another step computes it.
+    fn steps_of(&self, at: usize, purpose: Purpose, done: &mut [bool]) -> Vec<Step> {
+        let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
+        let space = self.spaces[at];
+        let input = |i: usize| self.view_in(space, node.inputs[i]);
+        let inputs = || node.inputs.iter().map(|&x| self.view_in(space, x)).collect();
+        let step = match &node.op {
+            Op::Numeric { first, .. } => Step::Numeric { first: *first, y },
+            Op::Embedding { table, slot, pooling } => {
+                Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
+            }
+            Op::Periodic { column, frequencies, weight, bias } => {
+                let region = |param: &ParamId| {
+                    let block = self.plan.params.blocks[param.0];
+                    Region { offset: block.offset, len: block.rows * block.cols }
+                };
+                let (frequencies, weight, bias) = (region(frequencies), region(weight), region(bias));
+                Step::Periodic { column: *column, frequencies, weight, bias, y }
+            }
+            Op::Concat => return self.concatenation(at, y),
+            Op::Linear { .. } => {
+                let g = self.group_of[&Node(at)];
+                if std::mem::replace(&mut done[g], true) {
+                    return Vec::new();
+                }
+                return self.products(g);
+            }
+            Op::Activation { .. } if y == input(0) => return Vec::new(),
+            Op::Activation { function } => Step::Activate { function: *function, x: input(0), y },
+            Op::Dropout { .. } if !purpose.trains() => Step::Copy { x: input(0), y },
+            Op::Dropout { rate } => Step::Dropout { node: at, rate: *rate, x: input(0), y },
+            Op::Softmax if y == input(0) => return Vec::new(),
+            Op::Softmax => Step::Softmax { x: input(0), y },
+            Op::Mixture => {
+                let gate = input(0);
+                let experts = node.inputs[1..].iter().map(|&e| self.view_in(space, e)).collect();
+                if self.fused_mixture(node.inputs[0]) == Some(Node(at)) {
+                    Step::GateMix { gate, experts, y }
+                } else {
+                    Step::Mix { gate, experts, y }
+                }
+            }
+            Op::Sum { scale } => Step::Combine { weights: Weights::Equal(*scale), inputs: inputs(), y },
+            Op::Combination { weights } => {
+                let block = self.plan.params.blocks[weights.0];
+                let weights = Weights::Learned(Region { offset: block.offset, len: block.cols });
+                Step::Combine { weights, inputs: inputs(), y }
+            }
+            Op::Conjunction => Step::Conjunction { first: input(0), second: input(1), y },
+            Op::Dot { scale } => Step::Dot { scale: *scale, a: input(0), b: input(1), y },
+            Op::Pairs => Step::Pairs { inputs: inputs(), y },
+        };
+        vec![step]
+    }
+
+    /// What is not computed in its place in a concatenation is moved there, or gathered.
+    fn concatenation(&self, at: usize, whole: View) -> Vec<Step> {
+        let parts = self.splits.parts(self.graph, &self.spaces, Node(at)).into_iter();
+        let moves = parts.filter_map(|(input, part)| {
+            let (place, col) = match part {
+                Part::Kept(col) => (whole, col),
+                Part::Request(col) => (*self.requests.get(&Node(at))?, col),
+                Part::Folded => return None,
+            };
+            let (x, y) = (self.view(input), place.part(col..col + self.graph.node(input).width));
+            let moved = if self.spaces[input.0] == self.plan.values[place.buffer].space {
+                Step::Copy { x, y }
+            } else {
+                Step::Gather { from: Gathered::Request(x), y, add: false }
+            };
+            (x != y).then_some(moved)
+        });
+        moves.collect()
+    }
+
+    /// The products of a group, one for each space of its inputs, gathered and added.
+    fn products(&self, g: usize) -> Vec<Step> {
+        let own = self.product(g);
+        let y = own.output();
+        let space = self.plan.values[y.buffer].space;
+        // Layers that are applied again are not split.
+        let apart = self.apart_of.get(&g).cloned().unwrap_or_default();
+        let fold_of = |of: Space, y: View| {
+            let fold = apart.folds.iter().find(|(space, _)| *space == of).map(|(_, fold)| *fold);
+            fold.map(|fold| Step::Gather { from: Gathered::Table(fold), y, add: false })
+        };
+        let mut steps = Vec::new();
+        if let Some(request) = apart.request {
+            let onto = fold_of(Space::Request, request.y);
+            let all = Segment { cols: 0..request.y.at.width, activation: Activation::Identity, biased: false };
+            let (x, y, weight, bias) = (request.x, request.y, request.weight, request.bias);
+            let product = Step::Product { x, y, weight, bias, segments: vec![all], onto: onto.is_some() };
+            steps.extend(onto.into_iter().chain([product]));
+        }
+        let of_tables = fold_of(space, y);
+        let of_requests = apart.request.map(|request| Step::Gather {
+            from: Gathered::Request(request.y),
+            y,
+            add: of_tables.is_some(),
+        });
+        steps.extend(of_tables.into_iter().chain(of_requests));
+        steps.push(match own {
+            Step::Product { x, y, weight, bias, segments, .. } => {
+                Step::Product { x, y, weight, bias, segments, onto: !steps.is_empty() }
+            }
+            other => other,
+        });
+        steps
     }
 
     fn product(&self, g: usize) -> Step {
@@ -204,7 +288,7 @@ impl Compiler<'_> {
         if let Some(bias) = bias {
             bias_offset = self.plan.params.blocks[bias.0].offset;
         }
-        let x = self.view(group.input);
+        let x = self.view_in(self.spaces[first.linear.0], group.input);
         let weight = Block { rows: width, cols: x.at.width, ..self.plan.params.blocks[weight.0] };
         Step::Product {
             x,
@@ -212,7 +296,7 @@ impl Compiler<'_> {
             weight,
             bias: Region { offset: bias_offset, len: biased },
             segments,
-            fold: self.fold_of.get(&g).copied(),
+            onto: false,
         }
     }
 }
@@ -241,8 +325,8 @@ mod tests {
         let mut inputs: Vec<Input> = (0..3).map(numeric).collect();
         inputs.extend(more);
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
-        let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
-        Plan::compile(&graph, purpose).unwrap()
+        let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap();
+        Plan::compile(&graph, purpose, Target::cpu(purpose)).unwrap()
     }
 
     fn products(plan: &Plan) -> Vec<&Step> {
@@ -301,11 +385,11 @@ mod tests {
             assert_eq!(fields, [(0, 20, 8, 0, 8), (4, 128, 4, 20, 4)]);
             // Three numbers, then fields 1, 2 and 3.
             let kept = 3 + 8 + 3 + 8;
-            let Step::Product { x, weight, fold: Some(0), .. } = products(&plan)[0] else { panic!() };
+            let Step::Product { x, weight, onto: true, .. } = products(&plan)[0] else { panic!() };
             assert_eq!((x.at.width, weight.cols, weight.rows), (kept, kept, fold.outputs));
             assert_eq!(plan.steps.iter().filter(|s| matches!(s, Step::Lookup { .. })).count(), 3);
-            assert!(products(&plan)[1..].iter().all(|s| matches!(s, Step::Product { fold: None, .. })));
-            assert_eq!(plan.gradient_len() - plan.params.len, 148 * fold.ld());
+            assert!(products(&plan)[1..].iter().all(|s| matches!(s, Step::Product { onto: false, .. })));
+            assert_eq!(plan.gradient_len() - plan.params.len, 148 * fold.ld);
         }
     }
 
@@ -319,8 +403,8 @@ mod tests {
         let build = |inputs| {
             let Value::Object(table) = json!({ "kind": "hard-sharing", "bottom": [8], "tower": [] }) else { panic!() };
             let tasks = [TaskSpec::new("a", TaskKind::Binary)];
-            let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
-            Plan::compile(&graph, Purpose::Train).unwrap()
+            let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap();
+            Plan::compile(&graph, Purpose::Train, Target::cpu(Purpose::Train)).unwrap()
         };
         let slots = |plan: &Plan| plan.folds.iter().flat_map(|f| &f.features).map(|f| f.slot).collect::<Vec<_>>();
         // The largest table is what is left, where all are small.
@@ -344,12 +428,12 @@ mod tests {
     #[test]
     fn layers_that_are_applied_again_are_one_product_by_the_same_weights() {
         let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
-        let layout = InputLayout { inputs: (0..3).map(numeric).collect() };
+        let layout = InputLayout::new((0..3).map(numeric).collect());
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let keys = json!({ "kind": "aitm", "funnel": ["a", "b"], "bottom": [8], "tower": [] });
         let Value::Object(table) = keys else { panic!() };
         let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();
-        let plan = Plan::compile(&graph, Purpose::Train).unwrap();
+        let plan = Plan::compile(&graph, Purpose::Train, Target::cpu(Purpose::Train)).unwrap();
         let weights = |step: &Step| match step {
             Step::Product { weight, segments, .. } => (*weight, segments.len()),
             _ => panic!(),

@@ -4,7 +4,9 @@
 //! and which of them overwrites or adds to a gradient; executors read it ([`crate::exec`] on the CPU). It does not
 //! depend on the names of structures.
 //!
-//! * [`fold`]: small tables are multiplied by the layer above them once a step, not once a row of the batch.
+//! * [`target`]: the sizes of the machine that runs it.
+//! * [`split`]: a layer over inputs of several spaces becomes one product for each, gathered and added.
+//! * [`fold`]: the products in the space of small tables.
 //! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
 //! * [`place`]: every value gets its columns, and every dense parameter its place.
 //! * [`compile`]: nodes become steps and views, in graph order.
@@ -21,6 +23,8 @@ mod fuse;
 mod onward;
 mod params;
 mod place;
+mod split;
+mod target;
 
 use std::ops::Range;
 
@@ -28,13 +32,10 @@ pub(crate) use compile::Purpose;
 pub(crate) use fold::{Fold, Folded};
 pub(crate) use params::{Block, ParamLayout, Region};
 use pleiad_data::Pooling;
-use pleiad_model::graph::{Activation, Node};
+use pleiad_model::graph::{Activation, Node, Space};
+pub(crate) use target::Target;
 
 use crate::kernels::Columns;
-
-/// Rows that one shard holds. 256 rows of a few thousand activations stay in a core's outer cache, and the usual
-/// batches of 512 to 4096 rows give every core some.
-pub(crate) const SHARD_ROWS: usize = 256;
 
 /// Columns of a buffer: the value or the gradient of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +58,8 @@ impl View {
 /// A row-major matrix of one shard's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Buffer {
+    /// Whose rows they are.
+    pub(crate) space: Space,
     pub(crate) width: usize,
     /// Row stride, at least the width.
     pub(crate) ld: usize,
@@ -96,9 +99,11 @@ pub(crate) enum Step {
     Periodic { column: usize, frequencies: Region, weight: Region, bias: Region, y: View },
     /// A value moved to its place in a concatenation.
     Copy { x: View, y: View },
-    /// `y = f(x W^T + b)` for all linear layers that read x. The first `bias.len` columns have a bias. With a fold, the one
-    /// of that number in [`Plan::folds`], x and `weight` are what is left beside it.
-    Product { x: View, y: View, weight: Block, bias: Region, segments: Vec<Segment>, fold: Option<usize> },
+    /// `y = f(x W^T + b)` for all linear layers that read x, and `y = f(y + x W^T + b)` where it comes `onto` what was
+    /// gathered. The first `bias.len` columns have a bias.
+    Product { x: View, y: View, weight: Block, bias: Region, segments: Vec<Segment>, onto: bool },
+    /// What each row names in another space: `y = x_r`, or `y = y + x_r` where it is to `add`.
+    Gather { from: Gathered, y: View, add: bool },
     /// `y = f(x)` where f's derivative needs x, or x has other readers.
     Activate { function: Activation, x: View, y: View },
     /// Dropout of the node of that number.
@@ -128,6 +133,7 @@ impl Step {
             | Self::Periodic { y, .. }
             | Self::Copy { y, .. }
             | Self::Product { y, .. }
+            | Self::Gather { y, .. }
             | Self::Activate { y, .. }
             | Self::Dropout { y, .. }
             | Self::GateMix { y, .. }
@@ -143,8 +149,12 @@ impl Step {
     /// What the step reads, in the order of [`BackStep::writes`].
     fn inputs(&self) -> Vec<View> {
         match self {
-            Self::Numeric { .. } | Self::Lookup { .. } | Self::Periodic { .. } => Vec::new(),
+            Self::Numeric { .. }
+            | Self::Lookup { .. }
+            | Self::Periodic { .. }
+            | Self::Gather { from: Gathered::Table(_), .. } => Vec::new(),
             Self::Copy { x, .. }
+            | Self::Gather { from: Gathered::Request(x), .. }
             | Self::Product { x, .. }
             | Self::Activate { x, .. }
             | Self::Dropout { x, .. }
@@ -156,6 +166,16 @@ impl Step {
             Self::Conjunction { first: a, second: b, .. } | Self::Dot { a, b, .. } => vec![*a, *b],
         }
     }
+}
+
+/// Where a row gathers from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gathered {
+    /// What the layer makes of the rows of tables: the fold of that number in [`Plan::folds`]. A row names one row of each
+    /// table, and gathers their sum.
+    Table(usize),
+    /// Columns of its request.
+    Request(View),
 }
 
 /// Weights of a combination of inputs.
@@ -217,6 +237,8 @@ pub(crate) struct Onward {
 /// How a part of a table's gradient is gathered after all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableUse {
+    /// Whose rows look it up.
+    pub(crate) space: Space,
     pub(crate) slot: usize,
     pub(crate) pooling: Option<Pooling>,
     pub(crate) from: TableGradient,
@@ -225,7 +247,7 @@ pub(crate) struct TableUse {
 /// Where the gradient of what a table gave is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum TableGradient {
-    /// By rows of the batch: in columns of a batch-wide array.
+    /// By the rows that look it up: in columns of a batch-wide array.
     Batch { batch: usize, at: Columns },
     /// By rows of the table: feature of a fold.
     Fold { fold: usize, feature: usize },
@@ -244,8 +266,8 @@ pub(crate) struct Plan {
     pub(crate) gradients: Vec<Buffer>,
     /// Elements of each slot of the workspace.
     pub(crate) slots: Vec<usize>,
-    /// Widths of the batch-wide gradient arrays.
-    pub(crate) batch_widths: Vec<usize>,
+    /// Of each batch-wide gradient array, the row stride, and whose rows it has.
+    pub(crate) batch_wide: Vec<(usize, Space)>,
     /// Per table, how its gradient is gathered.
     pub(crate) table_uses: Vec<Vec<TableUse>>,
     /// Tables that are multiplied as a whole, in the order of their layers' weights.
@@ -258,9 +280,16 @@ pub(crate) struct Plan {
     pub(crate) experts: Vec<(Node, View)>,
     /// Where dense parameters lie.
     pub(crate) params: ParamLayout,
+    /// What it was compiled for.
+    pub(crate) target: Target,
 }
 
 impl Plan {
+    /// Whose rows a step computes.
+    pub(crate) fn space(&self, step: &Step) -> Space {
+        self.values[step.output().buffer].space
+    }
+
     /// Elements of one lane's gradient: dense parameters in their layout, behind them what folds sum.
     pub(crate) fn gradient_len(&self) -> usize {
         self.folds.last().map_or(self.params.len, |fold| fold.sums.range().end)

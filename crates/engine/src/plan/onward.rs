@@ -64,8 +64,8 @@ impl Steps {
     /// Where the gradient of `x`, read by a product, may go on to.
     fn onward(&self, steps: &[Step], x: View) -> Option<Onward> {
         let step = *self.products.get(&x.buffer)?;
-        // What a fold sums are the numbers themselves.
-        let Step::Product { y, segments, weight, fold: None, .. } = &steps[step] else { return None };
+        // What rows gathered is summed as it is, in f32.
+        let Step::Product { y, segments, weight, onto: false, .. } = &steps[step] else { return None };
         let cols = x.at.col - y.at.col..x.range().end - y.at.col;
         let alike = segments.iter().any(|s| s.cols.start <= cols.start && cols.end <= s.cols.end);
         let even = cols.start.is_multiple_of(STRIPE) && cols.len().is_multiple_of(STRIPE);
@@ -97,7 +97,7 @@ fn between(parts: &[Range<usize>], width: usize) -> Vec<Range<usize>> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::Purpose;
+    use super::super::{Purpose, Target};
     use super::*;
     use pleiad_data::{Input, InputLayout, TaskKind, TaskSpec};
     use pleiad_model::ModelConfig;
@@ -108,8 +108,8 @@ mod tests {
         let Value::Object(table) = model else { panic!() };
         let inputs = (0..3).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
-        let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout { inputs }, &tasks).unwrap();
-        Plan::compile(&graph, Purpose::Train).unwrap()
+        let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap();
+        Plan::compile(&graph, Purpose::Train, Target::cpu(Purpose::Train)).unwrap()
     }
 
     /// Columns of each product's output that gradients come to by themselves, and what is left.

@@ -25,6 +25,11 @@ impl Block {
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.rows * self.ld
     }
+
+    /// From its first element to its last. Columns of a wider matrix end before the row below them does.
+    fn extent(&self) -> Range<usize> {
+        self.offset..self.offset + self.rows.saturating_sub(1) * self.ld + self.cols
+    }
 }
 
 /// A run of elements in the array.
@@ -86,7 +91,7 @@ impl ParamLayout {
     /// Stretches of the array that hold `param`, and nothing but it and padding.
     pub(crate) fn ranges(&self, param: usize) -> Vec<Range<usize>> {
         let whole = self.blocks[param].range();
-        let parts = self.parts.get(&param).into_iter().flatten().map(|(_, block)| block.range());
+        let parts = self.parts.get(&param).into_iter().flatten().map(|(_, block)| block.extent());
         let apart: Vec<_> = parts.filter(|part| !whole.contains(&part.start)).collect();
         std::iter::once(whole).chain(apart).collect()
     }

@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use pleiad_model::graph::{Node, Op, ParamId};
+use pleiad_model::graph::{Node, Op, ParamId, Space};
 
 use super::compile::Compiler;
-use super::fold::Folds;
 use super::fuse::Group;
+use super::split::{Apart, Choice, Part, RequestProduct, Splits};
 use super::{Block, Buffer, Fold, Folded, Place, Region, View, stride};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
@@ -20,15 +20,29 @@ impl Compiler<'_> {
             if node.op != Op::Concat || !self.live(at) {
                 continue;
             }
+            let (kept, requests) = self.splits.widths(self.graph, &self.spaces, Node(at));
             let whole = match self.views[at] {
                 Some(view) => view,
-                None => self.buffer(self.folds.width(self.graph, Node(at), node.width)),
+                None => self.buffer(kept, self.spaces[at]),
             };
             self.views[at] = Some(whole);
-            for (input, col) in self.folds.kept(self.graph, Node(at)) {
+            let of_requests = (requests > 0).then(|| self.buffer(requests, Space::Request));
+            if let Some(view) = of_requests {
+                self.requests.insert(Node(at), view);
+            }
+            for (input, part) in self.splits.parts(self.graph, &self.spaces, Node(at)) {
+                let (place, col) = match (part, of_requests) {
+                    (Part::Kept(col), _) => (whole, col),
+                    (Part::Request(col), Some(view)) => (view, col),
+                    _ => continue,
+                };
                 let width = self.graph.node(input).width;
-                if self.views[input.0].is_none() && self.writes_anywhere(input) && self.apart(input, whole.buffer) {
-                    self.views[input.0] = Some(whole.part(col..col + width));
+                if self.views[input.0].is_none()
+                    && self.spaces[input.0] == self.plan.values[place.buffer].space
+                    && self.writes_anywhere(input)
+                    && self.apart(input, place.buffer)
+                {
+                    self.views[input.0] = Some(place.part(col..col + width));
                 }
             }
         }
@@ -60,6 +74,7 @@ impl Compiler<'_> {
         }
         let logits = node.inputs[0];
         let fits = matches!(self.graph.node(logits).op, Op::Linear { .. })
+            && self.spaces[logits.0] == self.spaces[self.readers.only_reader(softmax)?.0]
             && self.readers.only_reader(logits) == Some(softmax);
         let reader = self.readers.only_reader(softmax)?;
         let mixture = self.graph.node(reader);
@@ -74,7 +89,7 @@ impl Compiler<'_> {
         for g in 0..self.groups.len() {
             let group = self.groups[g].clone();
             let width: usize = group.members.iter().map(|m| self.graph.node(m.linear).width).sum();
-            let buffer = self.buffer(width);
+            let buffer = self.buffer(width, self.spaces[group.input.0]);
             let again = *first_of.entry(self.parameters_of(&group)).or_insert(g) != g;
             if !again {
                 self.lay_out(g, &group, width)?;
@@ -98,24 +113,28 @@ impl Compiler<'_> {
         group.members.iter().flat_map(|m| self.graph.node(m.linear).op.params()).collect()
     }
 
-    /// Gives the parameters of a group their places: one matrix below one another, one run of biases.
+    /// Gives the parameters of a group their places: one matrix below one another, one run of biases. What a split multiplies
+    /// apart has matrices of its own.
     fn lay_out(&mut self, g: usize, group: &Group, width: usize) -> Result<()> {
         let inputs = self.graph.node(group.input).width;
-        let mut features = self.folds.of_group(g).cloned().unwrap_or_default();
-        let block = self.plan.params.matrix(width, self.folds.width(self.graph, group.input, inputs));
-        for field in &mut features {
+        let (kept, requests) = self.splits.widths(self.graph, &self.spaces, group.input);
+        let mut split = self.splits.of_group(g);
+        let block = self.plan.params.matrix(width, kept);
+        let of_requests = (requests > 0).then(|| self.plan.params.matrix(width, requests));
+        for field in split.folded.iter_mut().flat_map(|(_, fields)| fields) {
             field.weight = self.plan.params.narrow(width, field.dim);
         }
-        let parts = self.parts(group.input, block, &features);
+        let parts = self.parts(group.input, block, of_requests, &split.folded);
         let block = Block { cols: inputs, ..block };
         let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
         let biases = self.plan.params.run(biased);
+        let is_split = of_requests.is_some() || !split.folded.is_empty();
         let mut row = 0;
         for member in &group.members {
             let node = self.graph.node(member.linear);
             let Op::Linear { weight, bias } = &node.op else { continue };
             self.take(*weight, Block { offset: block.offset + row * block.ld, rows: node.width, ..block })?;
-            if !features.is_empty() {
+            if is_split {
                 let own = |(first, of): &(usize, Block)| {
                     (*first, Block { offset: of.offset + row * of.ld, rows: node.width, ..*of })
                 };
@@ -127,52 +146,70 @@ impl Compiler<'_> {
             }
             row += node.width;
         }
-        if !features.is_empty() {
-            self.fold_of.insert(g, self.plan.folds.len());
-            let rows = features.iter().map(|f| f.rows).sum();
-            self.plan.folds.push(Fold { features, rows, outputs: width, sums: Region { offset: 0, len: 0 } });
+        let mut apart = Apart::default();
+        for (space, fields) in split.folded {
+            apart.folds.push((space, self.plan.folds.len()));
+            self.plan.folds.push(Fold::new(fields, space, width, self.plan.target.lanes));
         }
+        if let (Some(weight), Some(&x)) = (of_requests, self.requests.get(&group.input)) {
+            let y = self.buffer(width, Space::Request);
+            apart.request = Some(RequestProduct { x, y, weight, bias: Region { len: 0, ..biases } });
+        }
+        self.apart_of.insert(g, apart);
         Ok(())
     }
 
-    /// Where the columns of a group's weights lie: what is left of the concatenation in `kept`, folded ones in matrices of
-    /// their own.
-    fn parts(&self, concat: Node, kept: Block, folded: &[Folded]) -> Vec<(usize, Block)> {
-        let (mut column, mut kept_column, mut folded) = (0, 0, folded.iter());
-        let mut parts = Vec::new();
-        for &input in &self.graph.node(concat).inputs {
+    /// Where the columns of a group's weights lie: what is left of the concatenation in `kept`, the requests' in `of_requests`,
+    /// folded ones in matrices of their own.
+    fn parts(
+        &self,
+        input: Node,
+        kept: Block,
+        of_requests: Option<Block>,
+        folded: &[(Space, Vec<Folded>)],
+    ) -> Vec<(usize, Block)> {
+        if self.graph.node(input).op != Op::Concat {
+            return vec![(0, kept)];
+        }
+        // Fields of one space are in the order of the concatenation.
+        let mut folded: Vec<_> = folded.iter().map(|(space, fields)| (*space, fields.iter())).collect();
+        let mut next = |space: Space| {
+            let (_, fields) = folded.iter_mut().find(|(of, _)| *of == space)?;
+            fields.next().map(|field| field.weight)
+        };
+        let (mut column, mut parts) = (0, Vec::new());
+        for (input, part) in self.splits.parts(self.graph, &self.spaces, input) {
             let width = self.graph.node(input).width;
-            let block = match folded.as_slice() {
-                [next, ..] if self.folds.holds(input) => {
-                    folded.next();
-                    next.weight
-                }
-                _ => {
-                    kept_column += width;
-                    Block { offset: kept.offset + kept_column - width, cols: width, ..kept }
-                }
+            let within = |block: Block, col| Block { offset: block.offset + col, cols: width, ..block };
+            let block = match part {
+                Part::Kept(col) => Some(within(kept, col)),
+                Part::Request(col) => of_requests.map(|block| within(block, col)),
+                Part::Folded => next(self.spaces[input.0]),
             };
-            parts.push((column, block));
+            parts.extend(block.map(|block| (column, block)));
             column += width;
         }
         parts
     }
 
-    /// Says which tables are folded. Layers that are applied again are left out: they read several inputs.
-    pub(super) fn choose_folds(&mut self) {
+    /// Says which layers are split by the spaces of their inputs. Layers that are applied again are left out: they read
+    /// several inputs.
+    pub(super) fn choose_splits(&mut self) {
         let mut uses: HashMap<ParamId, usize> = HashMap::new();
         for param in self.groups.iter().flat_map(|group| self.parameters_of(group)) {
             *uses.entry(param).or_default() += 1;
         }
         let alone = |g: usize| self.parameters_of(&self.groups[g]).iter().all(|param| uses[param] == 1);
-        self.folds = Folds::choose(self.graph, &self.readers, &self.groups, alone);
+        let choice =
+            Choice { graph: self.graph, spaces: &self.spaces, readers: &self.readers, target: self.plan.target };
+        self.splits = Splits::choose(&choice, &self.groups, alone);
     }
 
     /// Room for the sums of folds, behind the parameters in a lane's gradient.
     pub(super) fn place_folds(&mut self) {
         let mut offset = self.plan.params.len;
         for fold in &mut self.plan.folds {
-            fold.sums = Region { offset, len: fold.rows * fold.ld() };
+            fold.sums = Region { offset, len: fold.rows * fold.ld };
             offset = fold.sums.range().end;
         }
     }
@@ -216,21 +253,35 @@ impl Compiler<'_> {
     /// Whatever has no place yet gets its own, but for softmaxes that happen where their logits lie.
     pub(super) fn place_rest(&mut self) {
         for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
-            if self.views[at].is_some() || self.folds.holds(Node(at)) {
+            if self.views[at].is_some() || self.splits.folds(Node(at)) {
                 continue;
             }
             let node = &self.graph.nodes[at];
             let view = match self.fused_mixture(Node(at)) {
                 Some(_) => self.view(node.inputs[0]),
-                None => self.buffer(node.width),
+                None => self.buffer(node.width, self.spaces[at]),
             };
             self.views[at] = Some(view);
         }
     }
 
-    fn buffer(&mut self, width: usize) -> View {
+    /// Room for what rows gather of a request's nodes: those that a row's step reads, but for concatenations, which gather
+    /// for themselves, and those of `wanted`.
+    pub(super) fn place_gathered(&mut self, wanted: &[Node]) {
+        for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
+            let reads =
+                |reader: &Node| self.spaces[reader.0] == Space::Row && self.graph.node(*reader).op != Op::Concat;
+            let gathers = self.spaces[at] == Space::Request
+                && (wanted.contains(&Node(at)) || self.readers.readers[at].iter().any(reads));
+            if gathers {
+                self.gathered[at] = Some(self.buffer(self.graph.nodes[at].width, Space::Row));
+            }
+        }
+    }
+
+    fn buffer(&mut self, width: usize, space: Space) -> View {
         let ld = stride(width);
-        self.plan.values.push(Buffer { width, ld, place: Place::Nowhere });
+        self.plan.values.push(Buffer { width, ld, space, place: Place::Nowhere });
         View { buffer: self.plan.values.len() - 1, at: Columns { ld, col: 0, width } }
     }
 

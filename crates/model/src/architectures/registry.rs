@@ -354,7 +354,7 @@ mod tests {
         let tasks = pleiad_data::TaskSpec::new("a", pleiad_data::TaskKind::Binary);
         let inputs = vec![pleiad_data::Input::Numeric { name: "n".into(), column: 0 }];
         let graph = |model: &ModelConfig| {
-            model.build(&InputLayout { inputs: inputs.clone() }, std::slice::from_ref(&tasks)).map(|g| g.nodes.len())
+            model.build(&InputLayout::new(inputs.clone()), std::slice::from_ref(&tasks)).map(|g| g.nodes.len())
         };
         assert_eq!(graph(&without).unwrap(), graph(&parse(text).unwrap()).unwrap());
         for wrong in ["kind = 'fmm'", "kind = 'fm', rank = 2", "kind = 'none', rank = 2", "kind = 'cross', ranks = 2"] {

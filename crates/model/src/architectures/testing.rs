@@ -16,7 +16,7 @@ pub(super) fn tasks(names: &[&str]) -> Vec<TaskSpec> {
 pub(super) fn build(text: &str, names: &[&str]) -> Result<Graph> {
     let inputs = (0..4).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
     let config: ModelConfig = toml::from_str(text).expect("a configuration that parses");
-    config.build(&InputLayout { inputs }, &tasks(names))
+    config.build(&InputLayout::new(inputs), &tasks(names))
 }
 
 /// The message with which a configuration is refused.

@@ -107,7 +107,7 @@ mod tests {
         };
         let number = |name: &str, column| Input::Numeric { name: name.into(), column };
         let inputs = vec![number("x", 0), list("c", 0, None), list("d", 1, Some(Pooling::Sum)), number("y", 1)];
-        InputLayout { inputs }
+        InputLayout::new(inputs)
     }
 
     fn build(text: &str, tasks: &str) -> Graph {

@@ -19,7 +19,7 @@ use crate::interaction::Interaction;
 /// ```
 /// use pleiad_model::graph::{Activation, GraphBuilder, Graph};
 /// # use pleiad_data::{Input, InputLayout};
-/// # let layout = InputLayout { inputs: vec![Input::Numeric { name: "age".into(), column: 0 }] };
+/// # let layout = InputLayout::new(vec![Input::Numeric { name: "age".into(), column: 0 }] );
 /// let mut graph = Graph::new(layout);
 /// let mut g = GraphBuilder::new(&mut graph);
 /// let x = g.input("")?;
@@ -310,7 +310,7 @@ mod tests {
 
     fn graph() -> Graph {
         let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
-        Graph::new(InputLayout { inputs: (0..11).map(numeric).collect() })
+        Graph::new(InputLayout::new((0..11).map(numeric).collect()))
     }
 
     #[test]

@@ -139,7 +139,7 @@ mod tests {
     fn build(text: &str) -> Graph {
         let inputs = (0..16).map(|column| Input::Numeric { name: format!("n{column}"), column }).collect();
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
-        toml::from_str::<ModelConfig>(text).unwrap().build(&InputLayout { inputs }, &tasks).unwrap()
+        toml::from_str::<ModelConfig>(text).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap()
     }
 
     /// Parameters with a rate of their own.

@@ -10,6 +10,13 @@ use crate::init::Init;
 /// seen adds little noise before it has been learned.
 const EMBEDDING_STD: f32 = 0.1;
 
+/// Numeric columns side by side, which become one node.
+struct NumericRun {
+    first: usize,
+    count: usize,
+    per_request: bool,
+}
+
 impl GraphBuilder<'_> {
     /// The input representation `[B, D]`: every feature's vector side by side, in configuration order, with the crosses
     /// that the builder was given ([`GraphBuilder::crossing`]).
@@ -26,17 +33,19 @@ impl GraphBuilder<'_> {
         // Those of other owners: a name that both make would join what must share nothing.
         let others = self.graph.tables.len();
         let mut parts = Vec::new();
-        let mut numeric_run: Option<(usize, usize)> = None;
+        let mut run: Option<NumericRun> = None;
         for input in &inputs {
+            let per_request = self.graph.layout.is_per_request(input);
+            if let (Input::Numeric { .. }, Some(run)) = (input, &mut run)
+                && run.per_request == per_request
+            {
+                run.count += 1;
+                continue;
+            }
+            parts.extend(run.take().map(|run| self.numeric(run.first, run.count)));
             match input {
-                Input::Numeric { column, .. } => match &mut numeric_run {
-                    Some((_, count)) => *count += 1,
-                    None => numeric_run = Some((*column, 1)),
-                },
+                Input::Numeric { column, .. } => run = Some(NumericRun { first: *column, count: 1, per_request }),
                 Input::Periodic { name, column, frequencies, sigma, dim } => {
-                    if let Some((first, count)) = numeric_run.take() {
-                        parts.push(self.numeric(first, count));
-                    }
                     let owner = if owner.is_empty() { String::new() } else { format!("{owner}.") };
                     parts.push(self.periodic(
                         &format!("numbers.{owner}{name}"),
@@ -46,9 +55,6 @@ impl GraphBuilder<'_> {
                     )?);
                 }
                 Input::Categorical { name, slot, table, rows, dim, pooling } => {
-                    if let Some((first, count)) = numeric_run.take() {
-                        parts.push(self.numeric(first, count));
-                    }
                     let table = if owner.is_empty() { table.clone() } else { format!("{owner}.{table}") };
                     let table = self.table(table, *rows, *dim)?;
                     if !owner.is_empty() && table.0 < others {
@@ -59,9 +65,7 @@ impl GraphBuilder<'_> {
                 }
             }
         }
-        if let Some((first, count)) = numeric_run {
-            parts.push(self.numeric(first, count));
-        }
+        parts.extend(run.map(|run| self.numeric(run.first, run.count)));
         if parts.is_empty() {
             return Err(Error::NoInputs);
         }
@@ -121,15 +125,13 @@ mod tests {
             dim: 4,
             pooling: None,
         };
-        InputLayout {
-            inputs: vec![
-                Input::Numeric { name: "a".into(), column: 0 },
-                Input::Numeric { name: "b".into(), column: 1 },
-                categorical("c", 0, 10),
-                Input::Numeric { name: "d".into(), column: 2 },
-                categorical("e", 1, 10),
-            ],
-        }
+        InputLayout::new(vec![
+            Input::Numeric { name: "a".into(), column: 0 },
+            Input::Numeric { name: "b".into(), column: 1 },
+            categorical("c", 0, 10),
+            Input::Numeric { name: "d".into(), column: 2 },
+            categorical("e", 1, 10),
+        ])
     }
 
     #[test]
@@ -177,7 +179,7 @@ mod tests {
         let number = |column| Input::Numeric { name: format!("n{column}"), column };
         let name = "n1.periodic".to_owned();
         let waves = Input::Periodic { name, column: 2, frequencies: 3, sigma: 0.5, dim: 4 };
-        let mut graph = Graph::new(InputLayout { inputs: vec![number(0), number(1), waves, number(3)] });
+        let mut graph = Graph::new(InputLayout::new(vec![number(0), number(1), waves, number(3)]));
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("click").unwrap();
         g.input("share").unwrap();

@@ -10,6 +10,7 @@ mod gating;
 mod inputs;
 mod op;
 mod reach;
+mod space;
 mod summary;
 mod validate;
 
@@ -20,6 +21,7 @@ use pleiad_data::schema::Objective;
 use pleiad_data::{InputLayout, TaskKind};
 pub use reach::Reach;
 use serde::{Deserialize, Serialize};
+pub use space::Space;
 pub use summary::{ModuleCount, Summary};
 
 use crate::init::Init;

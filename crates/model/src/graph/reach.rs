@@ -92,7 +92,7 @@ mod tests {
     /// A bottom for both tasks or one each, over a table, and a tower each.
     fn graph(shared: bool) -> Graph {
         let table = Input::Categorical { name: "u".into(), slot: 0, table: "u".into(), rows: 4, dim: 2, pooling: None };
-        let mut graph = Graph::new(InputLayout { inputs: vec![table] });
+        let mut graph = Graph::new(InputLayout::new(vec![table]));
         let mut g = GraphBuilder::new(&mut graph);
         let mut common = None;
         for task in ["a", "b"] {

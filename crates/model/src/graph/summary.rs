@@ -120,7 +120,7 @@ mod tests {
             toml::from_str("kind = 'mmoe'\nexperts = 2\nwidths = [4]\ntower = [3]\ngate_bias = true").unwrap();
         let table =
             Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows: 10, dim: 2, pooling: None };
-        let layout = InputLayout { inputs: vec![Input::Numeric { name: "a".into(), column: 0 }, table] };
+        let layout = InputLayout::new(vec![Input::Numeric { name: "a".into(), column: 0 }, table]);
         let task = TaskSpec::new("t", TaskKind::Binary);
         let summary = model.build(&layout, &[task]).unwrap().summary();
         let modules: Vec<_> = summary.modules.iter().map(|(n, m)| (n.as_str(), m.parameters, m.flops)).collect();
@@ -143,7 +143,7 @@ mod tests {
     #[test]
     fn a_layer_that_is_applied_again_has_its_parameters_once() {
         let numeric = |column: usize| Input::Numeric { name: format!("n{column}"), column };
-        let mut graph = Graph::new(InputLayout { inputs: (0..3).map(numeric).collect() });
+        let mut graph = Graph::new(InputLayout::new((0..3).map(numeric).collect()));
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         let first = g.scope("a").linear(x, "0", 3, Activation::Identity).unwrap();

@@ -176,12 +176,10 @@ mod tests {
     use crate::init::Init;
 
     fn graph() -> Graph {
-        let mut graph = Graph::new(InputLayout {
-            inputs: vec![
-                Input::Numeric { name: "a".into(), column: 0 },
-                Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows: 5, dim: 2, pooling: None },
-            ],
-        });
+        let mut graph = Graph::new(InputLayout::new(vec![
+            Input::Numeric { name: "a".into(), column: 0 },
+            Input::Categorical { name: "c".into(), slot: 0, table: "c".into(), rows: 5, dim: 2, pooling: None },
+        ]));
         let mut g = GraphBuilder::new(&mut graph);
         let x = g.input("").unwrap();
         let mut experts = Vec::new();

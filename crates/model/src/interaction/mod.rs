@@ -59,7 +59,7 @@ mod testing {
         }));
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let model: ModelConfig = toml::from_str(model).expect("a configuration that parses");
-        model.build(&InputLayout { inputs }, &tasks)
+        model.build(&InputLayout::new(inputs), &tasks)
     }
 
     /// Names and shapes of all parameters of the interaction.

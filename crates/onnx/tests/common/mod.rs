@@ -49,16 +49,14 @@ pub(crate) fn layout_of_all() -> InputLayout {
         dim: 4,
         pooling,
     };
-    InputLayout {
-        inputs: vec![
-            Input::Numeric { name: "a".into(), column: 0 },
-            Input::Numeric { name: "pieces".into(), column: 1 },
-            Input::Numeric { name: "pieces".into(), column: 2 },
-            categorical("user", 0, 7, None),
-            Input::Periodic { name: "waves".into(), column: 3, frequencies: 3, sigma: 1.0, dim: 4 },
-            categorical("tags", 1, 5, Some(Pooling::Mean)),
-        ],
-    }
+    InputLayout::new(vec![
+        Input::Numeric { name: "a".into(), column: 0 },
+        Input::Numeric { name: "pieces".into(), column: 1 },
+        Input::Numeric { name: "pieces".into(), column: 2 },
+        categorical("user", 0, 7, None),
+        Input::Periodic { name: "waves".into(), column: 3, frequencies: 3, sigma: 1.0, dim: 4 },
+        categorical("tags", 1, 5, Some(Pooling::Mean)),
+    ])
 }
 
 pub(crate) fn tasks() -> Vec<TaskSpec> {

@@ -84,7 +84,7 @@ mod tests {
 
     fn structure(model: &str, tasks: &[&str]) -> Structure {
         let model: ModelConfig = toml::from_str(model).unwrap();
-        let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
+        let layout = InputLayout::new(vec![Input::Numeric { name: "x".into(), column: 0 }]);
         let tasks: Vec<TaskSpec> = tasks.iter().map(|name| TaskSpec::new(*name, TaskKind::Binary)).collect();
         Structure::of(&model.build(&layout, &tasks).unwrap())
     }

@@ -49,7 +49,7 @@ fn layout() -> InputLayout {
         dim: 4,
         pooling: None,
     });
-    InputLayout { inputs }
+    InputLayout::new(inputs)
 }
 
 fn rows(tasks: &[TaskSpec]) -> Batch {

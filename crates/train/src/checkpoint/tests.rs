@@ -12,7 +12,7 @@ use super::*;
 use crate::config::TrainConfig;
 
 fn engine(seed: u64) -> Engine {
-    let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".to_owned(), column: 0 }] };
+    let layout = InputLayout::new(vec![Input::Numeric { name: "x".to_owned(), column: 0 }]);
     let model = json!({ "kind": "hard-sharing", "bottom": [4], "tower": [2] });
     let model: ModelConfig = serde_json::from_value(model).unwrap();
     let task = json!({ "name": "click", "kind": "binary", "label": { "column": "click" } });

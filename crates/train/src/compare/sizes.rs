@@ -67,7 +67,7 @@ mod tests {
     fn build(model: &ModelConfig) -> Result<Graph> {
         let inputs = (0..20).map(|column| Input::Numeric { name: format!("x{column}"), column }).collect();
         let task = |name: &str| TaskSpec::new(name, TaskKind::Binary);
-        Ok(model.build(&InputLayout { inputs }, &[task("a"), task("b")])?)
+        Ok(model.build(&InputLayout::new(inputs), &[task("a"), task("b")])?)
     }
 
     fn model(text: &str) -> ModelConfig {

@@ -313,7 +313,7 @@ mod tests {
             pooling: Some(Pooling::Sum),
         };
         let number = |name: &str, column: usize| Input::Numeric { name: name.into(), column };
-        let layout = InputLayout { inputs: vec![number("idle", 0), number("useful", 1), list] };
+        let layout = InputLayout::new(vec![number("idle", 0), number("useful", 1), list]);
         let model: ModelConfig =
             toml::from_str("kind = 'hard-sharing'\nbottom = [1]\nactivation = 'identity'").unwrap();
         let graph: Graph = model.build(&layout, &tasks()).unwrap();

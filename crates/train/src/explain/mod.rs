@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn it_reads_back_and_depends_on_no_batch_size() {
         let model: ModelConfig = toml::from_str("kind = 'mmoe'\nexperts = 2\nwidths = [3]").unwrap();
-        let layout = InputLayout { inputs: vec![Input::Numeric { name: "x".into(), column: 0 }] };
+        let layout = InputLayout::new(vec![Input::Numeric { name: "x".into(), column: 0 }]);
         let tasks = [TaskSpec::new("a", TaskKind::Binary), TaskSpec::new("b", TaskKind::Regression)];
         let graph = model.build(&layout, &tasks).unwrap();
         let mut weights = Weights::default();

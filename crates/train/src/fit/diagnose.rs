@@ -97,12 +97,10 @@ mod tests {
 
     /// Of a batch with two features and one label, under this learning rate and weight decay.
     fn cause_by(numeric: [f32; 4], labels: [f32; 2], weight: f64, rate: f64, decay: f64) -> Option<String> {
-        let layout = InputLayout {
-            inputs: vec![
-                Input::Numeric { name: "age".into(), column: 0 },
-                Input::Numeric { name: "income".into(), column: 1 },
-            ],
-        };
+        let layout = InputLayout::new(vec![
+            Input::Numeric { name: "age".into(), column: 0 },
+            Input::Numeric { name: "income".into(), column: 1 },
+        ]);
         let labels = Labels { values: labels.to_vec(), present: vec![true, true], weights: Vec::new() };
         let batch =
             Batch { rows: 2, numeric: numeric.to_vec(), categorical: vec![], labels: vec![labels], groups: Vec::new() };

@@ -163,7 +163,7 @@ mod tests {
     fn moved(dense: f64, tables: f64, labelled: bool, weights: [f32; 2]) -> Moved {
         let (name, table) = ("c".to_owned(), "c".to_owned());
         let input = Input::Categorical { name, slot: 0, table, rows: 9, dim: 3, pooling: None };
-        let layout = InputLayout { inputs: vec![input] };
+        let layout = InputLayout::new(vec![input]);
         let model: ModelConfig =
             serde_json::from_value(json!({ "kind": "single-task", "bottom": [4], "tower": [3] })).unwrap();
         let task = |name: &str| TaskSpec::new(name, TaskKind::Regression);

@@ -47,8 +47,7 @@ fn rows(count: usize, seed: u32) -> Batch {
 }
 
 fn graph() -> Graph {
-    let layout =
-        InputLayout { inputs: (0..4).map(|column| Input::Numeric { name: format!("x{column}"), column }).collect() };
+    let layout = InputLayout::new((0..4).map(|column| Input::Numeric { name: format!("x{column}"), column }).collect());
     let model = json!({ "kind": "hard-sharing", "bottom": [32], "tower": [8], "dropout": 0.1 });
     let model: ModelConfig = serde_json::from_value(model).unwrap();
     model.build(&layout, &tasks().iter().map(TaskConfig::spec).collect::<Vec<_>>()).unwrap()

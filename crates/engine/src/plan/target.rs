@@ -1,0 +1,38 @@
+//! [`Target`]: what a plan is compiled for beside the graph.
+
+use super::Purpose;
+use crate::kernels::delta::STRIPE;
+use crate::kernels::tiles::LANES;
+
+/// Sizes of the machine that runs a plan. The plan itself knows no processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// Rows that one shard holds at the most.
+    pub(crate) shard_rows: usize,
+    /// Numbers that one register holds: the grain of rows of sums.
+    pub(crate) lanes: usize,
+    /// Columns that gradients of hidden layers are rounded by.
+    pub(crate) stripe: usize,
+    /// Rows of a table that is multiplied as a whole, at the most. A step multiplies each of them, whether or not the batch
+    /// reads it, and a batch of 512 rows should gain much from it.
+    pub(crate) table_rows: usize,
+    /// Rows of all tables that one layer multiplies as a whole, at the most: 48 columns of what they give take 192 KiB,
+    /// which a core's own cache holds beside what else a shard works on.
+    pub(crate) folded_rows: usize,
+}
+
+/// Rows of a shard in training. 256 rows of a few thousand activations stay in a core's outer cache, and the usual batches
+/// of 512 to 4096 rows give every core some.
+const TRAINED_ROWS: usize = 256;
+
+/// Rows of a shard that is predicted alone: there is no backward pass that reads its activations again, and fewer rows stay
+/// nearer.
+const PREDICTED_ROWS: usize = 256;
+
+impl Target {
+    /// The processor that this program runs on.
+    pub(crate) fn cpu(purpose: Purpose) -> Self {
+        let shard_rows = if purpose.trains() { TRAINED_ROWS } else { PREDICTED_ROWS };
+        Self { shard_rows, lanes: LANES, stripe: STRIPE, table_rows: 128, folded_rows: 1024 }
+    }
+}

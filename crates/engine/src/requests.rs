@@ -1,0 +1,186 @@
+//! [`Requests`]: the rows of a batch in request space.
+//!
+//! Rows of one request follow one another and have the values of its features in common. They are found by these values:
+//! a batch stays a batch of rows, whoever made it, and a row that differs from the one before begins a request.
+
+use std::ops::Range;
+
+use pleiad_data::{Batch, Ids, Input, InputLayout};
+use pleiad_model::graph::Space;
+
+/// The columns of a batch that belong to requests; empty where no feature does.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RequestColumns {
+    numeric: Vec<usize>,
+    slots: Vec<usize>,
+}
+
+impl RequestColumns {
+    pub(crate) fn of(layout: &InputLayout) -> Self {
+        let mut columns = Self::default();
+        for input in layout.inputs.iter().filter(|input| layout.is_per_request(input)) {
+            match input {
+                Input::Numeric { column, .. } | Input::Periodic { column, .. } => columns.numeric.push(*column),
+                Input::Categorical { slot, .. } => columns.slots.push(*slot),
+            }
+        }
+        columns
+    }
+
+    fn is_empty(&self) -> bool {
+        self.numeric.is_empty() && self.slots.is_empty()
+    }
+
+    /// Whether each row of a batch begins a request.
+    fn begins(&self, batch: &Batch, begins: &mut [bool]) {
+        let width = batch.numeric_width();
+        for &column in &self.numeric {
+            let value = |row: usize| batch.numeric[row * width + column].to_bits();
+            for row in 1..batch.rows {
+                begins[row] |= value(row) != value(row - 1);
+            }
+        }
+        for ids in self.slots.iter().map(|&slot| &batch.categorical[slot]) {
+            match ids {
+                Ids::Single(ids) => {
+                    ids.windows(2).zip(&mut begins[1..]).for_each(|(pair, begins)| *begins |= pair[0] != pair[1]);
+                }
+                Ids::Multiple { rows, .. } => {
+                    for row in 1..batch.rows {
+                        begins[row] |= rows[ids.range(row)] != rows[ids.range(row - 1)];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The requests of a batch that is cut into shards. A request that two shards have a part of is one in each.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    /// Per row of the batch, its request.
+    of_rows: Vec<u32>,
+    /// What belongs to requests, one row each; other columns are empty.
+    batch: Batch,
+    /// The requests of each shard.
+    shards: Vec<Range<usize>>,
+}
+
+impl Requests {
+    /// The requests of a batch that was checked; none where no feature belongs to them.
+    pub(crate) fn of(batch: &Batch, columns: &RequestColumns, shards: &[Range<usize>]) -> Self {
+        if columns.is_empty() || batch.rows == 0 {
+            return Self { shards: vec![0..0; shards.len()], ..Self::default() };
+        }
+        let mut begins = vec![false; batch.rows];
+        columns.begins(batch, &mut begins);
+        for shard in shards.iter().filter(|shard| !shard.is_empty()) {
+            begins[shard.start] = true;
+        }
+        let (mut of_rows, mut first) = (Vec::with_capacity(batch.rows), Vec::new());
+        for (row, begins) in begins.into_iter().enumerate() {
+            if begins {
+                first.push(row);
+            }
+            of_rows.push(first.len() as u32 - 1);
+        }
+        let request = |row: usize| of_rows.get(row).map_or(first.len(), |&request| request as usize);
+        let shards = shards.iter().map(|shard| request(shard.start)..request(shard.end)).collect();
+        let batch = batch.rows_of_columns(&first, &columns.slots);
+        Self { of_rows, batch, shards }
+    }
+
+    /// The rows of a space: those of `batch`, or one for each of its requests.
+    pub(crate) fn rows<'b>(&'b self, batch: &'b Batch, space: Space) -> &'b Batch {
+        match space {
+            Space::Row => batch,
+            Space::Request => &self.batch,
+        }
+    }
+
+    /// The requests of a shard.
+    pub(crate) fn of_shard(&self, shard: usize) -> Range<usize> {
+        self.shards.get(shard).cloned().unwrap_or_default()
+    }
+
+    /// Of rows of the batch, the request of each; nothing where there are none.
+    pub(crate) fn of_rows(&self, rows: Range<usize>) -> &[u32] {
+        self.of_rows.get(rows).unwrap_or_default()
+    }
+
+    /// Number of rows of the spaces, given that of the batch.
+    pub(crate) fn count(&self, rows: usize, space: Space) -> usize {
+        match space {
+            Space::Row => rows,
+            Space::Request => self.batch.rows,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows of a number, a request's number, a request's id and a request's tags.
+    fn batch(rows: &[(f32, u64, &[u64])]) -> Batch {
+        let mut offsets = vec![0];
+        let mut tags = Vec::new();
+        for (_, _, of_row) in rows {
+            tags.extend_from_slice(of_row);
+            offsets.push(tags.len());
+        }
+        Batch {
+            rows: rows.len(),
+            numeric: rows.iter().enumerate().flat_map(|(row, (number, ..))| [row as f32, *number]).collect(),
+            categorical: vec![
+                Ids::Single((0..rows.len() as u64).collect()),
+                Ids::Single(rows.iter().map(|(_, id, _)| *id).collect()),
+                Ids::Multiple { offsets, rows: tags },
+            ],
+            labels: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    fn columns() -> RequestColumns {
+        RequestColumns { numeric: vec![1], slots: vec![1, 2] }
+    }
+
+    #[test]
+    fn a_row_with_other_values_begins_a_request() {
+        let rows: [(f32, u64, &[u64]); 7] = [
+            (1.0, 3, &[4]),
+            (1.0, 3, &[4]),
+            (2.0, 3, &[4]),
+            (2.0, 5, &[4]),
+            (2.0, 5, &[4]),
+            (2.0, 5, &[]),
+            (1.0, 3, &[4]),
+        ];
+        let batch = batch(&rows);
+        let requests = Requests::of(&batch, &columns(), &[0..7]);
+        assert_eq!(requests.of_rows(0..7), [0, 0, 1, 2, 2, 3, 4]);
+        assert_eq!(requests.of_shard(0), 0..5);
+        let own = requests.rows(&batch, Space::Request);
+        assert_eq!((own.rows, requests.count(7, Space::Request), requests.count(7, Space::Row)), (5, 5, 7));
+        assert_eq!(own.numeric.chunks(2).map(|row| row[1]).collect::<Vec<_>>(), [1.0, 2.0, 2.0, 2.0, 1.0]);
+        assert_eq!(own.categorical[1], Ids::Single(vec![3, 3, 5, 5, 3]));
+        assert_eq!(own.categorical[2].range(3), 3..3);
+    }
+
+    #[test]
+    fn shards_begin_with_a_request() {
+        let batch = batch(&[(1.0, 3, &[][..]); 6]);
+        let requests = Requests::of(&batch, &columns(), &[0..2, 2..4, 4..6]);
+        assert_eq!(requests.of_rows(0..6), [0, 0, 1, 1, 2, 2]);
+        assert_eq!((0..3).map(|shard| requests.of_shard(shard)).collect::<Vec<_>>(), [0..1, 1..2, 2..3]);
+    }
+
+    #[test]
+    fn without_columns_of_requests_there_are_none() {
+        let batch = batch(&[(1.0, 3, &[][..]); 2]);
+        let requests = Requests::of(&batch, &RequestColumns::default(), &[0..1, 1..2]);
+        assert!(requests.of_rows(0..2).is_empty() && requests.of_shard(1).is_empty());
+        assert_eq!(Requests::of(&Batch::default(), &columns(), &[]).of_shard(0), 0..0);
+    }
+}
