@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _pleiad
-from ._ranker import Ranker, _packed, _unpack
+from ._packing import packed, unpack
+from ._ranker import Ranker
 
 if TYPE_CHECKING:
     import pyarrow
@@ -50,13 +51,11 @@ class Scorer:
 
     Examples
     --------
-    >>> import numpy as np, pyarrow as pa, pleiad
-    >>> x = {"age": np.arange(18.0, 98.0), "city": ["Lima", "Oslo"] * 40}
-    >>> features = [{"columns": ["age"], "kind": "numeric"}, {"columns": ["city"], "kind": "categorical", "embedding": 4}]
-    >>> ranker = pleiad.Ranker(features=features, epochs=1, explanation=False).fit(x, {"click": np.arange(80) % 3 == 0})
-    >>> batch = pa.record_batch({**x, "user": np.arange(80)})
-    >>> pleiad.Scorer(ranker, keep=["user"])(batch).column_names
-    ['user', 'click']
+    >>> import pyarrow
+    >>> batch = pyarrow.record_batch({**x, "user": np.arange(400)})
+    >>> found = pleiad.Scorer(ranker, keep=["user"], score=True)(batch)
+    >>> found.column_names, found.num_rows
+    (['user', 'score', 'click', 'watch'], 400)
     """
 
     def __init__(
@@ -98,7 +97,13 @@ class Scorer:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns that are added: the score where it is asked for, then each task's prediction."""
+        """Names of the columns that are added: the score where it is asked for, then each task's prediction.
+
+        Examples
+        --------
+        >>> pleiad.Scorer(ranker, score=True, prefix="p_").names
+        ['p_score', 'p_click', 'p_watch']
+        """
         score = [f"{self.prefix}score"] if self._score else []
         return score + [self.prefix + task for task in self.tasks]
 
@@ -137,7 +142,15 @@ class Scorer:
         return pyarrow.RecordBatch.from_arrays([rows.column(name) for name in kept] + added, schema=schema)
 
     def batches(self, batches: "Iterable[pyarrow.RecordBatch]") -> "Iterator[pyarrow.RecordBatch]":
-        """Each batch with its predictions: the function that Spark's ``mapInArrow`` takes."""
+        """Each batch with its predictions: the function that Spark's ``mapInArrow`` takes.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> batches = pyarrow.table(x).to_batches(max_chunksize=150)
+        >>> [batch.num_rows for batch in pleiad.Scorer(ranker).batches(batches)]
+        [150, 150, 100]
+        """
         for batch in batches:
             yield self(batch)
 
@@ -150,6 +163,13 @@ class Scorer:
             A ``RecordBatchReader``, a table, a relation of DuckDB, a data frame of DataFusion or polars; or record batches.
         schema : pyarrow.Schema, optional
             The schema of the rows, where they are record batches.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> reader = pleiad.Scorer(ranker).stream(pyarrow.table(x))
+        >>> reader.schema.names, reader.read_all().num_rows
+        (['click', 'watch'], 400)
         """
         import pyarrow
 
@@ -160,11 +180,26 @@ class Scorer:
 
     def output_schema(self, schema: "pyarrow.Schema") -> "pyarrow.Schema":
         """The columns that rows of this schema get. A column that the model needs and that is not there, or has a type that it cannot
-        read, is an error here, before any row is read."""
+        read, is an error here, before any row is read.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> pleiad.Scorer(ranker, score=True).output_schema(pyarrow.table(x).schema)
+        score: double
+        click: float
+        watch: float
+        """
         return self(schema.empty_table()).schema
 
     def open(self) -> "Scorer":
-        """Opens the model now rather than with the first batch."""
+        """Opens the model now rather than with the first batch.
+
+        Examples
+        --------
+        >>> pleiad.Scorer(ranker).open().columns
+        ['age', 'city']
+        """
         self._opened()
         return self
 
@@ -217,7 +252,7 @@ class Scorer:
     def _open_files(self, files: bytes, threads: int | None) -> "tuple[_pleiad.Scorer, str]":
         with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
             unpacked = Path(folder) / "model"
-            _unpack(files, unpacked)
+            unpack(files, unpacked)
             return self._open_folder(unpacked, threads), _digest_of(unpacked)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -227,7 +262,7 @@ class Scorer:
         elif not self._files:
             if _digest_of(self._folder) != self._digest:
                 raise _pleiad.DataError(f"{self._folder} holds another model than when the scorer was made; make it again")
-            state["_files"] = _packed(self._folder)
+            state["_files"] = packed(self._folder)
         state["_from"] = f"{socket.gethostname()}, process {os.getpid()}"
         state.pop("_folder", None)
         return state

@@ -6,6 +6,8 @@ from typing import Any
 
 from ._scorer import Scorer, scorer_of
 
+__all__ = ["Predictor", "score"]
+
 
 class Predictor:
     """The class that ``map_batches`` makes once in each worker.
@@ -19,6 +21,12 @@ class Predictor:
         The model.
     **options
         Those of :class:`pleiad.Scorer`. ``threads`` is 1 by default: Ray starts a worker for each core.
+
+    Examples
+    --------
+    >>> import pyarrow, pleiad.ray
+    >>> pleiad.ray.Predictor(ranker, keep=["city"])(pyarrow.table(x)).column_names
+    ['city', 'click', 'watch']
     """
 
     def __init__(self, model: Any, **options: Any) -> None:
@@ -48,6 +56,14 @@ def score(
         Cores of a worker.
     **options
         Those of :class:`pleiad.Scorer`: ``keep``, ``score``, ``prefix``, ``threads``, ``at``.
+
+    Examples
+    --------
+    >>> import pyarrow, ray, pleiad.ray
+    >>> rows = ray.data.from_arrow(pyarrow.table(x))
+    >>> pleiad.ray.score(rows, ranker, concurrency=1).count()
+    400
+    >>> ray.shutdown()
     """
     import pyarrow
     import ray
