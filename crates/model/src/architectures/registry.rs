@@ -259,13 +259,15 @@ impl JsonSchema for ModelConfig {
             .iter()
             .map(|structure| {
                 let mut schema = (structure.schema)(generator);
-                if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+                let table = schema.ensure_object();
+                // A structure without keys has none.
+                if let Value::Object(properties) =
+                    table.entry("properties").or_insert_with(|| Value::Object(Map::new()))
+                {
                     properties.insert("kind".into(), serde_json::json!({ "const": structure.kind }));
                     properties.insert("interaction".into(), interaction.clone());
                 }
-                if let Some(Value::Array(required)) =
-                    schema.as_object_mut().map(|s| s.entry("required").or_insert_with(|| Value::Array(Vec::new())))
-                {
+                if let Value::Array(required) = table.entry("required").or_insert_with(|| Value::Array(Vec::new())) {
                     required.push("kind".into());
                 }
                 schema
