@@ -1,4 +1,4 @@
-"""``compare``: several structures over several seeds, and who gains and who pays."""
+"""``compare``: several structures over several seeds, and which tasks gain and lose."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Comparison:
 
     @property
     def answer(self) -> str:
-        """Who gains and who pays, in words.
+        """Which models gain and lose on which tasks, in words.
 
         Examples
         --------
@@ -132,9 +132,9 @@ def compare(
     seeds : list of int
         Each model is trained with each of them; gains are paired by seed.
     ranker : Ranker, optional
-        Whose tasks, features and training to take; else they are in ``params``.
+        Its tasks, features and training are used; without it they are in ``params``.
     test_set, test_fraction
-        Rows that measure: others, or a share of X. By default a tenth.
+        The rows that models are measured on: other rows, or a share of X. By default a tenth of X.
     match_parameters : bool
         Whether widths are scaled until all models have the baseline's number of dense parameters.
     out : path, optional

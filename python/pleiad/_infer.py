@@ -11,7 +11,7 @@ from ._frames import rows_of
 
 
 class Inferred:
-    """What is to be seen in some rows.
+    """What :func:`infer` sees in some rows.
 
     Attributes
     ----------
@@ -50,10 +50,10 @@ def infer(frame: Any, labels: Sequence[str] = (), *, beside: Mapping[str, Any] |
     Parameters
     ----------
     frame : data frame, Arrow table, dict of columns, or matrix
-        The rows, of which some are looked at.
+        The rows, of which it looks at some.
     labels : list of str
-        Label columns, each ``"click"``, or ``"share:click"`` where a share is only known of clicked rows. Without them columns
-        that look like labels are taken.
+        Label columns, each ``"click"``, or ``"share:click"`` if a share is only known of clicked rows. By default, columns
+        that look like labels.
     beside : dict of arrays of shape (n,), optional
         Label columns that are not in the frame.
 

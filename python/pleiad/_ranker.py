@@ -83,8 +83,8 @@ class Ranker(BaseEstimator):
         Names, or tables ``[[task]]`` without a label: ``{"name": "share", "where": {"column": "click", "equals": 1}}``. By
         default the columns of ``y``; one whose labels are two values is binary, others are regressions.
     features : list of dict, optional
-        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X; those that it leaves out, and those
-        that nearly say a label, are warned of.
+        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X. A warning names columns that it leaves
+        out, and columns that nearly say a label.
     rank : dict, optional
         ``[rank]``: the score of :meth:`score_rows` and :meth:`rank_rows`.
     validation_fraction : float, optional
@@ -181,14 +181,14 @@ class Ranker(BaseEstimator):
         y : data frame, dict, matrix of shape (n, T), array of shape (n,), or names of columns of X
             Labels of each task. A row whose label is NaN is not in the task's sample space. Of files, names of columns.
         sample_weight : array of shape (n,), or name of a column of files, optional
-            What each row counts. A row of weight 0 is left out.
+            The weight of each row. A row of weight 0 is left out.
         sample_space : dict of arrays of shape (n,), optional
             By task, which rows it learns from.
         eval_set : (X, y), optional
             Rows that decide which epoch is kept, and when to stop.
         callback : callable, optional
             Called with each event: ``{"event": "config", "config": {...}}``, ``{"event": "epoch", "record": {...}, "best": bool}``, ...
-            What it raises stops the fit. ``pleiad.callbacks`` has some.
+            An exception that it raises stops the fit. ``pleiad.callbacks`` has some.
         out : path, optional
             Folder of the run: checkpoints, figures, ``report.html`` and the model. An interrupted run goes on with
             ``resume=True``. Without it nothing stays on disk.
@@ -299,8 +299,8 @@ class Ranker(BaseEstimator):
         return self._config(data, tables, features), parts, columns, classes
 
     def _inferred(self, rows, beside, labels, columns, count) -> list[dict[str, Any]]:
-        """Features for the columns of X. X is what the user wants to learn from: a column that nearly says a label is warned of, and
-        taken."""
+        """Features for the columns of X. The user has chosen X, so a column that nearly says a label is kept, with a
+        warning."""
         if count < 2:
             raise _pleiad.DataError("1 sample is too few to see what columns hold; name the features")
         own = [column for column in labels if column in columns]
@@ -309,8 +309,8 @@ class Ranker(BaseEstimator):
         without = {out["column"]: out["reason"] for out in found["left_out"] if out["column"] not in own}
         known = {column: beside[column] for column in labels if column in beside and varies(beside[column])}
         if known:
-            told = json.loads(_pleiad.infer(rows, known, list(known)))["left_out"]
-            leaks = {out["column"]: out["reason"] for out in told if out["column"] not in without}
+            suspects = json.loads(_pleiad.infer(rows, known, list(known)))["left_out"]
+            leaks = {out["column"]: out["reason"] for out in suspects if out["column"] not in without}
             for column, reason in leaks.items():
                 warnings.warn(f"column {column!r}: {reason}", stacklevel=4)
         for column, reason in without.items():
@@ -329,10 +329,10 @@ class Ranker(BaseEstimator):
         with Progress(self.verbose, warn_at=4) as progress:
 
             def event(text: str) -> None:
-                told = json.loads(text)
-                progress.event(told)
+                happened = json.loads(text)
+                progress.event(happened)
                 if callback is not None:
-                    callback(told)
+                    callback(happened)
 
             report = _pleiad.train(
                 json.dumps(config), parts, target, resume=resume, threads=self.threads, callback=event
@@ -576,7 +576,7 @@ class Ranker(BaseEstimator):
     # Explaining
 
     def explain(self, X: Any) -> Explained:
-        """What gates and experts do on these rows: how much each gate weighs each expert. Labels need not be there.
+        """What gates and experts do on these rows: the weights that each gate gives its experts. Labels are not needed.
 
         Examples
         --------
@@ -627,7 +627,7 @@ class Ranker(BaseEstimator):
         path : path
             The file. Weights above 2 GiB go to ``path.data`` beside it.
         inputs : {"columns", "ids"}
-            What the file takes: columns as they stand in a log, or what encoders make of them (for runtimes without ``ai.onnx.ml``).
+            The inputs of the file: columns of a log, or their encoded values (for runtimes without ``ai.onnx.ml``).
 
         Returns
         -------
@@ -708,7 +708,7 @@ class Ranker(BaseEstimator):
     def from_config(cls, path: str | os.PathLike[str], *sets: str) -> "Ranker":
         """A ranker with the parameters of a configuration file: tasks, features, ``[model]``, ``[train]`` and ``[rank]``.
 
-        Where rows lie is left to :meth:`fit`; labels are those of the file, so that ``y`` names columns of X.
+        :meth:`fit` gets the rows. Labels are those of the file, so ``y`` names columns of X.
 
         Examples
         --------

@@ -30,8 +30,8 @@ _opening = threading.Lock()
 class Scorer:
     """Predictions of a saved model, added to record batches.
 
-    A scorer can be pickled. Its copy in another process opens the model there when it is first asked, once a process, and computes on
-    one thread, since engines start a worker for each core.
+    A scorer can be pickled. Its copy in another process opens the model with the first batch, once a process, and computes on one
+    thread, since engines start a worker for each core.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Scorer:
         try:
             tasks, scores, skipped = self._opened().answer_rows(_storage(rows))
         except (_pleiad.Error, ValueError, TypeError) as error:
-            raise self._told(error) from error
+            raise self._with_place(error) from error
         count = rows.num_rows
         gone = None
         if skipped:
@@ -221,7 +221,7 @@ class Scorer:
                 try:
                     _open[key] = self._open_again(threads)
                 except (_pleiad.Error, ValueError, OSError) as error:
-                    raise self._told(error) from error
+                    raise self._with_place(error) from error
             _open.move_to_end(key)
             while len(_open) > KEPT_OPEN:
                 _open.popitem(last=False)
@@ -279,9 +279,9 @@ class Scorer:
         wanted = self.keep if isinstance(self.keep, list) else []
         for name in wanted:
             if name not in names:
-                raise self._told(_pleiad.DataError(f"keep: the rows have no column {name!r}{nearest(name, names)}"))
+                raise self._with_place(_pleiad.DataError(f"keep: the rows have no column {name!r}{nearest(name, names)}"))
             if names.count(name) > 1:
-                raise self._told(_pleiad.DataError(f"keep: the rows have two columns {name!r}"))
+                raise self._with_place(_pleiad.DataError(f"keep: the rows have two columns {name!r}"))
         return wanted
 
     def _check_names(self, kept: Sequence[str]) -> None:
@@ -293,7 +293,7 @@ class Scorer:
                     'leave it out of keep, or give prefix="predicted_"'
                 )
 
-    def _told(self, error: BaseException) -> BaseException:
+    def _with_place(self, error: BaseException) -> BaseException:
         """The error with the name of the worker where it happened. Here it is as it is."""
         if self._from is None:
             return error
@@ -324,7 +324,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _digest_of(folder: Path) -> str:
-    """What tells a model from others: its description, which has a hash of every file."""
+    """A hash of the model's description, which itself has a hash of every file."""
     try:
         return hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
     except OSError as error:

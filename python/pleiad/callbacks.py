@@ -60,12 +60,12 @@ def _flatten(name: str, value: Any, into: dict[str, float]) -> None:
 
 
 class Log:
-    """Hands the metrics of each epoch to an object with ``log(metrics, step=epoch)``: a run of Weights & Biases, or your own.
+    """Passes the metrics of each epoch to an object with ``log(metrics, step=epoch)``: a run of Weights & Biases, or your own.
 
     Parameters
     ----------
     run : object
-        What has the method ``log``. Where it also has ``config`` with ``update``, it gets the settings.
+        An object with the method ``log``. If it also has ``config`` with ``update``, it gets the settings.
     prefix : str
         What the names of metrics start with.
 

@@ -26,7 +26,8 @@ def register(con: Any, model: Any, name: str = "pleiad", *, of: str, **options: 
     of : str
         A table or view with the columns of the model.
     **options
-        Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DuckDB's own threads ask at once.
+        Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DuckDB's own threads call the function at the
+        same time.
 
     Examples
     --------

@@ -226,7 +226,7 @@ def load_model(model_uri: str, dst_path: str | None = None) -> Ranker:
 
 
 class _Served:
-    """What ``python_function`` serves: a frame with a column for each task, and ``score`` where the model has one."""
+    """The model that ``python_function`` serves. It gives a frame with a column for each task, and ``score`` where the model has one."""
 
     def __init__(self, ranker: Ranker) -> None:
         self.ranker = ranker

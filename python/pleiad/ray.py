@@ -12,8 +12,8 @@ __all__ = ["Predictor", "score"]
 class Predictor:
     """The class that ``map_batches`` makes once in each worker.
 
-    ``rows.map_batches(pleiad.ray.Predictor, fn_constructor_args=("run/model",), batch_format="pyarrow", ...)`` is for those who
-    choose everything themselves; then workers open the folder by its path. :func:`score` sends the model with the job.
+    ``rows.map_batches(pleiad.ray.Predictor, fn_constructor_args=("run/model",), batch_format="pyarrow", ...)`` lets
+    you choose every option; workers then open the folder by its path. :func:`score` sends the model with the job.
 
     Parameters
     ----------

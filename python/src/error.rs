@@ -1,4 +1,4 @@
-//! Errors as Python exceptions: one class for each way of failing that the command's exit codes tell apart.
+//! Errors as Python exceptions: one class for each exit code of the command that means a failure.
 
 use pleiad_train::ErrorKind;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyRuntimeError, PyValueError};

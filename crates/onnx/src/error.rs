@@ -72,7 +72,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether whoever asked for it can ask otherwise; else it failed on its way.
+    /// Whether other options would avoid the error; else it failed while it ran.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         !matches!(self, Self::Model(_) | Self::Io { .. } | Self::Folder { .. } | Self::Inconsistent { .. })

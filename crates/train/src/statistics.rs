@@ -32,7 +32,7 @@ impl Spread {
 /// A mean over seeds with its 95 % confidence interval.
 ///
 /// `mean ± t_(0.975, n-1) sd / sqrt(n)`: Student's interval. It assumes that gains over seeds are roughly normal and
-/// independent, and says what training anew with other seeds would give on these same rows; it knows nothing of
+/// independent, and says what a training with other seeds would give on these same rows. It says nothing about
 /// other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -203,7 +203,7 @@ fn joint_losses(
     (losses, note)
 }
 
-/// The rows that will tell. Without rows that no model was trained on there is nothing to compare by.
+/// The rows that models are measured on. A comparison needs rows on which no model was trained.
 fn measured_on(file: &ConfigFile) -> Result<MeasuredOn> {
     let data = &file.config.data;
     if data.test.is_some() {

@@ -106,7 +106,7 @@ fn names(list: &str) -> Vec<&str> {
     list.split('`').skip(1).step_by(2).collect()
 }
 
-/// Whether a scalar is the one that serde found, told by serde's words for it.
+/// Whether a scalar is the one that serde found, judged by serde's words for it.
 pub(super) fn is_found(node: &DeValue<'_>, found: &str) -> bool {
     match node {
         DeValue::String(s) => found == format!("string {s:?}"),
@@ -154,7 +154,7 @@ pub(super) fn another(found: &str) -> Option<(DeValue<'static>, String)> {
     }
 }
 
-/// Whether a message complains of the type of the text `mark`, where `wanted` was expected if that is told.
+/// Whether a message complains of the type of the text `mark`, where `wanted` was expected if the message says so.
 pub(super) fn complains_of_type(message: &str, mark: &str, wanted: Option<&str>) -> bool {
     match read(message) {
         Complaint::WrongValue { found, expected } => {
@@ -189,7 +189,7 @@ pub(super) fn suggest_word(name: &str, known: &[&str]) -> String {
 
 fn foreign_first(name: &str, known: &[&str], meant: Option<&str>) -> String {
     match meant.filter(|meant| *meant != name) {
-        // A key that stands elsewhere is told with its table: `learning_rate` of [train] optimizer.
+        // The message names a key of another table with that table: `learning_rate` of [train] optimizer.
         Some(meant) => match meant.strip_prefix('[').and_then(|rest| rest.rsplit_once("] ")) {
             Some((table, key)) => format!("; did you mean `{key}` of [{table}]? (known here: {})", known.join(", ")),
             None => format!("; did you mean `{meant}`? (known: {})", known.join(", ")),

@@ -1,4 +1,4 @@
-//! Whether a configured model fits in memory, told at the key that makes it large.
+//! Whether a configured model fits in memory. The error names the key that makes it large.
 
 use pleiad_data::schema::{Feature, FeatureKind};
 use pleiad_engine::check_memory;

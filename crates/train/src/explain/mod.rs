@@ -2,7 +2,7 @@
 //! happens, and which features it leans on.
 //!
 //! `utilisation` is what gates weigh and experts give, `alarm` what is wrong with it, `calibration` and `importance` are
-//! by task. Pictures of all of it are drawn by whoever implements [`crate::pages::Pages`].
+//! by task. An implementation of [`crate::pages::Pages`] draws the pictures.
 
 mod alarm;
 mod calibration;

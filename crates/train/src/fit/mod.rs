@@ -70,7 +70,7 @@ pub struct Problem<'a> {
 pub enum Outcome {
     /// It ran to its end.
     Finished(Fitted),
-    /// It was told to stop; the keeper has its state.
+    /// It was stopped; the keeper has its state.
     Interrupted {
         /// Steps done.
         steps: u64,
@@ -98,7 +98,7 @@ pub struct Fitted {
     pub not_selected: Option<String>,
     /// Whether no step has moved any weight that was looked at: the model is as it was drawn.
     pub unmoved: bool,
-    /// What is wrong with settings and steps; each has been told as a warning.
+    /// What is wrong with settings and steps; each was given as a warning.
     pub alarms: Vec<Alarm>,
 }
 
@@ -402,7 +402,7 @@ impl<'a> Trainer<'a> {
 
     fn save(&mut self, best: Best<'_>) -> Result<()> {
         self.state.seconds = self.seconds();
-        // Whoever opens a checkpoint finds the weights that predict.
+        // So that a checkpoint holds the weights that predict.
         self.engine.show_average();
         self.keeper.save(&self.state, self.engine, best)?;
         self.last_save = Instant::now();

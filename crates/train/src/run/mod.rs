@@ -71,7 +71,7 @@ pub enum TrainOutcome {
 /// Trains a model and writes its run.
 ///
 /// # Errors
-/// Any [`Error`]; [`Interrupted`](crate::Error::Interrupted) when told to stop, with a checkpoint to resume
+/// Any [`Error`]; [`Interrupted`](crate::Error::Interrupted) after a signal, with a checkpoint to resume
 /// from.
 pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainOutcome> {
     let file = options.config;
