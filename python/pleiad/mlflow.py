@@ -36,7 +36,7 @@ class Callback:
     Parameters
     ----------
     run_id : str, optional
-        The run. By default the active one, which is started where there is none.
+        The run. By default the active one; if there is none, a new one is started.
     prefix : str
         What the names of metrics start with.
 
@@ -243,5 +243,5 @@ class _Served:
 
 
 def _load_pyfunc(path: str) -> _Served:
-    """What MLflow calls to serve the model; it hands over the folder of the artifact."""
+    """MLflow calls this to serve the model, with the folder of the artifact."""
     return _Served(Ranker.load(path))

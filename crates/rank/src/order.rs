@@ -54,7 +54,7 @@ pub(crate) struct Ordered {
 }
 
 impl Ordered {
-    /// Of rows whose first columns are these kept ones, that of requests among them.
+    /// For rows whose first columns are these kept ones, the column of requests among them.
     pub(crate) fn new(order: &Order, kept: Vec<String>) -> Self {
         Self {
             top: order.top,

@@ -1,5 +1,5 @@
 //! Mean, spread, and the confidence interval of a mean from few values: seeds of a comparison, shuffles of a feature.
-//! [`holm`] is the price of many questions.
+//! [`holm`] corrects p values for many questions.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these values; `None` if there are none.
+    /// That of these values; `None` if there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
@@ -61,7 +61,7 @@ pub enum Side {
 }
 
 impl Interval {
-    /// Of these values; `None` if there are none.
+    /// That of these values; `None` if there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let Spread { seeds, mean, sd } = Spread::of(values)?;

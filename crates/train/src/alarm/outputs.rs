@@ -1,4 +1,4 @@
-//! [`OutputWatch`]: what a trained model predicts, beside its metrics: one number for all rows, or worse than that.
+//! [`OutputWatch`]: predictions of a trained model that are one number for all rows, or worse than that.
 
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_engine::Predictions;
@@ -27,7 +27,7 @@ const UNLEARNED_LOG_LOSS: f64 = 1.0;
 #[derive(Debug)]
 pub(crate) struct OutputWatch<'a> {
     tasks: &'a [TaskSpec],
-    /// Of predictions, of labels.
+    /// By task, those of the predictions and those of the labels.
     seen: Vec<[Seen; 2]>,
 }
 

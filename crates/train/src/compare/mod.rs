@@ -1,8 +1,8 @@
 //! [`compare`]: several models on the same rows over the same seeds. Did multi-task learning help every task?
 //!
-//! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; whatever is
-//! in the folder already is not done again. `sizes` makes models equally large, `runs` brings one run to its end,
-//! `assemble` puts all of it together into what stands in `result`, with the words of `verdict` and `answer`, and `page` draws it.
+//! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; runs
+//! that are in the folder already are not done again. `sizes` makes models equally large, `runs` completes one run,
+//! `assemble` makes the `result` of all of them, with the words of `verdict` and `answer`, and `page` draws it.
 
 mod answer;
 mod assemble;

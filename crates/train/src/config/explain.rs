@@ -135,7 +135,7 @@ pub(super) fn is_found(node: &DeValue<'_>, found: &str) -> bool {
 pub(super) fn another(found: &str) -> Option<(DeValue<'static>, String)> {
     let parse = |text: &'static str| DeValue::parse(text).ok().map(toml::Spanned::into_inner);
     if found.starts_with("string ") {
-        // Of serde's quoting nothing but this is to be known: a text without special letters is itself.
+        // serde's message quotes a text without special letters as it is.
         return Some((DeValue::String("987654321".into()), "string \"987654321\"".to_owned()));
     }
     if found.starts_with("integer `-") {
@@ -217,7 +217,7 @@ pub(super) fn expected(words: &str, found: &str) -> String {
         "u8" => u8::MAX.into(),
         _ => return plain(words),
     };
-    // Of a whole number that is not too small, the other end says what is wrong.
+    // A whole number that is not too small is too large.
     match found.starts_with("integer `") && !found.starts_with("integer `-") {
         true => format!("a whole number from 0 to {most}"),
         false => plain(words),

@@ -1,7 +1,7 @@
 //! [`fit`]: the training loop.
 //!
-//! It reads encoded rows, moves the weights of an engine and keeps the best ones. It knows no file and no terminal:
-//! checkpoints go to a [`Keeper`], news to an [`Observer`], and an [`Interrupt`] ends it between two steps. All that it
+//! It reads encoded rows, moves the weights of an engine and keeps the best ones. It uses no file and no terminal:
+//! checkpoints go to a [`Keeper`], events to an [`Observer`], and an [`Interrupt`] ends it between two steps. All that it
 //! must remember between two steps is in [`State`], so that a run that is stopped and resumed gives the same bits as
 //! one that never stopped.
 

@@ -1,4 +1,4 @@
-//! What becomes of each column: a feature, a label, or nothing before a person has decided.
+//! The use of each column: a feature, a label, or nothing until a person has decided.
 
 use super::choose::{self, Feature, Scale};
 use super::labels::Label;

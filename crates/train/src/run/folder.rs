@@ -20,7 +20,7 @@ use crate::explain::Explanation;
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// Of this folder or of one that it lies in.
+    /// The lock of this folder, or of one that it lies in.
     lock: Option<Arc<FolderLock>>,
 }
 
