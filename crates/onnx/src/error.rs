@@ -23,7 +23,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Numbers of a vocabulary that ONNX cannot tell apart.
+    /// Numbers of a vocabulary that are equal in ONNX.
     #[error(
         "feature \"{feature}\" cannot be exported with its encoder: ONNX cannot tell {a} from {b}, two values of its vocabulary; \
          export with --inputs ids, which takes table rows instead"
