@@ -1,4 +1,4 @@
-"""``compare``: several structures over several seeds, and who gains and who pays."""
+"""``compare``: several structures over several seeds, and which tasks gain and lose."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ class Comparison:
         What ``compare.json`` says: models, metrics, gains with their intervals, verdicts.
     report : str
         ``report.html``, one document without network.
+
+    Examples
+    --------
+    >>> models = {"alone": pleiad.SingleTask(bottom=[8], tower=[4]), "shared": small}
+    >>> found = pleiad.compare(models, x, y, seeds=[1, 2], epochs=20, batch_size=32)
+    >>> [model["name"] for model in found.result["models"]], found.report[:15]
+    (['alone', 'shared'], '<!DOCTYPE html>')
     """
 
     def __init__(self, result: dict[str, Any], report: str) -> None:
@@ -33,12 +40,28 @@ class Comparison:
 
     @property
     def answer(self) -> str:
-        """Who gains and who pays, in words."""
+        """Which models gain and lose on which tasks, in words.
+
+        Examples
+        --------
+        >>> models = {"alone": pleiad.SingleTask(bottom=[8], tower=[4]), "shared": small}
+        >>> found = pleiad.compare(models, x, y, seeds=[1, 2], epochs=20, batch_size=32)
+        >>> isinstance(found.answer, str)
+        True
+        """
         return self.result["answer"]["text"]
 
     def rows(self) -> list[dict[str, Any]]:
         """One dict for each model and task: mean over seeds of the task's main metric, gain over the baseline and its 95 %
-        interval. A gain is positive where the model is better."""
+        interval. A gain is positive where the model is better.
+
+        Examples
+        --------
+        >>> models = {"alone": pleiad.SingleTask(bottom=[8], tower=[4]), "shared": small}
+        >>> found = pleiad.compare(models, x, y, seeds=[1, 2], epochs=20, batch_size=32)
+        >>> [(row["model"], row["task"]) for row in found.rows()]
+        [('alone', 'click'), ('alone', 'watch'), ('shared', 'click'), ('shared', 'watch')]
+        """
         rows = []
         for model in self.result["models"]:
             for task, found in model["tasks"].items():
@@ -57,7 +80,15 @@ class Comparison:
         return rows
 
     def to_frame(self) -> Any:
-        """:meth:`rows` as a data frame of pandas."""
+        """:meth:`rows` as a data frame of pandas: a row for each model and task, the columns of :meth:`rows`.
+
+        Examples
+        --------
+        >>> models = {"alone": pleiad.SingleTask(bottom=[8], tower=[4]), "shared": small}
+        >>> found = pleiad.compare(models, x, y, seeds=[1, 2], epochs=20, batch_size=32)
+        >>> found.to_frame().shape
+        (4, 6)
+        """
         import pandas
 
         return pandas.DataFrame(self.rows())
@@ -101,15 +132,27 @@ def compare(
     seeds : list of int
         Each model is trained with each of them; gains are paired by seed.
     ranker : Ranker, optional
-        Whose tasks, features and training to take; else they are in ``params``.
+        Its tasks, features and training are used; without it they are in ``params``.
     test_set, test_fraction
-        Rows that measure: others, or a share of X. By default a tenth.
+        The rows that models are measured on: other rows, or a share of X. By default a tenth of X.
     match_parameters : bool
         Whether widths are scaled until all models have the baseline's number of dense parameters.
     out : path, optional
         Folder of the comparison; an interrupted one goes on there. Without it nothing stays on disk.
     **params
         Parameters of :class:`Ranker`.
+
+    Returns
+    -------
+    Comparison
+        Gains with their intervals, and the answer in words.
+
+    Examples
+    --------
+    >>> models = {"alone": pleiad.SingleTask(bottom=[8], tower=[4]), "shared": small}
+    >>> found = pleiad.compare(models, x, y, seeds=[1, 2], epochs=20, batch_size=32)
+    >>> [(row["model"], row["task"]) for row in found.rows() if row["gain"] is not None]
+    [('shared', 'click'), ('shared', 'watch')]
     """
     if not models:
         raise ValueError("compare at least one model with another")

@@ -19,6 +19,12 @@ class Explained:
         What each expert gives: the range of its outputs over the rows.
     alarms : list of dict
         What is wrong: a gate that has collapsed onto one expert, an expert that gives nothing, and the like.
+
+    Examples
+    --------
+    >>> seen = ranker.explain(x)
+    >>> sorted(seen.gates[0]), len(seen.experts)
+    (['expert', 'gate', 'max', 'mean', 'min', 'sd'], 2)
     """
 
     def __init__(self, seen: str | dict[str, Any]) -> None:
@@ -30,7 +36,13 @@ class Explained:
         self.alarms: list[dict[str, Any]] = found["alarms"]
 
     def to_frame(self) -> Any:
-        """``gates`` as a data frame of pandas, a row for each gate and expert."""
+        """``gates`` as a data frame of pandas, a row for each gate and expert.
+
+        Examples
+        --------
+        >>> ranker.explain(x).to_frame().shape
+        (4, 6)
+        """
         import pandas
 
         return pandas.DataFrame(self.gates)

@@ -9,7 +9,7 @@ import numpy as np
 
 
 def is_arrow(rows: Any) -> bool:
-    """Whether an object hands over Arrow data (pyarrow, polars, DuckDB; pandas where pyarrow is installed)."""
+    """Whether an object gives Arrow data (pyarrow, polars, DuckDB; pandas where pyarrow is installed)."""
     return hasattr(rows, "__arrow_c_stream__") or hasattr(rows, "__arrow_c_array__")
 
 

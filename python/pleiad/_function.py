@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def scorer_of_function(model: Any, options: dict[str, Any]) -> Scorer:
-    """The scorer of a function. The engine's own threads ask at once, so that each takes one."""
+    """The scorer of a function, on one thread: the engine's own threads call it at the same time."""
     scorer = scorer_of(model, options, threads=1)
     if scorer.keep:
         raise ValueError("a function has no columns to keep: name them beside it in SELECT")

@@ -11,7 +11,7 @@ from ._frames import rows_of
 
 
 class Inferred:
-    """What is to be seen in some rows.
+    """What :func:`infer` sees in some rows.
 
     Attributes
     ----------
@@ -23,6 +23,14 @@ class Inferred:
         Tables ``[[task]]``.
     left_out : list of dict
         Columns that are no features, each with the reason: ``{"column": ..., "reason": ...}``.
+
+    Examples
+    --------
+    >>> found = pleiad.infer({**x, "id": np.arange(400), "click": click}, ["click"])
+    >>> len(found.features), [table["column"] for table in found.left_out]
+    (2, ['id'])
+    >>> found.tasks[0]["kind"], "[[feature]]" in found.toml
+    ('binary', True)
     """
 
     def __init__(self, found: Mapping[str, Any]) -> None:
@@ -42,20 +50,20 @@ def infer(frame: Any, labels: Sequence[str] = (), *, beside: Mapping[str, Any] |
     Parameters
     ----------
     frame : data frame, Arrow table, dict of columns, or matrix
-        The rows, of which some are looked at.
+        The rows, of which it looks at some.
     labels : list of str
-        Label columns, each ``"click"``, or ``"share:click"`` where a share is only known of clicked rows. Without them columns
-        that look like labels are taken.
-    beside : dict of arrays, optional
+        Label columns, each ``"click"``, or ``"share:click"`` if a share is only known of clicked rows. By default, columns
+        that look like labels.
+    beside : dict of arrays of shape (n,), optional
         Label columns that are not in the frame.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> frame = {"age": rng.normal(40, 12, 500), "city": rng.choice(["a", "b"], 500), "click": rng.integers(0, 2, 500)}
-    >>> [task["name"] for task in infer(frame, ["click"]).tasks]
-    ['click']
+    >>> found = pleiad.infer({**x, "click": click}, ["click"])
+    >>> found
+    Inferred(2 feature blocks for click; 0 columns left out)
+    >>> pleiad.Ranker(small, features=found.features, epochs=20, batch_size=32).fit(x, y).predict(x).shape
+    (400, 2)
     """
     rows, _, _ = rows_of(frame)
     return Inferred(json.loads(_pleiad.infer(rows, dict(beside or {}), list(labels))))

@@ -13,7 +13,7 @@ _BAR = 20
 
 
 class Progress:
-    """Shows epochs where asked for; on a terminal and in a notebook also how far the epoch at hand is."""
+    """Shows epochs if ``verbose``; on a terminal and in a notebook also the progress of the current epoch."""
 
     def __init__(self, verbose: bool, to: TextIO | None = None, warn_at: int = 2) -> None:
         self.verbose = verbose

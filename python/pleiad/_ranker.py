@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import shutil
 import tempfile
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +16,8 @@ import numpy as np
 from . import _pleiad
 from ._explained import Explained
 from ._frames import is_arrow, labels_of, paths_of, rows_of
+from ._labels import auc, encoded, kind_of, r2, varies
+from ._packing import packed, unpack
 from ._progress import Progress
 from ._structures import PLE, Structure, structure_of
 
@@ -84,8 +83,8 @@ class Ranker(BaseEstimator):
         Names, or tables ``[[task]]`` without a label: ``{"name": "share", "where": {"column": "click", "equals": 1}}``. By
         default the columns of ``y``; one whose labels are two values is binary, others are regressions.
     features : list of dict, optional
-        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X; those that it leaves out, and those
-        that nearly say a label, are warned of.
+        Tables ``[[feature]]``. By default what :func:`infer` chooses for the columns of X. A warning names columns that it leaves
+        out, and columns that nearly say a label.
     rank : dict, optional
         ``[rank]``: the score of :meth:`score_rows` and :meth:`rank_rows`.
     validation_fraction : float, optional
@@ -104,7 +103,7 @@ class Ranker(BaseEstimator):
     >>> y = {"click": (x[:, 0] > 0).astype(int), "watch": x[:, 1] + x[:, 2]}
     >>> features = [{"columns": ["x[0..3]"], "kind": "numeric"}]
     >>> ranker = pleiad.Ranker(pleiad.PLE(levels=[{"task_experts": 1, "shared_experts": 1, "widths": [16]}], tower=[8]),
-    ...                        features=features, epochs=5)
+    ...                        features=features, epochs=20, batch_size=32)
     >>> [part.shape for part in ranker.fit(x, y).predict_proba(x)]
     [(500, 2)]
     >>> ranker.predict(x).shape
@@ -182,14 +181,14 @@ class Ranker(BaseEstimator):
         y : data frame, dict, matrix of shape (n, T), array of shape (n,), or names of columns of X
             Labels of each task. A row whose label is NaN is not in the task's sample space. Of files, names of columns.
         sample_weight : array of shape (n,), or name of a column of files, optional
-            What each row counts. A row of weight 0 is left out.
+            The weight of each row. A row of weight 0 is left out.
         sample_space : dict of arrays of shape (n,), optional
             By task, which rows it learns from.
         eval_set : (X, y), optional
             Rows that decide which epoch is kept, and when to stop.
         callback : callable, optional
             Called with each event: ``{"event": "config", "config": {...}}``, ``{"event": "epoch", "record": {...}, "best": bool}``, ...
-            What it raises stops the fit. ``pleiad.callbacks`` has some.
+            An exception that it raises stops the fit. ``pleiad.callbacks`` has some.
         out : path, optional
             Folder of the run: checkpoints, figures, ``report.html`` and the model. An interrupted run goes on with
             ``resume=True``. Without it nothing stays on disk.
@@ -198,6 +197,15 @@ class Ranker(BaseEstimator):
         -------
         Ranker
             Itself.
+
+        Examples
+        --------
+        >>> def rows(first, end):
+        ...     return {name: of[first:end] for name, of in x.items()}, {task: of[first:end] for task, of in y.items()}
+        >>> ranker = pleiad.Ranker(small, epochs=20, batch_size=32, early_stopping={"patience": 5})
+        >>> ranker = ranker.fit(*rows(0, 300), eval_set=rows(300, 400))
+        >>> ranker.history_[0]["epoch"], ranker.report_["valid"]["rows"]
+        (1, 100)
         """
         paths = paths_of(X)
         if paths is not None:
@@ -291,18 +299,18 @@ class Ranker(BaseEstimator):
         return self._config(data, tables, features), parts, columns, classes
 
     def _inferred(self, rows, beside, labels, columns, count) -> list[dict[str, Any]]:
-        """Features for the columns of X. X is what the user wants to learn from: a column that nearly says a label is warned of, and
-        taken."""
+        """Features for the columns of X. The user has chosen X, so a column that nearly says a label is kept, with a
+        warning."""
         if count < 2:
             raise _pleiad.DataError("1 sample is too few to see what columns hold; name the features")
         own = [column for column in labels if column in columns]
         chance = _free("label", columns)
         found = json.loads(_pleiad.infer(rows, {chance: np.arange(count, dtype=float) % 2}, [*own, chance]))
         without = {out["column"]: out["reason"] for out in found["left_out"] if out["column"] not in own}
-        known = {column: beside[column] for column in labels if column in beside and _varies(beside[column])}
+        known = {column: beside[column] for column in labels if column in beside and varies(beside[column])}
         if known:
-            told = json.loads(_pleiad.infer(rows, known, list(known)))["left_out"]
-            leaks = {out["column"]: out["reason"] for out in told if out["column"] not in without}
+            suspects = json.loads(_pleiad.infer(rows, known, list(known)))["left_out"]
+            leaks = {out["column"]: out["reason"] for out in suspects if out["column"] not in without}
             for column, reason in leaks.items():
                 warnings.warn(f"column {column!r}: {reason}", stacklevel=4)
         for column, reason in without.items():
@@ -321,10 +329,10 @@ class Ranker(BaseEstimator):
         with Progress(self.verbose, warn_at=4) as progress:
 
             def event(text: str) -> None:
-                told = json.loads(text)
-                progress.event(told)
+                happened = json.loads(text)
+                progress.event(happened)
                 if callback is not None:
-                    callback(told)
+                    callback(happened)
 
             report = _pleiad.train(
                 json.dumps(config), parts, target, resume=resume, threads=self.threads, callback=event
@@ -334,7 +342,7 @@ class Ranker(BaseEstimator):
         self.history_ = self.report_["history"]
         self.run_ = None if out is None else target
         self._model = _pleiad.Model.open(target / "model")
-        self._artifact = _packed(target / "model")
+        self._artifact = packed(target / "model")
         explained = target / "explain.json"
         self._explanation = json.loads(explained.read_text(encoding="utf-8")) if explained.exists() else None
         if folder is not None:
@@ -352,9 +360,9 @@ class Ranker(BaseEstimator):
         table = dict(spec)
         table.setdefault("label", {"column": of_column.get(name, name)})
         if "kind" not in table:
-            table["kind"] = "binary" if labels is None else _kind(name, labels[name], classes)
+            table["kind"] = "binary" if labels is None else kind_of(name, labels[name], classes)
         elif table["kind"] == "binary" and labels is not None:
-            _kind(name, labels[name], classes, binary=True)
+            kind_of(name, labels[name], classes, binary=True)
         return table
 
     def _beside(self, labels, of_column, classes, sample_space, sample_weight, columns, count) -> dict[str, Any]:
@@ -364,7 +372,7 @@ class Ranker(BaseEstimator):
                 continue
             if len(values) != count:
                 raise ValueError(f"Found input variables with inconsistent numbers of samples: [{count}, {len(values)}]")
-            found = _encoded(values, classes.get(name))
+            found = encoded(values, classes.get(name))
             space = None if sample_space is None else sample_space.get(name)
             if space is not None:
                 found = np.where(np.asarray(space, dtype=bool), found, np.nan)
@@ -415,7 +423,13 @@ class Ranker(BaseEstimator):
         return rows
 
     def predict_all(self, X: Any) -> dict[str, np.ndarray]:
-        """The prediction of each task, by name: arrays of shape (n,), probabilities of binary tasks and values of regressions."""
+        """The prediction of each task, by name: arrays of shape (n,), probabilities of binary tasks and values of regressions.
+
+        Examples
+        --------
+        >>> {task: values.shape for task, values in ranker.predict_all(x).items()}
+        {'click': (400,), 'watch': (400,)}
+        """
         paths = paths_of(X)
         if paths is not None:
             parts, _ = self._of_files(self._fitted(), paths, False)
@@ -425,7 +439,13 @@ class Ranker(BaseEstimator):
         return {name: np.frombuffer(part, dtype="<f4") for name, part in zip(self.task_names_, parts)}
 
     def predict_proba(self, X: Any) -> Any:
-        """Probabilities of the binary tasks: a list of arrays of shape (n, 2), of one task the array itself."""
+        """Probabilities of the binary tasks: a list of arrays of shape (n, 2), of one task the array itself.
+
+        Examples
+        --------
+        >>> [probabilities.shape for probabilities in ranker.predict_proba(x)]
+        [(400, 2)]
+        """
         predictions = self.predict_all(X)
         parts = []
         for name, is_binary in zip(self.task_names_, self._binary):
@@ -437,7 +457,14 @@ class Ranker(BaseEstimator):
         return parts[0] if len(self.task_names_) == 1 else parts
 
     def predict(self, X: Any) -> np.ndarray:
-        """Classes of binary tasks and values of regressions: an array of shape (n, T), of one task (n,)."""
+        """Classes of binary tasks and values of regressions: an array of shape (n, T), of one task (n,).
+
+        Examples
+        --------
+        >>> found = ranker.predict(x)
+        >>> found.shape, np.unique(found[:, 0])
+        ((400, 2), array([0., 1.]))
+        """
         predictions = self.predict_all(X)
         columns = [
             classes[(predictions[name] >= 0.5).astype(int)] if is_binary else predictions[name].astype(np.float64)
@@ -447,14 +474,26 @@ class Ranker(BaseEstimator):
 
     @property
     def classes_(self) -> Any:
-        """Classes of the binary tasks: a list of arrays, of one task the array itself."""
+        """Classes of the binary tasks: a list of arrays of shape (2,), of one task the array itself.
+
+        Examples
+        --------
+        >>> ranker.classes_
+        [array([0, 1])]
+        """
         if not hasattr(self, "_classes"):
             raise AttributeError("classes_ is there after fit")
         binary = [classes for classes, is_binary in zip(self._classes, self._binary) if is_binary]
         return binary[0] if len(self._classes) == 1 and binary else binary
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The mean over tasks of AUC (binary) and R2 (regressions) on rows with labels; larger is better."""
+        """The mean over tasks of AUC (binary) and R2 (regressions) on rows with labels; larger is better.
+
+        Examples
+        --------
+        >>> ranker.score(x, y) > 0.7
+        True
+        """
         if paths_of(X) is not None:
             raise TypeError("score is of rows in memory; of files, `pleiad evaluate` measures a saved model")
         predictions = self.predict_all(X)
@@ -462,10 +501,10 @@ class Ranker(BaseEstimator):
         labels = labels_of(y, self.task_names_) if own is None else {name: np.asarray(X[name]) for name in own}
         scores = []
         for name, is_binary, classes in zip(self.task_names_, self._binary, self._classes):
-            truth = _encoded(labels[name], classes if is_binary else None)
+            truth = encoded(labels[name], classes if is_binary else None)
             there = ~np.isnan(truth)
             weight = np.ones(len(truth)) if sample_weight is None else np.asarray(sample_weight, dtype=float)
-            found = (_auc if is_binary else _r2)(predictions[name][there].astype(float), truth[there], weight[there])
+            found = (auc if is_binary else r2)(predictions[name][there].astype(float), truth[there], weight[there])
             if found is not None:
                 scores.append(found)
         if not scores:
@@ -474,7 +513,15 @@ class Ranker(BaseEstimator):
 
     def score_rows(self, X: Any, **exponents: float) -> np.ndarray:
         """The score of each row by equation 1, an array of shape (n,). ``score_rows(X, share=2)`` changes the exponent of a task;
-        0 leaves it out."""
+        0 leaves it out.
+
+        Examples
+        --------
+        >>> ranker.score_rows(x).shape
+        (400,)
+        >>> np.allclose(ranker.score_rows(x, click=1, watch=0), ranker.predict_all(x)["click"])
+        True
+        """
         sets = [f"rank.score.{json.dumps(name)}={float(power)!r}" for name, power in exponents.items()]
         paths = paths_of(X)
         if paths is not None:
@@ -503,6 +550,12 @@ class Ranker(BaseEstimator):
         -------
         dict of arrays of shape (m,)
             ``row``, the number of the row in X; ``rank``, from 1 in each request; ``score``.
+
+        Examples
+        --------
+        >>> best = ranker.rank_rows(x, by="city", top=2)
+        >>> best["rank"], best["row"].shape
+        (array([1, 2, 1, 2, 1, 2]), (6,))
         """
         if isinstance(by, str) and paths_of(X) is not None:
             raise TypeError("of files by is an array; `pleiad predict --by` orders them by a column")
@@ -523,18 +576,12 @@ class Ranker(BaseEstimator):
     # Explaining
 
     def explain(self, X: Any) -> Explained:
-        """What gates and experts do on these rows: how much each gate weighs each expert. Labels need not be there.
+        """What gates and experts do on these rows: the weights that each gate gives its experts. Labels are not needed.
 
         Examples
         --------
-        >>> import numpy as np, pleiad
-        >>> x = np.random.default_rng(0).normal(size=(400, 2))
-        >>> features = [{"columns": ["x[0..2]"], "kind": "numeric"}]
-        >>> mmoe = pleiad.MMoE(experts=2, widths=[4], tower=[4])
-        >>> ranker = pleiad.Ranker(mmoe, features=features, epochs=2, explanation=False)
-        >>> ranker = ranker.fit(x, {"a": (x[:, 0] > 0).astype(int), "b": (x[:, 1] > 0).astype(int)})
-        >>> [(row["gate"], row["expert"]) for row in ranker.explain(x).gates]
-        [('gates.a', 'experts.0'), ('gates.a', 'experts.1'), ('gates.b', 'experts.0'), ('gates.b', 'experts.1')]
+        >>> [(row["gate"], row["expert"]) for row in ranker.explain(x).gates[:2]]
+        [('gates.click', 'experts.0'), ('gates.click', 'experts.1')]
         """
         paths = paths_of(X)
         if paths is not None:
@@ -545,7 +592,14 @@ class Ranker(BaseEstimator):
     @property
     def gates_(self) -> list[dict[str, Any]]:
         """:attr:`Explained.gates` over the rows that :meth:`fit` explained the model on: the validation rows, or else the training
-        rows. It is there after a fit with ``explanation`` not False."""
+        rows. It is there after a fit with ``explanation`` not False.
+
+        Examples
+        --------
+        >>> weights = [row["mean"] for row in ranker.gates_ if row["gate"] == "gates.click"]
+        >>> len(weights), round(sum(weights), 6)
+        (2, 1.0)
+        """
         explanation: Any = getattr(self, "_explanation", None)
         if explanation is None:
             raise AttributeError("gates_ is there after fit, where explanation is not False; explain(X) looks at rows of your own")
@@ -560,7 +614,7 @@ class Ranker(BaseEstimator):
         def unpacked():
             with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
                 model = Path(folder) / "model"
-                _unpack(self._artifact, model)
+                unpack(self._artifact, model)
                 yield model
 
         return unpacked()
@@ -573,19 +627,32 @@ class Ranker(BaseEstimator):
         path : path
             The file. Weights above 2 GiB go to ``path.data`` beside it.
         inputs : {"columns", "ids"}
-            What the file takes: columns as they stand in a log, or what encoders make of them (for runtimes without ``ai.onnx.ml``).
+            The inputs of the file: columns of a log, or their encoded values (for runtimes without ``ai.onnx.ml``).
 
         Returns
         -------
         dict
             ``inputs`` and ``outputs``, each with ``name``, ``type``, ``shape`` and what it ``holds``.
+
+        Examples
+        --------
+        >>> written = ranker.to_onnx("model.onnx")
+        >>> [(output["name"], output["shape"]) for output in written["outputs"]]
+        [('click', ['batch']), ('watch', ['batch']), ('score', ['batch'])]
         """
         self._fitted()
         with self._unpacked() as folder:
             return json.loads(_pleiad.export_onnx(folder, Path(path), inputs))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the model as the command line writes it: a folder that must not be there, or be empty."""
+        """Writes the model as the command line writes it: a folder that must not be there, or be empty.
+
+        Examples
+        --------
+        >>> ranker.save("model")
+        >>> pleiad.Ranker.load("model").task_names_
+        ['click', 'watch']
+        """
         self._fitted()
         target = Path(path)
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
@@ -593,17 +660,24 @@ class Ranker(BaseEstimator):
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".pleiad-") as folder:
             unpacked = Path(folder) / "model"
-            _unpack(self._artifact, unpacked)
+            unpack(self._artifact, unpacked)
             if target.exists():
                 target.rmdir()
             os.rename(unpacked, target)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "Ranker":
-        """A ranker that predicts as the model in a folder does, whoever has saved it."""
+        """A ranker that predicts as the model in a folder does, which Python or the command has saved.
+
+        Examples
+        --------
+        >>> ranker.save("model")
+        >>> bool((pleiad.Ranker.load("model").predict(x) == ranker.predict(x)).all())
+        True
+        """
         ranker = cls()
         ranker._open(Path(path))
-        ranker._artifact = _packed(Path(path))
+        ranker._artifact = packed(Path(path))
         return ranker
 
     def _open(self, path: Path) -> None:
@@ -634,7 +708,16 @@ class Ranker(BaseEstimator):
     def from_config(cls, path: str | os.PathLike[str], *sets: str) -> "Ranker":
         """A ranker with the parameters of a configuration file: tasks, features, ``[model]``, ``[train]`` and ``[rank]``.
 
-        Where rows lie is left to :meth:`fit`; labels are those of the file, so that ``y`` names columns of X.
+        :meth:`fit` gets the rows. Labels are those of the file, so ``y`` names columns of X.
+
+        Examples
+        --------
+        >>> from pathlib import Path
+        >>> text = ranker.to_config().replace("[data]", '[data]\\ntrain = "rows.csv"')
+        >>> written = Path("config.toml").write_text(text)
+        >>> again = pleiad.Ranker.from_config("config.toml", "train.epochs=5")
+        >>> again.epochs, again.model
+        (5, MMoE(experts=2, widths=[8], tower=[4], activation='relu', dropout=0.0, gate_bias=False, gate_start='zero'))
         """
         config = json.loads(_pleiad.load_config(Path(path), list(sets)))
         train = {_PARAMETER_OF.get(key, key): value for key, value in config.get("train", {}).items()}
@@ -643,7 +726,13 @@ class Ranker(BaseEstimator):
         return cls(model, config["task"], config["feature"], rank=config.get("rank"), **train)
 
     def to_config(self) -> str:
-        """The configuration that :meth:`fit` trained with, as the text of a file; ``[data]`` still has to name files."""
+        """The configuration that :meth:`fit` trained with, as the text of a file; ``[data]`` still has to name files.
+
+        Examples
+        --------
+        >>> "epochs = 20" in ranker.to_config()
+        True
+        """
         if not hasattr(self, "config_"):
             raise NotFittedError("the configuration is known after fit")
         return _pleiad.write_config(json.dumps(self.config_))
@@ -681,85 +770,3 @@ def _free(name: str, columns: Sequence[str]) -> str:
     while name in columns:
         name += "_"
     return name
-
-
-def _kind(name: str, values: np.ndarray, classes: dict[str, np.ndarray], binary: bool = False) -> str:
-    """Whether labels are classes or numbers; notes the classes."""
-    present = values[~_missing(values)]
-    found = np.unique(present)
-    numeric = values.dtype.kind in "biuf"
-    if len(found) == 2 or (binary and len(found) < 2):
-        classes[name] = found if len(found) == 2 else np.array([0, 1])
-        return "binary"
-    if binary or not numeric:
-        raise ValueError(
-            f"Only binary classification is supported. The labels of task {name!r} have {len(found)} values; a task has two "
-            "classes, or is a regression"
-        )
-    if len(found) < 2 and set(found.tolist()) <= {0, 1}:
-        classes[name] = np.array([0, 1])
-        return "binary"
-    return "regression"
-
-
-def _varies(labels: np.ndarray) -> bool:
-    """Whether two labels differ."""
-    there = labels[~np.isnan(labels)]
-    return len(there) > 1 and bool((there != there[0]).any())
-
-
-def _missing(values: np.ndarray) -> np.ndarray:
-    if values.dtype.kind == "f":
-        return np.isnan(values)
-    if values.dtype.kind == "O":
-        return np.array([value is None or value != value for value in values], dtype=bool)
-    return np.zeros(len(values), dtype=bool)
-
-
-def _encoded(values: np.ndarray, classes: np.ndarray | None) -> np.ndarray:
-    """Labels as floats; NaN where one is missing."""
-    missing = _missing(values)
-    if classes is None:
-        return np.where(missing, np.nan, np.asarray(values, dtype=float))
-    encoded = np.full(len(values), np.nan)
-    for code, label in enumerate(classes):
-        encoded[~missing & (values == label)] = code
-    unknown = ~missing & np.isnan(encoded)
-    if unknown.any():
-        raise ValueError(f"y has the label {values[unknown][0]!r}, and the classes are {list(classes)}")
-    return encoded
-
-
-def _auc(predictions: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | None:
-    """The weighted probability that a positive row is predicted above a negative one; ties count half."""
-    positives, negatives = weight[truth == 1].sum(), weight[truth == 0].sum()
-    if positives == 0 or negatives == 0:
-        return None
-    values, at = np.unique(predictions, return_inverse=True)
-    up = np.bincount(at, weights=weight * (truth == 1), minlength=len(values))
-    down = np.bincount(at, weights=weight * (truth == 0), minlength=len(values))
-    return float((up * (np.cumsum(down) - down / 2)).sum() / (positives * negatives))
-
-
-def _r2(predictions: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | None:
-    total = (weight * (truth - np.average(truth, weights=weight)) ** 2).sum() if len(truth) else 0.0
-    return None if total == 0 else float(1.0 - (weight * (truth - predictions) ** 2).sum() / total)
-
-
-def _packed(folder: Path) -> bytes:
-    """The files of an artifact as one archive."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(folder.iterdir()):
-            archive.write(file, file.name)
-    return packed.getvalue()
-
-
-def _unpack(artifact: bytes, folder: Path) -> None:
-    folder.mkdir()
-    with zipfile.ZipFile(io.BytesIO(artifact)) as archive:
-        for name in archive.namelist():
-            if Path(name).name != name:
-                raise ValueError(f"{name!r} is no file of a model")
-            with archive.open(name) as source, open(folder / name, "wb") as target:
-                shutil.copyfileobj(source, target)

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import _pleiad
-from ._ranker import Ranker, _packed, _unpack
+from ._packing import packed, unpack
+from ._ranker import Ranker
 
 if TYPE_CHECKING:
     import pyarrow
@@ -29,8 +30,8 @@ _opening = threading.Lock()
 class Scorer:
     """Predictions of a saved model, added to record batches.
 
-    A scorer can be pickled. Its copy in another process opens the model there when it is first asked, once a process, and computes on
-    one thread, since engines start a worker for each core.
+    A scorer can be pickled. Its copy in another process opens the model with the first batch, once a process, and computes on one
+    thread, since engines start a worker for each core.
 
     Parameters
     ----------
@@ -50,13 +51,11 @@ class Scorer:
 
     Examples
     --------
-    >>> import numpy as np, pyarrow as pa, pleiad
-    >>> x = {"age": np.arange(18.0, 98.0), "city": ["Lima", "Oslo"] * 40}
-    >>> features = [{"columns": ["age"], "kind": "numeric"}, {"columns": ["city"], "kind": "categorical", "embedding": 4}]
-    >>> ranker = pleiad.Ranker(features=features, epochs=1, explanation=False).fit(x, {"click": np.arange(80) % 3 == 0})
-    >>> batch = pa.record_batch({**x, "user": np.arange(80)})
-    >>> pleiad.Scorer(ranker, keep=["user"])(batch).column_names
-    ['user', 'click']
+    >>> import pyarrow
+    >>> batch = pyarrow.record_batch({**x, "user": np.arange(400)})
+    >>> found = pleiad.Scorer(ranker, keep=["user"], score=True)(batch)
+    >>> found.column_names, found.num_rows
+    (['user', 'score', 'click', 'watch'], 400)
     """
 
     def __init__(
@@ -98,7 +97,13 @@ class Scorer:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns that are added: the score where it is asked for, then each task's prediction."""
+        """Names of the columns that are added: the score where it is asked for, then each task's prediction.
+
+        Examples
+        --------
+        >>> pleiad.Scorer(ranker, score=True, prefix="p_").names
+        ['p_score', 'p_click', 'p_watch']
+        """
         score = [f"{self.prefix}score"] if self._score else []
         return score + [self.prefix + task for task in self.tasks]
 
@@ -118,7 +123,7 @@ class Scorer:
         try:
             tasks, scores, skipped = self._opened().answer_rows(_storage(rows))
         except (_pleiad.Error, ValueError, TypeError) as error:
-            raise self._told(error) from error
+            raise self._with_place(error) from error
         count = rows.num_rows
         gone = None
         if skipped:
@@ -137,7 +142,15 @@ class Scorer:
         return pyarrow.RecordBatch.from_arrays([rows.column(name) for name in kept] + added, schema=schema)
 
     def batches(self, batches: "Iterable[pyarrow.RecordBatch]") -> "Iterator[pyarrow.RecordBatch]":
-        """Each batch with its predictions: the function that Spark's ``mapInArrow`` takes."""
+        """Each batch with its predictions: the function that Spark's ``mapInArrow`` takes.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> batches = pyarrow.table(x).to_batches(max_chunksize=150)
+        >>> [batch.num_rows for batch in pleiad.Scorer(ranker).batches(batches)]
+        [150, 150, 100]
+        """
         for batch in batches:
             yield self(batch)
 
@@ -150,6 +163,13 @@ class Scorer:
             A ``RecordBatchReader``, a table, a relation of DuckDB, a data frame of DataFusion or polars; or record batches.
         schema : pyarrow.Schema, optional
             The schema of the rows, where they are record batches.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> reader = pleiad.Scorer(ranker).stream(pyarrow.table(x))
+        >>> reader.schema.names, reader.read_all().num_rows
+        (['click', 'watch'], 400)
         """
         import pyarrow
 
@@ -160,11 +180,26 @@ class Scorer:
 
     def output_schema(self, schema: "pyarrow.Schema") -> "pyarrow.Schema":
         """The columns that rows of this schema get. A column that the model needs and that is not there, or has a type that it cannot
-        read, is an error here, before any row is read."""
+        read, is an error here, before any row is read.
+
+        Examples
+        --------
+        >>> import pyarrow
+        >>> pleiad.Scorer(ranker, score=True).output_schema(pyarrow.table(x).schema)
+        score: double
+        click: float
+        watch: float
+        """
         return self(schema.empty_table()).schema
 
     def open(self) -> "Scorer":
-        """Opens the model now rather than with the first batch."""
+        """Opens the model now rather than with the first batch.
+
+        Examples
+        --------
+        >>> pleiad.Scorer(ranker).open().columns
+        ['age', 'city']
+        """
         self._opened()
         return self
 
@@ -186,7 +221,7 @@ class Scorer:
                 try:
                     _open[key] = self._open_again(threads)
                 except (_pleiad.Error, ValueError, OSError) as error:
-                    raise self._told(error) from error
+                    raise self._with_place(error) from error
             _open.move_to_end(key)
             while len(_open) > KEPT_OPEN:
                 _open.popitem(last=False)
@@ -217,7 +252,7 @@ class Scorer:
     def _open_files(self, files: bytes, threads: int | None) -> "tuple[_pleiad.Scorer, str]":
         with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
             unpacked = Path(folder) / "model"
-            _unpack(files, unpacked)
+            unpack(files, unpacked)
             return self._open_folder(unpacked, threads), _digest_of(unpacked)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -227,7 +262,7 @@ class Scorer:
         elif not self._files:
             if _digest_of(self._folder) != self._digest:
                 raise _pleiad.DataError(f"{self._folder} holds another model than when the scorer was made; make it again")
-            state["_files"] = _packed(self._folder)
+            state["_files"] = packed(self._folder)
         state["_from"] = f"{socket.gethostname()}, process {os.getpid()}"
         state.pop("_folder", None)
         return state
@@ -244,9 +279,9 @@ class Scorer:
         wanted = self.keep if isinstance(self.keep, list) else []
         for name in wanted:
             if name not in names:
-                raise self._told(_pleiad.DataError(f"keep: the rows have no column {name!r}{nearest(name, names)}"))
+                raise self._with_place(_pleiad.DataError(f"keep: the rows have no column {name!r}{nearest(name, names)}"))
             if names.count(name) > 1:
-                raise self._told(_pleiad.DataError(f"keep: the rows have two columns {name!r}"))
+                raise self._with_place(_pleiad.DataError(f"keep: the rows have two columns {name!r}"))
         return wanted
 
     def _check_names(self, kept: Sequence[str]) -> None:
@@ -258,7 +293,7 @@ class Scorer:
                     'leave it out of keep, or give prefix="predicted_"'
                 )
 
-    def _told(self, error: BaseException) -> BaseException:
+    def _with_place(self, error: BaseException) -> BaseException:
         """The error with the name of the worker where it happened. Here it is as it is."""
         if self._from is None:
             return error
@@ -289,7 +324,7 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def _digest_of(folder: Path) -> str:
-    """What tells a model from others: its description, which has a hash of every file."""
+    """A hash of the model's description, which itself has a hash of every file."""
     try:
         return hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
     except OSError as error:

@@ -47,6 +47,22 @@ def from_state_dict(
     ------
     ConfigError, RunError
         A tensor that cannot be carried over, by its name and with the reason; a configuration that does not fit.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> written = Path("log.csv").write_text("age,click\\n20,0\\n60,1\\n")
+    >>> written = Path("config.toml").write_text('''
+    ... data.train = "log.csv"
+    ... feature = [{ columns = ["age"], kind = "numeric" }]
+    ... task = [{ name = "click", kind = "binary", label = { column = "click" } }]
+    ... model = { kind = "hard-sharing", bottom = [1], tower = [] }
+    ... ''')
+    >>> state = {"bottom.0.weight": [[0.1]], "bottom.0.bias": [-3.0], "towers.click.0.weight": [[2.0]], "towers.click.0.bias": [-1.0]}
+    >>> ranker = pleiad.from_state_dict({name: np.array(values) for name, values in state.items()}, "config.toml")
+    >>> ranker.predict_proba({"age": [20.0, 60.0]}).round(3)
+    array([[0.731, 0.269],
+           [0.007, 0.993]])
     """
     with tempfile.TemporaryDirectory(prefix="pleiad-") as folder:
         weights, model = Path(folder) / "state.safetensors", Path(folder) / "model"

@@ -6,11 +6,18 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+__all__ = ["All", "Log", "metrics_of", "params_of"]
+
 
 def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
     """The numbers of an epoch by name: ``loss``, ``loss/click``, ``valid/click/auc``, ``learning_rate``, ...
 
     What is not known of an epoch, such as the AUC of rows with one class, is left out. ``epoch`` is the step and no metric.
+
+    Examples
+    --------
+    >>> [name for name in pleiad.callbacks.metrics_of(ranker.history_[0]) if name.startswith("loss")]
+    ['loss', 'loss/click', 'loss/watch']
     """
     found: dict[str, float] = {}
     for name, value in record.items():
@@ -27,7 +34,14 @@ def metrics_of(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 def params_of(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a configuration by name: ``train.epochs``, ``model.kind``, ...; lists and tables within them as JSON."""
+    """The settings of a configuration by name: ``train.epochs``, ``model.kind``, ...; lists and tables within them as JSON.
+
+    Examples
+    --------
+    >>> settings = pleiad.callbacks.params_of(ranker.config_)
+    >>> settings["model.kind"], settings["train.epochs"], settings["tasks"]
+    ('mmoe', 20, 'click, watch')
+    """
     found: dict[str, Any] = {}
     for block in ("model", "train", "interaction", "rank", "metrics"):
         for name, value in (config.get(block) or {}).items():
@@ -46,12 +60,12 @@ def _flatten(name: str, value: Any, into: dict[str, float]) -> None:
 
 
 class Log:
-    """Hands the metrics of each epoch to an object with ``log(metrics, step=epoch)``: a run of Weights & Biases, or your own.
+    """Passes the metrics of each epoch to an object with ``log(metrics, step=epoch)``: a run of Weights & Biases, or your own.
 
     Parameters
     ----------
     run : object
-        What has the method ``log``. Where it also has ``config`` with ``update``, it gets the settings.
+        An object with the method ``log``. If it also has ``config`` with ``update``, it gets the settings.
     prefix : str
         What the names of metrics start with.
 
@@ -60,7 +74,7 @@ class Log:
     >>> class Run:
     ...     def log(self, metrics, step):
     ...         print(step, sorted(metrics))
-    >>> log = Log(Run())
+    >>> log = pleiad.callbacks.Log(Run())
     >>> log({"event": "epoch", "best": True, "record": {"epoch": 1, "loss": 0.7, "task_losses": {"click": 0.7}}})
     1 ['loss', 'loss/click']
     """
@@ -83,7 +97,16 @@ class Log:
 
 
 class All:
-    """Several callbacks as one, called in their order."""
+    """Several callbacks as one, called in their order.
+
+    Examples
+    --------
+    >>> seen = []
+    >>> both = pleiad.callbacks.All(lambda event: seen.append(event["event"]), lambda event: None)
+    >>> fit = pleiad.Ranker(small, epochs=20, batch_size=32).fit(x, y, callback=both)
+    >>> seen[0], seen.count("epoch")
+    ('config', 20)
+    """
 
     def __init__(self, *callbacks: Callable[[dict[str, Any]], None]) -> None:
         self.callbacks = callbacks

@@ -8,6 +8,8 @@ from typing import Any
 
 from ._function import answer, answer_type, call_of, fields_of, scorer_of_function
 
+__all__ = ["register"]
+
 
 def register(ctx: Any, model: Any, name: str = "pleiad", *, of: str, **options: Any) -> str:
     """Makes a model a function of a session, and gives its call as SQL: ``pleiad("age", "city")``.
@@ -26,7 +28,17 @@ def register(ctx: Any, model: Any, name: str = "pleiad", *, of: str, **options: 
     of : str
         A table or view with the columns of the model.
     **options
-        Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DataFusion's own threads ask at once.
+        Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DataFusion's own threads call the function at the
+        same time.
+
+    Examples
+    --------
+    >>> import datafusion, pyarrow, pleiad.datafusion
+    >>> ctx = datafusion.SessionContext()
+    >>> people = ctx.from_arrow(pyarrow.table(x), name="people")
+    >>> call = pleiad.datafusion.register(ctx, ranker, of="people")
+    >>> call, ctx.sql(f"SELECT {call}['click'] AS click FROM people").count()
+    ('"pleiad"("age", "city")', 400)
     """
     import datafusion
 

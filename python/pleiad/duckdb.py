@@ -6,6 +6,8 @@ from typing import Any
 
 from ._function import answer, call_of, fields_of, quoted, scorer_of_function
 
+__all__ = ["register"]
+
 
 def register(con: Any, model: Any, name: str = "pleiad", *, of: str, **options: Any) -> str:
     """Makes a model a function of a connection, and gives its call as SQL: ``pleiad("age", "city")``.
@@ -24,7 +26,17 @@ def register(con: Any, model: Any, name: str = "pleiad", *, of: str, **options: 
     of : str
         A table or view with the columns of the model.
     **options
-        Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DuckDB's own threads ask at once.
+        Those of :class:`pleiad.Scorer` but ``keep``. ``threads`` is 1 by default, since DuckDB's own threads call the function at the
+        same time.
+
+    Examples
+    --------
+    >>> import duckdb, pandas, pleiad.duckdb
+    >>> con = duckdb.connect()
+    >>> con = con.register("people", pandas.DataFrame(x))
+    >>> call = pleiad.duckdb.register(con, ranker, of="people")
+    >>> call, con.sql(f"SELECT count({call}.click) FROM people").fetchall()
+    ('"pleiad"("age", "city")', [(400,)])
     """
     scorer = scorer_of_function(model, options)
     relation = con.sql(f"SELECT * FROM {'.'.join(quoted(part) for part in of.split('.'))} LIMIT 0")

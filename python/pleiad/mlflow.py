@@ -15,6 +15,16 @@ from .callbacks import metrics_of, params_of
 if TYPE_CHECKING:
     from mlflow.models import Model
 
+__all__ = [
+    "FLAVOR_NAME",
+    "Callback",
+    "get_default_conda_env",
+    "get_default_pip_requirements",
+    "load_model",
+    "log_model",
+    "save_model",
+]
+
 FLAVOR_NAME = "pleiad"
 #: The folder of the artifact within a model of MLflow: the files that the command saves.
 _FOLDER = "model"
@@ -26,9 +36,18 @@ class Callback:
     Parameters
     ----------
     run_id : str, optional
-        The run. By default the active one, which is started where there is none.
+        The run. By default the active one; if there is none, a new one is started.
     prefix : str
         What the names of metrics start with.
+
+    Examples
+    --------
+    >>> import mlflow, pleiad.mlflow
+    >>> with mlflow.start_run() as run:
+    ...     fit = pleiad.Ranker(small, epochs=20, batch_size=32).fit(x, y, callback=pleiad.mlflow.Callback())
+    >>> found = mlflow.get_run(run.info.run_id).data
+    >>> found.params["model.kind"], "loss/click" in found.metrics
+    ('mmoe', True)
     """
 
     def __init__(self, run_id: str | None = None, prefix: str = "") -> None:
@@ -58,12 +77,26 @@ class Callback:
 
 
 def get_default_pip_requirements() -> list[str]:
-    """What an environment needs that serves the model."""
+    """What an environment needs that serves the model.
+
+    Examples
+    --------
+    >>> import pleiad.mlflow
+    >>> pleiad.mlflow.get_default_pip_requirements() == [f"pleiad=={pleiad.__version__}"]
+    True
+    """
     return [f"pleiad=={__version__}"]
 
 
 def get_default_conda_env() -> dict[str, Any]:
-    """The same as an environment of conda."""
+    """What an environment needs that serves the model, as an environment of conda.
+
+    Examples
+    --------
+    >>> import mlflow, pleiad.mlflow
+    >>> pleiad.mlflow.get_default_conda_env()["name"]
+    'mlflow-env'
+    """
     from mlflow.utils.environment import _mlflow_conda_env
 
     return _mlflow_conda_env(additional_pip_deps=get_default_pip_requirements())
@@ -96,6 +129,14 @@ def save_model(
         Some rows.
     conda_env, pip_requirements, extra_pip_requirements, code_paths, metadata
         As for every flavour of MLflow.
+
+    Examples
+    --------
+    >>> import mlflow, pandas, pleiad.mlflow
+    >>> pleiad.mlflow.save_model(ranker, "saved", input_example=pandas.DataFrame(x).head(3))
+    >>> served = mlflow.pyfunc.load_model("saved")
+    >>> served.predict(pandas.DataFrame(x)).shape
+    (400, 3)
     """
     import yaml
     from mlflow import pyfunc
@@ -142,7 +183,16 @@ def save_model(
 
 
 def log_model(ranker: Ranker, name: str = "model", *, registered_model_name: str | None = None, **options: Any) -> Any:
-    """Logs a ranker into the active run, and gives its ``ModelInfo``; options are those of :func:`save_model`."""
+    """Logs a ranker into the active run, and gives its ``ModelInfo``; options are those of :func:`save_model`.
+
+    Examples
+    --------
+    >>> import mlflow, pandas, pleiad.mlflow
+    >>> with mlflow.start_run():
+    ...     info = pleiad.mlflow.log_model(ranker, input_example=pandas.DataFrame(x).head(3))
+    >>> pleiad.mlflow.load_model(info.model_uri).task_names_
+    ['click', 'watch']
+    """
     import sys
 
     from mlflow.models import Model
@@ -158,7 +208,15 @@ def log_model(ranker: Ranker, name: str = "model", *, registered_model_name: str
 
 
 def load_model(model_uri: str, dst_path: str | None = None) -> Ranker:
-    """The ranker of a model that :func:`save_model` or :func:`log_model` has written: ``models:/name/1``, ``runs:/id/model``, a path."""
+    """The ranker of a model that :func:`save_model` or :func:`log_model` has written: ``models:/name/1``, ``runs:/id/model``, a path.
+
+    Examples
+    --------
+    >>> import mlflow, pleiad.mlflow
+    >>> pleiad.mlflow.save_model(ranker, "saved")
+    >>> pleiad.mlflow.load_model("saved").predict(x).shape
+    (400, 2)
+    """
     from mlflow.tracking.artifact_utils import _download_artifact_from_uri
     from mlflow.utils.model_utils import _get_flavor_configuration
 
@@ -168,7 +226,7 @@ def load_model(model_uri: str, dst_path: str | None = None) -> Ranker:
 
 
 class _Served:
-    """What ``python_function`` serves: a frame with a column for each task, and ``score`` where the model has one."""
+    """The model that ``python_function`` serves. It gives a frame with a column for each task, and ``score`` where the model has one."""
 
     def __init__(self, ranker: Ranker) -> None:
         self.ranker = ranker
@@ -185,5 +243,5 @@ class _Served:
 
 
 def _load_pyfunc(path: str) -> _Served:
-    """What MLflow calls to serve the model; it hands over the folder of the artifact."""
+    """MLflow calls this to serve the model, with the folder of the artifact."""
     return _Served(Ranker.load(path))

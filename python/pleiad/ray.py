@@ -6,12 +6,14 @@ from typing import Any
 
 from ._scorer import Scorer, scorer_of
 
+__all__ = ["Predictor", "score"]
+
 
 class Predictor:
     """The class that ``map_batches`` makes once in each worker.
 
-    ``rows.map_batches(pleiad.ray.Predictor, fn_constructor_args=("run/model",), batch_format="pyarrow", ...)`` is for those who
-    choose everything themselves; then workers open the folder by its path. :func:`score` sends the model with the job.
+    ``rows.map_batches(pleiad.ray.Predictor, fn_constructor_args=("run/model",), batch_format="pyarrow", ...)`` lets
+    you choose every option; workers then open the folder by its path. :func:`score` sends the model with the job.
 
     Parameters
     ----------
@@ -19,6 +21,12 @@ class Predictor:
         The model.
     **options
         Those of :class:`pleiad.Scorer`. ``threads`` is 1 by default: Ray starts a worker for each core.
+
+    Examples
+    --------
+    >>> import pyarrow, pleiad.ray
+    >>> pleiad.ray.Predictor(ranker, keep=["city"])(pyarrow.table(x)).column_names
+    ['city', 'click', 'watch']
     """
 
     def __init__(self, model: Any, **options: Any) -> None:
@@ -48,6 +56,14 @@ def score(
         Cores of a worker.
     **options
         Those of :class:`pleiad.Scorer`: ``keep``, ``score``, ``prefix``, ``threads``, ``at``.
+
+    Examples
+    --------
+    >>> import pyarrow, ray, pleiad.ray
+    >>> rows = ray.data.from_arrow(pyarrow.table(x))
+    >>> pleiad.ray.score(rows, ranker, concurrency=1).count()
+    400
+    >>> ray.shutdown()
     """
     import pyarrow
     import ray

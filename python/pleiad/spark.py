@@ -8,6 +8,8 @@ from typing import Any
 from ._pleiad import ConfigError, DataError, RunError
 from ._scorer import Scorer, nearest, scorer_of
 
+__all__ = ["score"]
+
 
 class _Partition:
     """The function of a partition: its errors say which."""
@@ -42,6 +44,16 @@ def score(df: Any, model: Any, **options: Any) -> Any:
         The folder of a saved model as the driver sees it, a fitted ranker, or a scorer.
     **options
         Those of :class:`pleiad.Scorer`: ``keep``, ``score``, ``prefix``, ``threads``, ``at``.
+
+    Examples
+    --------
+    >>> import pandas, pleiad.spark
+    >>> from pyspark.sql import SparkSession
+    >>> spark = SparkSession.builder.master("local[1]").getOrCreate()
+    >>> people = spark.createDataFrame(pandas.DataFrame(x))
+    >>> pleiad.spark.score(people, ranker, keep=["city"]).columns
+    ['city', 'click', 'watch']
+    >>> spark.stop()
     """
     from pyspark.sql.types import DoubleType, FloatType, StructField, StructType
 

@@ -29,7 +29,7 @@ pub(crate) fn batches(rows: &Bound<'_, PyAny>) -> PyResult<Vec<RecordBatch>> {
     let schema = reader.schema();
     let refused = |error: arrow::error::ArrowError| DataError::new_err(format!("cannot read the rows: {error}"));
     let mut batches = reader.collect::<Result<Vec<_>, _>>().map_err(refused)?;
-    // Without a batch nobody would know which columns there are.
+    // An empty batch still says which columns there are.
     if batches.is_empty() {
         batches.push(RecordBatch::new_empty(schema));
     }

@@ -177,8 +177,8 @@ thread_local! {
     static OWN: RefCell<Option<(u32, Arc<rayon::ThreadPool>)>> = const { RefCell::new(None) };
 }
 
-/// Runs `work` on `threads` threads. Of one thread each caller has its own, so that an engine whose threads ask at once is not made
-/// to wait in one line.
+/// Runs `work` on `threads` threads. With one thread, each calling thread has its own, so that an engine's threads do not wait for
+/// each other.
 fn on<R: Send>(threads: Option<usize>, work: impl FnOnce() -> R + Send) -> PyResult<R> {
     if threads != Some(1) {
         return pool::install(threads, work);

@@ -59,7 +59,7 @@ pub(crate) fn write_config(json: &str) -> PyResult<String> {
     toml_of(json)
 }
 
-/// What a thread that works tells the one that waits.
+/// Messages of the thread that works to the one that waits.
 pub(crate) enum Message<R> {
     Event(Value),
     Done(Box<R>),
@@ -98,7 +98,7 @@ impl<R: Send> Observer for Teller<R> {
             }
             _ => return,
         };
-        // Nobody hears it once the one that asked has given up.
+        // The other side may be gone already.
         drop(self.to.send(Message::Event(told)));
     }
 }

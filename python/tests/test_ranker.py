@@ -317,3 +317,15 @@ def test_a_configuration_makes_a_ranker_and_the_reverse(fitted, tmp_path):
     assert same(fitted.predict_all(x), again.fit(together, ["click", "watch"]).predict_all(x))
     with pytest.raises(pleiad.ConfigError, match="did you mean `epochs`"):
         pleiad.Ranker.from_config(tmp_path / "config.toml", "train.epoch=1")
+
+
+def test_every_structure_of_the_command_has_a_class():
+    import json
+    import subprocess
+    import sys
+
+    ran = subprocess.run([sys.executable, "-m", "pleiad", "schema"], capture_output=True, text=True, check=True)
+    kinds = [one["properties"]["kind"]["const"] for one in json.loads(ran.stdout)["$defs"]["ModelConfig"]["oneOf"]]
+    known = pleiad._structures.KINDS
+    assert len(kinds) > 5 and sorted(kinds) == sorted(known)
+    assert all(getattr(pleiad, of.__name__) is of and of.__name__ in pleiad.__all__ for of in known.values())

@@ -1,4 +1,4 @@
-//! What an error knows of where it arose, for programs: the fields beside `kind`, `code` and `message`.
+//! The place of an error, for programs: the fields beside `kind`, `code` and `message`.
 //!
 //! In a configuration `line` and `column` are numbers; in data `column` is the column's name.
 

@@ -1,4 +1,4 @@
-//! Colour, where a terminal has it and nobody has switched it off (`NO_COLOR`, `TERM=dumb`); `CLICOLOR_FORCE` asks for it
+//! Colour, where a terminal has it and it is not switched off (`NO_COLOR`, `TERM=dumb`); `CLICOLOR_FORCE` asks for it
 //! in a pipe, too.
 
 use anstream::stream::RawStream;

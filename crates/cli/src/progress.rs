@@ -13,7 +13,7 @@ use crate::output::{count, duration};
 use crate::paint::is_dumb;
 use crate::stderr;
 
-/// Runs of a comparison: those that were trained, and those that wait. What is left is told from them.
+/// Runs of a comparison: those that were trained, and those that wait. They give the time that is left.
 #[derive(Debug, Default)]
 pub(crate) struct Outlook {
     trained: u32,
@@ -80,7 +80,7 @@ impl TrainProgress {
         self.aside(|| stderr::note(&wrapped(&pieces, stderr::width())));
     }
 
-    /// A bar of the part of a training at hand, of which `done` rows were read before, that tells when the last run ends.
+    /// A bar of the part of a training at hand, of which `done` rows were read before. It says when the last run ends.
     fn bar_of(&self, what: &str, rows: u64, done: u64) -> Option<ProgressBar> {
         let (outlook, begun) = (Arc::clone(&self.outlook), self.begun);
         on_terminal(what, Some(rows), done, BAR, move |state: &ProgressState| {
@@ -224,7 +224,7 @@ fn spinner(what: &str) -> Option<ProgressBar> {
     on_terminal(what, None, 0, "{msg}: {human_pos} rows, {speed}", |_: &ProgressState| 0.0)
 }
 
-/// A bar on a terminal, nothing in a pipe and where nobody wants to see it.
+/// A bar on a terminal; nothing in a pipe, or with `--quiet`.
 fn on_terminal(
     what: &str,
     rows: Option<u64>,

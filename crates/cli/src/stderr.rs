@@ -1,7 +1,7 @@
 //! Standard error: the one place of the program that writes there.
 //!
-//! Messages are no result. One that cannot be written (nobody reads any more, the disk is full) is lost, and the work
-//! goes on.
+//! Messages are no result. A message that cannot be written (the reader has closed the pipe, the disk is full) is lost, and
+//! the work goes on.
 
 use std::io::{self, Write};
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! `pleiad compare`: figures that follow from the runs, notes on what cannot be told, folders that go on.
+//! `pleiad compare`: figures that follow from the runs, notes on values that are missing, folders that go on.
 
 #![allow(clippy::unwrap_used)]
 
@@ -255,7 +255,7 @@ fn a_task_of_one_class_and_one_of_few_rows_are_told_and_the_rest_goes_on() {
 #[test]
 fn a_verdict_has_the_reason_that_arose() {
     let folder = folder();
-    // All runs finish; no metric is defined on the test rows, since nobody buys.
+    // All runs finish; no metric is defined on the test rows, since they have no buyer.
     let test: Vec<String> = folder.text("test.csv").lines().map(str::to_owned).collect();
     let others: Vec<&String> = test[1..].iter().filter(|line| line.split(',').nth(3) == Some("0")).collect();
     let n = others.len();
@@ -307,7 +307,7 @@ fn a_model_that_cannot_be_trained_is_told_and_the_rest_goes_on() {
     assert!(comparison["models"][2]["tasks"]["buy"]["gain"]["mean"].is_number());
     assert!(folder.text("compared/report.html").contains("tower of Babel"));
 
-    // It would fail again in the same way, so nobody tries.
+    // It would fail again in the same way, so it is not tried.
     let again = folder.ok(RUN);
     assert_eq!(again.stderr.matches("done before").count(), 12, "{}", again.stderr);
 
@@ -387,7 +387,7 @@ fn a_joint_loss_can_be_everyones_or_a_models_own() {
     let trained = folder.read("run/model/weights.safetensors");
     assert!(folder.read("compared/runs/pcgrad/seed-1/model/weights.safetensors") == trained);
 
-    // In [train] it holds for all, but for networks that share nothing; that is told.
+    // In [train] it holds for all models except networks that share nothing; a note says so.
     let all = [
         "compare",
         "config.toml",

@@ -136,7 +136,7 @@ fn golden_rows_of_another_model_are_refused() {
     assert_refused(&ran, &["run/model/golden.safetensors", "are not those that model.json was saved with"]);
 }
 
-/// Whatever byte it is: the checkpoint before is taken, which is said, and the model is the one of a run that nobody stopped.
+/// Whatever byte it is: the checkpoint before is taken, with a warning, and the model is that of an undisturbed run.
 #[test]
 fn a_damaged_checkpoint_gives_way_to_the_one_before() {
     let folder = unfinished();

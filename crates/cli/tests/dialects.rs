@@ -1,5 +1,5 @@
-//! CSV as it lies about: other separators, escapes, encodings. What a model is told of its files by a configuration, and what
-//! commands without one are told by options.
+//! CSV in other dialects: separators, escapes, encodings. A configuration describes them for a model, options for commands
+//! without a configuration.
 
 #![allow(clippy::unwrap_used)]
 

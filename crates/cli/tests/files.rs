@@ -301,7 +301,7 @@ mod pipes {
         fifo(&folder, "f.csv");
         let train = ["train", "config.toml", "--out", "run", "--set", "data.train=\"f.csv\""];
         let predict = ["predict", "ready/model", "--data", "f.csv", "--out", "p.csv"];
-        // Nobody opens it to write.
+        // No process opens it to write.
         let before = folder.listing();
         assert_eq!(stop(start(&folder, &train, Stdio::null()), "-TERM").code, Some(143));
         assert_eq!(stop(start(&folder, &predict, Stdio::null()), "-INT").code, Some(130));

@@ -250,7 +250,7 @@ fn two_thousand_columns_are_looked_at() {
     trains(&folder, "config.toml");
 }
 
-/// A name that files may have and nobody expects.
+/// An unusual name that files may have.
 fn odd_name(random: &mut ChaCha8Rng) -> String {
     const PARTS: [&str; 24] = [
         "a", "user_id", "click", "x", "0", "[0..3]", ".", ".exact", "\"", "'", "\\", "\n", "\t", " ", "ü", "💡",

@@ -1,6 +1,6 @@
 //! Every structure against PyTorch: predictions of imported weights, measures, and weights after five steps.
 //!
-//! The fixtures in `golden/` and what they can tell apart are described in `tools/golden/README.md`, which also makes
+//! The fixtures in `golden/` and what they detect are described in `tools/golden/README.md`, which also makes
 //! them. The tests drive the binary and need no Python.
 
 #![allow(clippy::unwrap_used)]

@@ -1,4 +1,4 @@
-//! `[metrics]`: metrics within groups, from the log to every place where metrics are told.
+//! `[metrics]`: metrics within groups, from the log to every place that shows metrics.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ main = { buy = "gauc" }
 
 const TRAIN: &[&str] = &["train", "config.toml", "--out", "run"];
 
-/// The rows of a log, each with a user, some of whom are there often and some once, or nobody.
+/// The rows of a log. Each has a user or none; some users have many rows, some have one.
 fn with_users(log: &str) -> String {
     let mut lines = log.lines();
     let mut text = format!("{},user_id\n", lines.next().unwrap());
@@ -116,7 +116,7 @@ fn a_run_and_its_saved_model_say_the_same_as_the_definition() {
     assert_ne!(groups["gauc"]["value"], test["buy"]["auc"], "users differ");
     assert_eq!(groups["ndcg"].as_array().unwrap().iter().map(|at| at["k"].clone()).collect::<Vec<_>>(), [1, 5]);
 
-    // `spend` is known of buyers alone: nobody else's rows are in its groups.
+    // `spend` is known of buyers alone: only their rows are in its groups.
     let spenders = by_user(&folder, "predicted.csv", "test.csv", "spend");
     let of_spend = &test["spend"]["by_group"];
     assert_eq!(of_spend["groups"], spenders.len() as u64);

@@ -1,4 +1,4 @@
-//! A training that is stopped, by a signal or a crash, goes on where it stopped, and nobody can tell afterwards.
+//! A training that is stopped, by a signal or a crash, goes on where it stopped, with the same result.
 
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]

@@ -1,4 +1,4 @@
-//! What a run tells of its model: the page, `explain.json`, event files, alarms.
+//! What a run says about its model: the page, `explain.json`, event files, alarms.
 
 #![allow(clippy::unwrap_used)]
 
@@ -229,7 +229,7 @@ fn a_run_that_was_stopped_while_it_was_explained_has_a_model_and_is_explained_wh
     folder.ok(&["evaluate", "run/model", "--data", "test.csv"]);
     folder.ok(&["train", "config.toml", "--out", "run", "--resume"]);
     assert_eq!((folder.json("run/explain.json"), folder.json("run/metrics.json")["test"].clone()), whole);
-    // Whoever does not want to wait for it may say so now.
+    // A user who does not want to wait for it can say so now.
     std::fs::remove_file(folder.join("run/metrics.json")).unwrap();
     folder.ok(&["train", "config.toml", "--out", "run", "--resume", "--set", "train.explain=false"]);
     assert!(!folder.join("run/explain.json").exists(), "it would be of another run");

@@ -36,7 +36,7 @@ fn weights(folder: &Folder, run: &str) -> Vec<u8> {
     folder.read(&format!("{run}/model/weights.safetensors"))
 }
 
-/// What the test rows gave, without what weights are told by.
+/// The figures of the test rows, without those of the weights.
 fn tests(folder: &Folder, run: &str) -> Value {
     let mut test = folder.json(&format!("{run}/metrics.json"))["test"].clone();
     for task in ["buy", "spend"] {
@@ -62,7 +62,7 @@ fn column(folder: &Folder, file: &str, name: &str) -> Vec<f64> {
 #[test]
 fn a_row_of_weight_zero_is_as_if_it_were_not_there() {
     let folder = Folder::with_log();
-    // Beside each third row one that nobody may look at, whatever is in it.
+    // After each third row one that must not be read, whatever it holds.
     for file in FILES {
         extend(&folder, file, file, "w", &|_, _| "1".to_owned());
         let text = folder.text(file);
@@ -120,7 +120,7 @@ fn weights_of_rows_and_of_tasks_multiply() {
     let a = |i: usize| [0.5, 1.0, 4.0, 0.0, 2.0][i % 5];
     let b = |i: usize| [1.0, 0.25, 8.0][i % 3];
     extend_all(&folder, "w,own,product", &|i, cells| {
-        // Outside of the sample space of `spend` nobody asks for a weight.
+        // Outside of the sample space of `spend` no weight is needed.
         let own = if cells[3] == "1" { b(i).to_string() } else { "?".to_owned() };
         format!("{},{own},{}", a(i), a(i) * b(i))
     });

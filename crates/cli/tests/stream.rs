@@ -1,4 +1,4 @@
-//! Encoded rows that are kept, and rows that stay on disk: the same results, told on the way, and nothing left behind.
+//! Encoded rows that are kept, and rows that stay on disk: the same results, messages on the way, and no files left behind.
 
 #![allow(clippy::unwrap_used)]
 
@@ -172,7 +172,7 @@ fn mistakes_are_told_with_their_key() {
         assert_eq!(ran.code, Some(2), "{set} {}", ran.stderr);
         assert!(ran.stderr.contains(says) && ran.stderr.contains(set), "{}", ran.stderr);
     }
-    // What cannot be read is told by line and column, as without a cache.
+    // A message names line and column of what cannot be read, as without a cache.
     folder.replace("train.csv", "Oslo", "Oslo,5");
     let ran = folder.run(&with(&train("run"), &["--set", "data.stream=true", "--set", "data.cache=cache"]));
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);

@@ -50,7 +50,7 @@ fn messages_that_nobody_reads_end_nothing() {
         let ended = folder.command(args).stdout(Stdio::null()).stderr(writer).status().unwrap();
         assert_eq!((ended.code(), folder.join(result).exists()), (Some(0), true), "{args:?}");
     }
-    // An error that nobody reads keeps its exit code.
+    // An error keeps its exit code even if its message cannot be written.
     for args in [&["train", "none.toml", "--out", "x"][..], &["train", "--what"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);

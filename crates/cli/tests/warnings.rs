@@ -1,4 +1,4 @@
-//! What is legal and hardly ever meant is told: on standard error, in `metrics.json`, in the report.
+//! Warnings of what is allowed and hardly ever meant: on standard error, in `metrics.json`, in the report.
 
 #![allow(clippy::unwrap_used)]
 
@@ -87,7 +87,7 @@ fn rates_and_weights_of_zero_and_an_endless_warm_up_are_told() {
     );
     let page = folder.text("warm/report.html");
     assert!(page.contains("long warm-up") && page.contains("href=\"#warnings\""));
-    // Whoever asks again is told again.
+    // The same command warns again.
     let again = folder.ok(&[
         "train",
         "config.toml",

@@ -25,7 +25,7 @@ impl<T: Send + 'static> Ahead<T> {
         let work = move || {
             while let Some(item) = make().transpose() {
                 let failed = item.is_err();
-                // A send fails once nobody listens any more.
+                // A send fails once the receiver is gone.
                 if sender.send(item).is_err() || failed {
                     return;
                 }
@@ -68,7 +68,7 @@ impl<T: Send + 'static> Iterator for Ahead<T> {
 
 impl<T> Drop for Ahead<T> {
     fn drop(&mut self) {
-        // The thread has to see that nobody listens before it is waited for.
+        // The thread has to see that the receiver is gone before it is waited for.
         self.items = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();

@@ -150,7 +150,7 @@ impl Splits {
             Err(error @ Error::Held { .. }) => return Err(error),
             lock => lock,
         };
-        // Whoever had the lock may have written them meanwhile.
+        // The process that had the lock may have written them meanwhile.
         if FolderIdentity::of(&cache.folder()) != before
             && let Ok(splits) = open(&request)
         {

@@ -38,7 +38,7 @@ impl Ends {
         } else if let (Some(&first), Some(&last)) = (text.first_chunk(), text.last_chunk()) {
             [first, last].map(|half| u64::from(u32::from_le_bytes(half)))
         } else {
-            // One, two or three bytes; with the length they are told from one another.
+            // One, two or three bytes; with the length they are distinct.
             let byte = |at: usize| text.get(at).map_or(0, |&byte| u64::from(byte));
             [byte(0) | byte(1) << 8 | byte(2) << 16, 0]
         };

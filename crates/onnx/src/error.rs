@@ -23,7 +23,7 @@ pub enum Error {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Numbers of a vocabulary that ONNX cannot tell apart.
+    /// Numbers of a vocabulary that are equal in ONNX.
     #[error(
         "feature \"{feature}\" cannot be exported with its encoder: ONNX cannot tell {a} from {b}, two values of its vocabulary; \
          export with --inputs ids, which takes table rows instead"
@@ -72,7 +72,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether whoever asked for it can ask otherwise; else it failed on its way.
+    /// Whether other options would avoid the error; else it failed while it ran.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         !matches!(self, Self::Model(_) | Self::Io { .. } | Self::Folder { .. } | Self::Inconsistent { .. })

@@ -72,7 +72,7 @@ pub(crate) fn write(model: &Model<'_>, writer: Writer, most: u64, path: &Path) -
             return Err(Error::Exists { path: path.to_owned() });
         }
     }
-    // The weights first: whoever finds the model finds them beside it.
+    // The weights first, so that they are there when the model is.
     if let Some(data) = &data {
         into_place(data, |file| tensors.write_outside(file, model.weights))?;
     }
@@ -103,7 +103,7 @@ fn into_place(path: &Path, write: impl FnOnce(&mut BufWriter<&File>) -> std::io:
     let temporary = temporary_file(folder).map_err(|error| Error::Folder {
         path: path.to_owned(),
         folder: folder.to_owned(),
-        // The system's own words come with the temporary name, which is nobody's business.
+        // The system's own words have the temporary name, which says nothing to the user.
         reason: match error.kind() {
             ErrorKind::NotFound => "does not exist".to_owned(),
             ErrorKind::NotADirectory => "is not a folder".to_owned(),

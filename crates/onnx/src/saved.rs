@@ -14,7 +14,7 @@ use crate::{Exported, Function, Model, Options, Score, TaskFactor, Transform, ex
 /// [`Error::Model`] for a folder that holds no model, a damaged one, or one whose golden predictions are not those of its
 /// weights; else as [`export()`].
 pub fn export_saved(folder: &Path, options: &Options, out: &Path) -> Result<Exported> {
-    // Golden predictions are verified, too: an export of a model that computes something else helps nobody.
+    // Golden predictions are verified, too: an export must not compute something else.
     let verified = Saved::open(folder).map_err(Error::Model)?;
     let score = match verified.rank() {
         Some(_) => Some(score(verified.scorer().map_err(Error::Model)?, &verified)),

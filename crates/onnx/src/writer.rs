@@ -1,4 +1,4 @@
-//! [`Writer`]: a graph of ONNX, put together node by node. It knows names and elements, and nothing of models.
+//! [`Writer`]: a graph of ONNX, put together node by node. It has names and elements, and no model.
 
 use std::collections::{BTreeMap, HashSet};
 

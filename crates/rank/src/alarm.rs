@@ -1,11 +1,11 @@
-//! [`Alarm`]: something that is legal, and hardly ever meant.
+//! [`Alarm`]: something that is allowed and hardly ever meant.
 //!
-//! What finds them lives where it looks: values of features in [`crate::values`], since whoever uses a model meets them, all
-//! else in training. Thresholds stand beside what they are for, and in `docs/warnings.md`.
+//! [`crate::values`] finds those in the values of features, since every use of a model can meet them. The crate of training
+//! finds all others. Each threshold stands beside the check that uses it, and in `docs/warnings.md`.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that is legal, and hardly ever meant.
+/// Something that is allowed and hardly ever meant.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Alarm {

@@ -15,8 +15,8 @@ pub struct RankConfig {
     /// so on along the funnel: then p_k is the probability over all rows, not the one under a condition. Default: false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub joint: bool,
-    /// Of tasks that count: p_k is at least this, 0 or above. Without one, the negative prediction of a regression has no power
-    /// that is no whole number.
+    /// By task, the least value of p_k, 0 or above. Without it, a negative prediction of a regression has only powers that are
+    /// whole numbers.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub floor: BTreeMap<String, f64>,
     /// The factor f(x)^power.

@@ -104,7 +104,7 @@ pub enum Error {
     },
 }
 
-/// The ways of failing that an exit code or an exception class tells apart.
+/// The ways of failing, each with an exit code and an exception class of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     /// Wrong usage or configuration.
@@ -113,7 +113,7 @@ pub enum ErrorKind {
     Data,
     /// It failed while it ran.
     Run,
-    /// It was told to stop, by this signal.
+    /// This signal stopped it.
     Interrupted(usize),
 }
 

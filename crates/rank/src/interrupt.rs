@@ -1,4 +1,4 @@
-//! [`Interrupt`]: how work is told to stop.
+//! [`Interrupt`]: the request to stop work.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

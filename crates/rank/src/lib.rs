@@ -1,8 +1,8 @@
 //! A saved model in use.
 //!
 //! [`Model`] opens an artifact, verifies it, encodes rows that lie in memory or in files, predicts from any number of threads at
-//! once, and gives equation 1's score ([`score`]); [`ToSave`] is the way to disk. [`values`] looks at what a model is given.
-//! Commands, wheel and server stand on this crate; how a model is trained and measured does not live here.
+//! once, and gives equation 1's score ([`score`]); [`ToSave`] writes it to disk. [`values`] checks the values of rows.
+//! Commands, wheel and server use this crate. Training and measuring are elsewhere.
 
 #![forbid(unsafe_code)]
 

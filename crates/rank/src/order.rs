@@ -17,7 +17,7 @@ use crate::predict::{Order, Predicted, Sink, in_type, record, schema, type_of};
 /// Rows that are put together before they are written.
 const BLOCK: usize = 1 << 14;
 
-/// Rows that may be held without need before those that nobody asks for any more are dropped.
+/// Rows that are no longer needed may be held up to this number; then they are dropped.
 const SPARE: usize = if cfg!(test) { 8 } else { 1 << 16 };
 
 /// A row that is held.
@@ -54,7 +54,7 @@ pub(crate) struct Ordered {
 }
 
 impl Ordered {
-    /// Of rows whose first columns are these kept ones, that of requests among them.
+    /// For rows whose first columns are these kept ones, the column of requests among them.
     pub(crate) fn new(order: &Order, kept: Vec<String>) -> Self {
         Self {
             top: order.top,

@@ -64,7 +64,7 @@ pub(crate) struct Predicted {
     pub(crate) columns: Vec<ArrayRef>,
     /// Position of each row over all files, from 0.
     pub(crate) positions: Vec<u64>,
-    /// Of each row; empty where no score is asked for.
+    /// The score of each row; empty if no score is asked for.
     pub(crate) scores: Vec<f64>,
 }
 

@@ -66,8 +66,7 @@ fn golden(encoder: &Encoder, predictor: &Predictor, raw: &RawRows) -> Result<Gol
 /// Where a model's provenance has the values of each feature in its training rows.
 const TRAINING_VALUES: &str = "training_values";
 
-/// Notes the values of each feature in the training rows with a model: whoever meets other rows can tell by them whether
-/// these are as unknown to the model as those were.
+/// Saves with a model the counts of each feature's values in the training rows. Checks of later rows compare with these.
 ///
 /// # Errors
 /// None for counts.
@@ -78,7 +77,7 @@ pub fn note_training_counts(provenance: &mut Provenance, encoder: &Encoder, coun
     Ok(())
 }
 
-/// What [`note_training_counts`] noted; None where nobody did, or something else is there.
+/// What [`note_training_counts`] saved; `None` if the model has no such counts, or something else in their place.
 pub fn training_counts(provenance: &Provenance, encoder: &Encoder) -> Option<Vec<FeatureCount>> {
     let noted: ByTask<FeatureCount> = serde_json::from_value(provenance.other.get(TRAINING_VALUES)?.clone()).ok()?;
     in_order(encoder, &noted)

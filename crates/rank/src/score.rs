@@ -104,7 +104,7 @@ impl Scorer {
         Ok(Self { factors, transform: transform.transpose()? })
     }
 
-    /// Of each task that counts its factor, in the order of the tasks.
+    /// The factor of each task that counts, in the order of the tasks.
     #[must_use]
     pub fn factors(&self) -> &[Factor] {
         &self.factors

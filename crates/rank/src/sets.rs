@@ -37,7 +37,7 @@ impl RankConfig {
                     );
                 }
             }
-            // One at a time, so that a mistake is told of the change that makes it.
+            // One at a time, so that an error names the change that makes it.
             if all.contains_key("score") {
                 read(&all).or_else(|problem| refuse(set, problem))?;
             }

@@ -19,8 +19,8 @@ pub struct Source {
 }
 
 impl Source {
-    /// Paths, folders and globs, relative to the working directory; `-` is the standard input. Without a `format` each one's
-    /// ending tells it, else it is that of the training files.
+    /// Paths, folders and globs, relative to the working directory; `-` is the standard input. Without a `format` the
+    /// ending of each file says it; a file without a known ending has the format of the training files.
     ///
     /// # Errors
     /// [`Error::Data`] if a pattern matches no file, or a folder holds none.
@@ -88,13 +88,13 @@ impl Source {
     fn csv_of(&self, model: &CsvConfig) -> Result<CsvConfig> {
         let encode = |error: toml::ser::Error| Error::Encode { reason: error.to_string() };
         let mut table = toml::Table::try_from(model).map_err(encode)?;
-        // A header names the columns, whoever named them before.
+        // A header replaces the names that the model's options have.
         if self.csv.iter().any(|(key, value)| key == "header" && value.as_bool() == Some(true)) {
             table.remove("columns");
         }
         for (key, value) in &self.csv {
             table.insert(key.clone(), value.clone());
-            // One at a time, so that an error is told of the option that makes it.
+            // One at a time, so that an error names the option that makes it.
             let checked: Result<CsvConfig, _> = Value::Table(table.clone()).try_into();
             checked.map_err(|error| wrong(&format!("{key}={value}"), error.message().to_owned()))?;
         }

@@ -6,17 +6,17 @@ use pleiad_data::{FeatureCount, LARGE_NUMBER};
 
 use crate::alarm::{Alarm, AlarmKind, percent};
 
-/// Unknown values above this share of a feature's are told.
+/// A share of unknown values of a feature above this gives a warning.
 const MOST: f64 = 0.5;
 
 /// So is a share of unknown or missing values that is so much above that of the rows that were trained on.
 const GROWN: f64 = 0.2;
 
-/// Numbers beyond [`LARGE_NUMBER`] above this share of a feature's are told. No feature that is standardized has as many:
+/// A share of numbers beyond [`LARGE_NUMBER`] above this gives a warning. No feature that is standardized has as many:
 /// at most one value in k^2 lies beyond k standard deviations.
 const LARGE_SHARE: f64 = 0.01;
 
-/// A single number of this size is told, however rare: a standardized feature of 10^10 rows has none.
+/// A single number of this size gives a warning, however rare it is: a standardized feature of 10^10 rows has none.
 const LARGEST: f32 = 1e5;
 
 /// Numbers beyond [`LARGE_NUMBER`] above this share, where training rows hardly had any, lie far from those.

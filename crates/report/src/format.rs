@@ -57,7 +57,7 @@ pub(super) fn tick(value: f64, step: f64) -> String {
         return "0".to_owned();
     }
     if value.abs() >= 1e5 || step < 1e-6 {
-        // As many digits as tell two ticks apart.
+        // As many digits as make two ticks distinct.
         let digits = (value.abs().log10().floor() - step.log10().floor()).clamp(1.0, 7.0) as usize;
         return typographic(format!("{value:.digits$e}"));
     }

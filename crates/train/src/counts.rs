@@ -1,4 +1,4 @@
-//! How many: rows per split and task, parameters per model. Facts that both the loop and the run's report tell.
+//! How many: rows per split and task, parameters per model. Facts that both the loop and the report of a run use.
 
 use pleiad_data::{Encoder, FeatureCount, LabelCount, TaskKind, TaskSpec};
 use pleiad_model::graph::Summary;

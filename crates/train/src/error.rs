@@ -238,7 +238,7 @@ pub enum Error {
 }
 
 impl From<pleiad_rank::Error> for Error {
-    /// What both crates know is one error here, so that nobody has to look for it in two places.
+    /// Errors that both crates have are one variant here, so that callers match on one place.
     fn from(error: pleiad_rank::Error) -> Self {
         use pleiad_rank::Error as E;
         match error {

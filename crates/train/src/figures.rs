@@ -2,7 +2,7 @@
 
 use crate::metrics::{GroupMetrics, MetricKind, TaskMetrics};
 
-/// What the metric `calibration` is, for whoever reads it in a table.
+/// What the metric `calibration` means, for readers of a table.
 pub const CALIBRATION: &str =
     "Calibration: the mean prediction over the share of positives; 1 is right, above 1 predicts too much.";
 

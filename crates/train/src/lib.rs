@@ -1,9 +1,8 @@
 //! Training: from a configuration and its rows to a measured model.
 //!
 //! [`config`] reads the one TOML file, [`fit`] is the loop, [`metrics`] and `evaluate` measure, `checkpoint` and
-//! [`run`] keep a run on disk; [`measure()`], [`inspect()`] and [`import()`] take a saved model, or weights. Who draws a report
-//! is handed in ([`pages`]). Nothing here prints, and nothing here knows how
-//! a gradient is computed.
+//! [`run`] keep a run on disk; [`measure()`], [`inspect()`] and [`import()`] take a saved model, or weights. The caller
+//! passes what draws a report ([`pages`]). Nothing here prints or computes gradients.
 
 #![forbid(unsafe_code)]
 

@@ -12,7 +12,7 @@ use crate::metrics::Measures;
 
 /// Measures every task on the rows of `source` that lie in its sample space. Gives what reading them gave, too.
 ///
-/// Of the rows nothing is kept but what exact AUC and metrics within groups need.
+/// It keeps only what exact AUC and metrics within groups need of the rows.
 ///
 /// # Errors
 /// [`Error::Data`], [`Error::NonFinitePrediction`] and [`Error::Interrupted`].

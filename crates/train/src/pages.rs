@@ -1,5 +1,4 @@
-//! [`Pages`]: who draws the report of a run or of a comparison. What there is to draw is put together here; how it looks does
-//! not live here.
+//! [`Pages`]: what draws the report of a run or of a comparison. This module collects the content; its look is elsewhere.
 
 use pleiad_model::Graph;
 use pleiad_model::artifact::Provenance;
@@ -18,7 +17,7 @@ pub trait Pages: std::fmt::Debug + Sync {
     fn comparison(&self, page: &ComparisonPage<'_>) -> String;
 }
 
-/// A run, to be told.
+/// The content of the report of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct RunPage<'a> {
     /// What `metrics.json` says.
@@ -33,7 +32,7 @@ pub struct RunPage<'a> {
     pub provenance: &'a Provenance,
 }
 
-/// A comparison, to be told.
+/// The content of the report of a comparison.
 #[derive(Debug, Clone)]
 pub struct ComparisonPage<'a> {
     /// What `compare.json` says.

@@ -1,5 +1,5 @@
 //! Mean, spread, and the confidence interval of a mean from few values: seeds of a comparison, shuffles of a feature.
-//! [`holm`] is the price of many questions.
+//! [`holm`] corrects p values for many questions.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Spread {
 }
 
 impl Spread {
-    /// Of these values; `None` if there are none.
+    /// That of these values; `None` if there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let n = values.len();
@@ -32,7 +32,7 @@ impl Spread {
 /// A mean over seeds with its 95 % confidence interval.
 ///
 /// `mean ± t_(0.975, n-1) sd / sqrt(n)`: Student's interval. It assumes that gains over seeds are roughly normal and
-/// independent, and says what training anew with other seeds would give on these same rows; it knows nothing of
+/// independent, and says what a training with other seeds would give on these same rows. It says nothing about
 /// other rows.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,7 +61,7 @@ pub enum Side {
 }
 
 impl Interval {
-    /// Of these values; `None` if there are none.
+    /// That of these values; `None` if there are none.
     #[must_use]
     pub fn of(values: &[f64]) -> Option<Self> {
         let Spread { seeds, mean, sd } = Spread::of(values)?;

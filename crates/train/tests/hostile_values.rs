@@ -1,4 +1,4 @@
-//! Every key that takes a number, with every number that nobody means: it trains, or it is refused by its name.
+//! Every key that takes a number, with absurd numbers: each trains, or is refused by its name.
 
 #![allow(clippy::unwrap_used)]
 

@@ -81,7 +81,7 @@ impl Rows {
         "age,city,buy,spend\n".to_owned() + &(0..self.age.len()).map(line).collect::<String>()
     }
 
-    /// The rows in batches of these sizes, and a column that nobody asks for.
+    /// The rows in batches of these sizes, with a column that is not used.
     fn batches(&self, sizes: &[usize]) -> Arc<Vec<RecordBatch>> {
         let columns: Vec<(&str, ArrayRef)> = vec![
             ("spend", Arc::new(Float64Array::from(self.spend.clone()))),

@@ -87,7 +87,7 @@ impl Bench {
             };
             return Ok(export(&case, &PathBuf::from(dir))?);
         }
-        // A mistake in the file is better told before the steps of the others are measured.
+        // An error in the file is reported before the steps of the others are measured.
         let config = self.config.as_ref().map(|path| ConfigFile::load(path, &[])).transpose()?;
         let workloads = match (&self.workloads[..], &config) {
             ([], None) => vec![Workload::Dense, Workload::Census, Workload::Tables],

@@ -153,7 +153,7 @@ fn verdicts(comparison: &Comparison) -> String {
     table.render().lines().zip(tones).map(line).collect()
 }
 
-/// Characters that a line may have before tasks are told below one another.
+/// Characters that a line may have; beyond them tasks stand below one another.
 const WIDEST: usize = 120;
 
 fn width(table: &str) -> usize {

@@ -69,13 +69,13 @@ impl Command {
     }
 }
 
-/// Tells of what is wrong with rows that were read.
+/// Warns of what is wrong with rows that were read.
 fn warn_of(read: &Read) {
     warn_skipped(&read.skipped);
     read.alarms.iter().for_each(|alarm| stderr::warning(&alarm.text));
 }
 
-/// Tells of rows that were left out as bad.
+/// Warns of rows that were left out as bad.
 fn warn_skipped(skipped: &Skipped) {
     if skipped.rows > 0 {
         let examples: String = skipped.examples.iter().map(|bad| format!("\n  {bad}")).collect();
@@ -83,7 +83,7 @@ fn warn_skipped(skipped: &Skipped) {
     }
 }
 
-/// What is told of a task's metrics in a row: the cells before them, and they.
+/// A row of a table of metrics: the first cells, then the metrics of a task.
 type Measured<'e> = (Vec<String>, &'e TaskMetrics, Vec<(MetricKind, Option<f64>)>);
 
 /// A row per evaluated task, a column per metric that any of them has, and below it what needs a word; `first` names the

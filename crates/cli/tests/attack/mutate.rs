@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rand::Rng;
 
-/// Tokens that parsers meet in nobody's tests but ours.
+/// Tokens that parsers seldom meet in tests.
 const HOSTILE: [&str; 24] = [
     "-1",
     "0",

@@ -92,7 +92,7 @@ fn resumed() -> Pair {
     let takes = begin.elapsed();
     let whole = arena.snapshot("run");
     let judge: Judge = Box::new(move |arena, a, b| {
-        // Who comes when the run is complete is told so, with 0.
+        // A process that starts after the run is complete says so and ends with 0.
         if !(a.is(0) && b.is(0)) {
             one_wins(a, b)?;
         }

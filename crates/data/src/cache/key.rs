@@ -13,7 +13,7 @@ use crate::load::Request;
 use crate::read::{DataFile, FolderColumn, is_pipe};
 use crate::schema::{FeatureKind, Format, PartConfig, Schema, SplitConfig, TaskWeight};
 
-/// Version of the form of a cache and of what encoding makes of a row. Whoever changes either raises it.
+/// Version of the form of a cache and of what encoding makes of a row. A change of either raises it.
 const FORMAT: u32 = 2;
 
 /// Source files of up to so many bytes together are compared by all of their content.
@@ -253,7 +253,7 @@ mod tests {
         };
         let first = write(&bytes);
         assert_eq!(first, Stamp::of_path(&path, false).unwrap());
-        // The last byte is in the sample, so that the hash alone tells.
+        // The last byte is in the sample, so that the hash shows the change.
         *bytes.last_mut().unwrap() = 8;
         assert_ne!(first.hash, write(&bytes).hash);
         *bytes.last_mut().unwrap() = 7;

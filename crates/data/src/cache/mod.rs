@@ -144,7 +144,7 @@ impl StoredSplits {
         };
         request.go_on()?;
         let _writing = cache.lock()?;
-        // Whoever had the lock may have written them meanwhile.
+        // The process that had the lock may have written them meanwhile.
         if FolderIdentity::of(&cache.folder()) != before
             && let Ok(stored) = open()
         {
@@ -386,7 +386,7 @@ impl Cache {
             let old = self.temporary()?;
             fs::rename(&to, old.path().join("old")).map_err(io)?;
         }
-        // Its blocks are not brought to disk first: should a crash of the machine lose blocks, their hashes tell.
+        // Its blocks are not brought to disk first: if a crash of the machine loses blocks, their hashes show it.
         fs::rename(new.path(), &to).map_err(io)?;
         new.was_renamed();
         disk::sync_folder(&self.root).map_err(io)

@@ -126,7 +126,7 @@ impl Lock {
     /// file cannot be made.
     pub fn take(path: &Path, command: &str) -> Result<Self, Refusal> {
         let path = path.to_path_buf();
-        // What a link leads to is nobody's lock, and whoever opens a pipe may wait for its other end.
+        // The target of a link is no lock, and opening a pipe may wait for its other end.
         if let Ok(found) = fs::symlink_metadata(&path)
             && !found.is_file()
         {
@@ -149,7 +149,7 @@ impl Lock {
                 }
                 Err(TryLockError::WouldBlock) => return Err(Refusal::Held { holder: Holder::read(file), path }),
                 Err(TryLockError::Error(error)) => {
-                    // Nobody has written into it, so that it was made here.
+                    // It is empty, so it was made here.
                     if file.metadata().is_ok_and(|found| found.len() == 0) {
                         let _ = fs::remove_file(&path);
                     }
@@ -196,7 +196,7 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // Removed while it is held. Whoever has opened it already sees afterwards that it has no name any more.
+        // Removed while it is held. A process that has opened it already sees afterwards that it has no name any more.
         if let Ok(file) = &self.held
             && is_at(file, &self.path)
         {

@@ -36,7 +36,7 @@ impl ReadAhead {
         let read = move || {
             while let Some(piece) = rows.next_piece().transpose() {
                 let failed = piece.is_err();
-                // A send fails once nobody listens any more.
+                // A send fails once the receiver is gone.
                 if sender.send(piece).is_err() || failed {
                     return;
                 }
@@ -122,7 +122,7 @@ impl ReadAhead {
 
 impl Drop for ReadAhead {
     fn drop(&mut self) {
-        // The reader has to see that nobody listens before it is waited for.
+        // The reader has to see that the receiver is gone before it is waited for.
         self.unheard.store(true, Ordering::Relaxed);
         self.pieces = None;
         if let Some(thread) = self.thread.take() {

@@ -105,7 +105,7 @@ impl TextReader {
                 Some((separator, quote)) => quotes::last_end(&self.rest, separator, quote),
                 None => dialect.last_end(&self.rest),
             };
-            // A record that is longer than any should be is told of when it is split; nothing behind it is read.
+            // A record that is too long gives an error when it is split; nothing after it is read.
             let is_endless = end.is_none() && self.rest.len() > MAX_RECORD;
             if let Some(end) = end.or(is_endless.then_some(self.rest.len())) {
                 let separator = dialect.byte().filter(|_| is_plain && !has_returns && !is_endless);

@@ -88,7 +88,7 @@ fn of_bytes(bytes: &BinaryArray) -> (ArrayRef, Vec<NoText>) {
 fn of_lists(lists: &ArrayRef) -> Result<(ArrayRef, Vec<NoText>), String> {
     let lists: &LargeListArray = lists.as_list();
     let (values, mut bad) = texts(lists.values())?;
-    // Values that no row holds are nobody's fault.
+    // Values that no row holds are no error.
     let ends: Vec<usize> = lists.value_offsets().iter().map(|&end| end as usize).collect();
     let row_of =
         |at: usize| (0..lists.len()).find(|&row| (ends[row]..ends[row + 1]).contains(&at) && lists.is_valid(row));

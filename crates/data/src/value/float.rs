@@ -43,7 +43,7 @@ pub(crate) fn widen(value: f32) -> f64 {
     if exact.fract() == 0.0 && exact.abs() < 16_777_216.0 || !exact.is_finite() {
         return exact;
     }
-    // Decimal places at which neighbours can just not be told apart: no shorter text has more than one of them near, so
+    // Decimal places at which neighbours are just not distinct: no shorter text has more than one of them near, so
     // that the nearest is the shortest if it reads back. Else one of the next places does.
     let exponent = (value.to_bits() >> 23 & 0xFF) as i32 - 127 - 23;
     let places = (-exponent * 1233) >> 12;

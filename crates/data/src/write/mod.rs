@@ -65,7 +65,7 @@ impl RecordWriter {
         if path.is_dir() {
             return Err(io(ErrorKind::IsADirectory.into()));
         }
-        // The file takes the place of what has its name, and whoever reads from a pipe would wait for ever.
+        // The file takes the place of what has its name, and a reader of a pipe would wait for ever.
         if path.metadata().is_ok_and(|found| !found.is_file()) {
             return Err(io(std::io::Error::other("it is a pipe or a device; name a file")));
         }
@@ -78,7 +78,7 @@ impl RecordWriter {
         let temporary = disk::temporary_file(folder).map_err(|source| Error::Folder {
             path: path.to_path_buf(),
             folder: folder.to_path_buf(),
-            // The system's own words come with the temporary name, which is nobody's business.
+            // The system's own words have the temporary name, which says nothing to the user.
             reason: match source.kind() {
                 ErrorKind::NotFound => "it does not exist".to_owned(),
                 ErrorKind::NotADirectory => "it is not a folder".to_owned(),

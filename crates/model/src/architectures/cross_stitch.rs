@@ -116,7 +116,7 @@ mod tests {
         for (i, stitch) in stitches.iter().enumerate() {
             assert_eq!(stitch.init, Init::near_unit(i % 3, 3), "{}", stitch.name);
         }
-        // A task alone is mixed with nobody.
+        // A single task is mixed with no other.
         let alone = build("kind = 'cross-stitch'\nbottom = [6]", &["a"]).unwrap();
         assert_eq!(alone.nodes.iter().filter(|n| matches!(n.op, Op::Combination { .. })).count(), 1);
         assert!(alone.params.iter().any(|p| p.init == Init::Unit { at: 0, there: 1.0, elsewhere: 0.0 }));

@@ -30,7 +30,10 @@ pub(super) fn layer(g: &mut GraphBuilder<'_>, x: Node, name: &str, width: usize,
 }
 
 /// A stack of layers on `x`, named `0`, `1`, ...: `[B, D] -> [B, last width]`.
-pub(super) fn stack(g: &mut GraphBuilder<'_>, x: Node, widths: &[usize], style: LayerStyle) -> Result<Node> {
+///
+/// # Errors
+/// As [`GraphBuilder::linear`] and [`GraphBuilder::dropout`].
+pub fn stack(g: &mut GraphBuilder<'_>, x: Node, widths: &[usize], style: LayerStyle) -> Result<Node> {
     widths.iter().enumerate().try_fold(x, |x, (l, &width)| layer(g, x, &l.to_string(), width, style))
 }
 
@@ -61,7 +64,8 @@ pub(super) fn tower_output(
 }
 
 /// Every width times `factor`, rounded; 1 at least.
-pub(super) fn scaled(widths: &[usize], factor: f64) -> Widths {
+#[must_use]
+pub fn scaled(widths: &[usize], factor: f64) -> Widths {
     // A float that is no width (too large, not a number) becomes the nearest one that is.
     widths.iter().map(|&width| (width as f64 * factor).round().max(1.0) as usize).collect()
 }
@@ -95,7 +99,10 @@ pub(super) fn levels_of<L>(levels: &[L]) -> Result<&[L]> {
 }
 
 /// Refuses a stack without layers, or a layer without units, where there must be one.
-pub(super) fn at_least_one_layer<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
+///
+/// # Errors
+/// [`Error::Config`] with `key`.
+pub fn at_least_one_layer<'w>(widths: &'w [usize], key: &str) -> Result<&'w [usize]> {
     if widths.is_empty() {
         let message = "needs at least one layer, such as [64]".to_owned();
         return Err(Error::Config { key: key.to_owned(), message });

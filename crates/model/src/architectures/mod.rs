@@ -1,9 +1,10 @@
 //! The published structures, one file each, written as their papers draw them.
 //!
-//! A structure is a configuration struct that implements [`Architecture`] and one line in [`REGISTRY`]. Training,
-//! gradients, summary, artifact and serving follow from the graph that it writes; code outside of this folder
-//! does not depend on the names of structures.
+//! A structure is a configuration struct that implements [`Architecture`] and one line in [`REGISTRY`], or, in another
+//! crate, a call of [`register`]. Training, gradients, summary, artifact and serving follow from the graph that it writes;
+//! code outside of this folder does not depend on the names of structures.
 
+mod added;
 mod aitm;
 mod asymmetric_sharing;
 mod cross_stitch;
@@ -24,13 +25,14 @@ mod sluice;
 #[allow(clippy::unwrap_used, clippy::expect_used)]
 mod testing;
 
+pub use added::{register, structures};
 pub use aitm::Aitm;
 pub use asymmetric_sharing::{AsymmetricSharing, Fusion};
 pub use cross_stitch::CrossStitch;
 pub use customized_sharing::CustomizedSharing;
 pub use esmm::Esmm;
 pub use hard_sharing::HardSharing;
-pub use layers::{LayerStyle, Widths};
+pub use layers::{LayerStyle, Widths, at_least_one_layer, scaled, stack};
 pub use ml_mmoe::{MlMmoe, MmoeLevel};
 pub use mmoe::Mmoe;
 pub use per_task::PerTask;

@@ -1,4 +1,4 @@
-//! [`REGISTRY`]: every structure that `[model] kind` can name, and [`ModelConfig`], the choice of one.
+//! [`REGISTRY`]: the structures of this crate, and [`ModelConfig`], the choice of one that `[model] kind` names.
 
 use std::fmt::Debug;
 
@@ -8,6 +8,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use super::added::structures;
 use super::layers::SHARED;
 use super::{
     Aitm, Architecture, AsymmetricSharing, Cgc, CrossStitch, CustomizedSharing, Esmm, HardSharing, MlMmoe, Mmoe, Ple,
@@ -17,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::graph::{Graph, GraphBuilder};
 use crate::interaction::Interaction;
 
-/// Every structure, in the order in which they are listed to users.
+/// The structures of this crate, in the order in which they are listed to users; [`super::structures`] has those of others, too.
 pub const REGISTRY: &[Structure] = &[
     Structure::of::<Ple>(),
     Structure::of::<Cgc>(),
@@ -33,7 +34,7 @@ pub const REGISTRY: &[Structure] = &[
     Structure::of::<SingleTask>(),
 ];
 
-/// An entry of [`REGISTRY`].
+/// A structure that a configuration can name: an entry of [`REGISTRY`], or one that [`super::register`] has added.
 #[derive(Debug, Clone, Copy)]
 pub struct Structure {
     /// The structure's name: `[model] kind = "..."`.
@@ -43,7 +44,7 @@ pub struct Structure {
 }
 
 impl Structure {
-    const fn of<A: Architecture>() -> Self {
+    pub(super) const fn of<A: Architecture>() -> Self {
         Self { kind: A::KIND, parse: |value| Ok(Box::new(serde_json::from_value::<A>(value)?)), schema: A::json_schema }
     }
 }
@@ -184,14 +185,15 @@ impl ModelConfig {
     /// [`Error::Config`] if `kind` is missing or unknown, [`Error::Keys`] for keys that the structure does not take.
     pub fn from_table(mut table: Map<String, Value>) -> Result<Self> {
         let config = |key: &str, message: String| Error::Config { key: key.to_owned(), message };
-        let kinds = || REGISTRY.iter().map(|s| s.kind);
+        let known = structures();
+        let kinds = || known.iter().map(|s| s.kind);
         let listed = || kinds().collect::<Vec<_>>().join(", ");
         let kind = match table.remove("kind") {
             Some(Value::String(kind)) => kind,
             Some(other) => return Err(config("kind", format!("must be one of {}, found {other}", listed()))),
             None => return Err(config("kind", format!("is missing: one of {}", listed()))),
         };
-        let Some(structure) = REGISTRY.iter().find(|s| s.kind == kind) else {
+        let Some(structure) = known.iter().find(|s| s.kind == kind) else {
             let near = nearest(&kind, kinds()).map_or(String::new(), |near| format!("; did you mean {near:?}?"));
             return Err(config(
                 "kind",
@@ -253,17 +255,19 @@ impl JsonSchema for ModelConfig {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let interaction = generator.subschema_for::<Interaction>().to_value();
-        let structures: Vec<Schema> = REGISTRY
+        let structures: Vec<Schema> = structures()
             .iter()
             .map(|structure| {
                 let mut schema = (structure.schema)(generator);
-                if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+                let table = schema.ensure_object();
+                // A structure without keys has none.
+                if let Value::Object(properties) =
+                    table.entry("properties").or_insert_with(|| Value::Object(Map::new()))
+                {
                     properties.insert("kind".into(), serde_json::json!({ "const": structure.kind }));
                     properties.insert("interaction".into(), interaction.clone());
                 }
-                if let Some(Value::Array(required)) =
-                    schema.as_object_mut().map(|s| s.entry("required").or_insert_with(|| Value::Array(Vec::new())))
-                {
+                if let Value::Array(required) = table.entry("required").or_insert_with(|| Value::Array(Vec::new())) {
                     required.push("kind".into());
                 }
                 schema

@@ -117,7 +117,7 @@ impl Artifact {
     }
 
     /// Removes what killed processes of earlier versions left beside the artifact at `dir` (what this one leaves goes with
-    /// the next save). Nobody else may be writing there.
+    /// the next save). No other process may be writing there.
     pub fn sweep_beside(dir: &Path) {
         directory::sweep_beside(dir);
     }

@@ -309,13 +309,13 @@ fn accept_golden_rows(path: &Path) {
 #[test]
 fn other_versions_are_refused_by_number() {
     let (_dir, path) = saved();
-    // A later format may have another shape altogether: the version is told all the same.
+    // A later format may have another shape altogether: the message still names the version.
     fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 3, "graph": "elsewhere"}"#).unwrap();
     let message = refusal(&path);
     assert!(message.contains("format version 3") && message.contains("reads 2") && message.contains("newer"));
     edit(&path, |json| json["format_version"] = json!(1));
     assert!(refusal(&path).contains("train or import the model again"));
-    // An earlier version has no hash, and its version is told all the same.
+    // An earlier version has no hash, and the message still names its version.
     fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 1}"#).unwrap();
     assert!(refusal(&path).contains("format version 1"));
     fs::write(path.join(MODEL), r#"{"format": "pleiad-model", "format_version": 2}"#).unwrap();

@@ -26,9 +26,9 @@ pub(super) fn vocabulary<'v>(w: &mut Writer, texts: &str, values: impl Iterator<
 
 /// Rows of numbers `[B]`, f64, by a vocabulary of numbers; `NaN` of it stands for a missing one.
 ///
-/// `LabelEncoder` of `ai.onnx.ml` 3 looks up f32 alone. So a number is taken apart into f32 that add up to it ([`parts`]), as many
-/// as tell the vocabulary's numbers apart, mostly one. Together they find the number that it may be; whether it is that one is
-/// then asked in f64.
+/// `LabelEncoder` of `ai.onnx.ml` 3 looks up f32 alone. So a number is split into f32 that add up to it ([`parts`]), as many
+/// as make the vocabulary's numbers distinct, mostly one. These parts find the one candidate in the vocabulary. A comparison in
+/// f64 then says whether the number is this candidate.
 pub(super) fn exact<'v>(
     w: &mut Writer,
     feature: &str,
@@ -124,7 +124,7 @@ fn parts(mut number: f64) -> [f32; PARTS] {
     })
 }
 
-/// Whether so many parts tell all keys apart.
+/// Whether so many parts make all keys distinct.
 fn are_distinct(keys: &[(f64, i64)], count: usize) -> bool {
     let mut seen = HashSet::new();
     keys.iter().all(|&(key, _)| seen.insert(parts(key).map(f32::to_bits)[..count].to_vec()))

@@ -20,7 +20,7 @@ pub(super) enum Form {
     Row(u64),
 }
 
-/// A list is told from others of its column by its separator.
+/// The separator distinguishes a list from others of its column.
 type Key = (String, Form, Option<String>);
 
 /// Columns that are inputs already.

@@ -42,7 +42,7 @@ fn assert_sound(page: &str) {
         let found = page.find(forbidden).map(|at| page[at.saturating_sub(60)..].chars().take(120).collect::<String>());
         assert!(found.is_none() || forbidden == "NaN", "{forbidden}: {found:?}");
     }
-    // Every picture is told in words, and has its numbers.
+    // Every picture has its text and its numbers.
     assert_eq!(page.matches("<figure").count(), page.matches("<summary>Numbers</summary>").count());
     assert_eq!(page.matches("role=\"img\"").count(), page.matches("<desc>").count());
 }

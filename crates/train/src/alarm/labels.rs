@@ -1,4 +1,4 @@
-//! What a structure takes for granted of the labels: that a funnel's later events have labels, and never come alone.
+//! The assumptions of a structure about labels: the later events of a funnel have labels, and never come alone.
 
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ pub(crate) struct FunnelWatch<'a> {
 }
 
 impl<'a> FunnelWatch<'a> {
-    /// Of a model of this kind. A `funnel` without events is none.
+    /// A watch for a model of this kind. Without events in `funnel` it watches nothing.
     pub(crate) fn new(kind: &'a str, funnel: &[String], tasks: &'a [TaskSpec]) -> Self {
         let position = |name: &String| tasks.iter().position(|task| task.name == *name);
         let pair = |pair: &[String]| Some((position(&pair[0])?, position(&pair[1])?));

@@ -1,9 +1,9 @@
-//! What training warns of, beside the values of features, of which [`pleiad_rank::values`] warns.
+//! The warnings of training. [`pleiad_rank::values`] warns of values of features.
 //!
-//! Each file looks at one thing: `scaled` at what scaling leaves of numbers, `files` at those that
-//! rows come from, `settings` at what `[train]` and `[[task]]` ask for, `labels` at what a structure takes
-//! for granted of them, `overlap` at rows that are in two splits, `outputs` at what a trained model predicts. Gates and
-//! experts are looked at by [`crate::explain`]. Thresholds stand beside what they are for, and in `docs/warnings.md`.
+//! Each file checks one thing: `scaled` the numbers after scaling, `files` the files of the splits, `settings` the values
+//! of `[train]` and `[[task]]`, `labels` the assumptions of a structure about labels, `overlap` rows that are in two splits,
+//! `outputs` the predictions of a trained model. [`crate::explain`] checks gates and experts. Each threshold stands beside
+//! the check that uses it, and in `docs/warnings.md`.
 
 pub(crate) mod files;
 pub(crate) mod labels;

@@ -1,4 +1,4 @@
-//! [`OutputWatch`]: what a trained model predicts, beside its metrics: one number for all rows, or worse than that.
+//! [`OutputWatch`]: predictions of a trained model that are one number for all rows, or worse than that.
 
 use pleiad_data::{Batch, TaskSpec};
 use pleiad_engine::Predictions;
@@ -13,13 +13,13 @@ const FEW: u64 = 20;
 /// A standard deviation of predictions below this share of that of the labels is none.
 const STILL: f64 = 1e-3;
 
-/// R2 below which a task is told: its squared error is twice that of the mean label.
+/// R2 of a task below which there is a warning: its squared error is twice that of the mean label.
 const WORST_R2: f64 = -1.0;
 
-/// Log loss above so many times that of the share of positives, predicted for every row, is told,
+/// There is a warning if the log loss is above so many times that of the share of positives, predicted for every row,
 const WORST_LOG_LOSS: f64 = 2.0;
 
-/// if it is above this, too: what has not learned much yet predicts about 0.5, which costs 0.69, however rare positives
+/// and also above this: a model that has not learned much yet predicts about 0.5, which costs 0.69, however rare positives
 /// are.
 const UNLEARNED_LOG_LOSS: f64 = 1.0;
 
@@ -27,7 +27,7 @@ const UNLEARNED_LOG_LOSS: f64 = 1.0;
 #[derive(Debug)]
 pub(crate) struct OutputWatch<'a> {
     tasks: &'a [TaskSpec],
-    /// Of predictions, of labels.
+    /// By task, those of the predictions and those of the labels.
     seen: Vec<[Seen; 2]>,
 }
 

@@ -19,7 +19,7 @@ const PARTS: usize = 256;
 /// Parts of a split that rows to look for are taken from.
 const SPLIT_PARTS: usize = 64;
 
-/// A share of rows in both splits, beyond what chance gives, that is told.
+/// A share of rows in both splits, beyond what chance gives, above which there is a warning.
 const SHARE: f64 = 0.01;
 
 /// So many standard deviations of a share over the rows looked for may be chance.

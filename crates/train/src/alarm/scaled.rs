@@ -15,17 +15,16 @@ use pleiad_rank::values::at_most;
 /// Training rows that are looked at, from all over them.
 const LOOKED_AT: usize = 1 << 13;
 
-/// Values that lie within this of each other are one to a network: weights of the usual size move a sum by as little as
-/// rounding and noise do.
+/// A network cannot use differences below this: weights of the usual size move a sum by as little as rounding and noise do.
 const NEAR: f32 = 0.01;
 
-/// A share of the values (without the commonest one) above which it is told that they lie together.
+/// A share of the values (without the commonest one) that lie together; above it there is a warning.
 const MOST: f64 = 0.5;
 
 /// Values beside the commonest one below which nothing is said.
 const FEW: usize = 10;
 
-/// Different numbers among a few raw rows that have one input, from which on it is told.
+/// Different numbers among a few raw rows that have one input; from this number on there is a warning.
 const RAW: usize = 5;
 
 /// What is wrong with numeric features that `standardize` or `min_max` scales. `counts` are those of the training rows, and
@@ -44,7 +43,7 @@ pub(crate) fn scaled(encoder: &Encoder, train: &RowSet, counts: &[FeatureCount],
         return Ok(Vec::new());
     }
     let rows = train.spread(LOOKED_AT)?;
-    // They are the training rows' own: what cannot be read of them was told elsewhere.
+    // They are training rows: other code has warned of those that cannot be read.
     let raw = encoder.raw_numbers(raw).ok().zip(encoder.encode_raw(raw).ok());
     let alarm = |at: usize| {
         let column = column_of(encoder, at)?;

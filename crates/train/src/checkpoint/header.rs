@@ -26,14 +26,14 @@ pub(super) const OPTIMIZER: &str = "optimizer.safetensors";
 pub(super) struct Header {
     version: u64,
     pub(super) identity: Identity,
-    /// Of rows and encoders.
+    /// The hash of rows and encoders.
     pub(super) data: String,
     /// Folder of the best epoch's checkpoint.
     pub(super) best: Option<String>,
     /// By task, the folder of its best epoch's checkpoint, where each has its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) bests: Vec<Option<String>>,
-    /// Of the tensors, as [`pleiad_model::artifact::write_safetensors`] gives it, in hexadecimal.
+    /// The hash of the tensors, as [`pleiad_model::artifact::write_safetensors`] gives it, in hexadecimal.
     pub(super) weights_xxh64: String,
     pub(super) optimizer_xxh64: String,
     pub(super) state: State,

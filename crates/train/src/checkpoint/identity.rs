@@ -45,7 +45,7 @@ impl Identity {
             if let Some(Value::Object(train)) = config.get_mut("train") {
                 train.remove("checkpoint");
                 train.remove("evaluation_batch_size");
-                // Not always there: the order of the others must not tell whether they were.
+                // Not always there: the order of the others must not depend on them.
                 train.shift_remove("table_folder");
                 train.shift_remove("explain");
             }
@@ -61,7 +61,7 @@ impl Identity {
         format!("{:016x}", xxh64(self.0.to_string().as_bytes(), 0))
     }
 
-    /// Refuses a run that began as another, and tells every difference.
+    /// Refuses a run that began as another. The error names every difference.
     pub(crate) fn check(&self, begun: &Self, run: &Path) -> Result<()> {
         let mut differences = Vec::new();
         compare(&begun.0, &self.0, "", &mut differences);

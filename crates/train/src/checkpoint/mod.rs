@@ -105,8 +105,8 @@ impl CheckpointStore {
         self.prune()
     }
 
-    /// The newest checkpoint that is whole, if there is any checkpoint at all. Those that are passed over are told to
-    /// `observer`.
+    /// The newest checkpoint that is whole, if there is any checkpoint at all. `observer` gets those that are
+    /// passed over.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`] if none is whole, [`Error::Version`] for one of another version of this program.
@@ -196,7 +196,7 @@ impl CheckpointStore {
             fs::set_permissions(temporary.path(), fs::Permissions::from_mode(mode)).map_err(io(temporary.path()))?;
         }
         let to = self.folder.join(name);
-        // Written by another process, so that nobody knows whether it is this state.
+        // Written by another process: it may be another state.
         if to.is_symlink() || to.is_file() {
             remove(&to)?;
         } else if to.exists() {

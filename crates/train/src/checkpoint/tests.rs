@@ -67,7 +67,7 @@ fn best_weights_are_those_of_the_run_or_none() {
     assert_eq!(found.weights(), engine(2).weights(), "none are taken");
 }
 
-/// A task's best is kept however old it is, and found again by whoever goes on.
+/// A task's best is kept however old it is, and a resumed run finds it again.
 #[test]
 fn each_task_has_weights_of_its_own_checkpoint() {
     let root = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ fn each_task_has_weights_of_its_own_checkpoint() {
         }
         assert!(own.iter().flatten().all(|name| found.get(name).is_some()), "{:?}", found.tensors.keys());
     }
-    // Where one of them is damaged, nobody goes on with less than all.
+    // If one of them is damaged, no run goes on without it.
     fs::write(folder.join("step-000000000005").join(WEIGHTS), "").unwrap();
     assert!(CheckpointStore::new(folder).latest(&mut crate::fit::Silent).is_err());
 }

@@ -205,7 +205,7 @@ impl Parts<'_> {
         })
     }
 
-    /// Tasks whose metric is not defined, or hangs on few rows. That depends on labels alone, so any run will tell.
+    /// Tasks whose metric is not defined, or depends on few rows. Labels alone decide that, so any run can say it.
     fn about_rows(&self, models: &[ComparedModel]) -> Vec<String> {
         let Some(evaluation) = models.iter().flat_map(|m| &m.runs).find_map(SeedRun::evaluation) else {
             return Vec::new();

@@ -1,8 +1,8 @@
 //! [`compare`]: several models on the same rows over the same seeds. Did multi-task learning help every task?
 //!
-//! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; whatever is
-//! in the folder already is not done again. `sizes` makes models equally large, `runs` brings one run to its end,
-//! `assemble` puts all of it together into what stands in `result`, with the words of `verdict` and `answer`, and `page` draws it.
+//! Rows are read and encoded once. Every model is trained with every seed, by the same rules as `train`; runs
+//! that are in the folder already are not done again. `sizes` makes models equally large, `runs` completes one run,
+//! `assemble` makes the `result` of all of them, with the words of `verdict` and `answer`, and `page` draws it.
 
 mod answer;
 mod assemble;
@@ -203,7 +203,7 @@ fn joint_losses(
     (losses, note)
 }
 
-/// The rows that will tell. Without rows that no model was trained on there is nothing to compare by.
+/// The rows that models are measured on. A comparison needs rows on which no model was trained.
 fn measured_on(file: &ConfigFile) -> Result<MeasuredOn> {
     let data = &file.config.data;
     if data.test.is_some() {

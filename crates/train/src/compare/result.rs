@@ -157,7 +157,7 @@ pub struct TaskComparison {
     pub p_holm: Option<f64>,
     /// Why there is no metric, no gain, or no interval of it.
     pub missing: Option<Missing>,
-    /// The task's other metrics, where `[metrics]` asks for some: beside the verdict, which knows nothing of them.
+    /// The task's other metrics, where `[metrics]` asks for some. The verdict does not use them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<AlsoMeasured>,
 }
@@ -182,7 +182,7 @@ impl TaskComparison {
     }
 }
 
-/// Why something cannot be told of a model on a task.
+/// Why a value of a model on a task is missing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Missing {

@@ -24,7 +24,7 @@ pub(super) enum Ran {
     Failed(String),
 }
 
-/// `failed.json`: a model that cannot be trained with this seed, so that nobody tries again.
+/// `failed.json`: a model that cannot be trained with this seed, so that it is not tried again.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Failure {
@@ -50,7 +50,7 @@ pub(super) fn require_free(out: &Path, slugs: &[String], seeds: &[u64]) -> Resul
     Ok(())
 }
 
-/// A folder's name for each model: lower-case letters and digits, told apart by a number where two would be the same.
+/// A folder's name for each model: lower-case letters and digits, with a number at the end where two would be the same.
 pub(super) fn slugs(names: &[&str]) -> Vec<String> {
     let mut slugs: Vec<String> = Vec::with_capacity(names.len());
     for name in names {

@@ -23,7 +23,7 @@ pub struct Verdict {
     pub helps: Vec<String>,
     /// Tasks whose whole interval lies below zero.
     pub hurts: Vec<String>,
-    /// Tasks whose gain cannot be told from zero, or is not defined.
+    /// Tasks whose interval holds zero, or whose gain is not defined.
     pub open: Vec<String>,
     /// Those of `helps` and `hurts` that hold after Holm's correction for all gains of the comparison.
     pub holds: Vec<String>,
@@ -41,7 +41,7 @@ pub enum VerdictKind {
     Seesaw,
     /// Some pay, none gains.
     Hurts,
-    /// Nothing can be told from zero.
+    /// Every interval holds zero.
     NoDifference,
     /// There is no interval of any gain; the text says why.
     Unknown,

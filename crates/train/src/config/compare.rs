@@ -121,7 +121,7 @@ impl<'de> Deserialize<'de> for NamedModel {
     }
 }
 
-/// Not `#[serde(flatten)]`: that would take an unknown key of the model for nobody's.
+/// Not `#[serde(flatten)]`: with it, an unknown key of the model would give no error.
 struct NamedModelVisitor;
 
 impl<'de> Visitor<'de> for NamedModelVisitor {

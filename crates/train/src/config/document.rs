@@ -1,8 +1,8 @@
 //! [`Document`]: a configuration as it was written, with the place of every key and value.
 //!
-//! The TOML text becomes a tree whose nodes know where they stand; `--set` changes that tree, and its nodes know that
-//! they came from the shell. Whatever goes wrong later, in serde or in a check of ours, is led back to a node and told
-//! with file, line, column and the line itself.
+//! The TOML text becomes a tree. Each node has its place in the file, and a node that `--set` changed is marked as such.
+//! Every later error, of serde or of a check of ours, is traced to a node, so that the message has file, line, column and the
+//! line itself.
 
 use std::ops::Range;
 
@@ -20,7 +20,7 @@ const MARK: &str = "\u{1}";
 /// Gives serde's message for a tree; `None` if it has no complaint.
 pub(crate) type Retry<'r, 's> = dyn Fn(Spanned<DeValue<'s>>) -> Option<String> + 'r;
 
-/// Changes the node at a path and tells what serde must then say if the node is the culprit.
+/// Changes the node at a path and gives the message that serde must then have if the node is the culprit.
 type Change<'c, 's> = dyn Fn(&mut Spanned<DeValue<'s>>, &[Step]) -> Says + 'c;
 
 /// What serde says of a changed tree.
@@ -103,7 +103,7 @@ impl<'s> Document<'s> {
         span
     }
 
-    /// An error at a path (`["train", "epochs"]`), told with the path's name.
+    /// An error at a path (`["train", "epochs"]`), whose message names the path.
     pub(crate) fn error(&self, path: &[Step], message: impl std::fmt::Display) -> ConfigError {
         let name = if path.is_empty() { String::new() } else { format!("{}: ", dotted(path)) };
         let key = (!path.is_empty()).then(|| dotted(path));
@@ -133,8 +133,8 @@ impl<'s> Document<'s> {
         let (mut message, mut prefix) = (error.message(), "");
         let mut span = error.span().unwrap_or_else(|| self.root.span());
         let mut under = self.path_of(&span);
-        // A model is read from a buffered table: it tells a key itself, as in `model.tower: ...`, or hands on what serde
-        // says of its keys.
+        // A model is read from a buffered table. Its message begins with a key, as in `model.tower: ...`, or it is serde's
+        // message about its keys.
         if let Some((_, rest)) = message.strip_prefix("model of kind \"").and_then(|m| m.split_once("\": ")) {
             prefix = &message[..message.len() - rest.len()];
             message = rest;
@@ -254,7 +254,7 @@ impl<'s> Document<'s> {
         }
     }
 
-    /// A --set that chose the `kind` of a table, where the table is told to be wrong by a line of the file.
+    /// A --set that chose the `kind` of a table, where a line of the file does not fit that kind.
     fn kind_by_set(&self, table: &[Step], blamed: &Range<usize>) -> String {
         let kind: Vec<Step> = table.iter().cloned().chain([Step::from("kind")]).collect();
         let found = self.node(&kind).filter(|kind| self.source.is_set(&kind.span()) && !self.source.is_set(blamed));
@@ -282,7 +282,7 @@ impl<'s> Document<'s> {
 
     /// Which candidate it is. What serde had to buffer (a model's keys depend on its kind) comes back with the place of
     /// the whole table, and its message may fit several nodes. So each is changed in turn, in a way that serde would
-    /// have to mention: `change` does that and tells what to expect.
+    /// have to mention: `change` does that and gives the message to expect.
     fn which(&self, candidates: Vec<Candidate>, change: &Change<'_, 's>, retry: &Retry<'_, 's>) -> Option<Candidate> {
         if candidates.len() == 1 {
             return candidates.into_iter().next();

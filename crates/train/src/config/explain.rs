@@ -106,7 +106,7 @@ fn names(list: &str) -> Vec<&str> {
     list.split('`').skip(1).step_by(2).collect()
 }
 
-/// Whether a scalar is the one that serde found, told by serde's words for it.
+/// Whether a scalar is the one that serde found, judged by serde's words for it.
 pub(super) fn is_found(node: &DeValue<'_>, found: &str) -> bool {
     match node {
         DeValue::String(s) => found == format!("string {s:?}"),
@@ -135,7 +135,7 @@ pub(super) fn is_found(node: &DeValue<'_>, found: &str) -> bool {
 pub(super) fn another(found: &str) -> Option<(DeValue<'static>, String)> {
     let parse = |text: &'static str| DeValue::parse(text).ok().map(toml::Spanned::into_inner);
     if found.starts_with("string ") {
-        // Of serde's quoting nothing but this is to be known: a text without special letters is itself.
+        // serde's message quotes a text without special letters as it is.
         return Some((DeValue::String("987654321".into()), "string \"987654321\"".to_owned()));
     }
     if found.starts_with("integer `-") {
@@ -154,7 +154,7 @@ pub(super) fn another(found: &str) -> Option<(DeValue<'static>, String)> {
     }
 }
 
-/// Whether a message complains of the type of the text `mark`, where `wanted` was expected if that is told.
+/// Whether a message complains of the type of the text `mark`, where `wanted` was expected if the message says so.
 pub(super) fn complains_of_type(message: &str, mark: &str, wanted: Option<&str>) -> bool {
     match read(message) {
         Complaint::WrongValue { found, expected } => {
@@ -189,7 +189,7 @@ pub(super) fn suggest_word(name: &str, known: &[&str]) -> String {
 
 fn foreign_first(name: &str, known: &[&str], meant: Option<&str>) -> String {
     match meant.filter(|meant| *meant != name) {
-        // A key that stands elsewhere is told with its table: `learning_rate` of [train] optimizer.
+        // The message names a key of another table with that table: `learning_rate` of [train] optimizer.
         Some(meant) => match meant.strip_prefix('[').and_then(|rest| rest.rsplit_once("] ")) {
             Some((table, key)) => format!("; did you mean `{key}` of [{table}]? (known here: {})", known.join(", ")),
             None => format!("; did you mean `{meant}`? (known: {})", known.join(", ")),
@@ -217,7 +217,7 @@ pub(super) fn expected(words: &str, found: &str) -> String {
         "u8" => u8::MAX.into(),
         _ => return plain(words),
     };
-    // Of a whole number that is not too small, the other end says what is wrong.
+    // A whole number that is not too small is too large.
     match found.starts_with("integer `") && !found.starts_with("integer `-") {
         true => format!("a whole number from 0 to {most}"),
         false => plain(words),

@@ -2,8 +2,8 @@
 //!
 //! Letters alone lead from `epoch` to `epochs`, but not from `lr` to `optimizer.learning_rate`.
 
-/// What a name from elsewhere is here. A key is a path from the table that the name stood in, told if the table has its
-/// first part; one that begins with `[` is told from anywhere, so it comes last.
+/// The name here of a name from another library. A key is a path from the table in which the name stood; it is suggested if
+/// that table has the first part of the path. A key that begins with `[` is suggested in every table, so it comes last.
 struct Foreign {
     names: &'static [&'static str],
     here: &'static [&'static str],

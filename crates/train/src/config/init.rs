@@ -1,7 +1,7 @@
 //! `--init`: whether the weights of a saved model give the same function here.
 //!
-//! Tensors of the same names and shapes do not say it: see [`Graph::difference`]. What a model says of rows must not change
-//! before training changes it, or nobody would know what was trained further.
+//! Equal names and shapes of tensors are not enough: see [`Graph::difference`]. Before the first step the predictions must be
+//! those of the saved model; otherwise another model would be trained on.
 
 use std::path::Path;
 

@@ -180,9 +180,9 @@ impl fmt::Display for JointLossRefusal {
 const KEY_OF_WEIGHTING: &str = "joint_loss.weighting";
 const KEY_OF_GRADIENT: &str = "joint_loss.gradient";
 
-/// Refuses a method that acts on shared parameters for a graph that has none (single-task networks, or one task). The
-/// other methods go with every graph. [`JointLossConfig::without_shared_parts`] is what remains where refusing will not
-/// do.
+/// Refuses a method that acts on shared parameters for a graph that has none (single-task networks, or one task). All
+/// other methods work with every graph. Where an error is not wanted, [`JointLossConfig::without_shared_parts`] gives the
+/// configuration without such a method.
 ///
 /// # Errors
 /// [`JointLossRefusal`] says which key, and why.

@@ -1,4 +1,4 @@
-//! Whether a configured model fits in memory, told at the key that makes it large.
+//! Whether a configured model fits in memory. The error names the key that makes it large.
 
 use pleiad_data::schema::{Feature, FeatureKind};
 use pleiad_engine::check_memory;
@@ -37,7 +37,7 @@ impl ConfigFile {
         Err(self.error_at(&path, error.to_string()))
     }
 
-    /// The `[[feature]]` block that has the table, if it can be told.
+    /// The `[[feature]]` block that has the table, if it is known.
     fn path_of_table(&self, table: &str) -> Vec<Step> {
         let of_table = |feature: &&Feature| match &feature.read {
             FeatureKind::Categorical { table: own, .. } => table == own || table.ends_with(&format!(".{own}")),

@@ -28,7 +28,7 @@ pub struct MetricsConfig {
     #[schemars(length(max = 16), inner(range(min = 1, max = 1_000_000)))]
     pub k: Option<Vec<u32>>,
     /// By which metric a task is judged, where it is another than AUC or MSE: what the lines of epochs, comparisons and
-    /// reports tell of it first.
+    /// reports show it first.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub main: BTreeMap<String, MetricKind>,
 }

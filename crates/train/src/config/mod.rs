@@ -1,8 +1,8 @@
-//! One TOML file that says everything: [`ConfigFile`] reads it, [`Config`] is what it says.
+//! The one TOML file of a training: [`ConfigFile`] reads it, [`Config`] is its content.
 //!
 //! What stands in `[data]`, `[[feature]]` and `[[task]]` is described in `pleiad_data`, the keys of `[model]` beside each
-//! structure in `pleiad_model`, optimizers and schedules in `pleiad_engine`; here they become one file. Every mistake
-//! is told with file, line, column and the line itself, whichever crate finds it.
+//! structure in `pleiad_model`, optimizers and schedules in `pleiad_engine`; here they become one file. Every message
+//! has file, line, column and the line itself, whichever crate finds the error.
 
 mod best_epoch;
 mod check;
@@ -484,7 +484,7 @@ fn provisional_layout(schema: &Schema) -> InputLayout {
     for feature in &schema.features {
         let input = match &feature.read {
             FeatureKind::Numeric { .. } | FeatureKind::Pieces { .. } => {
-                // Fewer pieces where there are fewer values, which a look at the data tells.
+                // There are fewer pieces if there are fewer values; only the data says that.
                 let count = if let FeatureKind::Pieces { pieces, .. } = feature.read { pieces } else { 1 };
                 inputs.extend(
                     (column..column + count).map(|column| Input::Numeric { name: feature.name.clone(), column }),

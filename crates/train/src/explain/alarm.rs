@@ -22,8 +22,8 @@ const STILL: f64 = 1e-3;
 /// How far an output may move, relative to its size, by nothing but rounding.
 const ROUNDING: f64 = 1e-6;
 
-/// Every alarm: experts first, since a gate that turns away from a dead expert is right. Over fewer than two rows there
-/// are none: nothing can be told from one.
+/// Every alarm: experts first, since a gate that turns away from a dead expert is right. Fewer than two rows
+/// give no alarm: one row shows no variation.
 pub(crate) fn alarms(gates: &[GateUtilisation], experts: &[ExpertRange]) -> Vec<Alarm> {
     let seen = |rows: u64| rows >= 2;
     let dead = experts.iter().filter(|expert| seen(expert.rows)).filter_map(|expert| dead_expert(expert, gates));
@@ -33,7 +33,7 @@ pub(crate) fn alarms(gates: &[GateUtilisation], experts: &[ExpertRange]) -> Vec<
     for gate in gates.iter().filter(|gate| seen(gate.rows) && gate.experts.len() > 1) {
         let unused = |expert: &&ExpertUse| expert.max < UNUSED && !is_dead(&expert.expert);
         all.extend(gate.experts.iter().filter(unused).map(|expert| never_used(gate, expert)));
-        // Where all others are told already, or dead, that says as much.
+        // If all others have an alarm already, or are dead, that says the same.
         let told = gate.experts.iter().filter(|e| e.max < UNUSED || is_dead(&e.expert)).count();
         if told + 1 < gate.experts.len() {
             all.extend(one_expert(gate));

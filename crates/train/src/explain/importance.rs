@@ -1,7 +1,7 @@
 //! [`Importance`]: what each task loses when a feature's values are shuffled among the rows (Breiman 2001).
 //!
-//! Where features tell much the same, shuffling one of them costs little, since the others still tell it: the numbers
-//! say what this model leans on, not what a model without the feature would lose.
+//! If several features carry the same information, shuffling one of them costs little, since the model reads it from the
+//! others. The numbers say which features this model uses, and not what a model without the feature would lose.
 
 use std::ops::Range;
 
@@ -91,7 +91,7 @@ fn spaces(rows: &Batch) -> Vec<Space> {
     spaces
 }
 
-/// Is told how far an explanation is: rows predicted so far, and in all.
+/// Called with the progress of an explanation: rows predicted so far, and in all.
 pub type Progress<'p> = dyn FnMut(u64, u64) + 'p;
 
 /// Shuffles the features of `rows` in turn, or as many of them as the options allow, drawn at random.

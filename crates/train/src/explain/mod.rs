@@ -1,8 +1,8 @@
-//! [`Explanation`]: what a trained model does on rows: which experts its gates use, whether its predictions are what
-//! happens, and which features it leans on.
+//! [`Explanation`]: what a trained model does on rows: which experts its gates use, whether its predictions agree with the
+//! labels, and which features matter to them.
 //!
-//! `utilisation` is what gates weigh and experts give, `alarm` what is wrong with it, `calibration` and `importance` are
-//! by task. Pictures of all of it are drawn by whoever implements [`crate::pages::Pages`].
+//! `utilisation` has the weights of gates and the outputs of experts, `alarm` what is wrong with them; `calibration` and
+//! `importance` are by task. An implementation of [`crate::pages::Pages`] draws the pictures.
 
 mod alarm;
 mod calibration;

@@ -39,7 +39,7 @@ pub(super) fn cannot_compare_epochs(
     }
 }
 
-/// Tells of binary tasks whose training labels are all alike: legal, but never what was meant.
+/// Warns of binary tasks whose training labels are all alike: this is allowed, and never meant.
 pub(super) fn warn_of_one_class(problem: &Problem<'_>, observer: &mut dyn Observer) {
     for (task, labels) in problem.tasks.iter().zip(problem.train.label_counts()) {
         if let (TaskKind::Binary, Some(only)) = (task.kind, labels.only) {

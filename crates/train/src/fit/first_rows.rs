@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FirstRows {
-    /// Until the first epoch is over: tables whose row 0 nobody had trained before, and the bits of that row.
+    /// Until the first epoch is over: tables whose row 0 was never trained before, and the bits of that row.
     watched: Vec<(usize, Vec<u32>)>,
     /// After it: those of them whose row 0 has stayed as it was.
     untrained: Vec<usize>,

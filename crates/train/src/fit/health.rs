@@ -52,7 +52,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// What has not moved in the epoch that is over, but where a rate or weight of 0 was told before.
+    /// The weights that did not move in the last epoch, without those of a rate or weight of 0, for which a warning was given.
     fn still(&self, moved: &Moved) -> Vec<Alarm> {
         let (steps, epoch, rows) = (self.steps_per_epoch, self.state.epoch + 1, self.rows as u64);
         let config = self.problem.config;

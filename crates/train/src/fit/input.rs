@@ -97,7 +97,7 @@ impl Batches<'_> {
         Ok(())
     }
 
-    /// Makes the batch after the one at hand, where nobody else does.
+    /// Makes the next batch, if no other thread does.
     pub(super) fn ahead(&mut self) {
         match self {
             Self::Memory(batches) => batches.ahead(),

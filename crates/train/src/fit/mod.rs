@@ -1,7 +1,7 @@
 //! [`fit`]: the training loop.
 //!
-//! It reads encoded rows, moves the weights of an engine and keeps the best ones. It knows no file and no terminal:
-//! checkpoints go to a [`Keeper`], news to an [`Observer`], and an [`Interrupt`] ends it between two steps. All that it
+//! It reads encoded rows, moves the weights of an engine and keeps the best ones. It uses no file and no terminal:
+//! checkpoints go to a [`Keeper`], events to an [`Observer`], and an [`Interrupt`] ends it between two steps. All that it
 //! must remember between two steps is in [`State`], so that a run that is stopped and resumed gives the same bits as
 //! one that never stopped.
 
@@ -70,7 +70,7 @@ pub struct Problem<'a> {
 pub enum Outcome {
     /// It ran to its end.
     Finished(Fitted),
-    /// It was told to stop; the keeper has its state.
+    /// It was stopped; the keeper has its state.
     Interrupted {
         /// Steps done.
         steps: u64,
@@ -98,7 +98,7 @@ pub struct Fitted {
     pub not_selected: Option<String>,
     /// Whether no step has moved any weight that was looked at: the model is as it was drawn.
     pub unmoved: bool,
-    /// What is wrong with settings and steps; each has been told as a warning.
+    /// What is wrong with settings and steps; each was given as a warning.
     pub alarms: Vec<Alarm>,
 }
 
@@ -402,7 +402,7 @@ impl<'a> Trainer<'a> {
 
     fn save(&mut self, best: Best<'_>) -> Result<()> {
         self.state.seconds = self.seconds();
-        // Whoever opens a checkpoint finds the weights that predict.
+        // So that a checkpoint holds the weights that predict.
         self.engine.show_average();
         self.keeper.save(&self.state, self.engine, best)?;
         self.last_save = Instant::now();

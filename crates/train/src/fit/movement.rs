@@ -205,7 +205,7 @@ mod tests {
         assert_eq!(moved(0.1, 1e-30, true, [1.0, 1.0]), tables);
         let task = Moved { tasks: vec![Some(true), Some(false)], tables: vec![Some(true), Some(false)], ..all.clone() };
         assert_eq!(moved(0.1, 0.1, true, [1.0, 1e-30]), task);
-        // Of a table that no task with labels reads nothing is said.
+        // A table that no task with labels reads is not judged.
         let rows = Moved { tasks: vec![Some(true), Some(false)], tables: vec![Some(true), None], ..all };
         assert_eq!(moved(0.1, 0.1, false, [1.0, 1.0]), rows);
         assert!(moved(1e-30, 1e-30, true, [1.0, 1.0]).is_nothing());

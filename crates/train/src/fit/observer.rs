@@ -59,13 +59,13 @@ pub enum Event<'a> {
     Warning(&'a str),
 }
 
-/// Who is told. Nothing is printed by this crate.
+/// The receiver of events. This crate prints nothing.
 pub trait Observer: Send {
     /// Called from the thread that trains; what it takes is lost to training.
     fn event(&mut self, event: &Event<'_>);
 }
 
-/// Tells nobody.
+/// Ignores every event.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Silent;
 

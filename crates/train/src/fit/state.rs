@@ -1,4 +1,4 @@
-//! [`State`]: what the loop remembers between two steps, and [`Keeper`], who keeps it.
+//! [`State`]: what the loop remembers between two steps; [`Keeper`]: what saves it.
 
 use std::collections::BTreeSet;
 

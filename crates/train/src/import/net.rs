@@ -100,7 +100,7 @@ impl Net {
         serde_json::from_value(self.keys(tasks)).map_err(|error| Error::Encode { reason: error.to_string() })
     }
 
-    /// Its layers under the names of `weights.safetensors`; tables are added by whoever knows them.
+    /// Its layers under the names of `weights.safetensors`; the caller adds the tables.
     pub(super) fn weights(&self, tasks: &[TaskSpec]) -> Weights {
         let mut weights = Weights::default();
         let gate_bias = self.gate_bias();

@@ -1,4 +1,4 @@
-//! [`State`]: the tensors of a PyTorch `state_dict`, taken out one by one, so that what nobody took is known.
+//! [`State`]: the tensors of a PyTorch `state_dict`, taken out one by one, so that those that are left are known.
 //!
 //! Linear weights are `[out, in]`. A batch norm in evaluation mode is a factor and a summand per output, so that one behind a
 //! linear layer is folded into it:
@@ -38,7 +38,7 @@ pub(super) struct Linear {
     pub(super) weight: Vec<f64>,
     /// b `[out]`.
     pub(super) bias: Vec<f64>,
-    /// Whether b is more than zeros that nobody learned.
+    /// Whether the package has b; else it is zeros here.
     pub(super) biased: bool,
     pub(super) inputs: usize,
     pub(super) outputs: usize,
@@ -229,7 +229,7 @@ impl State {
         }
     }
 
-    /// Refuses what nobody took: it may be a part of the model.
+    /// Refuses tensors that were not taken: they may be a part of the model.
     pub(super) fn finish(&self) -> Result<()> {
         match self.left.tensors.iter().next() {
             None => Ok(()),

@@ -1,4 +1,4 @@
-//! What is to be predicted: the columns that were asked for, or those that are labels by all that can be seen.
+//! What is to be predicted: the columns that the user names, or those that look like labels.
 
 use super::profile::{Kind, NONE, Profile};
 use super::quote::{count, quoted, shown};

@@ -1,7 +1,7 @@
-//! From some rows to a configuration that trains as it stands, and says beside each setting why it was chosen.
+//! From some rows to a configuration that trains as it is, with the reason beside each setting.
 //!
-//! [`infer`] knows neither files nor terminals: it is given a [`Sample`]. Columns that need a person (labels, leaks, ids,
-//! points in time, what cannot be read) are not read, and named in comments with the reason. Settings are those of
+//! [`infer`] uses neither files nor terminals: it gets a [`Sample`]. Columns on which a person has to decide (labels, leaks,
+//! ids, points in time, values that cannot be read) are left out. Comments name them with the reason. Settings are those of
 //! `docs/quality.md`.
 
 mod choose;

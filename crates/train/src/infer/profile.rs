@@ -53,7 +53,7 @@ pub(super) struct Profile {
     pub(super) infinite: usize,
     /// Texts for what is missing, in a column of numbers.
     pub(super) null: Vec<String>,
-    /// Of a text that holds several values: what is between them. Lists of the file have none.
+    /// The separator, if a text holds several values. Lists of the file have none.
     pub(super) separator: Option<char>,
     /// Values of all lists.
     pub(super) elements: usize,

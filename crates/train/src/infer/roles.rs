@@ -1,4 +1,4 @@
-//! What becomes of each column: a feature, a label, or nothing before a person has decided.
+//! The use of each column: a feature, a label, or nothing until a person has decided.
 
 use super::choose::{self, Feature, Scale};
 use super::labels::Label;
@@ -18,7 +18,7 @@ pub(super) enum Role {
     Out(Why, String),
 }
 
-/// Why a column is left out, in the order in which they are told.
+/// Why a column is left out, in the order in which the text lists them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Why {
     Leak,

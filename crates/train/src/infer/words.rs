@@ -1,4 +1,4 @@
-//! What the name of a column says of it. A name alone decides nothing that its values contradict.
+//! What the name of a column says. Values that contradict the name count more.
 
 /// The words of a name in lower case: `videoWatch_seconds` is `video`, `watch`, `seconds`.
 pub(super) fn words(name: &str) -> Vec<String> {

@@ -286,7 +286,7 @@ impl Writer<'_> {
         }
     }
 
-    /// What the score of a row could be. Exponents are a choice that no row tells.
+    /// What the score of a row could be. Exponents are a choice: no row says them.
     fn rank(&mut self) {
         // A number below 0 has no root.
         let counts = |label: &&Label| label.truth.iter().flatten().all(|&value| value >= 0.0);

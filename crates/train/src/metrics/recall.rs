@@ -9,7 +9,7 @@ use super::groups::{GroupedRow, OverGroups, Ranked, ties};
 /// recall@k = positives among the k rows with the highest predictions / positives of the group
 /// ```
 ///
-/// Of rows that tie where the k-th rank falls, as many count as are expected there over all of their orders: with m ranks left
+/// Rows may tie at the k-th rank. Then the expected number over all of their orders counts: with m ranks left
 /// for t rows of which p are positive, `p m / t` (McSherry and Najork 2008), so that the order of the rows does not matter.
 ///
 /// A group without a positive row has none: it is left out, and counted. The others count alike. Where a group has more than

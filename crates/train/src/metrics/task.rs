@@ -60,7 +60,7 @@ pub struct RegressionMetrics {
     pub by_group: Option<GroupMetrics>,
 }
 
-/// Metrics of one task; in JSON the object of the variant, which its fields tell apart.
+/// Metrics of one task; in JSON the object of the variant, whose fields say which it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum TaskMetrics {

@@ -30,7 +30,7 @@ pub struct RunData {
     pub splits: RunSplits,
     /// How many there are.
     pub rows: SplitRows,
-    /// What is wrong with them; each has been told as a warning.
+    /// What is wrong with them; each was given as a warning.
     pub alarms: Vec<Alarm>,
     fingerprint: OnceLock<String>,
 }
@@ -201,7 +201,7 @@ fn alarms(file: &ConfigFile, splits: &RunSplits, base: Option<&Base>) -> Result<
     Ok(alarms)
 }
 
-/// Tells the line of the configuration that an error of the data is about, where there is one.
+/// Adds the line of the configuration that an error of the data is about, if there is one.
 fn about_configuration(file: &ConfigFile, error: pleiad_data::Error) -> Error {
     match &error {
         pleiad_data::Error::MissingColumn(missing) if missing.by_configuration => {

@@ -20,7 +20,7 @@ use crate::explain::Explanation;
 #[derive(Debug)]
 pub(crate) struct RunFolder {
     path: PathBuf,
-    /// Of this folder or of one that it lies in.
+    /// The lock of this folder, or of one that it lies in.
     lock: Option<Arc<FolderLock>>,
 }
 
@@ -51,13 +51,12 @@ impl RunFolder {
         self.path.join("metrics.json")
     }
 
-    /// Keeps every other process from writing the folder, until the lock is dropped. `command` tells them what goes on.
+    /// Keeps every other process from writing the folder, until the lock is dropped. The lock names `command` to them.
     ///
     /// # Errors
     /// [`Error::Held`], [`Error::Unwritable`], and [`Error::Exists`] for a file.
     pub(crate) fn lock(&self, command: &str) -> Result<FolderLock> {
-        // Looked at before the lock, whose file would need the folder: what a file has below it is nobody's mistake of
-        // permissions.
+        // Before the lock, which needs the folder: a path below a file must not look like a missing permission.
         self.entries()?;
         FolderLock::take(&self.path, command).map_err(|refusal| self.refused(refusal))
     }
@@ -106,7 +105,7 @@ impl RunFolder {
         self.require_empty("name another folder, remove it, or go on with it by --resume")
     }
 
-    /// [`RunFolder::require_absent`] with advice for whoever cannot resume.
+    /// [`RunFolder::require_absent`] with other advice, for commands that cannot resume.
     pub(crate) fn require_empty(&self, advice: &'static str) -> Result<()> {
         let mut entries = self.entries()?.into_iter().flatten();
         match entries.any(|entry| entry.map_or(true, |entry| entry.file_name() != LOCK_FILE)) {

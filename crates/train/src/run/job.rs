@@ -58,10 +58,10 @@ pub(crate) struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Trains, measures and saves. `advice` tells whoever interrupts how to go on.
+    /// Trains, measures and saves. `advice` says how to go on after an interrupt.
     ///
     /// # Errors
-    /// Any [`Error`]; [`Error::Interrupted`] when told to stop, with a checkpoint to resume from.
+    /// Any [`Error`]; [`Error::Interrupted`] after a signal, with a checkpoint to resume from.
     pub(crate) fn run(self, advice: &str, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<RunReport> {
         let Self { trainee, identity, folder, mut store, checkpoint, init } = self;
         let Trainee { file, config, model, graph, data, pages } = trainee;
@@ -110,7 +110,7 @@ impl Job<'_> {
             rank: config.rank.as_ref(),
         };
         folder.require_ours()?;
-        // Before it is explained: whoever stops that has a model.
+        // Before it is explained, so that the model is there if the explanation is stopped.
         saved.save(&folder.model())?;
         let explanation = explained(&trainee, &trained.predictor, interrupt, observer).map_err(advised)?;
         let alarms = explanation.iter().flat_map(|explanation| &explanation.alarms);

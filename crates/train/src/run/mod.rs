@@ -9,8 +9,8 @@
 //! RUN/checkpoints/    where an interrupted run goes on
 //! ```
 //!
-//! Each of them is whole or not there. RUN is locked before anything in it is looked at (`RUN/pleiad.lock`, gone when the
-//! run ends); it goes again if none of them is written into it, so that a run that cannot start leaves nothing behind.
+//! Each of them is whole or not there. RUN is locked before anything in it is read (`RUN/pleiad.lock`, removed when the
+//! run ends). RUN is removed if none of these is written, so that a run that cannot start leaves nothing behind.
 
 mod data;
 mod folder;
@@ -71,7 +71,7 @@ pub enum TrainOutcome {
 /// Trains a model and writes its run.
 ///
 /// # Errors
-/// Any [`Error`]; [`Interrupted`](crate::Error::Interrupted) when told to stop, with a checkpoint to resume
+/// Any [`Error`]; [`Interrupted`](crate::Error::Interrupted) after a signal, with a checkpoint to resume
 /// from.
 pub fn train(options: &TrainOptions<'_>, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<TrainOutcome> {
     let file = options.config;

@@ -43,7 +43,7 @@ pub struct Trained {
     pub valid: Option<Evaluation>,
     /// The kept weights on the test rows.
     pub test: Option<Evaluation>,
-    /// What is wrong with the predictions; each has been told as a warning.
+    /// What is wrong with the predictions; each was given as a warning.
     pub alarms: Vec<Alarm>,
 }
 

@@ -1,4 +1,4 @@
-//! `[interaction]`: which models it is of, and where its mistakes are told.
+//! `[interaction]`: the models that have it, and the places of its errors.
 
 use super::*;
 
