@@ -1,0 +1,39 @@
+//! A ranking server over saved models.
+//!
+//! [`run`] listens, loads and verifies models ([`ModelSpec`]), ranks what comes and ends in order. [`Served`] is one model that
+//! answers one body, for programs that have no need of HTTP. What stands in which file:
+//!
+//! ```text
+//! server    from the first connection to the last answer     queue      what waits, and the workers
+//! socket    time limits of a connection                      registry   models: opened, replaced, put back
+//! body      bodies into memory, within limits                served     a body into an answer
+//! http      addresses and answers                            request    JSON into cells    cells   cells into columns
+//! refusal   why there is none, as JSON                       metrics    what /metrics says
+//! ```
+//!
+//! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod cells;
+mod error;
+mod http;
+mod metrics;
+mod queue;
+mod refusal;
+mod registry;
+mod request;
+mod served;
+mod server;
+mod settings;
+mod socket;
+
+pub use error::{Error, Result};
+pub use metrics::{Stage, Stages};
+pub use refusal::{Place, Refusal};
+pub use registry::ModelSpec;
+pub use request::{Columns, RankRequest};
+pub use served::Served;
+pub use server::{Log, run};
+pub use settings::{Control, Settings};
