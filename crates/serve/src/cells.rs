@@ -10,8 +10,10 @@ use arrow::array::{
 use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::datatypes::{Field, Schema, UInt16Type};
 
+use crate::columns::Columns;
 use crate::refusal::{Place, Refusal};
-use crate::request::{Cell, Columns, RankRequest};
+use crate::request::RankRequest;
+use crate::value::Cell;
 
 /// Most values, or bytes of texts that are lists, that a list of `request` may become when each candidate gets its own.
 const MOST_SHARED: usize = 1 << 22;
@@ -155,10 +157,7 @@ fn column(cells: &[Cell<'_>]) -> Result<ArrayRef, Problem> {
             Arc::new(cells.iter().map(of).collect::<UInt64Array>())
         }
         (true, Kind::Float) => Arc::new(cells.iter().map(float).collect::<Float64Array>()),
-        (true, Kind::Text) => {
-            let of = |cell| if let &Cell::Text(ref text) = cell { Some(text.as_ref()) } else { None };
-            Arc::new(cells.iter().map(of).collect::<StringArray>())
-        }
+        (true, Kind::Text) => Arc::new(cells.iter().map(own_text).collect::<StringArray>()),
         (true, Kind::List) => lists(cells)?,
         _ if cells.iter().any(|cell| matches!(cell, Cell::List(_))) => return Err(Problem::Mixed),
         // A number that is whole in some rows alone: its text is that of the whole number either way.
@@ -180,6 +179,11 @@ fn float(cell: &Cell<'_>) -> Option<f64> {
     }
 }
 
+fn own_text<'a>(cell: &'a Cell<'_>) -> Option<&'a str> {
+    if let Cell::Text(text) = cell { Some(text) } else { None }
+}
+
+/// The text that a cell is written as.
 fn text<'a>(cell: &'a Cell<'_>) -> Option<Cow<'a, str>> {
     match cell {
         Cell::Null | Cell::List(_) => None,
@@ -211,4 +215,56 @@ fn list(
     let field = Arc::new(Field::new("item", items.data_type().clone(), true));
     let lists = LargeListArray::try_new(field, OffsetBuffer::from_lengths(lengths), items, nulls);
     lists.map(|lists| Arc::new(lists) as ArrayRef).map_err(|error| Problem::Arrow(error.to_string()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use arrow::array::AsArray;
+    use arrow::datatypes::{DataType, Float64Type};
+
+    use super::*;
+
+    fn of(cells: &[Cell<'_>]) -> ArrayRef {
+        column(cells).ok().unwrap()
+    }
+
+    fn text(text: &str) -> Cell<'_> {
+        Cell::Text(text.into())
+    }
+
+    #[test]
+    fn a_column_has_the_type_of_its_values() {
+        let large = Cell::Int(i64::MAX);
+        for (cells, expected) in [
+            (vec![Cell::Null, Cell::Null], DataType::Null),
+            (vec![Cell::Bool(true), Cell::Null], DataType::Boolean),
+            (vec![Cell::Int(-1), Cell::Int(2)], DataType::Int64),
+            (vec![Cell::UInt(u64::MAX)], DataType::UInt64),
+            (vec![Cell::Float(0.5), Cell::Int(2)], DataType::Float64),
+            (vec![Cell::Float(0.5), large], DataType::Utf8),
+            (vec![Cell::Int(1), Cell::UInt(u64::MAX)], DataType::Utf8),
+            (vec![text("a"), Cell::Null], DataType::Utf8),
+            (vec![text("a"), Cell::Bool(true)], DataType::Utf8),
+        ] {
+            let array = of(&cells);
+            assert_eq!((array.data_type(), array.len()), (&expected, cells.len()), "{cells:?}");
+        }
+        let numbers = of(&[Cell::Float(0.5), Cell::Null, Cell::Int(2)]);
+        let numbers: Vec<Option<f64>> = numbers.as_primitive::<Float64Type>().iter().collect();
+        assert_eq!(numbers, [Some(0.5), None, Some(2.0)]);
+        let texts = of(&[text("a"), Cell::Int(3), Cell::Float(2.5)]);
+        assert_eq!(texts.as_string::<i32>().iter().flatten().collect::<Vec<_>>(), ["a", "3", "2.5"]);
+        assert!(matches!(column(&[Cell::List(vec![]), Cell::Int(1)]), Err(Problem::Mixed)));
+    }
+
+    #[test]
+    fn a_shared_list_is_that_of_each_row() {
+        let cell = Cell::List(vec![Cell::Int(3), Cell::Null, Cell::Int(5)]);
+        let shared = repeated(&cell, 4, true).ok().unwrap();
+        assert_eq!(&shared.to_data(), &of(&vec![cell.clone(); 4]).to_data());
+        assert!(matches!(repeated(&cell, MOST_SHARED / 3 + 1, true), Err(Problem::TooLarge(_))));
+        assert!(matches!(repeated(&text("a|b"), MOST_SHARED, true), Err(Problem::TooLarge(_))));
+        assert!(repeated(&text("a|b"), MOST_SHARED, false).is_ok());
+    }
 }

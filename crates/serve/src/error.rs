@@ -12,7 +12,7 @@ pub enum Error {
         /// Its name.
         name: String,
         /// What is wrong with it.
-        source: pleiad_rank::Error,
+        source: Box<pleiad_rank::Error>,
     },
     /// A pointer file does not lead to a model.
     #[error("{}: {reason}", .path.display())]

@@ -7,7 +7,8 @@
 //! server    from the first connection to the last answer     queue      what waits, and the workers
 //! socket    time limits of a connection                      registry   models: opened, replaced, put back
 //! body      bodies into memory, within limits                served     a body into an answer
-//! http      addresses and answers                            request    JSON into cells    cells   cells into columns
+//! http      answers at addresses (route)                   request    JSON into cells (value)
+//! columns   what a model reads                             cells      cells into Arrow columns
 //! refusal   why there is none, as JSON                       metrics    what /metrics says
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 mod body;
 mod cells;
+mod columns;
 mod error;
 mod http;
 mod metrics;
@@ -24,16 +26,19 @@ mod queue;
 mod refusal;
 mod registry;
 mod request;
+mod route;
 mod served;
 mod server;
 mod settings;
 mod socket;
+mod value;
 
+pub use columns::Columns;
 pub use error::{Error, Result};
 pub use metrics::{Stage, Stages};
-pub use refusal::{Place, Refusal};
+pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;
-pub use request::{Columns, RankRequest};
+pub use request::RankRequest;
 pub use served::Served;
 pub use server::{Log, run};
 pub use settings::{Control, Settings};

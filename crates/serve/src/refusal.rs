@@ -1,12 +1,26 @@
 //! [`Refusal`]: why a request gets no answer, as the JSON that is sent instead.
 
+use std::ops::Deref;
+
 use pleiad_data::Error as DataError;
 use pleiad_rank::Error as RankError;
 use serde_json::{Map, Value, json};
 
-/// Why a request is not answered: what, where, and what to do.
+/// Why a request is not answered. It is boxed, since results that carry it are mostly answers.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refusal {
+pub struct Refusal(Box<Grounds>);
+
+impl Deref for Refusal {
+    type Target = Grounds;
+
+    fn deref(&self) -> &Grounds {
+        &self.0
+    }
+}
+
+/// What, where, and what to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grounds {
     /// Status code of HTTP.
     pub status: u16,
     /// The kind, in a word for programs.
@@ -40,22 +54,26 @@ impl Refusal {
     /// One without a place.
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
         let (message, advice) = (message.into(), advice.into());
-        Self { status, code, message, place: Place::default(), advice, retry_after: None, close: false }
+        let place = Place::default();
+        Self(Box::new(Grounds { status, code, message, place, advice, retry_after: None, close: false }))
     }
 
     /// The same at a place.
-    pub(crate) fn at(self, place: Place) -> Self {
-        Self { place, ..self }
+    pub(crate) fn at(mut self, place: Place) -> Self {
+        self.0.place = place;
+        self
     }
 
     /// The same, to be tried again.
-    pub(crate) fn after(self, seconds: u64) -> Self {
-        Self { retry_after: Some(seconds), ..self }
+    pub(crate) fn after(mut self, seconds: u64) -> Self {
+        self.0.retry_after = Some(seconds);
+        self
     }
 
     /// The same, which ends the connection.
-    pub(crate) fn closing(self) -> Self {
-        Self { close: true, ..self }
+    pub(crate) fn closing(mut self) -> Self {
+        self.0.close = true;
+        self
     }
 
     /// What is sent: `{"error": {..}}`.

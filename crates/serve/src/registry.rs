@@ -224,7 +224,7 @@ impl Entry {
     }
 
     fn open(&self) -> Result<Opened> {
-        let failed = |source| Error::Model { name: self.spec.name.clone(), source };
+        let failed = |source| Error::Model { name: self.spec.name.clone(), source: Box::new(source) };
         let folder = resolve(&self.spec.path)?;
         let mut before = version_of(&folder);
         for _ in 0..OPENED {

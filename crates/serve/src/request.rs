@@ -3,16 +3,20 @@
 //! Only columns that the model reads are kept, so that what a body can make the server hold follows from its length, the
 //! candidates and the model's columns.
 
+mod candidates;
+
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
 
 use pleiad_data::nearest;
-use pleiad_data::schema::{FeatureKind, Schema};
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 
+use self::candidates::{Ids, Lists, Rows};
+use crate::columns::Columns;
 use crate::refusal::{Place, Refusal};
+use crate::value::{CELL, Cell, Text};
 
 /// The keys of a body.
 const KEYS: [&str; 7] = ["request", "rows", "columns", "id", "ids", "score", "top"];
@@ -23,67 +27,6 @@ const ID: &str = "id";
 /// Names of ignored fields that are kept, and the most characters of one.
 const IGNORED: usize = 16;
 const IGNORED_CHARACTERS: usize = 100;
-
-/// The columns that a model reads.
-#[derive(Debug, Clone)]
-pub struct Columns {
-    pub(crate) names: Vec<String>,
-    /// Whether a feature reads the column as a list.
-    pub(crate) lists: Vec<bool>,
-    by_name: HashMap<String, usize>,
-}
-
-impl Columns {
-    /// Those of the features of a schema.
-    #[must_use]
-    pub fn new(schema: &Schema) -> Self {
-        let mut columns = Self { names: Vec::new(), lists: Vec::new(), by_name: HashMap::new() };
-        for feature in &schema.features {
-            let is_list = matches!(feature.read, FeatureKind::Categorical { multiple: Some(_), .. });
-            let name = feature.column();
-            match columns.by_name.get(name) {
-                Some(&at) => columns.lists[at] |= is_list,
-                None => {
-                    columns.by_name.insert(name.to_owned(), columns.names.len());
-                    columns.names.push(name.to_owned());
-                    columns.lists.push(is_list);
-                }
-            }
-        }
-        columns
-    }
-
-    /// The number of a column.
-    pub(crate) fn index(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
-    }
-}
-
-/// A value of a field.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cell<'de> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    UInt(u64),
-    Float(f64),
-    Text(Cow<'de, str>),
-    List(Vec<Cell<'de>>),
-}
-
-impl Serialize for Cell<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Int(value) => serializer.serialize_i64(*value),
-            Self::UInt(value) => serializer.serialize_u64(*value),
-            Self::Float(value) => serializer.serialize_f64(*value),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items),
-        }
-    }
-}
 
 /// A parsed body.
 #[derive(Debug, Clone, Default)]
@@ -210,11 +153,16 @@ impl<'c, 'de> State<'c, 'de> {
 
     /// Whose error it is: noted once, where it arises.
     fn at<E>(&mut self, candidate: Option<usize>, field: &str, error: E) -> E {
-        if self.field.is_none() && self.candidate.is_none() {
-            self.candidate = candidate;
+        if self.field.is_none() {
             self.field = Some(clipped(field));
+            self.candidate = self.candidate.or(candidate);
         }
         error
+    }
+
+    /// The same of a key of the body, within which a candidate may be at fault.
+    fn at_key<E>(&mut self, key: &str, error: E) -> E {
+        if self.candidate.is_none() { self.at(None, key, error) } else { error }
     }
 
     fn target(&mut self, key: &str) -> Target {
@@ -229,7 +177,7 @@ impl<'c, 'de> State<'c, 'de> {
     }
 
     /// The target of field number `at` of a row.
-    fn target_of(&mut self, at: usize, key: &Cow<'de, str>) -> Target {
+    fn target_of(&mut self, at: usize, Text(key): &Text<'de>) -> Target {
         match self.order.get(at) {
             Some((same, target)) if same == key => *target,
             _ => {
@@ -311,82 +259,6 @@ fn clipped(text: &str) -> String {
     text.chars().take(IGNORED_CHARACTERS).collect()
 }
 
-/// A text that is borrowed where it has no escapes.
-struct Text<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
-            type Value = Text<'de>;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Visit)
-    }
-}
-
-/// Reads a cell, which within a list is none itself.
-#[derive(Clone, Copy)]
-struct CellSeed {
-    in_list: bool,
-}
-
-const CELL: CellSeed = CellSeed { in_list: false };
-
-impl<'de> DeserializeSeed<'de> for CellSeed {
-    type Value = Cell<'de>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Cell<'de>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for CellSeed {
-    type Value = Cell<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number, a text, true, false, null or a list of them")
-    }
-    fn visit_unit<E>(self) -> Result<Cell<'de>, E> {
-        Ok(Cell::Null)
-    }
-    fn visit_bool<E>(self, value: bool) -> Result<Cell<'de>, E> {
-        Ok(Cell::Bool(value))
-    }
-    fn visit_i64<E>(self, value: i64) -> Result<Cell<'de>, E> {
-        Ok(Cell::Int(value))
-    }
-    fn visit_u64<E>(self, value: u64) -> Result<Cell<'de>, E> {
-        Ok(i64::try_from(value).map_or(Cell::UInt(value), Cell::Int))
-    }
-    fn visit_f64<E>(self, value: f64) -> Result<Cell<'de>, E> {
-        Ok(Cell::Float(value))
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Cell<'de>, E> {
-        Ok(Cell::Text(Cow::Borrowed(text)))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Cell<'de>, E> {
-        Ok(Cell::Text(Cow::Owned(text.to_owned())))
-    }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Cell<'de>, A::Error> {
-        if self.in_list {
-            return Err(A::Error::custom("a list of lists; give a list of numbers or texts"));
-        }
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(CellSeed { in_list: true })? {
-            items.push(item);
-        }
-        Ok(Cell::List(items))
-    }
-}
-
 /// The whole body.
 struct Body<'s, 'c, 'de>(&'s mut State<'c, 'de>);
 
@@ -404,10 +276,10 @@ impl<'de> Visitor<'de> for Body<'_, '_, 'de> {
                 let hint = nearest(&key, KEYS).map(|near| format!("did you mean `{near}`?"));
                 let hint = hint.unwrap_or_else(|| format!("there are {}", KEYS.join(", ")));
                 let error = A::Error::custom(format!("unknown key; {hint}"));
-                return Err(state.at(None, &key, error));
+                return Err(state.at_key(&key, error));
             };
             if state.keys.contains(&key) {
-                return Err(state.at(None, key, A::Error::custom("stands twice; give it once")));
+                return Err(state.at_key(key, A::Error::custom("stands twice; give it once")));
             }
             state.keys.push(key);
             let read = match key {
@@ -429,7 +301,7 @@ impl<'de> Visitor<'de> for Body<'_, '_, 'de> {
                     }
                 }),
             };
-            read.map_err(|error| state.at(None, key, error))?;
+            read.map_err(|error| state.at_key(key, error))?;
         }
         Ok(())
     }
@@ -438,7 +310,7 @@ impl<'de> Visitor<'de> for Body<'_, '_, 'de> {
 /// Seeds that read into the state.
 macro_rules! into_state {
     ($name:ident, $read:ident) => {
-        struct $name<'s, 'c, 'de>(&'s mut State<'c, 'de>);
+        pub(super) struct $name<'s, 'c, 'de>(pub(super) &'s mut State<'c, 'de>);
         impl<'de> DeserializeSeed<'de> for $name<'_, '_, 'de> {
             type Value = ();
             fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -447,11 +319,9 @@ macro_rules! into_state {
         }
     };
 }
+use into_state;
 
 into_state!(Request, deserialize_map);
-into_state!(Rows, deserialize_seq);
-into_state!(Lists, deserialize_map);
-into_state!(Ids, deserialize_seq);
 
 impl<'de> Visitor<'de> for Request<'_, '_, 'de> {
     type Value = ();
@@ -477,163 +347,119 @@ impl<'de> Visitor<'de> for Request<'_, '_, 'de> {
     }
 }
 
-impl<'de> Visitor<'de> for Rows<'_, '_, 'de> {
-    type Value = ();
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use pleiad_data::schema::{DataConfig, FeatureBlock, Schema, TaskConfig};
+    use proptest::prelude::*;
+    use serde_json::json;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list of candidates, an object each")
+    use super::*;
+
+    #[derive(serde::Deserialize)]
+    struct Parts {
+        data: DataConfig,
+        feature: Vec<FeatureBlock>,
+        task: Vec<TaskConfig>,
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
-        let state = self.0;
-        let mut row = 0;
-        while rows
-            .next_element_seed(Row { state: &mut *state, row })
-            .map_err(|error| {
-                // Whatever is wrong, it is so in this candidate.
-                state.candidate = state.candidate.or(Some(row));
-                error
-            })?
-            .is_some()
-        {
-            row += 1;
+    /// The columns `age` and `tags`, which is a list, and `id`.
+    fn columns() -> Columns {
+        let text = r#"
+            data = { train = "x.csv" }
+            [[feature]]
+            columns = ["age"]
+            kind = "numeric"
+            [[feature]]
+            columns = ["tags"]
+            kind = "categorical"
+            multiple = true
+            encoding = { hash = 10 }
+            embedding = 2
+            [[task]]
+            name = "click"
+            kind = "binary"
+            label = "clicked"
+        "#;
+        let Parts { data, feature, task } = toml::from_str(text).unwrap();
+        Columns::new(&Schema::resolve(&data, &feature, &task).unwrap())
+    }
+
+    fn parse(body: &str) -> Result<RankRequest<'_>, Refusal> {
+        RankRequest::parse(body.as_bytes(), &columns(), 100)
+    }
+
+    #[test]
+    fn rows_become_columns_in_one_pass() {
+        let body = r#"{"request": {"x": 1}, "rows": [
+            {"id": "a", "age": 1, "tags": ["u", 2, null]}, {"tags": [], "id": 2}, {"age": 2.5, "y": {"z": [1]}}], "top": 2}"#;
+        let found = parse(body).unwrap();
+        let text = |text: &'static str| Cell::Text(text.into());
+        assert_eq!((found.candidates, found.top), (3, Some(2)));
+        assert_eq!(found.ids, [text("a"), Cell::Int(2)]);
+        assert_eq!(found.columns[0], Some(vec![Cell::Int(1), Cell::Null, Cell::Float(2.5)]));
+        let tags = vec![Cell::List(vec![text("u"), Cell::Int(2), Cell::Null]), Cell::List(vec![])];
+        assert_eq!(found.columns[1], Some(tags));
+        assert_eq!(found.ignored, ["x", "y"]);
+    }
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let rows = r#""rows": [{"key": 1, "age": 3}, {"age": 4, "key": 2}]"#;
+        for body in [format!(r#"{{"id": "key", {rows}}}"#), format!(r#"{{{rows}, "id": "key"}}"#)] {
+            let found = parse(&body).unwrap();
+            assert_eq!(found.ids, [Cell::Int(1), Cell::Int(2)], "{body}");
+            assert_eq!(found.columns[0], Some(vec![Cell::Int(3), Cell::Int(4)]), "{body}");
+            assert!(found.ignored.is_empty(), "{body}");
         }
-        state.found.candidates = row;
-        Ok(())
-    }
-}
-
-/// One candidate.
-struct Row<'s, 'c, 'de> {
-    state: &'s mut State<'c, 'de>,
-    row: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Row<'_, '_, 'de> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        self.state.check_many(self.row)?;
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Row<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a candidate, an object of its fields")
+        let ids = r#""ids": ["p", null]"#;
+        let rows = r#""rows": [{"id": "x"}, {"id": "y"}]"#;
+        for body in [format!("{{{ids}, {rows}}}"), format!("{{{rows}, {ids}}}")] {
+            assert_eq!(parse(&body).unwrap().ids, [Cell::Text("p".into()), Cell::Null], "{body}");
+        }
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { state, row } = self;
-        let mut at = 0;
-        while let Some(Text(key)) = map.next_key()? {
-            let target = state.target_of(at, &key);
-            at += 1;
-            if target == (Target { column: None, is_id: false }) {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+    #[test]
+    fn names_of_ignored_fields_are_few_and_short() {
+        let row: serde_json::Map<String, serde_json::Value> =
+            (0..200).map(|at| (format!("{at}{}", "x".repeat(1000)), json!(at))).collect();
+        let body = json!({ "rows": [row] }).to_string();
+        let found = parse(&body).unwrap();
+        assert_eq!(found.ignored.len(), IGNORED);
+        assert!(found.ignored.iter().all(|name| name.len() <= IGNORED_CHARACTERS));
+    }
+
+    #[test]
+    fn memory_follows_from_the_body() {
+        // A name that stands in the last row alone is no column as long as all rows, and unknown names are none at all.
+        let rows: Vec<_> = (0..100).map(|at| json!({ format!("f{at}"): 1 })).collect();
+        let body = json!({ "rows": rows }).to_string();
+        let found = parse(&body).unwrap();
+        assert!(found.columns.iter().all(Option::is_none) && found.candidates == 100);
+    }
+
+    proptest! {
+        /// Whatever the bytes are, they are parsed or refused with a status, and a refusal says what to do.
+        #[test]
+        fn any_bytes_are_parsed_or_refused(
+            bytes in prop::collection::vec(prop::sample::select(
+                b"{}[]\",:0123456789.eE-+ntrufalsidxgoqwmcy \\\n\xff\x00".to_vec()), 0..200),
+        ) {
+            if let Err(refusal) = RankRequest::parse(&bytes, &columns(), 100) {
+                prop_assert!([400, 413].contains(&refusal.status) && !refusal.advice.is_empty());
             }
-            let cell = map.next_value_seed(CELL).map_err(|error| state.at(Some(row), &key, error))?;
-            state.take(row, target, cell).map_err(|error| state.at(Some(row), &key, error))?;
         }
-        Ok(())
-    }
-}
 
-impl<'de> Visitor<'de> for Lists<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of lists, a value of each candidate in each")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let state = self.0;
-        let mut first: Option<(Cow<'de, str>, usize)> = None;
-        while let Some(Text(key)) = map.next_key()? {
-            let target = state.target(&key);
-            let list = List { state, target };
-            let length = map.next_value_seed(list).map_err(|error| state.at(None, &key, error))?;
-            match &first {
-                Some((other, rows)) if *rows != length => {
-                    let problem = format!(
-                        "{length} values where {other:?} has {rows}; give every list a value of each candidate"
-                    );
-                    return Err(state.at(None, &key, A::Error::custom(problem)));
-                }
-                Some(_) => {}
-                None => first = Some((key, length)),
+        /// A sound body with one byte changed, or cut.
+        #[test]
+        fn damaged_bodies_are_parsed_or_refused(at in 0usize..200, byte in any::<u8>(), cut in any::<bool>()) {
+            let mut body = br#"{"request": {"age": 1}, "id": "k", "rows": [{"k": "a", "tags": ["\u00e9", null]}, {"tags": [1]}],
+                "score": {"click": 1.5}, "top": 3}"#.to_vec();
+            let at = at % body.len();
+            if cut { body.truncate(at) } else { body[at] = byte }
+            if let Ok(found) = RankRequest::parse(&body, &columns(), 100) {
+                prop_assert!(found.candidates <= 100 && found.ids.len() <= found.candidates);
             }
         }
-        state.found.candidates = first.map_or(0, |(_, rows)| rows);
-        Ok(())
-    }
-}
-
-/// One field of all candidates; gives their number.
-struct List<'s, 'c, 'de> {
-    state: &'s mut State<'c, 'de>,
-    target: Target,
-}
-
-impl<'de> DeserializeSeed<'de> for List<'_, '_, 'de> {
-    type Value = usize;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<usize, D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'de> Visitor<'de> for List<'_, '_, 'de> {
-    type Value = usize;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list with a value of each candidate")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<usize, A::Error> {
-        let Self { state, target } = self;
-        let mut row = 0;
-        if target == (Target { column: None, is_id: false }) {
-            while list.next_element::<IgnoredAny>()?.is_some() {
-                state.check_many(row)?;
-                row += 1;
-            }
-            return Ok(row);
-        }
-        loop {
-            let cell = list.next_element_seed(CELL).map_err(|error| {
-                state.candidate = state.candidate.or(Some(row));
-                error
-            })?;
-            let Some(cell) = cell else { return Ok(row) };
-            state.check_many(row)?;
-            state.take(row, target, cell)?;
-            row += 1;
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Ids<'_, '_, 'de> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list with an id of each candidate")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let state = self.0;
-        // A field `id` of the candidates is none then.
-        state.has_ids = true;
-        let mut ids = Vec::new();
-        while let Some(cell) = list.next_element_seed(CELL)? {
-            state.check_many(ids.len())?;
-            if !matches!(cell, Cell::Text(_) | Cell::Int(_) | Cell::UInt(_) | Cell::Null) {
-                return Err(A::Error::custom("an id is a text or a whole number"));
-            }
-            ids.push(cell);
-        }
-        state.found.ids = ids;
-        Ok(())
     }
 }

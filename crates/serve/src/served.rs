@@ -9,9 +9,11 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::cells::batch;
+use crate::columns::Columns;
 use crate::metrics::{Stage, Stages};
 use crate::refusal::Refusal;
-use crate::request::{Cell, Columns, RankRequest};
+use crate::request::RankRequest;
+use crate::value::Cell;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]

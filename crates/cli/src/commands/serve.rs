@@ -150,7 +150,7 @@ impl Log for Says {
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Model { source, .. } => source.into(),
+            Error::Model { source, .. } => (*source).into(),
             Error::Name { .. } | Error::Pointer { .. } => Self::usage(error.to_string()),
             other => Self::run(other.to_string()),
         }
