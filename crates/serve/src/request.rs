@@ -70,7 +70,7 @@ impl<'de> RankRequest<'de> {
 }
 
 /// What is read so far.
-struct State<'c, 'de> {
+pub(super) struct State<'c, 'de> {
     known: &'c Columns,
     most: usize,
     found: RankRequest<'de>,
