@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -31,6 +32,10 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// Once no request is being answered and nothing is written for so long, open connections are taken to be idle.
 const QUIET: Duration = Duration::from_millis(500);
+
+/// For so long after the signal open connections are kept, and each answer says that it is the last one: whoever is about to send a
+/// request on one finds it open.
+const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// The longest head of a request.
 const HEAD_BYTES: usize = 64 << 10;
@@ -96,8 +101,9 @@ async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
     let bound = listener.local_addr().map_err(failed)?;
     app.log.listening(bound);
     let (drain, drained) = watch::channel(false);
+    let (refuse, refused) = watch::channel(false);
     let open = Arc::new(AtomicUsize::new(0));
-    let accepting = tokio::spawn(accept(Arc::clone(app), listener, drained, Arc::clone(&open)));
+    let accepting = tokio::spawn(accept(Arc::clone(app), listener, refused, drained, Arc::clone(&open)));
     let loader = Arc::clone(app);
     let mut loading = Some(tokio::task::spawn_blocking(move || load(&loader)));
     let watching = Arc::new(AtomicBool::new(true));
@@ -113,9 +119,14 @@ async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
     }
     watching.store(false, Ordering::Relaxed);
     app.draining.store(true, Ordering::Relaxed);
-    accepting.abort();
-    let _ = drain.send(true);
     app.log.note("draining: requests that have begun are answered, no new connection is taken");
+    let _ = refuse.send(true);
+    let _ = accepting.await;
+    let begin = Instant::now();
+    while open.load(Ordering::Relaxed) > 0 && begin.elapsed() < LAST_CALL {
+        sleep(TICK / 4).await;
+    }
+    let _ = drain.send(true);
     drain_all(app, &open).await
 }
 
@@ -161,24 +172,55 @@ fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
     started.map(|_| ()).map_err(|error| Error::Start { what: "watching models", reason: error.to_string() })
 }
 
-async fn accept(app: Arc<App>, listener: TcpListener, drained: watch::Receiver<bool>, open: Arc<AtomicUsize>) {
+/// Takes connections until told to take no more; those that were there before are taken, too.
+async fn accept(
+    app: Arc<App>,
+    listener: TcpListener,
+    mut refused: watch::Receiver<bool>,
+    drained: watch::Receiver<bool>,
+    open: Arc<AtomicUsize>,
+) {
     let places = Arc::new(Semaphore::new(app.settings.connections.max(1)));
+    let mut refused = pin!(async move {
+        let _ = refused.wait_for(|refused| *refused).await;
+    });
+    let mut last = false;
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
+        let mut place = pin!(Arc::clone(&places).acquire_owned());
+        let mut free = None;
+        // A place, then a connection; none of both once there are no more to be taken.
+        let accepted = poll_fn(|cx| {
+            last = last || refused.as_mut().poll(cx).is_ready();
+            if free.is_none() {
+                match place.as_mut().poll(cx) {
+                    Poll::Ready(Ok(place)) => free = Some(place),
+                    Poll::Ready(Err(_)) => return Poll::Ready(None),
+                    Poll::Pending if last => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            match listener.poll_accept(cx) {
+                Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+                Poll::Pending if last => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        match accepted.await {
+            None => return,
+            Some(Ok((stream, peer))) => {
                 let (app, drained, open) = (Arc::clone(&app), drained.clone(), Arc::clone(&open));
                 open.fetch_add(1, Ordering::Relaxed);
                 app.metrics.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
+                    let _place = free;
                     connection(&app, stream, peer, drained).await;
                     open.fetch_sub(1, Ordering::Relaxed);
                     app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
-                    drop(place);
                 });
             }
             // Such as too many open files: others have to end first.
-            Err(_) => sleep(TICK).await,
+            Some(Err(_)) if last => return,
+            Some(Err(_)) => sleep(TICK).await,
         }
     }
 }

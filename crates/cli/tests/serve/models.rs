@@ -178,3 +178,30 @@ fn the_server_ends_when_it_has_answered_and_idle_connections_do_not_hold_it() {
         assert!(std::net::TcpStream::connect(&server.address).is_err());
     }
 }
+
+#[test]
+fn no_request_is_lost_when_the_server_ends_under_load() {
+    let folder = folder();
+    let mut server = Server::start(&folder, &["run/model"]);
+    let clients: Vec<_> = (0..4)
+        .map(|_| {
+            let address = server.address.clone();
+            std::thread::spawn(move || {
+                let (mut client, mut answered) = (Client::new(&address), 0);
+                loop {
+                    client.send(request("POST", "/v1/rank", "", &body()));
+                    let answer = client.answer().expect("a request is lost").ok();
+                    answered += 1;
+                    if answer.header("connection") == Some("close") {
+                        return answered;
+                    }
+                }
+            })
+        })
+        .collect();
+    std::thread::sleep(Duration::from_millis(300));
+    server.signal("TERM");
+    let answered: Vec<u32> = clients.into_iter().map(|client| client.join().unwrap()).collect();
+    assert!(answered.iter().all(|&answered| answered > 1), "{answered:?}");
+    assert_eq!(server.wait(Duration::from_secs(15)), Some(0));
+}
