@@ -52,6 +52,12 @@ pub enum Error {
         /// What the system said.
         reason: String,
     },
+    /// The bench could not measure.
+    #[error("cannot measure the server: {reason}")]
+    Load {
+        /// Why.
+        reason: String,
+    },
     /// Requests were still being answered when the time to drain was over.
     #[error(
         "{requests} requests were cut off: they were not answered within {seconds} s after the signal; raise --drain"

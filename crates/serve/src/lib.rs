@@ -9,6 +9,7 @@
 //! body      bodies into memory, within limits                served     a body into an answer
 //! http      answers at addresses (route)                   request    JSON into cells (value)
 //! columns   what a model reads                             cells      cells into Arrow columns
+//! load      what answers cost their clients
 //! refusal   why there is none, as JSON                       metrics    what /metrics says
 //! ```
 //!
@@ -21,6 +22,7 @@ mod cells;
 mod columns;
 mod error;
 mod http;
+mod load;
 mod metrics;
 mod queue;
 mod refusal;
@@ -35,6 +37,7 @@ mod value;
 
 pub use columns::Columns;
 pub use error::{Error, Result};
+pub use load::{LoadFigures, LoadOptions, measure};
 pub use metrics::{Stage, Stages};
 pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;

@@ -9,6 +9,7 @@ mod file;
 mod import;
 mod init;
 mod inspect;
+mod load;
 mod man;
 mod predict;
 mod quickstart;

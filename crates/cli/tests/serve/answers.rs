@@ -186,3 +186,21 @@ fn every_page_answers_and_the_description_holds() {
     }
     assert!(head.starts_with("HTTP/1.1 200") && client.answer().unwrap().status == 200, "{head}");
 }
+
+#[test]
+fn the_bench_answers_every_request() {
+    let folder = folder();
+    let args =
+        ["bench", "--serve", "run/model", "--data", "test.csv", "--shared", "city", "--quick", "--lists", "3,40"];
+    let report = folder.ok(&[&args[..], &["--loads", "0.1", "--format", "json", "--threads", "2"]].concat()).json();
+    let points = report["serve"].as_array().unwrap();
+    let of = |name: &str| points.iter().map(|point| point[name].clone()).collect::<Vec<_>>();
+    assert_eq!(of("candidates"), [3, 3, 40, 40]);
+    assert_eq!(of("load"), [json!(null), json!(0.1), json!(null), json!(0.1)]);
+    assert_eq!(of("failed"), [0, 0, 0, 0]);
+    for point in points {
+        assert!(point["requests"].as_u64().unwrap() > 0 && point["p99"].as_f64() >= point["p50"].as_f64(), "{point}");
+    }
+    let ran = folder.run(&["bench", "--serve", "run/model"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--data"), "{}", ran.stderr);
+}
