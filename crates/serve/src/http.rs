@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
@@ -18,19 +18,27 @@ use tokio::time::timeout_at;
 
 use crate::body::{self, Budget};
 use crate::metrics::{Metrics, ModelNow, Now};
-use crate::queue::{Job, Queue, estimate, late};
+use crate::queue::{Job, Queue, Work, estimate, late};
 use crate::refusal::Refusal;
-use crate::registry::{Change, Entry};
+use crate::registry::Entry;
 use crate::route::{PATHS, Route};
 use crate::server::Log;
 use crate::settings::{Control, Settings};
+use crate::shown::{changed, shown};
 use crate::socket::Pace;
+use crate::v2;
 
 /// How long a request may take, in milliseconds.
 const DEADLINE: &str = "pleiad-deadline-ms";
 
 /// The longest time that a request may ask for.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Of an answer, and of a refusal.
+const JSON: &str = "application/json";
+
+/// The length of the JSON in front of the bytes of tensors.
+const JSON_LENGTH: &str = "inference-header-content-length";
 
 /// The description of everything here.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -72,14 +80,20 @@ impl Drop for Flight<'_> {
 }
 
 /// An answer before it is sent.
-struct Reply {
-    body: Vec<u8>,
-    content: &'static str,
+pub(crate) struct Reply {
+    pub(crate) body: Vec<u8>,
+    pub(crate) content: &'static str,
+    /// Length of the JSON, where the bytes of tensors come behind it.
+    pub(crate) json: Option<usize>,
 }
 
 impl Reply {
-    fn json(value: &Value) -> Self {
-        Self { body: value.to_string().into_bytes(), content: "application/json" }
+    pub(crate) fn json(value: &Value) -> Self {
+        Self::text(value.to_string(), JSON)
+    }
+
+    fn text(text: String, content: &'static str) -> Self {
+        Self { body: text.into_bytes(), content, json: None }
     }
 }
 
@@ -110,7 +124,7 @@ pub(crate) async fn handle(
     };
     let status = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
     app.metrics.answered(label, status, came.elapsed());
-    Ok(respond(answered, &app))
+    Ok(respond(answered, &path, &app))
 }
 
 fn unknown(path: &str) -> Refusal {
@@ -123,15 +137,26 @@ fn unknown(path: &str) -> Refusal {
     )
 }
 
-fn respond(answered: Result<Reply, Refusal>, app: &App) -> Response<Full<Bytes>> {
+fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
+    let mut json = None;
     let (status, body, content, retry, close) = match answered {
-        Ok(Reply { body, content }) => (200, body, content, None, false),
-        Err(refusal) => (refusal.status, refusal.to_json(), "application/json", refusal.retry_after, refusal.close),
+        Ok(reply) => {
+            json = reply.json;
+            (200, reply.body, reply.content, None, false)
+        }
+        Err(refusal) => {
+            let body = if path.starts_with("/v2") { v2::refusal(&refusal) } else { refusal.to_json() };
+            (refusal.status, body, JSON, refusal.retry_after, refusal.close)
+        }
     };
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+    if let Some(length) = json {
+        headers.insert(header::HeaderName::from_static(JSON_LENGTH), HeaderValue::from(length));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
     if let Some(seconds) = retry {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
@@ -154,10 +179,8 @@ async fn answer(
         }))),
         Route::Live => Ok(Reply::json(&json!({ "live": true }))),
         Route::Ready => ready(app),
-        Route::Metrics => {
-            Ok(Reply { body: metrics(app).into_bytes(), content: "text/plain; version=0.0.4; charset=utf-8" })
-        }
-        Route::OpenApi => Ok(Reply { body: OPENAPI.as_bytes().to_vec(), content: "application/json" }),
+        Route::Metrics => Ok(Reply::text(metrics(app), "text/plain; version=0.0.4; charset=utf-8")),
+        Route::OpenApi => Ok(Reply::text(OPENAPI.to_owned(), JSON)),
         Route::Models => {
             let models: Vec<Value> = app.entries.iter().map(|entry| shown(entry)).collect();
             Ok(Reply::json(&json!({ "models": models })))
@@ -165,13 +188,28 @@ async fn answer(
         Route::Model(name) => Ok(Reply::json(&shown(find(app, Some(name))?))),
         Route::Rank(name) => {
             let entry = Arc::clone(find(app, name)?);
-            rank(app, entry, came, request).await
+            ask(app, entry, came, request, Work::Rank).await
         }
-        Route::Reload(name) => {
+        Route::Reload(name) | Route::Load(name) => {
             let entry = Arc::clone(find(app, Some(name))?);
             allowed(app, peer, request.headers())?;
             reload(app, entry).await
         }
+        Route::Server => Ok(v2::server()),
+        Route::Metadata(name) => {
+            let entry = find(app, Some(name))?;
+            v2::metadata(entry).ok_or_else(|| loading(entry))
+        }
+        Route::ModelReady(name) => match find(app, Some(name))? {
+            entry if entry.current().is_some() => Ok(Reply::json(&json!({ "name": name, "ready": true }))),
+            entry => Err(loading(entry)),
+        },
+        Route::Infer(name) => {
+            let entry = Arc::clone(find(app, Some(name))?);
+            let json = json_length(request.headers())?;
+            ask(app, entry, came, request, Work::Infer(json)).await
+        }
+        Route::Index => Ok(v2::index(app)),
         Route::Rollback(name) => {
             let entry = find(app, Some(name))?;
             allowed(app, peer, request.headers())?;
@@ -252,46 +290,6 @@ fn metrics(app: &App) -> String {
     })
 }
 
-fn shown(entry: &Entry) -> Value {
-    let shown = entry.shown();
-    let seconds = |time: std::time::SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let mut model = json!({
-        "name": entry.spec.name,
-        "ready": shown.served.is_some(),
-        "version": shown.served.as_ref().map(|served| served.version()),
-        "previous": shown.previous,
-        "opened": shown.opened.map(seconds),
-        "folder": shown.folder,
-        "refused": shown.refused,
-    });
-    if let (Some(served), Some(fields)) = (&shown.served, model.as_object_mut()) {
-        let of = served.model();
-        let tasks = of.tasks().iter().map(|task| json!({ "name": task.name, "kind": task.kind }));
-        let features = of.encoder().schema().features.iter().map(|feature| {
-            let kind = match feature.read {
-                pleiad_data::schema::FeatureKind::Categorical { .. } => "categorical",
-                _ => "numeric",
-            };
-            json!({ "name": feature.name, "column": feature.column(), "kind": kind })
-        });
-        fields.insert("structure".to_owned(), json!(of.kind()));
-        fields.insert("tasks".to_owned(), tasks.collect());
-        fields.insert("features".to_owned(), features.collect());
-        fields.insert("rank".to_owned(), json!(of.rank()));
-    }
-    model
-}
-
-fn changed(entry: &Entry, change: &Change) -> Value {
-    json!({
-        "model": entry.spec.name,
-        "version": change.version,
-        "previous": change.previous,
-        "changed": change.changed,
-        "milliseconds": change.milliseconds,
-    })
-}
-
 async fn reload(app: &Arc<App>, entry: Arc<Entry>) -> Result<Reply, Refusal> {
     let loader = Arc::clone(&entry);
     let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
@@ -315,23 +313,44 @@ async fn reload(app: &Arc<App>, entry: Arc<Entry>) -> Result<Reply, Refusal> {
     }
 }
 
-async fn rank(app: &Arc<App>, entry: Arc<Entry>, came: Instant, request: Request<Incoming>) -> Result<Reply, Refusal> {
+/// Lets a worker answer the body of a request.
+async fn ask(
+    app: &Arc<App>,
+    entry: Arc<Entry>,
+    came: Instant,
+    request: Request<Incoming>,
+    work: Work,
+) -> Result<Reply, Refusal> {
     let deadline = came + deadline(request.headers(), app.settings.timeout)?;
     let Some(served) = entry.current() else { return Err(loading(&entry)) };
     let expects = request.headers().contains_key(header::EXPECT);
     let until = (came + app.settings.patience).into();
     let body = body::read(request.into_body(), app.settings.max_body, expects, until, &app.budget).await?;
     let (reply, answered) = oneshot::channel();
-    let candidates = estimate(&body.bytes).min(app.settings.max_candidates);
+    let candidates = match work {
+        Work::Rank => estimate(&body.bytes),
+        // Eight bytes a value, more or less.
+        Work::Infer(_) => body.bytes.len() / (8 * served.columns().names.len().max(1)),
+    };
+    let candidates = candidates.clamp(1, app.settings.max_candidates);
     let most = app.settings.max_candidates;
-    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), deadline, reply })?;
+    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), deadline, work, reply })?;
     match timeout_at(deadline.into(), answered).await {
         Err(_) => Err(late()),
         Ok(Err(_)) => {
             Err(Refusal::new(500, "internal", "the worker is gone", "this is a mistake of the server; report it"))
         }
-        Ok(Ok(ranked)) => Ok(Reply { body: ranked?, content: "application/json" }),
+        Ok(Ok(answer)) => answer.map(|answer| Reply { body: answer.body, content: JSON, json: answer.json }),
     }
+}
+
+/// The length of the JSON in front of the bytes of tensors, where it is said.
+fn json_length(headers: &HeaderMap) -> Result<Option<usize>, Refusal> {
+    let Some(value) = headers.get(JSON_LENGTH) else { return Ok(None) };
+    value.to_str().ok().and_then(|text| text.parse().ok()).map(Some).ok_or_else(|| {
+        let message = format!("the header {JSON_LENGTH} is {value:?}");
+        Refusal::new(400, "bad_header", message, "give a whole number of bytes")
+    })
 }
 
 /// How long a request may take.

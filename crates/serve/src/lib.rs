@@ -4,13 +4,14 @@
 //! answers one body, for programs that have no need of HTTP. What stands in which file:
 //!
 //! ```text
-//! server    from the first connection to the last answer     queue      what waits, and the workers
-//! socket    time limits of a connection                      registry   models: opened, replaced, put back
-//! body      bodies into memory, within limits                served     a body into an answer
-//! http      answers at addresses (route)                   request    JSON into cells (value)
-//! columns   what a model reads                             cells      cells into Arrow columns
-//! load      what answers cost their clients
-//! refusal   why there is none, as JSON                       metrics    what /metrics says
+//! server    from the first connection to the last answer   queue     what waits, and the workers
+//! socket    time limits of a connection                    registry  models: opened, replaced, put back (shown)
+//! body      bodies into memory, within limits              served    a body into an answer
+//! http      answers at addresses (route)                   request   JSON into cells (value)
+//! columns   what a model reads                             cells     cells into Arrow columns
+//! infer     the Open Inference Protocol (tensor)           v2        its addresses
+//! refusal   why there is no answer, as JSON                metrics   what /metrics says
+//! load      what answers cost their clients                settings  how to listen, and what to refuse
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
@@ -22,6 +23,7 @@ mod cells;
 mod columns;
 mod error;
 mod http;
+mod infer;
 mod load;
 mod metrics;
 mod queue;
@@ -32,11 +34,15 @@ mod route;
 mod served;
 mod server;
 mod settings;
+mod shown;
 mod socket;
+mod tensor;
+mod v2;
 mod value;
 
 pub use columns::Columns;
 pub use error::{Error, Result};
+pub use infer::Inferred;
 pub use load::{LoadFigures, LoadOptions, measure};
 pub use metrics::{Stage, Stages};
 pub use refusal::{Grounds, Place, Refusal};

@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::infer::Inferred;
 use crate::metrics::{Metrics, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
@@ -28,7 +29,17 @@ pub(crate) struct Job {
     pub(crate) most: usize,
     pub(crate) came: Instant,
     pub(crate) deadline: Instant,
-    pub(crate) reply: oneshot::Sender<Result<Vec<u8>, Refusal>>,
+    pub(crate) work: Work,
+    pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
+}
+
+/// What a job asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A ranking.
+    Rank,
+    /// Predictions by the Open Inference Protocol, with the length of the JSON where bytes come behind it.
+    Infer(Option<usize>),
 }
 
 #[derive(Default)]
@@ -135,7 +146,7 @@ pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>) -> Result<Vec<ra
 }
 
 fn run(queue: &Queue, metrics: &Metrics, job: Job) {
-    let Job { body, entry, served, most, came, deadline, reply, .. } = job;
+    let Job { body, entry, served, most, came, deadline, work, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
         return;
@@ -147,7 +158,10 @@ fn run(queue: &Queue, metrics: &Metrics, job: Job) {
     }
     let mut stages = Stages::default();
     stages.add(Stage::Wait, begin - came);
-    let ranked = catch_unwind(AssertUnwindSafe(|| served.rank(&body.bytes, most, &mut stages)));
+    let ranked = catch_unwind(AssertUnwindSafe(|| match work {
+        Work::Rank => served.rank(&body.bytes, most, &mut stages).map(|body| Inferred { body, json: None }),
+        Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
+    }));
     // The body is given back before the answer is there, so that memory is free when the next request is.
     drop(body);
     let ranked = ranked.unwrap_or_else(|_| {

@@ -122,10 +122,7 @@ impl Refusal {
             RankError::Data(DataError::MissingColumn(missing)) => {
                 let nearest = missing.nearest.as_ref();
                 let hint = nearest.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-                let message = format!(
-                    "no field {:?}, which {} needs, neither in `request` nor in a candidate{hint}",
-                    missing.column, missing.needed_by
-                );
+                let message = format!("there is no field {:?}, which the model reads{hint}", missing.column);
                 let advice = "send it; where a value is not known, send null";
                 Self::new(422, "missing_field", message, advice).at(at(None, Some(&missing.column)))
             }

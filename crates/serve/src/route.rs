@@ -15,10 +15,17 @@ pub(crate) enum Route<'p> {
     Rank(Option<&'p str>),
     Reload(&'p str),
     Rollback(&'p str),
+    /// Of the Open Inference Protocol.
+    Server,
+    Metadata(&'p str),
+    ModelReady(&'p str),
+    Infer(&'p str),
+    Index,
+    Load(&'p str),
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 10] = [
+pub(crate) const PATHS: [&str; 18] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
@@ -29,6 +36,14 @@ pub(crate) const PATHS: [&str; 10] = [
     "/v1/health/ready",
     "/v1/openapi.json",
     "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/{name}",
+    "/v2/models/{name}/ready",
+    "/v2/models/{name}/infer",
+    "/v2/repository/index",
+    "/v2/repository/models/{name}/load",
 ];
 
 impl<'p> Route<'p> {
@@ -46,6 +61,12 @@ impl<'p> Route<'p> {
             ["v1", "models", name, "rank"] => Self::Rank(Some(name)),
             ["v1", "models", name, "reload"] => Self::Reload(name),
             ["v1", "models", name, "rollback"] => Self::Rollback(name),
+            ["v2"] => Self::Server,
+            ["v2", "models", name] => Self::Metadata(name),
+            ["v2", "models", name, "ready"] => Self::ModelReady(name),
+            ["v2", "models", name, "infer"] => Self::Infer(name),
+            ["v2", "repository", "index"] => Self::Index,
+            ["v2", "repository", "models", name, "load"] => Self::Load(name),
             _ => return None,
         })
     }
@@ -63,6 +84,12 @@ impl<'p> Route<'p> {
             Self::Rank(_) => ("rank", Method::POST),
             Self::Reload(_) => ("reload", Method::POST),
             Self::Rollback(_) => ("rollback", Method::POST),
+            Self::Server => ("server", Method::GET),
+            Self::Metadata(_) => ("metadata", Method::GET),
+            Self::ModelReady(_) => ("model_ready", Method::GET),
+            Self::Infer(_) => ("infer", Method::POST),
+            Self::Index => ("index", Method::POST),
+            Self::Load(_) => ("load", Method::POST),
         }
     }
 }

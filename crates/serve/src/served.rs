@@ -54,6 +54,12 @@ impl Served {
         Self { name, version, model, columns, tallies }
     }
 
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What its answers call its version.
     #[must_use]
     pub fn version(&self) -> &str {
@@ -64,6 +70,15 @@ impl Served {
     #[must_use]
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    pub(crate) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// Adds the counts of rows that were predicted.
+    pub(crate) fn count(&self, counts: &[FeatureCount]) {
+        self.tallies.iter().zip(counts).for_each(|(tally, count)| tally.add(count));
     }
 
     /// Counts of each feature, with its name.
@@ -124,7 +139,7 @@ impl Served {
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
         let order = ordered(&scores, top);
         lap(stages, Stage::Score);
-        self.tallies.iter().zip(&rows.counts).for_each(|(tally, count)| tally.add(count));
+        self.count(&rows.counts);
         let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()

@@ -204,3 +204,127 @@ fn the_bench_answers_every_request() {
     let ran = folder.run(&["bench", "--serve", "run/model"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--data"), "{}", ran.stderr);
 }
+
+/// A request of the Open Inference Protocol, its tensors in JSON or as bytes behind it.
+fn infer(rows: &[Value], binary: bool) -> (String, Vec<u8>) {
+    let (mut inputs, mut bytes) = (Vec::new(), Vec::new());
+    for (name, datatype) in [("age", "FP32"), ("visits", "INT64"), ("city", "BYTES")] {
+        let mut input = json!({ "name": name, "datatype": datatype, "shape": [rows.len(), 1] });
+        if !binary {
+            input["data"] = rows.iter().map(|row| json!([row[name]])).collect();
+            inputs.push(input);
+            continue;
+        }
+        let before = bytes.len();
+        for row in rows {
+            match datatype {
+                "FP32" => bytes.extend((row[name].as_f64().unwrap() as f32).to_le_bytes()),
+                "INT64" => bytes.extend((row[name].as_f64().unwrap() as i64).to_le_bytes()),
+                _ => {
+                    let text = row[name].as_str().unwrap();
+                    bytes.extend((text.len() as u32).to_le_bytes());
+                    bytes.extend(text.as_bytes());
+                }
+            }
+        }
+        input["parameters"] = json!({ "binary_data_size": bytes.len() - before });
+        inputs.push(input);
+    }
+    let json = json!({ "id": "7", "inputs": inputs, "parameters": { "binary_data_output": binary } }).to_string();
+    (json, bytes)
+}
+
+#[test]
+fn the_open_inference_protocol_gives_the_same_predictions() {
+    use std::io::{BufRead, Read};
+    let folder = folder();
+    let rows = rows(300, 5);
+    write_csv(&folder, &rows);
+    let mut expected = predicted(&folder, &["--top", "300"]);
+    expected.sort_by_key(|row| row.0);
+    let server = Server::start(&folder, &["run/model"]);
+    let metadata = server.get("/v2/models/run").ok().json();
+    assert_eq!(metadata["inputs"][2], json!({ "name": "city", "datatype": "BYTES", "shape": [-1] }));
+    assert_eq!(metadata["outputs"][2], json!({ "name": "score", "datatype": "FP64", "shape": [-1] }));
+
+    let (json, _) = infer(&rows, false);
+    let answer = server.post("/v2/models/run/infer", &json).ok().json();
+    assert_eq!((&answer["id"], &answer["model_name"]), (&json!("7"), &json!("run")));
+    let of = |output: usize| answer["outputs"][output]["data"].as_array().unwrap().iter().map(|x| x.as_f64().unwrap());
+    let found: Vec<_> = of(0).zip(of(1)).zip(of(2)).collect();
+    for (found, (_, score, buy, spend)) in found.iter().zip(&expected) {
+        assert_eq!((found.0.0 as f32, found.0.1 as f32, found.1), (*buy, *spend, *score));
+    }
+    assert_eq!(found.len(), expected.len());
+
+    // The same as bytes.
+    let (json, bytes) = infer(&rows, true);
+    let mut client = server.connect();
+    let (path, length) = ("/v2/models/run/infer", json.len());
+    let total = length + bytes.len();
+    client.send(format!("POST {path} HTTP/1.1\r\nhost: x\r\nInference-Header-Content-Length: {length}\r\ncontent-length: {total}\r\n\r\n{json}"));
+    client.send(&bytes);
+    let (mut head, mut lengths) = (String::new(), [0, 0]);
+    while !head.ends_with("\r\n\r\n") {
+        client.stream.read_line(&mut head).unwrap();
+    }
+    for line in head.lines() {
+        let value = |name: &str| line.strip_prefix(name).and_then(|value| value.trim().parse::<usize>().ok());
+        lengths[0] = value("inference-header-content-length:").unwrap_or(lengths[0]);
+        lengths[1] = value("content-length:").unwrap_or(lengths[1]);
+    }
+    let mut body = vec![0; lengths[1]];
+    client.stream.read_exact(&mut body).unwrap();
+    let (json, bytes) = body.split_at(lengths[0]);
+    let answer: Value = serde_json::from_slice(json).unwrap();
+    assert_eq!(answer["outputs"][2]["parameters"]["binary_data_size"], 8 * rows.len());
+    let (buys, rest) = bytes.split_at(4 * rows.len());
+    let scores = &rest[4 * rows.len()..];
+    for (at, (_, score, buy, _)) in expected.iter().enumerate() {
+        assert_eq!(&buys[4 * at..4 * at + 4], buy.to_le_bytes());
+        assert_eq!(&scores[8 * at..8 * at + 8], score.to_le_bytes());
+    }
+
+    // What is wrong is told as the protocol does.
+    for (body, status, says) in [
+        ("{}", 400, "inputs"),
+        (r#"{"inputs": []}"#, 400, "no rows"),
+        (
+            r#"{"inputs": [{"name": "agee", "shape": [1], "datatype": "FP32", "data": [1]}]}"#,
+            400,
+            "did you mean \"age\"?",
+        ),
+        (
+            r#"{"inputs": [{"name": "age", "shape": [2], "datatype": "FP32", "data": [1]}]}"#,
+            400,
+            "1 values where its shape",
+        ),
+        (r#"{"inputs": [{"name": "age", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}"#, 400, "[rows, 1]"),
+        (r#"{"inputs": [{"name": "age", "shape": [1], "datatype": "FP32"}]}"#, 400, "no values"),
+        (
+            r#"{"inputs": [{"name": "age", "shape": [1], "datatype": "FP32", "parameters": {"binary_data_size": 4}}]}"#,
+            400,
+            "0 are left",
+        ),
+        (
+            r#"{"inputs": [{"name": "age", "shape": [1], "datatype": "FP32", "data": [[[[1]]]]}]}"#,
+            400,
+            "lists within lists",
+        ),
+        (r#"{"inputs": [{"name": "age", "shape": [1], "datatype": "FP32", "data": [1]}]}"#, 422, "visits"),
+        (
+            r#"{"inputs": [{"name": "age", "shape": [18446744073709551615], "datatype": "FP32", "data": [1]}]}"#,
+            413,
+            "more than",
+        ),
+    ] {
+        let answer = server.post("/v2/models/run/infer", body);
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert!(answer.status == status && error.contains(says), "{body}: {} {error}", answer.status);
+    }
+    assert!(server.get("/metrics").body.contains("pleiad_panics_total 0\n"));
+    assert_eq!(server.post("/v2/repository/index", "").ok().json()[0]["state"], "READY");
+    server.get("/v2/models/run/ready").ok();
+    server.get("/v2").ok();
+    server.post("/v2/repository/models/run/load", "").ok();
+}
