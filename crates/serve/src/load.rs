@@ -80,7 +80,7 @@ pub struct LoadFigures {
 /// Serves the model, and measures each list length: what saturates the server, then each load.
 ///
 /// # Errors
-/// Those of [`run`], and [`Error::Load`] where rows or connections fail. A raised `interrupt` ends it with what is measured.
+/// Those of [`run`], and [`Error::Load`] where rows or connections fail. A raised `interrupt` ends it with the points that are whole.
 pub fn measure(
     options: &LoadOptions,
     interrupt: &Interrupt,
@@ -115,15 +115,18 @@ pub fn measure(
         let Some(address) = ready(&started) else { return Ok(Vec::new()) };
         let mut all = Vec::new();
         for (&list, bodies) in options.lists.iter().zip(&bodies) {
-            let full = point(address, list, bodies, None, options, f64::INFINITY)?;
+            let full = point(address, list, bodies, None, options, f64::INFINITY, interrupt)?;
+            if interrupt.raised().is_some() {
+                return Ok(all);
+            }
             tell(&full);
             let most = full.per_second;
             all.push(full);
             for &load in &options.loads {
+                let figures = point(address, list, bodies, Some(load), options, most * load, interrupt)?;
                 if interrupt.raised().is_some() {
                     return Ok(all);
                 }
-                let figures = point(address, list, bodies, Some(load), options, most * load)?;
                 tell(&figures);
                 all.push(figures);
             }
@@ -227,6 +230,7 @@ fn point(
     load: Option<f64>,
     options: &LoadOptions,
     rate: f64,
+    interrupt: &Interrupt,
 ) -> Result<LoadFigures> {
     let mut rng = ChaCha8Rng::seed_from_u64(SEED + 1);
     let mut times = Vec::new();
@@ -244,6 +248,9 @@ fn point(
         let (mut latencies, mut failed) = (Vec::new(), 0);
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
+            if interrupt.raised().is_some() {
+                return Ok((latencies, failed));
+            }
             let due = match times.get(number) {
                 Some(&due) => begin + due,
                 None if rate.is_finite() || begin.elapsed() >= options.time => return Ok((latencies, failed)),

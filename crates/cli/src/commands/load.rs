@@ -57,7 +57,10 @@ impl Load {
             Format::Json => print_json(&json!({ "threads": options.workers, "serve": measured }))?,
             Format::Text => print(&format!("{}{} threads\n", table(&measured).render(), options.workers))?,
         }
-        Ok(())
+        match interrupt.raised() {
+            Some(signal) => Err(Failure::interrupted(signal, "the bench was stopped; what it had measured is above")),
+            None => Ok(()),
+        }
     }
 }
 
