@@ -192,16 +192,15 @@ pub(crate) fn estimate(body: &[u8]) -> usize {
     while let Some(&byte) = body.get(at) {
         at += 1;
         match byte {
-            b'"' => {
-                while let Some(&byte) = body.get(at) {
-                    at += 1;
-                    match byte {
-                        b'\\' => at += 1,
-                        b'"' => break,
-                        _ => {}
-                    }
+            b'"' => loop {
+                let rest = body.get(at..).unwrap_or_default();
+                match memchr::memchr2(b'"', b'\\', rest) {
+                    // What is escaped ends nothing.
+                    Some(found) if rest[found] == b'\\' => at += found + 2,
+                    Some(found) => break at += found + 1,
+                    None => break at = body.len(),
                 }
-            }
+            },
             b'{' | b'[' => {
                 if byte == b'{' && depth == 2 && open[1] == b'[' {
                     objects += 1;

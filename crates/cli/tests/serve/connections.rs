@@ -23,7 +23,7 @@ fn rest(client: &mut Client) -> String {
 #[test]
 fn slow_clients_lose_their_connection_and_nobody_waits_for_them() {
     let folder = folder();
-    let server = Server::start(&folder, &["run/model", "--patience", "0.4", "--idle", "1.5"]);
+    let server = Server::start(&folder, &["run/model", "--patience", "1", "--idle", "3"]);
     let begin = Instant::now();
     // A head that never ends, though bytes of it come.
     let mut head = server.connect();
@@ -35,7 +35,7 @@ fn slow_clients_lose_their_connection_and_nobody_waits_for_them() {
     let mut silent = server.connect();
     // Others do not notice.
     assert_eq!(server.post("/v1/rank", &body(5)).ok().json()["candidates"], 5);
-    assert!(begin.elapsed() < Duration::from_millis(400));
+    assert!(begin.elapsed() < Duration::from_secs(1));
 
     let answer = slow.answer().unwrap();
     assert_eq!((answer.status, &answer.json()["error"]["code"]), (408, &json!("slow_body")));
@@ -43,16 +43,16 @@ fn slow_clients_lose_their_connection_and_nobody_waits_for_them() {
     assert_eq!(rest(&mut slow), "");
     rest(&mut head);
     let took = begin.elapsed();
-    assert!((Duration::from_millis(390)..Duration::from_millis(1400)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(990)..Duration::from_millis(2900)).contains(&took), "{took:?}");
     rest(&mut silent);
     let took = begin.elapsed();
-    assert!((Duration::from_millis(1400)..Duration::from_secs(10)).contains(&took), "{took:?}");
+    assert!((Duration::from_millis(2900)..Duration::from_secs(30)).contains(&took), "{took:?}");
 
     // A connection that is used is not cut between its requests, however long the whole takes.
     let mut used = server.connect();
-    for _ in 0..4 {
+    for _ in 0..3 {
         used.ask("GET", "/v1/health/live", "").ok();
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(700));
     }
 }
 
@@ -62,8 +62,8 @@ fn a_client_that_reads_nothing_is_cut() {
     let server = Server::start(&folder, &["run/model", "--patience", "0.4"]);
     let mut deaf = server.connect();
     let request = request("POST", "/v1/rank", "", &body(2000));
-    // Answers of 200 kB each, until neither side takes more.
-    deaf.stream.get_mut().set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    // Answers of 200 kB each, until the server can write no more, waits, and closes the connection.
+    deaf.stream.get_mut().set_write_timeout(Some(Duration::from_secs(20))).unwrap();
     let begin = Instant::now();
     while deaf.stream.get_mut().write_all(request.as_bytes()).is_ok() {
         assert!(begin.elapsed() < Duration::from_secs(60));
