@@ -117,7 +117,8 @@ pub(crate) async fn handle(
                 true => (label, answer(&app, route, peer, came, request).await),
                 false => {
                     let message = format!("{path} takes {wanted}, not {method}");
-                    (label, Err(Refusal::new(405, "method", message, format!("send it as {wanted}"))))
+                    let methods = if wanted == Method::GET { "GET, HEAD" } else { "POST" };
+                    (label, Err(Refusal::new(405, "method", message, format!("send it as {wanted}")).allowing(methods)))
                 }
             }
         }
@@ -138,13 +139,14 @@ fn unknown(path: &str) -> Refusal {
 }
 
 fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
-    let mut json = None;
+    let (mut json, mut allow) = (None, None);
     let (status, body, content, retry, close) = match answered {
         Ok(reply) => {
             json = reply.json;
             (200, reply.body, reply.content, None, false)
         }
         Err(refusal) => {
+            allow = refusal.allow;
             let body = if path.starts_with("/v2") { v2::refusal(&refusal) } else { refusal.to_json() };
             (refusal.status, body, JSON, refusal.retry_after, refusal.close)
         }
@@ -153,6 +155,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+    if let Some(methods) = allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
     if let Some(length) = json {
         headers.insert(header::HeaderName::from_static(JSON_LENGTH), HeaderValue::from(length));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));

@@ -31,6 +31,8 @@ pub struct Grounds {
     pub place: Place,
     /// What to do.
     pub advice: String,
+    /// The methods that the address takes, where it was another one.
+    pub allow: Option<&'static str>,
     /// After how many seconds it may be tried again.
     pub retry_after: Option<u64>,
     /// Whether the connection ends with it, since what follows on it cannot be read.
@@ -55,7 +57,7 @@ impl Refusal {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
         let (message, advice) = (message.into(), advice.into());
         let place = Place::default();
-        Self(Box::new(Grounds { status, code, message, place, advice, retry_after: None, close: false }))
+        Self(Box::new(Grounds { status, code, message, place, advice, allow: None, retry_after: None, close: false }))
     }
 
     /// The same at a place.
@@ -67,6 +69,12 @@ impl Refusal {
     /// The same, to be tried again.
     pub(crate) fn after(mut self, seconds: u64) -> Self {
         self.0.retry_after = Some(seconds);
+        self
+    }
+
+    /// The same, with the methods that would be right.
+    pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
+        self.0.allow = Some(methods);
         self
     }
 

@@ -131,6 +131,8 @@ fn addresses_and_methods_that_are_not_there_are_named() {
         assert!(answer.status == status && message.contains(says), "{answer:?}");
     };
     check(server.get("/v1/rnk"), 404, "did you mean /v1/rank?");
+    assert_eq!(server.get("/v1/rank").header("allow"), Some("POST"));
+    assert_eq!(server.post("/metrics", "").header("allow"), Some("GET, HEAD"));
     check(server.get("/v1/rank"), 405, "takes POST, not GET");
     check(server.post("/metrics", ""), 405, "takes GET, not POST");
     check(server.get("/v1/models/ru"), 404, "did you mean \"run\"?");
