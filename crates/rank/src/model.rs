@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use arrow::array::RecordBatch;
-use pleiad_data::encode::Plan;
+use pleiad_data::encode::{Encoded, Plan};
 use pleiad_data::{Batch, EncodedStream, Encoder, FeatureCount, Skipped, SplitRules, TaskSpec};
 use pleiad_engine::{Predictions, Predictor, check_memory_to_predict};
 use pleiad_model::artifact::Artifact;
@@ -48,6 +48,15 @@ pub struct Rows {
     pub batch: Batch,
     /// What the transform of `[rank]` reads; empty where there is none.
     pub numbers: Vec<f64>,
+    /// Values of each feature, in the order of the schema.
+    pub counts: Vec<FeatureCount>,
+}
+
+impl Rows {
+    fn of(encoded: Encoded) -> Self {
+        let counts = encoded.counts.into_iter().next().unwrap_or_default();
+        Self { batch: encoded.batch, numbers: encoded.numbers, counts }
+    }
 }
 
 impl Model {
@@ -139,8 +148,7 @@ impl Model {
     /// [`Error::Data`] if a column is missing, of a type that cannot be read, or holds a bad value, whatever the schema says of
     /// bad rows.
     pub fn encode(&self, rows: &RecordBatch) -> Result<Rows> {
-        let encoded = self.encoder.encode_rows_by(&self.plan, rows)?;
-        Ok(Rows { batch: encoded.batch, numbers: encoded.numbers })
+        Ok(Rows::of(self.encoder.encode_rows_by(&self.plan, rows)?))
     }
 
     /// [`Model::encode`] for a score that is not the model's own.
@@ -148,8 +156,8 @@ impl Model {
     /// # Errors
     /// As there.
     pub fn encode_for(&self, scorer: &Scorer, rows: &RecordBatch) -> Result<Rows> {
-        let encoded = self.encoder.encode_rows_by(&self.plan.clone().with_numbers_of(scorer.feature()), rows)?;
-        Ok(Rows { batch: encoded.batch, numbers: encoded.numbers })
+        let plan = self.plan.clone().with_numbers_of(scorer.feature());
+        Ok(Rows::of(self.encoder.encode_rows_by(&plan, rows)?))
     }
 
     /// [`Model::encode`] of rows by name, as they come in JSON. A name that a row leaves out is a missing value there; names

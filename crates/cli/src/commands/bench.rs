@@ -9,6 +9,7 @@ use pleiad_bench::{
 use pleiad_engine::{Kernels, Precision};
 use pleiad_train::ConfigFile;
 
+use crate::commands::load;
 use crate::exit::Failure;
 use crate::output::{Format, Table, count, print, print_json};
 use crate::progress::TrainProgress;
@@ -22,6 +23,8 @@ const GROWTH: Effort = Effort { warm_up: 5, repeats: 3, steps: 20 };
 #[command(after_help = "\
 Example:
   pleiad bench w1 w2 w3 --threads 2
+
+  pleiad bench --serve run/model --data log.parquet --shared user_id,device
 
 Workloads: w1 dense, w2 census-like, w3 large tables; w5 a generated log of --rows rows that
 stays on disk; w6 growth of the cost with batch, tasks, experts, vocabulary and threads; with
@@ -56,6 +59,11 @@ pub(crate) struct Bench {
     /// Where w5 may write for as long as it runs [default: the system's folder for temporary files]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Serve this model, and measure what answers cost clients that share the machine; needs --data
+    #[arg(long, value_name = "MODEL", requires = "data", conflicts_with_all = ["workloads", "config", "export_case"])]
+    serve: Option<String>,
+    #[command(flatten)]
+    load: load::Load,
     /// Write weights, batches and gradients of a workload to a folder instead, for other programs to compare with
     #[arg(long, num_args = 2, value_names = ["WORKLOAD", "DIR"], conflicts_with_all = ["workloads", "config", "steps", "quick", "precision"])]
     export_case: Option<Vec<String>>,
@@ -86,6 +94,9 @@ impl Bench {
                 return Err(Failure::usage("--export-case: growth has many cases; name w1, w2 or w3"));
             };
             return Ok(export(&case, &PathBuf::from(dir))?);
+        }
+        if let Some(model) = &self.serve {
+            return self.load.run(model, self.quick, global);
         }
         // An error in the file is reported before the steps of the others are measured.
         let config = self.config.as_ref().map(|path| ConfigFile::load(path, &[])).transpose()?;

@@ -9,11 +9,13 @@ mod file;
 mod import;
 mod init;
 mod inspect;
+mod load;
 mod man;
 mod predict;
 mod quickstart;
 mod rows;
 mod schema;
+mod serve;
 mod synth;
 mod train;
 
@@ -36,6 +38,7 @@ pub(crate) enum Command {
     Compare(compare::Compare),
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
+    Serve(serve::Serve),
     Inspect(inspect::Inspect),
     Export(export::Export),
     #[command(subcommand)]
@@ -57,6 +60,7 @@ impl Command {
             Self::Compare(command) => command.run(global),
             Self::Evaluate(command) => command.run(global),
             Self::Predict(command) => command.run(global),
+            Self::Serve(command) => command.run(global),
             Self::Inspect(command) => command.run(global),
             Self::Export(command) => command.run(global),
             Self::Synth(command) => command.run(global),

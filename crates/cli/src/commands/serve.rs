@@ -1,0 +1,158 @@
+//! `pleiad serve`: ranks candidates by saved models, over HTTP.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use pleiad_serve::{Control, Error, Log, ModelSpec, Settings};
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::output::{Format, print};
+use crate::{Global, signals, stderr};
+
+/// Rank candidates by saved models, over HTTP
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Example:
+  pleiad serve run/model
+  pleiad serve video=runs/video/model feed=published/feed --http 0.0.0.0:8080
+
+  curl http://127.0.0.1:8080/v1/rank -d '{
+      \"request\": {\"user_country\": \"NG\"},
+      \"rows\": [{\"id\": \"v1\", \"video_seconds\": 30}, {\"id\": \"v2\", \"video_seconds\": 95}],
+      \"top\": 10}'
+
+MODEL is PATH or NAME=PATH: a model's folder, a link to one, or a file whose text is the
+path of one. A model that changes there is opened, verified by its golden rows and then
+served, without a pause; one that is damaged is refused, and the former is served on.
+SIGTERM and SIGINT end the server once it has answered what it has begun (exit code 0).")]
+pub(crate) struct Serve {
+    /// Models; /v1/rank asks the first, /v1/models/NAME/rank any
+    #[arg(value_name = "MODEL", required = true)]
+    models: Vec<String>,
+    /// Host and port to listen on; port 0 takes a free one
+    #[arg(long, visible_alias = "listen", value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    http: String,
+    /// Change [rank] of every model, such as rank.score.click=2; may be repeated
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Look for changed models so often; 0 never
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    watch: Duration,
+    /// Who may reload and roll back
+    #[arg(long, value_enum, default_value_t = Who::Loopback)]
+    control: Who,
+    /// Longest body of a request
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024), default_value_t = 8, help_heading = "Limits")]
+    max_body: u32,
+    /// Most candidates of a request
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 10_000, help_heading = "Limits")]
+    max_candidates: u32,
+    /// Candidates that may wait for a thread; requests beyond are refused with 429
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), default_value_t = 20_000, help_heading = "Limits")]
+    queue: u32,
+    /// Connections at the same time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 1024, help_heading = "Limits")]
+    connections: u32,
+    /// Time of a request, where its header pleiad-deadline-ms says nothing
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "10", help_heading = "Limits")]
+    timeout: Duration,
+    /// Time of a client to send a head or a body, or to read an answer on
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "10", help_heading = "Limits")]
+    patience: Duration,
+    /// Time that a connection may stay open without a request
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "75", help_heading = "Limits")]
+    idle: Duration,
+    /// Time to answer what has begun, once the server is to end
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30", help_heading = "Limits")]
+    drain: Duration,
+}
+
+/// Who may change what is served.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Who {
+    /// Programs on this machine
+    Loopback,
+    /// Whoever can connect
+    Anyone,
+    /// Nobody
+    Nobody,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
+        _ => Err("a time is from 0 to 86400 seconds".to_owned()),
+    }
+}
+
+fn positive(text: &str) -> Result<Duration, String> {
+    match seconds(text)? {
+        time if time >= Duration::from_millis(1) => Ok(time),
+        _ => Err("this time is from 0.001 to 86400 seconds".to_owned()),
+    }
+}
+
+impl Serve {
+    pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
+        let interrupt = signals::interrupt()?;
+        let models = self.models.iter().map(|given| ModelSpec::parse(given)).collect::<Result<Vec<_>, _>>()?;
+        let settings = Settings {
+            listen: self.http,
+            workers: rayon::current_num_threads(),
+            max_body: (self.max_body as usize) << 20,
+            max_candidates: self.max_candidates as usize,
+            queue: self.queue as usize,
+            connections: self.connections as usize,
+            timeout: self.timeout,
+            patience: self.patience,
+            idle: self.idle,
+            drain: self.drain,
+            watch: (!self.watch.is_zero()).then_some(self.watch),
+            control: match self.control {
+                Who::Loopback => Control::Loopback,
+                Who::Anyone => Control::Anyone,
+                Who::Nobody => Control::Nobody,
+            },
+        };
+        pleiad_serve::run(settings, models, &self.set, &interrupt, Arc::new(Says { format: global.format }))?;
+        Ok(())
+    }
+}
+
+/// The address on standard output, the rest on standard error.
+struct Says {
+    format: Format,
+}
+
+impl Log for Says {
+    fn listening(&self, address: SocketAddr) {
+        let address = format!("http://{address}");
+        let written = match self.format {
+            Format::Text => print(&format!("listening on {address}")),
+            Format::Json => print(&json!({ "listening": address }).to_string()),
+        };
+        // Who closed standard output does not want to know.
+        let _ = written;
+    }
+
+    fn note(&self, text: &str) {
+        stderr::note(text);
+    }
+
+    fn warn(&self, text: &str) {
+        stderr::warning(text);
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Model { source, .. } => (*source).into(),
+            Error::Name { .. } | Error::Pointer { .. } => Self::usage(error.to_string()),
+            other => Self::run(other.to_string()),
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! `pleiad serve` over sockets: what it answers, what it refuses, and how it takes bad clients, new models and signals.
+
+#![allow(clippy::unwrap_used)]
+#![cfg(unix)]
+
+mod answers;
+mod client;
+#[path = "../common/mod.rs"]
+mod common;
+mod connections;
+mod models;
+mod wrong;

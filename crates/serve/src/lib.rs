@@ -1,0 +1,53 @@
+//! A ranking server over saved models.
+//!
+//! [`run`] listens, loads and verifies models ([`ModelSpec`]), ranks what comes and ends in order. [`Served`] is one model that
+//! answers one body, for programs that have no need of HTTP. What stands in which file:
+//!
+//! ```text
+//! server    from the first connection to the last answer   queue     what waits, and the workers
+//! socket    time limits of a connection                    registry  models: opened, replaced, put back (shown)
+//! body      bodies into memory, within limits              served    a body into an answer
+//! http      answers at addresses (route)                   request   JSON into cells (value)
+//! columns   what a model reads                             cells     cells into Arrow columns
+//! infer     the Open Inference Protocol (tensor)           v2        its addresses
+//! refusal   why there is no answer, as JSON                metrics   what /metrics says
+//! load      what answers cost their clients                settings  how to listen, and what to refuse
+//! ```
+//!
+//! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
+
+#![forbid(unsafe_code)]
+
+mod body;
+mod cells;
+mod columns;
+mod error;
+mod http;
+mod infer;
+mod load;
+mod metrics;
+mod queue;
+mod refusal;
+mod registry;
+mod request;
+mod route;
+mod served;
+mod server;
+mod settings;
+mod shown;
+mod socket;
+mod tensor;
+mod v2;
+mod value;
+
+pub use columns::Columns;
+pub use error::{Error, Result};
+pub use infer::Inferred;
+pub use load::{LoadFigures, LoadOptions, measure};
+pub use metrics::{Stage, Stages};
+pub use refusal::{Grounds, Place, Refusal};
+pub use registry::ModelSpec;
+pub use request::RankRequest;
+pub use served::Served;
+pub use server::{Log, run};
+pub use settings::{Control, Settings};

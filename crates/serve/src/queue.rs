@@ -1,0 +1,260 @@
+//! The queue before the workers, bounded by candidates, and the workers: a request is run by one of them, in a pool of one
+//! thread, so that requests do not fight for cores.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::body::Body;
+use crate::error::{Error, Result};
+use crate::infer::Inferred;
+use crate::metrics::{Metrics, Stage, Stages};
+use crate::refusal::Refusal;
+use crate::registry::Entry;
+use crate::served::Served;
+
+/// A request that waits.
+pub(crate) struct Job {
+    pub(crate) body: Body,
+    pub(crate) entry: Arc<Entry>,
+    /// The version that was current when the request came.
+    pub(crate) served: Arc<Served>,
+    /// About how many candidates it has.
+    pub(crate) candidates: usize,
+    /// The most that it may have.
+    pub(crate) most: usize,
+    pub(crate) came: Instant,
+    pub(crate) deadline: Instant,
+    pub(crate) work: Work,
+    pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
+}
+
+/// What a job asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A ranking.
+    Rank,
+    /// Predictions by the Open Inference Protocol, with the length of the JSON where bytes come behind it.
+    Infer(Option<usize>),
+}
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    candidates: usize,
+    closed: bool,
+}
+
+/// Jobs in the order in which they came.
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    limit: usize,
+    workers: usize,
+    /// Nanoseconds of a worker's time that a candidate costs, a running mean.
+    cost: AtomicU64,
+}
+
+impl Queue {
+    /// One in which `limit` candidates may wait for `workers` workers.
+    pub(crate) fn new(limit: usize, workers: usize) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), limit, workers, cost: AtomicU64::new(0) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Candidates that wait, and the most that may.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        (self.state().candidates, self.limit)
+    }
+
+    /// Lets a job wait, if there is room. A job that is larger than the queue gets in when nothing else waits.
+    pub(crate) fn push(&self, job: Job) -> Result<(), Refusal> {
+        let mut state = self.state();
+        if state.closed {
+            return Err(
+                Refusal::new(503, "draining", "the server is shutting down", "send it to another server").after(1)
+            );
+        }
+        if !state.jobs.is_empty() && state.candidates.saturating_add(job.candidates) > self.limit {
+            let waiting = state.candidates;
+            drop(state);
+            let nanos = (self.cost.load(Ordering::Relaxed) as f64) * waiting as f64 / self.workers as f64;
+            let seconds = (nanos / 1e9).ceil().clamp(1.0, 60.0) as u64;
+            let message = format!("{waiting} candidates wait already; {} may", self.limit);
+            let advice = "try again later, send fewer candidates, or start more servers";
+            return Err(Refusal::new(429, "queue_full", message, advice).after(seconds));
+        }
+        state.candidates += job.candidates;
+        state.jobs.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// The next job; `None` once the queue is closed and empty.
+    fn pop(&self) -> Option<Job> {
+        let mut state = self.state();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                state.candidates -= job.candidates;
+                return Some(job);
+            }
+            if state.closed {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Takes no more jobs; workers end when those that wait are done.
+    pub(crate) fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn learn(&self, time: Duration, candidates: usize) {
+        let own = time.as_nanos() as f64 / candidates.max(1) as f64;
+        let mean = self.cost.load(Ordering::Relaxed) as f64;
+        let mean = if mean == 0.0 { own } else { mean + (own - mean) / 16.0 };
+        self.cost.store(mean as u64, Ordering::Relaxed);
+    }
+}
+
+/// Starts the workers. They end when the queue is closed.
+pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>) -> Result<Vec<rayon::ThreadPool>> {
+    let failed = |error: rayon::ThreadPoolBuildError| Error::Start { what: "a worker", reason: error.to_string() };
+    (0..queue.workers)
+        .map(|worker| {
+            let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
+            let pool = builder.thread_name(move |_| format!("pleiad-worker-{worker}")).build().map_err(failed)?;
+            let (queue, metrics) = (Arc::clone(queue), Arc::clone(metrics));
+            pool.spawn(move || {
+                while let Some(job) = queue.pop() {
+                    run(&queue, &metrics, job);
+                }
+            });
+            Ok(pool)
+        })
+        .collect()
+}
+
+fn run(queue: &Queue, metrics: &Metrics, job: Job) {
+    let Job { body, entry, served, most, came, deadline, work, reply, .. } = job;
+    // Nobody waits for it any more: the client is gone, or was told that it took too long.
+    if reply.is_closed() {
+        return;
+    }
+    let begin = Instant::now();
+    if begin >= deadline {
+        let _ = reply.send(Err(late()));
+        return;
+    }
+    let mut stages = Stages::default();
+    stages.add(Stage::Wait, begin - came);
+    let ranked = catch_unwind(AssertUnwindSafe(|| match work {
+        Work::Rank => served.rank(&body.bytes, most, &mut stages).map(|body| Inferred { body, json: None }),
+        Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
+    }));
+    // The body is given back before the answer is there, so that memory is free when the next request is.
+    drop(body);
+    let ranked = ranked.unwrap_or_else(|_| {
+        metrics.panics.fetch_add(1, Ordering::Relaxed);
+        let advice = "this is a mistake of the server; report it with the request";
+        Err(Refusal::new(500, "internal", "the request hit a mistake of the server", advice))
+    });
+    if ranked.is_ok() {
+        entry.counted.add(&stages);
+        queue.learn(begin.elapsed(), stages.candidates);
+    }
+    let _ = reply.send(ranked);
+}
+
+/// The refusal of a request whose time is over.
+pub(crate) fn late() -> Refusal {
+    let message = "the request's time was over before it was ranked";
+    Refusal::new(503, "deadline", message, "allow more time, send fewer candidates, or try again later").after(1)
+}
+
+/// About how many candidates a body has, without parsing it: the objects of a list in the body, or the values of a list in an
+/// object of it, whichever are more. A long body counts for more, since it costs memory and time whatever it holds.
+pub(crate) fn estimate(body: &[u8]) -> usize {
+    let (mut objects, mut values, mut most) = (0usize, 0usize, 0usize);
+    // What is open around the place, of the first levels.
+    let mut open = [0u8; 4];
+    let (mut depth, mut at) = (0usize, 0usize);
+    while let Some(&byte) = body.get(at) {
+        at += 1;
+        match byte {
+            b'"' => loop {
+                let rest = body.get(at..).unwrap_or_default();
+                match memchr::memchr2(b'"', b'\\', rest) {
+                    // What is escaped ends nothing.
+                    Some(found) if rest[found] == b'\\' => at += found + 2,
+                    Some(found) => break at += found + 1,
+                    None => break at = body.len(),
+                }
+            },
+            b'{' | b'[' => {
+                if byte == b'{' && depth == 2 && open[1] == b'[' {
+                    objects += 1;
+                }
+                if let Some(level) = open.get_mut(depth) {
+                    *level = byte;
+                }
+                depth += 1;
+                if depth == 3 {
+                    values = 0;
+                }
+            }
+            b'}' | b']' => {
+                if depth == 3 && open[2] == b'[' {
+                    most = most.max(values + 1);
+                }
+                depth = depth.saturating_sub(1);
+            }
+            b',' if depth == 3 && open[2] == b'[' => values += 1,
+            _ => {}
+        }
+    }
+    objects.max(most).max(body.len() / BYTES_PER_CANDIDATE).max(1)
+}
+
+/// A body of so many bytes counts as a candidate at least.
+const BYTES_PER_CANDIDATE: usize = 4096;
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn candidates_are_counted_without_parsing() {
+        for (body, candidates) in [
+            (r#"{"request": {"a": 1}, "rows": [{"x": 1}, {"x": [1, 2, 3]}, {"y": "a]}{\""}]}"#, 3),
+            (r#"{"columns": {"a": [1, 2, 3, 4], "b": ["x,y", "z", "[", "]"]}}"#, 4),
+            (r#"{"columns": {"a": [[1, 2], [3]]}}"#, 2),
+            ("", 1),
+            ("]]]]", 1),
+            ("\"\\", 1),
+        ] {
+            assert_eq!(estimate(body.as_bytes()), candidates, "{body}");
+        }
+        assert_eq!(estimate(&vec![b' '; 1 << 20]), 256);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_counted(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(estimate(&body) >= 1);
+        }
+    }
+}

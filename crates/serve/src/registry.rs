@@ -1,0 +1,303 @@
+//! The models of a server: opened, verified, replaced in one step, and put back.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Instant, SystemTime};
+
+use pleiad_data::disk::FolderIdentity;
+use pleiad_rank::{Model, RankConfig};
+use xxhash_rust::xxh64::xxh64;
+
+use crate::error::{Error, Result};
+use crate::metrics::OfModel;
+use crate::served::Served;
+
+/// The longest text of a pointer file.
+const POINTER_BYTES: u64 = 4096;
+
+/// How often a model that is replaced meanwhile is opened.
+const OPENED: usize = 8;
+
+/// A model to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// The name in addresses and answers.
+    pub name: String,
+    /// Its folder, a link to one, or a file whose text is the path of one.
+    pub path: PathBuf,
+}
+
+impl ModelSpec {
+    /// `PATH` or `NAME=PATH`. Without a name it is that of the folder, or of the run whose folder `model` it is.
+    ///
+    /// # Errors
+    /// [`Error::Name`] for a name of other characters than letters, digits, `-`, `_` and `.`.
+    pub fn parse(given: &str) -> Result<Self> {
+        let refuse = |reason: String| Err(Error::Name { given: given.to_owned(), reason });
+        if let Some((name, path)) = given.split_once('=')
+            && !Path::new(given).exists()
+        {
+            if !is_name(name) {
+                return refuse(format!("the name {name:?} has other characters than letters, digits, -, _ and ."));
+            }
+            return Ok(Self { name: name.to_owned(), path: PathBuf::from(path) });
+        }
+        let path = PathBuf::from(given);
+        let whole = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
+        let mut names = whole.iter().rev().filter_map(|part| part.to_str());
+        let name = match (names.next(), names.next()) {
+            (Some("model"), Some(run)) => run,
+            (Some(own), _) => own,
+            (None, _) => "",
+        };
+        match is_name(name) {
+            true => Ok(Self { name: name.to_owned(), path }),
+            false => refuse(format!("its folder's name {name:?} can be no name in an address; give NAME={given}")),
+        }
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
+    !name.is_empty() && name.len() <= 100 && name.chars().all(is_allowed) && name.chars().any(|char| char != '.')
+}
+
+/// A version of a model in use, and the one before it.
+#[derive(Default)]
+struct Versions {
+    current: Option<Opened>,
+    previous: Option<Opened>,
+    /// Why the last one that was to be loaded was refused.
+    refused: Option<String>,
+}
+
+#[derive(Clone)]
+struct Opened {
+    served: Arc<Served>,
+    folder: PathBuf,
+    opened: SystemTime,
+}
+
+/// A model of the server.
+pub(crate) struct Entry {
+    pub(crate) spec: ModelSpec,
+    pub(crate) counted: OfModel,
+    sets: Vec<String>,
+    versions: RwLock<Versions>,
+    /// Held while a version is loaded: what was there when it was looked at last.
+    loading: Mutex<Option<Seen>>,
+}
+
+/// What stands at the path of a model: another value after every change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seen {
+    folder: PathBuf,
+    identity: Option<FolderIdentity>,
+    files: Vec<Option<(FolderIdentity, u64)>>,
+}
+
+/// What became of a wish to load.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Change {
+    /// The version that is served now.
+    pub(crate) version: String,
+    /// The one before, which a rollback takes.
+    pub(crate) previous: Option<String>,
+    /// Whether another version is served now.
+    pub(crate) changed: bool,
+    /// Milliseconds that it took.
+    pub(crate) milliseconds: u64,
+}
+
+/// A model as `/v1/models` shows it.
+pub(crate) struct Shown {
+    pub(crate) served: Option<Arc<Served>>,
+    pub(crate) folder: Option<PathBuf>,
+    pub(crate) opened: Option<SystemTime>,
+    pub(crate) previous: Option<String>,
+    pub(crate) refused: Option<String>,
+}
+
+impl Entry {
+    pub(crate) fn new(spec: ModelSpec, sets: &[String]) -> Self {
+        Self {
+            spec,
+            counted: OfModel::new(),
+            sets: sets.to_vec(),
+            versions: RwLock::default(),
+            loading: Mutex::default(),
+        }
+    }
+
+    /// The version that is served.
+    pub(crate) fn current(&self) -> Option<Arc<Served>> {
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
+        versions.current.as_ref().map(|current| Arc::clone(&current.served))
+    }
+
+    pub(crate) fn shown(&self) -> Shown {
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
+        let current = versions.current.as_ref();
+        Shown {
+            served: current.map(|current| Arc::clone(&current.served)),
+            folder: current.map(|current| current.folder.clone()),
+            opened: current.map(|current| current.opened),
+            previous: versions.previous.as_ref().map(|previous| previous.served.version().to_owned()),
+            refused: versions.refused.clone(),
+        }
+    }
+
+    /// Loads what stands at the path, verifies it and serves it; what was served is kept for a rollback. Anything wrong with it
+    /// leaves everything as it was.
+    pub(crate) fn load(&self) -> Result<Change> {
+        let mut seen = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        *seen = self.look();
+        self.load_locked()
+    }
+
+    /// [`Entry::load`], if what stands at the path has changed since it was last loaded or refused, and stood still for one look.
+    pub(crate) fn load_if_changed(&self, before: &mut Option<Seen>) -> Option<Result<Change>> {
+        let mut seen = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.look();
+        let is_still = *before == now;
+        before.clone_from(&now);
+        if !is_still || *seen == now {
+            return None;
+        }
+        *seen = now;
+        Some(self.load_locked())
+    }
+
+    fn load_locked(&self) -> Result<Change> {
+        let begin = Instant::now();
+        let opened = self.open();
+        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        let opened = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                versions.refused = Some(error.to_string());
+                self.counted.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(error);
+            }
+        };
+        versions.refused = None;
+        let is_same = |current: &Opened| current.served.version() == opened.served.version();
+        let changed = !versions.current.as_ref().is_some_and(is_same);
+        let mut replaced = None;
+        if changed {
+            let first = versions.current.is_none();
+            let former = versions.current.replace(opened);
+            replaced = std::mem::replace(&mut versions.previous, former);
+            if !first {
+                self.counted.reloaded.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let change = Self::change(&versions, changed, begin);
+        // Freeing a large model takes its time, which no request is to wait for.
+        drop(versions);
+        drop(replaced);
+        Ok(change)
+    }
+
+    /// Serves the previous version again; `None` if there is none. What is served now becomes the previous one.
+    pub(crate) fn roll_back(&self) -> Option<Change> {
+        // Not while another one is loaded.
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        let previous = versions.previous.take()?;
+        versions.previous = versions.current.replace(previous);
+        self.counted.rolled_back.fetch_add(1, Ordering::Relaxed);
+        Some(Self::change(&versions, true, Instant::now()))
+    }
+
+    fn change(versions: &Versions, changed: bool, begin: Instant) -> Change {
+        let version = |of: &Option<Opened>| of.as_ref().map(|opened| opened.served.version().to_owned());
+        Change {
+            version: version(&versions.current).unwrap_or_default(),
+            previous: version(&versions.previous),
+            changed,
+            milliseconds: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    fn open(&self) -> Result<Opened> {
+        let failed = |source| Error::Model { name: self.spec.name.clone(), source: Box::new(source) };
+        let folder = resolve(&self.spec.path)?;
+        let mut before = version_of(&folder);
+        for _ in 0..OPENED {
+            let model = Model::open(&folder);
+            let after = version_of(&folder);
+            if before == after {
+                let mut model = model.map_err(failed)?;
+                if !self.sets.is_empty() {
+                    let rank = RankConfig::with_sets(model.rank(), &self.sets).map_err(failed)?;
+                    model = model.with_rank(rank).map_err(failed)?;
+                }
+                let version = after.unwrap_or_default();
+                let served = Arc::new(Served::new(self.spec.name.clone(), version, model));
+                return Ok(Opened { served, folder, opened: SystemTime::now() });
+            }
+            before = after;
+        }
+        Err(Error::Restless { path: folder })
+    }
+
+    /// What stands at the path; `None` if it leads nowhere.
+    fn look(&self) -> Option<Seen> {
+        let folder = resolve(&self.spec.path).ok()?;
+        // A link that leads elsewhere is a change, too.
+        let folder = fs::canonicalize(&folder).unwrap_or(folder);
+        let of = |name: &str| {
+            let path = folder.join(name);
+            Some((FolderIdentity::of(&path)?, fs::metadata(&path).ok()?.len()))
+        };
+        let files = ["model.json", "weights.safetensors", "golden.safetensors"].map(of).to_vec();
+        Some(Seen { identity: FolderIdentity::of(&folder), files, folder })
+    }
+}
+
+/// The folder that a path leads to: itself, or where the text of the file points.
+fn resolve(path: &Path) -> Result<PathBuf> {
+    if !path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let refuse = |reason: String| Err(Error::Pointer { path: path.to_owned(), reason });
+    let mut text = String::new();
+    let read = fs::File::open(path).and_then(|file| file.take(POINTER_BYTES + 1).read_to_string(&mut text));
+    if let Err(error) = read {
+        return refuse(format!("cannot be read as the path of a model's folder: {error}"));
+    }
+    let target = text.trim();
+    if target.is_empty() || target.lines().count() > 1 || text.len() as u64 > POINTER_BYTES {
+        return refuse(
+            "is no model's folder, and as a pointer it must hold one line, the path of such a folder".to_owned(),
+        );
+    }
+    Ok(path.parent().unwrap_or(Path::new("")).join(target))
+}
+
+/// XXH64 of `model.json`, which holds the hashes of the other files.
+fn version_of(folder: &Path) -> Option<String> {
+    let bytes = fs::read(folder.join("model.json")).ok()?;
+    Some(format!("{:016x}", xxh64(&bytes, 0)))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_is_named_by_its_folder_or_by_hand() {
+        let parse = |given: &str| ModelSpec::parse(given).map(|spec| (spec.name, spec.path));
+        assert_eq!(parse("runs/video/model").unwrap(), ("video".to_owned(), PathBuf::from("runs/video/model")));
+        assert_eq!(parse("published").unwrap().0, "published");
+        assert_eq!(parse("a.b-c=x/model").unwrap(), ("a.b-c".to_owned(), PathBuf::from("x/model")));
+        for given in ["a b=x", "=x", "..=x", "my model"] {
+            assert!(parse(given).is_err(), "{given}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! [`Route`]: what an address asks for.
+
+use hyper::Method;
+
+/// What an address asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Route<'p> {
+    Root,
+    Live,
+    Ready,
+    Metrics,
+    OpenApi,
+    Models,
+    Model(&'p str),
+    Rank(Option<&'p str>),
+    Reload(&'p str),
+    Rollback(&'p str),
+    /// Of the Open Inference Protocol.
+    Server,
+    Metadata(&'p str),
+    ModelReady(&'p str),
+    Infer(&'p str),
+    Index,
+    Load(&'p str),
+}
+
+/// The addresses as they are written for people.
+pub(crate) const PATHS: [&str; 18] = [
+    "/v1/rank",
+    "/v1/models",
+    "/v1/models/{name}",
+    "/v1/models/{name}/rank",
+    "/v1/models/{name}/reload",
+    "/v1/models/{name}/rollback",
+    "/v1/health/live",
+    "/v1/health/ready",
+    "/v1/openapi.json",
+    "/metrics",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+    "/v2/models/{name}",
+    "/v2/models/{name}/ready",
+    "/v2/models/{name}/infer",
+    "/v2/repository/index",
+    "/v2/repository/models/{name}/load",
+];
+
+impl<'p> Route<'p> {
+    pub(crate) fn of(path: &'p str) -> Option<Self> {
+        let parts: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        Some(match parts.as_slice() {
+            [""] => Self::Root,
+            ["v1" | "v2", "health", "live"] => Self::Live,
+            ["v1" | "v2", "health", "ready"] => Self::Ready,
+            ["metrics"] => Self::Metrics,
+            ["v1", "openapi.json"] => Self::OpenApi,
+            ["v1", "models"] => Self::Models,
+            ["v1", "models", name] => Self::Model(name),
+            ["v1", "rank"] => Self::Rank(None),
+            ["v1", "models", name, "rank"] => Self::Rank(Some(name)),
+            ["v1", "models", name, "reload"] => Self::Reload(name),
+            ["v1", "models", name, "rollback"] => Self::Rollback(name),
+            ["v2"] => Self::Server,
+            ["v2", "models", name] => Self::Metadata(name),
+            ["v2", "models", name, "ready"] => Self::ModelReady(name),
+            ["v2", "models", name, "infer"] => Self::Infer(name),
+            ["v2", "repository", "index"] => Self::Index,
+            ["v2", "repository", "models", name, "load"] => Self::Load(name),
+            _ => return None,
+        })
+    }
+
+    /// Its name in metrics, and its method.
+    pub(crate) fn label(self) -> (&'static str, Method) {
+        match self {
+            Self::Root => ("root", Method::GET),
+            Self::Live => ("live", Method::GET),
+            Self::Ready => ("ready", Method::GET),
+            Self::Metrics => ("metrics", Method::GET),
+            Self::OpenApi => ("openapi", Method::GET),
+            Self::Models => ("models", Method::GET),
+            Self::Model(_) => ("model", Method::GET),
+            Self::Rank(_) => ("rank", Method::POST),
+            Self::Reload(_) => ("reload", Method::POST),
+            Self::Rollback(_) => ("rollback", Method::POST),
+            Self::Server => ("server", Method::GET),
+            Self::Metadata(_) => ("metadata", Method::GET),
+            Self::ModelReady(_) => ("model_ready", Method::GET),
+            Self::Infer(_) => ("infer", Method::POST),
+            Self::Index => ("index", Method::POST),
+            Self::Load(_) => ("load", Method::POST),
+        }
+    }
+}

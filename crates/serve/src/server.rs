@@ -1,0 +1,270 @@
+//! [`run`]: a server from its first connection to its last answer.
+
+use std::collections::BTreeSet;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use pleiad_rank::Interrupt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, sleep};
+
+use crate::body::Budget;
+use crate::error::{Error, Result};
+use crate::http::{App, handle};
+use crate::metrics::Metrics;
+use crate::queue::{self, Queue};
+use crate::registry::{Entry, ModelSpec};
+use crate::settings::Settings;
+use crate::socket::{Pace, Socket};
+
+/// How often signals and the end of loading are looked for.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Once no request is being answered and nothing is written for so long, open connections are taken to be idle.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// For so long after the signal open connections are kept, and each answer says that it is the last one: whoever is about to send a
+/// request on one finds it open.
+const LAST_CALL: Duration = Duration::from_millis(300);
+
+/// The longest head of a request.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// What a server has to say beside its answers.
+pub trait Log: Send + Sync {
+    /// Clients can connect to this address.
+    fn listening(&self, address: SocketAddr);
+    /// What happens.
+    fn note(&self, text: &str);
+    /// What whoever runs it must know.
+    fn warn(&self, text: &str);
+}
+
+/// Serves models until `interrupt` is raised, then answers what it has begun and ends. `sets` are changes of every model's
+/// `[rank]`, such as `rank.score.click=2`.
+///
+/// # Errors
+/// [`Error::Listen`], [`Error::Model`] for a model that cannot be used from the start, and [`Error::Cut`].
+pub fn run(
+    settings: Settings,
+    models: Vec<ModelSpec>,
+    sets: &[String],
+    interrupt: &Interrupt,
+    log: Arc<dyn Log>,
+) -> Result<()> {
+    let mut names = BTreeSet::new();
+    if let Some(twice) = models.iter().find(|model| !names.insert(model.name.clone())) {
+        let reason = format!("there is another one named {:?}; give NAME=PATH", twice.name);
+        return Err(Error::Name { given: twice.path.display().to_string(), reason });
+    }
+    let workers = settings.workers.max(1);
+    let metrics = Arc::new(Metrics::new());
+    let queue = Arc::new(Queue::new(settings.queue, workers));
+    let pools = queue::start(&queue, &metrics)?;
+    let app = Arc::new(App {
+        entries: models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect(),
+        queue,
+        metrics,
+        budget: Budget::new(settings.bodies()),
+        draining: AtomicBool::new(false),
+        in_flight: AtomicUsize::new(0),
+        written: Arc::new(AtomicU64::new(0)),
+        log,
+        settings,
+    });
+    let failed = |error: std::io::Error| Error::Start { what: "threads for connections", reason: error.to_string() };
+    let threads = (workers / 4).clamp(1, 4);
+    let mut builder = Builder::new_multi_thread();
+    let runtime = builder.worker_threads(threads).thread_name("pleiad-io").enable_io().enable_time().build();
+    let runtime = runtime.map_err(failed)?;
+    let served = runtime.block_on(serve(&app, interrupt));
+    app.queue.close();
+    runtime.shutdown_background();
+    drop(pools);
+    served
+}
+
+async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
+    let address = &app.settings.listen;
+    let failed = |source| Error::Listen { address: address.clone(), source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    app.log.listening(bound);
+    let (drain, drained) = watch::channel(false);
+    let (refuse, refused) = watch::channel(false);
+    let open = Arc::new(AtomicUsize::new(0));
+    let accepting = tokio::spawn(accept(Arc::clone(app), listener, refused, drained, Arc::clone(&open)));
+    let loader = Arc::clone(app);
+    let mut loading = Some(tokio::task::spawn_blocking(move || load(&loader)));
+    let watching = Arc::new(AtomicBool::new(true));
+    while interrupt.raised().is_none() {
+        if let Some(loaded) = loading.take_if(|loading| loading.is_finished()) {
+            match loaded.await {
+                Ok(loaded) => loaded?,
+                Err(error) => return Err(Error::Start { what: "loading", reason: error.to_string() }),
+            }
+            watch_models(app, &watching)?;
+        }
+        sleep(TICK).await;
+    }
+    watching.store(false, Ordering::Relaxed);
+    app.draining.store(true, Ordering::Relaxed);
+    app.log.note("draining: requests that have begun are answered, no new connection is taken");
+    let _ = refuse.send(true);
+    let _ = accepting.await;
+    let begin = Instant::now();
+    while open.load(Ordering::Relaxed) > 0 && begin.elapsed() < LAST_CALL {
+        sleep(TICK / 4).await;
+    }
+    let _ = drain.send(true);
+    drain_all(app, &open).await
+}
+
+/// Opens every model. One that cannot be used from the start ends the server.
+fn load(app: &App) -> Result<()> {
+    for entry in &app.entries {
+        let change = entry.load()?;
+        let (name, version, time) = (&entry.spec.name, &change.version, change.milliseconds);
+        app.log.note(&format!("model {name:?}: version {version} is served; opened and verified in {time} ms"));
+    }
+    Ok(())
+}
+
+/// Looks at the folders of models until told to end.
+fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
+    let Some(every) = app.settings.watch else { return Ok(()) };
+    let (app, watching) = (Arc::clone(app), Arc::clone(watching));
+    let look = move || {
+        let mut before = vec![None; app.entries.len()];
+        loop {
+            let mut slept = Duration::ZERO;
+            while slept < every {
+                let part = TICK.min(every - slept);
+                std::thread::sleep(part);
+                slept += part;
+                if !watching.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+            for (entry, before) in app.entries.iter().zip(&mut before) {
+                match entry.load_if_changed(before) {
+                    None => {}
+                    Some(Ok(change)) if !change.changed => {}
+                    Some(Ok(change)) => {
+                        app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                    }
+                    Some(Err(error)) => app.log.warn(&format!("{error}; the version before is served on")),
+                }
+            }
+        }
+    };
+    let started = std::thread::Builder::new().name("pleiad-watch".to_owned()).spawn(look);
+    started.map(|_| ()).map_err(|error| Error::Start { what: "watching models", reason: error.to_string() })
+}
+
+/// Takes connections until told to take no more; those that were there before are taken, too.
+async fn accept(
+    app: Arc<App>,
+    listener: TcpListener,
+    mut refused: watch::Receiver<bool>,
+    drained: watch::Receiver<bool>,
+    open: Arc<AtomicUsize>,
+) {
+    let places = Arc::new(Semaphore::new(app.settings.connections.max(1)));
+    let mut refused = pin!(async move {
+        let _ = refused.wait_for(|refused| *refused).await;
+    });
+    let mut last = false;
+    loop {
+        let mut place = pin!(Arc::clone(&places).acquire_owned());
+        let mut free = None;
+        // A place, then a connection; none of both once there are no more to be taken.
+        let accepted = poll_fn(|cx| {
+            last = last || refused.as_mut().poll(cx).is_ready();
+            if free.is_none() {
+                match place.as_mut().poll(cx) {
+                    Poll::Ready(Ok(place)) => free = Some(place),
+                    Poll::Ready(Err(_)) => return Poll::Ready(None),
+                    Poll::Pending if last => return Poll::Ready(None),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            match listener.poll_accept(cx) {
+                Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
+                Poll::Pending if last => Poll::Ready(None),
+                Poll::Pending => Poll::Pending,
+            }
+        });
+        match accepted.await {
+            None => return,
+            Some(Ok((stream, peer))) => {
+                let (app, drained, open) = (Arc::clone(&app), drained.clone(), Arc::clone(&open));
+                open.fetch_add(1, Ordering::Relaxed);
+                app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(async move {
+                    let _place = free;
+                    connection(&app, stream, peer, drained).await;
+                    open.fetch_sub(1, Ordering::Relaxed);
+                    app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
+                });
+            }
+            // Such as too many open files: others have to end first.
+            Some(Err(_)) if last => return,
+            Some(Err(_)) => sleep(TICK).await,
+        }
+    }
+}
+
+async fn connection(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, mut drained: watch::Receiver<bool>) {
+    let _ = stream.set_nodelay(true);
+    let pace = Arc::new(Pace::default());
+    let socket = Socket::new(stream, app.settings.patience, Arc::clone(&pace), Arc::clone(&app.written));
+    let service = service_fn(|request| handle(Arc::clone(app), Arc::clone(&pace), peer, request));
+    let mut http = http1::Builder::new();
+    // A client may shut its side down once its request is sent.
+    http.timer(TokioTimer::new()).header_read_timeout(app.settings.idle).half_close(true).max_buf_size(HEAD_BYTES);
+    let mut serving = pin!(http.serve_connection(TokioIo::new(socket), service));
+    let mut told = pin!(async move {
+        let _ = drained.wait_for(|drained| *drained).await;
+    });
+    let mut is_told = false;
+    poll_fn(|cx| {
+        if !is_told && told.as_mut().poll(cx).is_ready() {
+            is_told = true;
+            serving.as_mut().graceful_shutdown();
+        }
+        // However it ends: the client is gone, or was too slow.
+        serving.as_mut().poll(cx).map(|_| ())
+    })
+    .await;
+}
+
+/// Waits for what has begun.
+async fn drain_all(app: &App, open: &AtomicUsize) -> Result<()> {
+    let limit = Instant::now() + app.settings.drain;
+    let (mut written, mut quiet_since) = (app.written.load(Ordering::Relaxed), Instant::now());
+    while open.load(Ordering::Relaxed) > 0 && Instant::now() < limit {
+        let now = app.written.load(Ordering::Relaxed);
+        if app.in_flight.load(Ordering::Relaxed) > 0 || now != written {
+            (written, quiet_since) = (now, Instant::now());
+        }
+        if quiet_since.elapsed() >= QUIET {
+            break;
+        }
+        sleep(TICK / 4).await;
+    }
+    match app.in_flight.load(Ordering::Relaxed) {
+        0 => Ok(()),
+        requests => Err(Error::Cut { requests, seconds: app.settings.drain.as_secs() }),
+    }
+}

@@ -1,0 +1,69 @@
+//! [`Settings`]: how a server listens, and what it refuses.
+
+use std::time::Duration;
+
+/// How a server listens, and what it refuses.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Host and port; port 0 takes a free one.
+    pub listen: String,
+    /// Requests that are ranked at the same time, each by a thread.
+    pub workers: usize,
+    /// Longest body, in bytes.
+    pub max_body: usize,
+    /// Most candidates of a request.
+    pub max_candidates: usize,
+    /// Candidates that may wait.
+    pub queue: usize,
+    /// Connections at the same time; more wait to be accepted.
+    pub connections: usize,
+    /// How long a request may take from its head on, if it does not say itself.
+    pub timeout: Duration,
+    /// How long a client may take for a head or a body, and how long it may leave an answer unread.
+    pub patience: Duration,
+    /// How long a connection may be open without a request.
+    pub idle: Duration,
+    /// How long requests are waited for when the server is to end.
+    pub drain: Duration,
+    /// How often the folders of models are looked at; `None` never.
+    pub watch: Option<Duration>,
+    /// Who may reload and roll back.
+    pub control: Control,
+}
+
+/// Who may reload and roll back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Programs on this machine.
+    Loopback,
+    /// Whoever can connect.
+    Anyone,
+    /// Nobody.
+    Nobody,
+}
+
+impl Settings {
+    /// Memory that the bodies of all requests may take together.
+    pub(crate) fn bodies(&self) -> usize {
+        (256 << 20).max(self.max_body.saturating_mul(4))
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            max_body: 8 << 20,
+            max_candidates: 10_000,
+            queue: 20_000,
+            connections: 1024,
+            timeout: Duration::from_secs(10),
+            patience: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            drain: Duration::from_secs(30),
+            watch: Some(Duration::from_secs(1)),
+            control: Control::Loopback,
+        }
+    }
+}
