@@ -39,6 +39,17 @@ pub struct Field {
     pub skew: f64,
 }
 
+/// The requests of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Requests {
+    /// The first fields, which all rows of a request have in common.
+    pub fields: usize,
+    /// Rows of a request.
+    pub candidates: usize,
+    /// Whether the model knows that: whether the features have `per = "request"`.
+    pub by_request: bool,
+}
+
 /// A model and its synthetic rows: Adam with learning rate 1e-3, binary tasks of weight 1, numbers from N(0, 1), ids from
 /// a Zipf distribution whose ranks are scattered over the table as hashes are, labels without a pattern.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,6 +62,9 @@ pub struct Case {
     pub numeric: usize,
     /// Categorical features, `c0`, `c1`, ...
     pub fields: Vec<Field>,
+    /// Which fields rows have in common; none where each row has its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests: Option<Requests>,
     /// Names of the binary tasks.
     pub tasks: Vec<String>,
     /// `[model]`, as a configuration has it.
@@ -109,7 +123,11 @@ impl Case {
             dim: field.dim,
             pooling: None,
         });
-        InputLayout::new(numeric.chain(categorical).collect())
+        let requests = self.requests.filter(|requests| requests.by_request).map_or(0, |requests| requests.fields);
+        InputLayout {
+            inputs: numeric.chain(categorical).collect(),
+            per_request: (0..requests).map(|slot| format!("c{slot}")).collect(),
+        }
     }
 
     /// The model.
@@ -162,7 +180,13 @@ impl Case {
                 let rank = |rank: f64| (rank as u64).clamp(1, field.rows) - 1;
                 Ids::Single((0..self.rows).map(|_| scattered(rank(zipf.sample(&mut rng)), field.rows)).collect())
             };
-            let categorical = self.fields.iter().zip(&distributions).map(&mut ids).collect();
+            let mut categorical: Vec<Ids> = self.fields.iter().zip(&distributions).map(&mut ids).collect();
+            for ids in categorical.iter_mut().take(self.requests.map_or(0, |requests| requests.fields)) {
+                let candidates = self.requests.map_or(1, |requests| requests.candidates.max(1));
+                if let Ids::Single(ids) = ids {
+                    ids.chunks_mut(candidates).for_each(|ids| ids.fill(ids[0]));
+                }
+            }
             let mut labels = |positive: f64| Labels {
                 values: (0..self.rows).map(|_| f32::from(u8::from(rng.random_bool(positive)))).collect(),
                 present: vec![true; self.rows],
@@ -215,6 +239,7 @@ mod tests {
             rows: 2000,
             numeric: 3,
             fields: vec![field("c0", 1000), field("c1", 7)],
+            requests: None,
             tasks: tasks(2),
             model: model(json!({ "kind": "hard-sharing", "bottom": [5], "tower": [2] })),
         }

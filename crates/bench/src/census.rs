@@ -14,6 +14,7 @@ pub(super) fn case() -> Case {
         rows: 512,
         numeric: 7,
         fields: (0..33).map(|f| Field { table: format!("c{f}"), rows: rows(f), dim: 8, skew: 1.0 }).collect(),
+        requests: None,
         tasks: tasks(2),
         model: model(json!({ "kind": "ple", "levels": [level, level], "tower": [32] })),
     }

@@ -12,6 +12,7 @@ pub(super) fn case() -> Case {
         rows: 1024,
         numeric: 512,
         fields: Vec::new(),
+        requests: None,
         tasks: tasks(2),
         model: model(json!({ "kind": "ple", "levels": [level, level], "tower": [64, 32] })),
     }

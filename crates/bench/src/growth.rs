@@ -103,6 +103,7 @@ fn at_rest() -> Case {
         rows: 512,
         numeric: 16,
         fields: vec![Field { table: "t".to_owned(), rows: 10_000, dim: 16, skew: 1.05 }; 8],
+        requests: None,
         tasks: tasks(2),
         model: structure(json!({ "kind": "cgc", "task_experts": 2, "shared_experts": 2 })),
     }

@@ -16,6 +16,7 @@ mod file;
 mod growth;
 mod measure;
 mod memory;
+mod requests;
 mod stream;
 mod tables;
 
@@ -24,7 +25,7 @@ use std::str::FromStr;
 pub use pleiad_train::{Error, Result};
 use serde::Serialize;
 
-pub use self::case::{Arithmetic, Case, Field, ProductFlops};
+pub use self::case::{Arithmetic, Case, Field, ProductFlops, Requests};
 pub use self::export::{EXPORTED_BATCHES, GRADIENT_ROWS, export};
 pub use self::file::{FileFigures, cached_file, file};
 pub use self::growth::{GrowthPoint, GrowthSeries, growth};
@@ -62,11 +63,16 @@ pub enum Workload {
     Stream,
     /// W6: the cost of a row against one size at a time.
     Growth,
+    /// W7: candidates of requests, what they have in common computed once.
+    Requests,
+    /// W7 row by row, to compare.
+    FlatRequests,
 }
 
 impl Workload {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 5] = [Self::Dense, Self::Census, Self::Tables, Self::Stream, Self::Growth];
+    pub const ALL: [Self; 7] =
+        [Self::Dense, Self::Census, Self::Tables, Self::Stream, Self::Growth, Self::Requests, Self::FlatRequests];
 
     /// Short name.
     #[must_use]
@@ -77,6 +83,8 @@ impl Workload {
             Self::Tables => "w3",
             Self::Stream => "w5",
             Self::Growth => "w6",
+            Self::Requests => "w7",
+            Self::FlatRequests => "w7-flat",
         }
     }
 
@@ -89,6 +97,8 @@ impl Workload {
             Self::Tables => "tables",
             Self::Stream => "stream",
             Self::Growth => "growth",
+            Self::Requests => "requests",
+            Self::FlatRequests => "flat-requests",
         }
     }
 
@@ -100,6 +110,8 @@ impl Workload {
             Self::Dense => Some(dense::case()),
             Self::Census => Some(census::case()),
             Self::Tables => Some(tables::case()),
+            Self::Requests => Some(requests::case(true)),
+            Self::FlatRequests => Some(requests::case(false)),
             Self::Stream | Self::Growth => None,
         }
     }

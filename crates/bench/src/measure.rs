@@ -83,6 +83,9 @@ pub struct StepFigures {
     pub steps: usize,
     /// Milliseconds of a step: the median of each repeat, and these over the repeats.
     pub ms_per_step: Spread,
+    /// Of a case with requests, milliseconds in which all candidates of one are predicted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms_per_request: Option<Spread>,
     /// Rows a second at the median.
     pub rows_per_second: f64,
     /// Floating-point operations of a step's matrix products over all of its time, in 1e9 a second. What the graph asks for
@@ -110,6 +113,13 @@ pub fn steps(case: &Case, arithmetic: Arithmetic, effort: Effort, interrupt: &In
     let batches = case.batches(BATCHES)?;
     let mut engine = case.engine(&graph, arithmetic)?;
     let ms_per_step = time(&mut engine, &batches, effort, interrupt)?;
+    let ms_per_request = case
+        .requests
+        .map(|requests| {
+            let requests: Vec<Batch> = batches.iter().map(|batch| batch.slice(0..requests.candidates)).collect();
+            time_predictions(&mut engine, &requests, effort, interrupt)
+        })
+        .transpose()?;
     let memory = Memory::now();
     drop(engine);
     let peak_gflops = before.max(peak());
@@ -125,6 +135,7 @@ pub fn steps(case: &Case, arithmetic: Arithmetic, effort: Effort, interrupt: &In
         repeats: effort.repeats,
         steps: effort.steps,
         ms_per_step,
+        ms_per_request,
         rows_per_second,
         product_gflops,
         peak_gflops,
@@ -136,6 +147,20 @@ pub fn steps(case: &Case, arithmetic: Arithmetic, effort: Effort, interrupt: &In
 /// Milliseconds of a step.
 pub(super) fn time(engine: &mut Engine, batches: &[Batch], effort: Effort, interrupt: &Interrupt) -> Result<Spread> {
     let weights = vec![1.0; batches.first().map_or(0, |batch| batch.labels.len())];
+    time_each(batches, effort, interrupt, |batch| engine.step(batch, &weights, 1.0).map(drop))
+}
+
+/// Milliseconds in which a batch is predicted.
+fn time_predictions(engine: &mut Engine, batches: &[Batch], effort: Effort, interrupt: &Interrupt) -> Result<Spread> {
+    time_each(batches, effort, interrupt, |batch| engine.predict(batch).map(drop))
+}
+
+fn time_each(
+    batches: &[Batch],
+    effort: Effort,
+    interrupt: &Interrupt,
+    mut work: impl FnMut(&Batch) -> pleiad_engine::Result<()>,
+) -> Result<Spread> {
     let mut next = batches.iter().cycle();
     let mut run = |steps: usize| -> Result<Vec<f64>> {
         let mut times = Vec::with_capacity(steps);
@@ -144,7 +169,7 @@ pub(super) fn time(engine: &mut Engine, batches: &[Batch], effort: Effort, inter
                 return Err(Error::Interrupted { signal, what: "the bench was stopped".to_owned() });
             }
             let start = Instant::now();
-            engine.step(batch, &weights, 1.0)?;
+            work(batch)?;
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }
         Ok(times)

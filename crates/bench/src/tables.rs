@@ -11,6 +11,7 @@ pub(super) fn case() -> Case {
         rows: 2048,
         numeric: 0,
         fields: (0..23).map(|f| Field { table: format!("c{f}"), rows: 200_000, dim: 16, skew: 1.05 }).collect(),
+        requests: None,
         tasks: tasks(2),
         model: model(json!({
             "kind": "cgc", "task_experts": 2, "shared_experts": 2, "widths": [128, 64], "tower": [64, 32],

@@ -5,55 +5,8 @@
 
 use std::ops::Range;
 
-use pleiad_data::{Batch, Ids, Input, InputLayout};
+use pleiad_data::{Batch, RequestColumns};
 use pleiad_model::graph::Space;
-
-/// The columns of a batch that belong to requests; empty where no feature does.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct RequestColumns {
-    numeric: Vec<usize>,
-    slots: Vec<usize>,
-}
-
-impl RequestColumns {
-    pub(crate) fn of(layout: &InputLayout) -> Self {
-        let mut columns = Self::default();
-        for input in layout.inputs.iter().filter(|input| layout.is_per_request(input)) {
-            match input {
-                Input::Numeric { column, .. } | Input::Periodic { column, .. } => columns.numeric.push(*column),
-                Input::Categorical { slot, .. } => columns.slots.push(*slot),
-            }
-        }
-        columns
-    }
-
-    fn is_empty(&self) -> bool {
-        self.numeric.is_empty() && self.slots.is_empty()
-    }
-
-    /// Whether each row of a batch begins a request.
-    fn begins(&self, batch: &Batch, begins: &mut [bool]) {
-        let width = batch.numeric_width();
-        for &column in &self.numeric {
-            let value = |row: usize| batch.numeric[row * width + column].to_bits();
-            for row in 1..batch.rows {
-                begins[row] |= value(row) != value(row - 1);
-            }
-        }
-        for ids in self.slots.iter().map(|&slot| &batch.categorical[slot]) {
-            match ids {
-                Ids::Single(ids) => {
-                    ids.windows(2).zip(&mut begins[1..]).for_each(|(pair, begins)| *begins |= pair[0] != pair[1]);
-                }
-                Ids::Multiple { rows, .. } => {
-                    for row in 1..batch.rows {
-                        begins[row] |= rows[ids.range(row)] != rows[ids.range(row - 1)];
-                    }
-                }
-            }
-        }
-    }
-}
 
 /// The requests of a batch that is cut into shards. A request that two shards have a part of is one in each.
 #[derive(Debug, Default)]
@@ -72,8 +25,7 @@ impl Requests {
         if columns.is_empty() || batch.rows == 0 {
             return Self { shards: vec![0..0; shards.len()], ..Self::default() };
         }
-        let mut begins = vec![false; batch.rows];
-        columns.begins(batch, &mut begins);
+        let mut begins = columns.begins(batch);
         for shard in shards.iter().filter(|shard| !shard.is_empty()) {
             begins[shard.start] = true;
         }
@@ -86,7 +38,7 @@ impl Requests {
         }
         let request = |row: usize| of_rows.get(row).map_or(first.len(), |&request| request as usize);
         let shards = shards.iter().map(|shard| request(shard.start)..request(shard.end)).collect();
-        let batch = batch.rows_of_columns(&first, &columns.slots);
+        let batch = batch.rows_of_columns(&first, columns.slots());
         Self { of_rows, batch, shards }
     }
 
@@ -119,6 +71,8 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
+    use pleiad_data::{Ids, Input, InputLayout, Pooling};
+
     use super::*;
 
     /// Rows of a number, a request's number, a request's id and a request's tags.
@@ -143,7 +97,23 @@ mod tests {
     }
 
     fn columns() -> RequestColumns {
-        RequestColumns { numeric: vec![1], slots: vec![1, 2] }
+        let numeric = |name: &str, column| Input::Numeric { name: name.into(), column };
+        let categorical = |name: &str, slot, pooling| Input::Categorical {
+            name: name.into(),
+            slot,
+            table: name.into(),
+            rows: 9,
+            dim: 2,
+            pooling,
+        };
+        let inputs = vec![
+            numeric("row", 0),
+            numeric("number", 1),
+            categorical("item", 0, None),
+            categorical("id", 1, None),
+            categorical("tags", 2, Some(Pooling::Sum)),
+        ];
+        RequestColumns::of(&InputLayout { inputs, per_request: ["number", "id", "tags"].map(String::from).to_vec() })
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use pleiad_data::Batch;
+use pleiad_data::{Batch, RequestColumns};
 use pleiad_model::Graph;
 use rayon::prelude::*;
 
@@ -12,7 +12,7 @@ use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose, Target};
 use crate::precision::{Kernels, Precision};
-use crate::requests::{RequestColumns, Requests};
+use crate::requests::Requests;
 
 /// A forward plan and the workspaces that its shards use.
 #[derive(Debug)]

@@ -27,7 +27,8 @@ Example:
   pleiad bench --serve run/model --data log.parquet --shared user_id,device
 
 Workloads: w1 dense, w2 census-like, w3 large tables; w5 a generated log of --rows rows that
-stays on disk; w6 growth of the cost with batch, tasks, experts, vocabulary and threads; with
+stays on disk; w6 growth of the cost with batch, tasks, experts, vocabulary and threads; w7
+50 candidates a request, and w7-flat the same row by row; with
 --config also an epoch from files to weights, and again from encoded rows.
 Without a name: w1, w2 and w3, or with --config that epoch alone.
 ms/step is the median over repeats, with the lowest and highest beside it. GFLOP/s are those
@@ -147,6 +148,7 @@ fn text(report: &BenchReport) -> String {
     let mut parts = Vec::new();
     if !report.steps.is_empty() {
         parts.push(steps_table(&report.steps).render());
+        parts.extend(requests_table(&report.steps).map(|table| table.render()));
     }
     if !report.growth.is_empty() {
         parts.extend(report.growth.iter().map(|series| {
@@ -159,6 +161,22 @@ fn text(report: &BenchReport) -> String {
     let threads = if report.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", report.threads) };
     let kernels = report.steps.first().map_or_else(String::new, |figures| format!(", {}", figures.kernels));
     format!("{}\n{threads}{kernels}\n", parts.join("\n"))
+}
+
+/// Predictions of single requests, of the workloads that have requests.
+fn requests_table(steps: &[StepFigures]) -> Option<Table> {
+    let mut table = Table::new(["workload", "ms/request", "from", "to"]);
+    let mut rows = steps.iter().filter_map(|figures| Some((figures, figures.ms_per_request?))).peekable();
+    rows.peek()?;
+    for (figures, ms) in rows {
+        table.row([
+            figures.workload.clone(),
+            milliseconds(ms.median),
+            milliseconds(ms.lowest),
+            milliseconds(ms.highest),
+        ]);
+    }
+    Some(table)
 }
 
 fn steps_table(steps: &[StepFigures]) -> Table {

@@ -14,7 +14,7 @@ use crate::error::{BadRow, Error, Reason, Result};
 use crate::layout::{Input, InputLayout};
 use crate::raw::RawRows;
 use crate::read::{Chunk, Column};
-use crate::schema::{Encoding, Feature, FeatureKind, Multiple, Schema, TaskSpec};
+use crate::schema::{Encoding, Feature, FeatureKind, Multiple, Per, Schema, TaskSpec};
 use crate::seen::FeatureCount;
 use crate::split::{Split, SplitRules};
 
@@ -116,6 +116,9 @@ impl Encoder {
         let mut tables = std::collections::BTreeSet::new();
         for (feature, fitted) in schema.features.iter().zip(&fitted) {
             let name = feature.name.clone();
+            if feature.per == Per::Request {
+                layout.per_request.push(name.clone());
+            }
             let at = |reason: String| damaged(format!("feature \"{name}\": {reason}"));
             let (table, rows, dim, multiple) = match (&feature.read, fitted) {
                 (

@@ -10,7 +10,7 @@ use crate::batch::{Ids, Labels};
 use crate::compare::{Comparand, Purpose};
 use crate::error::{BadRow, Comparison, Error, Reason, Result};
 use crate::read::{Cell, Chunk, Column, Origin, Repeated, Wanted};
-use crate::schema::{Encoding, FeatureKind, Missing, Scalar, Schema, Transform};
+use crate::schema::{Encoding, FeatureKind, Missing, Per, Scalar, Schema, Transform};
 use crate::split::{Split, SplitRules};
 
 /// Stands for the table row of a value that a vocabulary does not have until it is counted: it distinguishes missing
@@ -31,6 +31,8 @@ pub struct Plan {
     task_weights: Vec<Option<usize>>,
     /// The group of [`crate::schema::Groups`]; `None` where rows need no labels.
     group: Option<usize>,
+    /// The request of each row; `None` where rows need no labels.
+    request: Option<usize>,
     splits: [Option<usize>; 2],
     extras: Vec<usize>,
     /// The feature whose numbers are handed out as they were read.
@@ -155,12 +157,27 @@ impl Plan {
         let task_weights = task_weights.collect();
         let groups = schema.groups.as_ref().filter(|_| with_labels);
         let group = groups.map(|groups| want(&groups.column, &|| "`group` in [metrics]".to_owned()));
+        let request = schema.request.as_ref().filter(|_| with_labels);
+        let request = request.map(|name| want(name, &|| "`request` in [data]".to_owned()));
         let [valid, test] = rules.columns();
         let splits = [("valid", valid), ("test", test)]
             .map(|(key, column)| column.map(|column| want(column, &|| format!("`{key}` in [data]"))));
         let extras = extras.iter().map(|name| want(name, &|| "the output".to_owned())).collect();
         let (schema, numbers_of) = (schema.clone(), None);
-        Self { schema, rules, wanted, features, tasks, weight, task_weights, group, splits, extras, numbers_of }
+        Self {
+            schema,
+            rules,
+            wanted,
+            features,
+            tasks,
+            weight,
+            task_weights,
+            group,
+            request,
+            splits,
+            extras,
+            numbers_of,
+        }
     }
 
     /// The same, and the numbers of a feature are handed out beside the encoded rows ([`super::Encoded::numbers`]).
@@ -202,6 +219,7 @@ impl Plan {
         let weights = self.weights(&chunk, &mut bad)?;
         let labels = self.labels(&chunk, weights.as_deref(), &mut bad)?;
         let groups = self.groups(&chunk, &mut bad)?;
+        self.requests(&chunk, &features, &mut bad)?;
         let splits = self.splits(&chunk, &mut bad)?;
         let extras = self.extras.iter().map(|&at| column(&chunk, at)).collect();
         let (rows, in_chunk) = (chunk.rows, (0..chunk.rows).collect());
@@ -341,6 +359,44 @@ impl Plan {
             Ids::Single(groups) => Ok(groups),
             Ids::Multiple { .. } => Ok(Vec::new()),
         }
+    }
+
+    /// Finds the rows that differ from the first of their request in what rows of one request have in common. Rows without
+    /// a request are one each.
+    fn requests(&self, chunk: &Chunk, features: &[Values], bad: &mut BadCells) -> Result<()> {
+        let Some((at, name)) = self.request.zip(self.schema.request.as_ref()) else { return Ok(()) };
+        let cells = column(chunk, at);
+        single(chunk, name, &cells, "one request per row")?;
+        category::check(name, &cells, bad);
+        let requests = category::rows(&cells, None, category::group);
+        let requests = requests.table_rows();
+        let mut firsts = Vec::with_capacity(requests.len());
+        for (row, &request) in requests.iter().enumerate() {
+            let goes_on = row > 0 && request != 0 && requests[row - 1] == request;
+            firsts.push(if goes_on { firsts[row - 1] } else { row });
+        }
+        let in_common = self.schema.features.iter().zip(&self.features).zip(features);
+        for ((feature, &at), values) in in_common.filter(|((feature, _), _)| feature.per == Per::Request) {
+            let cells = column(chunk, at);
+            let multiple = match &feature.read {
+                FeatureKind::Categorical { multiple, .. } => multiple.as_ref(),
+                _ => None,
+            };
+            let ids;
+            let differs: &dyn Fn(usize, usize) -> bool = match values {
+                Values::Numbers(numbers) => &|a, b| numbers[a].to_bits() != numbers[b].to_bits(),
+                _ => {
+                    ids = category::rows(&cells, multiple, category::group);
+                    &|a, b| ids.table_rows()[ids.range(a)] != ids.table_rows()[ids.range(b)]
+                }
+            };
+            for (row, &first) in firsts.iter().enumerate() {
+                if first != row && differs(row, first) {
+                    bad.push(row, feature.column(), cells.cell(row), Reason::DiffersInRequest { column: name.clone() });
+                }
+            }
+        }
+        Ok(())
     }
 
     fn splits(&self, chunk: &Chunk, bad: &mut BadCells) -> Result<Vec<Split>> {

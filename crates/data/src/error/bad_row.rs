@@ -179,6 +179,15 @@ pub enum Reason {
     /// A value that log1p is not defined for.
     #[error("is not above -1, which log1p needs")]
     Log1p,
+    /// A value that the row does not have in common with the first row of its request.
+    #[error(
+        "is not the value of the request's first row, and the feature is one of requests; rows with one value of {column:?} \
+         that follow one another are one request"
+    )]
+    DiffersInRequest {
+        /// The column that names requests.
+        column: String,
+    },
     /// A row without a weight.
     #[error("a weight is missing; write 0 where a row is to be left out")]
     MissingWeight,

@@ -69,6 +69,9 @@ pub(super) fn data(data: &DataConfig) -> Result<()> {
     if data.weight.as_ref().is_some_and(String::is_empty) {
         return Err(problem(Block::Data, "weight", value("\"\"", "name a column")));
     }
+    if data.request.as_ref().is_some_and(String::is_empty) {
+        return Err(problem(Block::Data, "request", value("\"\"", "name a column")));
+    }
     match data.stream.window() {
         Some(0) => return Err(problem(Block::Data, "stream.window", bound(0, "be at least 1"))),
         Some(window) if window as u64 > MAX_WINDOW => {
@@ -235,8 +238,12 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
         let names = names.unwrap_or_else(|| columns.clone());
         for (name, column) in names.into_iter().zip(columns) {
             let read = kind(block, &name).map_err(at)?;
-            let beside =
-                |suffix: &str, read| Feature { name: format!("{name}.{suffix}"), column: Some(column.clone()), read };
+            let beside = |suffix: &str, read| Feature {
+                name: format!("{name}.{suffix}"),
+                column: Some(column.clone()),
+                read,
+                per: block.per,
+            };
             let pieces = block.pieces.map(|pieces| {
                 beside("pieces", FeatureKind::Pieces { pieces, missing: block.missing.unwrap_or_default() })
             });
@@ -250,7 +257,7 @@ pub(super) fn expand(blocks: &[FeatureBlock]) -> Result<(Vec<Feature>, Vec<usize
                 beside("exact", FeatureKind::Categorical { encoding, embedding, table, multiple: None })
             });
             let column = (name != column).then(|| column.clone());
-            features.push(Feature { name, column, read });
+            features.push(Feature { name, column, read, per: block.per });
             features.extend(pieces);
             features.extend(periodic);
             features.extend(exact);
@@ -576,6 +583,25 @@ fn where_(filter: &Where) -> Result<(), Fault> {
     match scalars.find(|scalar| scalar.is_broken()) {
         Some(scalar) => Err(("where", value(scalar, "a finite number is needed"))),
         None => Ok(()),
+    }
+}
+
+/// Features of requests need requests, and the other way round.
+pub(super) fn requests(request: Option<&str>, features: &[Feature], blocks: &[usize]) -> Result<()> {
+    let of_requests = features.iter().position(|feature| feature.per == Per::Request);
+    match (request, of_requests) {
+        (None, Some(at)) => {
+            let block = blocks.get(at).copied().unwrap_or(at);
+            let reason =
+                "needs the column that names each row's request: `request = \"request_id\"` in [data]".to_owned();
+            Err(problem(Block::Feature(block), "per", value("\"request\"", reason)))
+        }
+        (Some(name), None) => {
+            let reason = "no feature has `per = \"request\"`, so nothing would be computed once a request; write it in the \
+                          [[feature]] blocks whose values a request's rows have in common";
+            Err(problem(Block::Data, "request", value(format!("\"{name}\""), reason)))
+        }
+        _ => Ok(()),
     }
 }
 

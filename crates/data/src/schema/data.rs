@@ -36,6 +36,11 @@ pub struct DataConfig {
     /// out. By default all rows count alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// Column that names the request of each row. Rows with the same value that follow one another are one request: the
+    /// candidates that one person was shown at once. Features with `per = "request"` are the same for all of them; training
+    /// shuffles whole requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Folder for encoded rows, which the next run reads instead of the files as long as nothing has changed that they
     /// depend on. By default nothing is kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]

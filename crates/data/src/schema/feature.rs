@@ -33,6 +33,10 @@ pub struct FeatureBlock {
     pub name: Option<String>,
     /// How the columns are read.
     pub kind: FeatureKindConfig,
+    /// What has one value: each row (the default), or each request, whose rows have it in common. What a model makes of the
+    /// features of a request alone is computed once for all of its rows. Needs `request` in `[data]`.
+    #[serde(default, skip_serializing_if = "Per::is_row")]
+    pub per: Per,
     /// Numeric: steps applied in the order written.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transform: Vec<Transform>,
@@ -78,6 +82,25 @@ pub struct FeatureBlock {
     /// its own, and the rest is cut as if it were not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<usize>,
+}
+
+/// What has one value of a feature.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Per {
+    /// Each row.
+    #[default]
+    Row,
+    /// Each request: rows that follow one another and have the same value in the column that `request` in `[data]` names.
+    Request,
+}
+
+impl Per {
+    /// Serde hands over a reference.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    pub(crate) fn is_row(&self) -> bool {
+        *self == Self::Row
+    }
 }
 
 /// How the columns of a block are read.

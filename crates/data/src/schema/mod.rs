@@ -23,7 +23,7 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{
-    Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, PeriodicConfig, Transform, VocabularyConfig,
+    Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, Per, PeriodicConfig, Transform, VocabularyConfig,
 };
 pub use groups::Groups;
 pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
@@ -56,6 +56,9 @@ pub struct Schema {
     /// Column of what each row counts in losses and metrics; `None` where all count alike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<String>,
+    /// Column of the request of each row; `None` where rows have nothing in common.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
     /// Rows that are measured together, such as those of one user; `None` where no metric asks for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<Groups>,
@@ -72,6 +75,9 @@ pub struct Feature {
     pub column: Option<String>,
     /// How it is read.
     pub read: FeatureKind,
+    /// What has one value of it.
+    #[serde(default, skip_serializing_if = "Per::is_row")]
+    pub per: Per,
 }
 
 impl Feature {
@@ -167,8 +173,8 @@ impl Schema {
         let csv = data.csv.resolve()?;
         let (resolved, blocks) = check::expand(features)?;
         let (tasks, weight, groups) = (tasks.to_vec(), data.weight.clone(), None);
-        let (format, on_bad_row) = (data.format, data.on_bad_row);
-        let schema = Self { format, csv, on_bad_row, features: resolved, tasks, weight, groups };
+        let (format, on_bad_row, request) = (data.format, data.on_bad_row, data.request.clone());
+        let schema = Self { format, csv, on_bad_row, features: resolved, tasks, weight, request, groups };
         schema.check(&blocks)?;
         Ok(schema)
     }
@@ -187,6 +193,7 @@ impl Schema {
     pub(crate) fn check(&self, blocks: &[usize]) -> Result<()> {
         check::csv(&self.csv)?;
         check::features(&self.features, blocks)?;
+        check::requests(self.request.as_deref(), &self.features, blocks)?;
         check::tasks(&self.tasks)?;
         self.groups.as_ref().map_or(Ok(()), Groups::check)?;
         check::leakage(&self.features, blocks, &self.tasks)

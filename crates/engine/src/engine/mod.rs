@@ -8,7 +8,7 @@ mod passes;
 mod rates;
 mod state;
 
-use pleiad_data::Batch;
+use pleiad_data::{Batch, RequestColumns};
 use pleiad_model::{Graph, Weights};
 use rayon::prelude::*;
 
@@ -31,7 +31,7 @@ use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose, Target};
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
-use crate::requests::{RequestColumns, Requests};
+use crate::requests::Requests;
 use crate::runner::Runner;
 use crate::sparse::{Storage, TableOptions, TouchedRows};
 

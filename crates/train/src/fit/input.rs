@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use pleiad_data::{Ahead, Batch, PackedRows, StoredRows};
+use pleiad_data::{Ahead, Batch, PackedRows, RequestColumns, StoredRows};
 
 use super::gather::Gatherer;
-use super::order::epoch_order;
+use super::order::{epoch_order, request_order};
 use super::windows::Windows;
 use crate::config::TrainConfig;
 use crate::error::Result;
@@ -23,6 +23,8 @@ pub(super) enum Input<'a> {
         rows: Arc<PackedRows<'a>>,
         /// Rows in the sample space of any task: the union that training runs on.
         union: Vec<usize>,
+        /// Whether each row begins a request; empty where no feature belongs to requests.
+        begins: Vec<bool>,
     },
     Stored {
         rows: &'a StoredRows,
@@ -39,11 +41,12 @@ pub(super) enum Batches<'a> {
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn new(rows: Rows<'a>) -> Self {
+    pub(super) fn new(rows: Rows<'a>, of_requests: &RequestColumns) -> Self {
         match rows {
             Rows::Memory(rows) => {
                 let union = (0..rows.rows).filter(|&row| rows.is_labelled(row)).collect();
-                Self::Memory { rows: Arc::new(PackedRows::new(rows)), union }
+                let begins = if of_requests.is_empty() { Vec::new() } else { of_requests.begins(rows) };
+                Self::Memory { rows: Arc::new(PackedRows::new(rows)), union, begins }
             }
             Rows::Stored { rows, window } => Self::Stored { rows, window, labelled: rows.labelled_rows().collect() },
         }
@@ -70,9 +73,13 @@ impl<'a> Input<'a> {
         let TrainConfig { seed, shuffle, batch_size, .. } = *config;
         let (empty, done) = (self.empty()?, usize::try_from(step).unwrap_or(usize::MAX).saturating_mul(batch_size));
         match self {
-            Self::Memory { rows, union } => {
-                let order = epoch_order(union.len(), shuffle, seed, epoch);
-                let order = order.into_iter().skip(done).map(|i| union[i]).collect();
+            Self::Memory { rows, union, begins } => {
+                let order: Vec<usize> = if begins.is_empty() {
+                    epoch_order(union.len(), shuffle, seed, epoch).into_iter().map(|i| union[i]).collect()
+                } else {
+                    request_order(union, begins, shuffle, seed, epoch)
+                };
+                let order = order.into_iter().skip(done).collect();
                 Ok(Batches::Memory(Gatherer::new(Arc::clone(rows), order, batch_size, empty)))
             }
             Self::Stored { rows, window, labelled } => {

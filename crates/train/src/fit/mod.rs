@@ -30,7 +30,7 @@ pub(crate) use best::shared_tensor;
 pub use history::EpochRecord;
 pub use observer::{Event, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
-use pleiad_data::{Batch, TaskKind, TaskSpec};
+use pleiad_data::{Batch, RequestColumns, TaskKind, TaskSpec};
 use pleiad_engine::Engine;
 pub use state::{Keeper, MemoryKeeper, State, StopReason};
 
@@ -161,7 +161,7 @@ impl<'a> Trainer<'a> {
         interrupt: &'a Interrupt,
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
-        let input = Input::new(problem.train);
+        let input = Input::new(problem.train, &RequestColumns::of(&engine.graph().layout));
         let rows = input.rows();
         if rows == 0 {
             return Err(Error::NoTrainingRows { rows: problem.train.count() as usize });

@@ -1,7 +1,7 @@
 //! Training on rows that stay on disk.
 
 use pleiad_data::schema::{DataConfig, FeatureBlock, Schema};
-use pleiad_data::{LoadOptions, StoredSplits};
+use pleiad_data::{LoadOptions, RequestColumns, StoredSplits};
 
 use super::*;
 use crate::fit::input::Input;
@@ -74,7 +74,7 @@ fn a_shuffled_epoch_reads_every_row_once() {
     let batch = three_blocks();
     let (_folder, splits) = stored(&batch);
     let config = config(1, 0.01);
-    let input = Input::new(Rows::Stored { rows: &splits.train, window: 2000 });
+    let input = Input::new(Rows::Stored { rows: &splits.train, window: 2000 }, &RequestColumns::default());
     let rows = input.rows();
     assert_eq!(rows, (0..batch.rows).filter(|&row| batch.is_labelled(row)).count());
     let read = |epoch: u64, step: u64| {
