@@ -21,15 +21,23 @@ pub(crate) struct Runner {
     workspaces: Workspaces,
     layers: Layers,
     of_requests: RequestColumns,
+    own_products: bool,
 }
 
 impl Runner {
     pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
         let plan = Plan::compile(graph, purpose, Target::cpu(purpose))?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
-        let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
+        let arithmetic = Arithmetic::choose(Precision::F32, Kernels::Fastest);
+        let layers = Layers::new(&plan, arithmetic);
         let of_requests = RequestColumns::of(&graph.layout);
-        Ok(Self { plan, workspaces: Workspaces::default(), layers, of_requests })
+        Ok(Self {
+            plan,
+            workspaces: Workspaces::default(),
+            layers,
+            of_requests,
+            own_products: arithmetic != Arithmetic::Plain,
+        })
     }
 
     /// Prepares every layer for these weights, if that was not done since they changed last.
@@ -37,6 +45,14 @@ impl Runner {
         let (dense, revision) = (&parameters.dense, parameters.dense.revision());
         self.layers.prepare(&self.plan, dense, revision);
         self.layers.fold(&self.plan, dense, &parameters.tables, revision);
+    }
+
+    /// Shards of so many rows: enough for every thread to have one, as long as each is worth handing over. A row's prediction
+    /// has the same bits in any shard where products are our own; where they are not, the number of rows alone decides.
+    fn shards(&self, rows: usize) -> usize {
+        let Target { shard_rows, least_rows, .. } = self.plan.target;
+        let spread = if self.own_products { rayon::current_num_threads().min(rows / least_rows) } else { 1 };
+        rows.div_ceil(shard_rows).max(spread.min(rows))
     }
 
     /// Runs every shard of `batch` with the weights that it is prepared for, and gives what `read` makes of each, in the order
@@ -48,7 +64,7 @@ impl Runner {
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
         let plan = &self.plan;
-        let shards = shards(batch.rows, plan.target.shard_rows);
+        let shards = cut(batch.rows, self.shards(batch.rows));
         let requests = Requests::of(batch, &self.of_requests, &shards);
         let shared = Shared {
             plan,
@@ -76,7 +92,7 @@ impl Runner {
     }
 }
 
-/// The cut of a batch into shards of nearly equal size, `most` rows each at the most. It does not depend on the threads.
+/// The cut of a batch in training into shards of nearly equal size, `most` rows each at the most. It does not depend on the threads.
 pub(crate) fn shards(rows: usize, most: usize) -> Vec<Range<usize>> {
     cut(rows, rows.div_ceil(most))
 }

@@ -51,6 +51,25 @@ fn threads_do_not_change_a_bit() {
     }
 }
 
+/// However many threads share out the candidates of a request, and however many rows stand beside one.
+#[test]
+fn a_row_is_predicted_alike_in_every_shard() {
+    let in_pool = |threads: usize, engine: &mut Engine, rows: &pleiad_data::Batch| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| engine.predict(rows).unwrap())
+    };
+    for (kind, configuration) in configurations() {
+        let mut engine = engine(&graph(&configuration), Precision::F32, Kernels::Fastest);
+        for rows in [17, 50, 131, 400] {
+            let batch = batch(rows, 4);
+            let one = in_pool(1, &mut engine, &batch);
+            for threads in [2, 3, 7] {
+                assert_eq!(one, in_pool(threads, &mut engine, &batch), "{kind}: {rows} rows on {threads} threads");
+            }
+        }
+    }
+}
+
 #[test]
 fn kernels_agree_up_to_rounding_and_bf16_stays_near_f32() {
     for (kind, configuration) in configurations() {
