@@ -70,7 +70,7 @@ mod tests {
 
     const NUMBERS: usize = 21;
 
-    /// Widths of hidden layers: what goes back through the second one goes on at once (`plan::onward`).
+    /// Widths of hidden layers: squares of AMX end within the first, and with the second.
     const HIDDEN: [usize; 2] = [35, 64];
 
     /// PLE of two levels, whose layers are wider and narrower than a panel.

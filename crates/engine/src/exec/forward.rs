@@ -58,7 +58,6 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 if let Some(fold) = *fold {
                     look_up(shared, shard, fold);
                 }
-                let mut signs = shard.signs[at].take();
                 shard.multiply(values, *y, |shard, memory, scratch| {
                     let x = shard.read(values, *x);
                     if let Some(fold) = *fold {
@@ -66,7 +65,7 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                         folded::forward((memory, y.at), products, ld, &shard.looked[fold]);
                     }
                     let weights = weights(shared.params, *weight);
-                    let out = Output { y: memory, at: y.at, onto: fold.is_some(), signs: signs.as_mut() };
+                    let out = Output { y: memory, at: y.at, onto: fold.is_some() };
                     layer.forward(out, x, weights, rows, scratch);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
@@ -80,7 +79,6 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                         }
                     }
                 });
-                shard.signs[at] = signs;
             }
             Step::Activate { function, x, y } => {
                 copy(shard, values, *x, *y, false);

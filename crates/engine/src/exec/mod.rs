@@ -22,7 +22,6 @@ use pleiad_data::Batch;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::Columns;
-use crate::kernels::delta::{Delta, Signs};
 use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
@@ -60,17 +59,15 @@ pub(crate) struct Shard<'m> {
     slots: usize,
     scratch: &'m mut Scratch,
     looked: &'m mut [Looked],
-    deltas: &'m mut [Option<Delta>],
-    signs: &'m mut [Option<Signs>],
 }
 
 impl<'m> Shard<'m> {
     /// A shard over `rows` with a workspace and its rows of the batch-wide gradient arrays.
     pub(crate) fn new(rows: Range<usize>, workspace: &'m mut Workspace, batch_wide: Vec<&'m mut [f32]>) -> Self {
-        let Workspace { slots, scratch, looked, deltas, signs } = workspace;
+        let Workspace { slots, scratch, looked } = workspace;
         let count = slots.len();
         let memory = slots.iter_mut().map(|slot| &mut **slot).chain(batch_wide).collect();
-        Self { rows, memory, slots: count, scratch, looked, deltas, signs }
+        Self { rows, memory, slots: count, scratch, looked }
     }
 
     fn index(&self, place: Place) -> usize {

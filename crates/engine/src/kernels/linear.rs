@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use super::delta::{Delta, Sums};
 use super::packing::{Packing, weight_gradient};
 use super::product::{Matrix, product};
 use super::tiles::amx::has_amx;
-use super::tiles::{Amx, Kernel, Operand, Pair, Panels, Piece, Rounded, Shape, Signs, Stripe, round_to_bf16};
+use super::tiles::{Amx, Kernel, Pair, Panels, Rounded, round_to_bf16};
 use super::{Columns, dispatch};
 use crate::precision::{Kernels, Precision};
 
@@ -98,14 +97,12 @@ pub(crate) struct Output<'a> {
     pub(crate) at: Columns,
     /// Whether they are added to what is there.
     pub(crate) onto: bool,
-    /// Where a layer with a [sign mask](Layer::tells) writes it, if it is asked to.
-    pub(crate) signs: Option<&'a mut Signs>,
 }
 
 impl<'a> Output<'a> {
     /// Columns of which nothing else is asked.
     pub(crate) fn new(y: &'a mut [f32], at: Columns) -> Self {
-        Self { y, at, onto: false, signs: None }
+        Self { y, at, onto: false }
     }
 }
 
@@ -137,8 +134,6 @@ pub(crate) struct Scratch {
     rounded: [Vec<f32>; 2],
     /// Intermediate numbers between two passes.
     pub(crate) numbers: Numbers,
-    /// The `d` of a layer that uses it at once.
-    pub(crate) delta: Delta,
 }
 
 /// Numbers of a cache line.
@@ -223,76 +218,27 @@ impl Layer {
         }
     }
 
-    /// Whether products round their operands first, so that `d` may be put together ([`Layer::put`]).
-    pub(crate) fn rounds(&self) -> bool {
-        matches!(self, Self::PairTiles(_) | Self::Amx(_))
-    }
-
-    /// Whether it writes the sign mask of its outputs, if it is asked to.
-    pub(crate) fn tells(&self) -> bool {
-        match self {
-            Self::PairTiles(_) => Pair::TELLS,
-            Self::Amx(_) => Amx::TELLS,
-            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => false,
-        }
-    }
-
-    /// Puts a piece of the gradient of this layer's sums into `delta`; for [`Layer::input_gradient`], too, where `wanted`.
-    ///
-    /// # Panics
-    /// Unless the layer [rounds](Layer::rounds).
-    pub(crate) fn put(&self, delta: &mut Delta, whole: Shape, piece: Piece<'_>, wanted: bool) {
-        match self {
-            Self::PairTiles(_) => delta.put::<Pair>(whole, piece, wanted),
-            Self::Amx(_) => delta.put::<Amx>(whole, piece, wanted),
-            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => unreachable!("the layer was asked whether it rounds"),
-        }
-    }
-
-    /// Goes over a stripe of the gradient of the outputs and puts what it becomes into `delta`, as [`Layer::put`], if the
-    /// processor can do all of it at once; else nothing is done.
-    ///
-    /// # Panics
-    /// As [`Layer::put`].
-    pub(crate) fn pass(&self, delta: &mut Delta, whole: Shape, stripe: Stripe<'_>, wanted: bool) -> bool {
-        match self {
-            Self::PairTiles(_) => delta.pass::<Pair>(whole, stripe, wanted),
-            Self::Amx(_) => delta.pass::<Amx>(whole, stripe, wanted),
-            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => unreachable!("the layer was asked whether it rounds"),
-        }
-    }
-
     /// `out = d^T x`, or `out += d^T x` where the target is a sum.
     pub(crate) fn weight_gradient(
         &self,
         out: Matrix<&mut [f32]>,
-        d: Sums<'_>,
+        d: Part<'_>,
         x: Part<'_>,
         rows: usize,
         target: Target,
         scratch: &mut Scratch,
     ) {
         let add = target == Target::Sum;
-        let Scratch { panels, pair_panels, amx_panels, left, .. } = scratch;
-        match (self, d) {
-            (Self::PairTiles(_), d) => {
-                weight_gradient(out, d.along_columns::<Pair>(rows, left), x, rows, target, pair_panels);
-            }
-            (Self::Amx(_), d) => {
-                weight_gradient(out, d.along_columns::<Amx>(rows, left), x, rows, target, amx_panels);
-            }
-            (Self::Plain, Sums::Exact(d)) => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
-            (Self::Tiles(_), Sums::Exact((d, at))) => {
-                let d = f32::along_columns(left, &d[at.col..], at.ld, rows, at.width);
-                weight_gradient(out, d, x, rows, target, panels);
-            }
-            (Self::Rounded(_), Sums::Exact(d)) => {
-                let [x_memory, d_memory] = &mut scratch.rounded;
+        let Scratch { panels, pair_panels, amx_panels, left, rounded: memory, .. } = scratch;
+        match self {
+            Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
+            Self::Tiles(_) => weight_gradient(out, d, x, rows, target, panels, left),
+            Self::PairTiles(_) => weight_gradient(out, d, x, rows, target, pair_panels, left),
+            Self::Amx(_) => weight_gradient(out, d, x, rows, target, amx_panels, left),
+            Self::Rounded(_) => {
+                let [x_memory, d_memory] = memory;
                 let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
                 product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
-            }
-            (Self::Plain | Self::Tiles(_) | Self::Rounded(_), Sums::Rounded(_)) => {
-                unreachable!("only a layer that rounds puts a gradient together")
             }
         }
     }
@@ -302,7 +248,7 @@ impl Layer {
     pub(crate) fn input_gradient(
         &self,
         out: (&mut [f32], Columns),
-        d: Sums<'_>,
+        d: Part<'_>,
         (weights, skipped): (Matrix<&[f32]>, usize),
         rows: usize,
         add: bool,
@@ -310,23 +256,15 @@ impl Layer {
     ) {
         let (out, at) = (&mut out.0[out.1.col..], out.1);
         let left = &mut scratch.left;
-        match (self, d) {
-            (Self::PairTiles(p), d) => p.input_gradient(out, at.ld, d.along_rows::<Pair>(rows, left), rows, add),
-            (Self::Amx(p), d) => p.input_gradient(out, at.ld, d.along_rows::<Amx>(rows, left), rows, add),
-            (Self::Plain, Sums::Exact(d)) => {
-                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add);
-            }
-            (Self::Tiles(p), Sums::Exact((d, d_at))) => {
-                let d = f32::along_rows(left, &d[d_at.col..], d_at.ld, rows, d_at.width);
-                p.input_gradient(out, at.ld, d, rows, add);
-            }
-            (Self::Rounded(w), Sums::Exact(d)) => {
+        match self {
+            Self::Plain => product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add),
+            Self::Tiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
+            Self::PairTiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
+            Self::Amx(p) => p.input_gradient(out, at.ld, d, rows, add, left),
+            Self::Rounded(w) => {
                 let d = rounded(&mut scratch.rounded[1], d, rows);
                 let w = Matrix { data: &w[skipped..], ..weights };
                 product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
-            }
-            (Self::Plain | Self::Tiles(_) | Self::Rounded(_), Sums::Rounded(_)) => {
-                unreachable!("only a layer that rounds puts a gradient together")
             }
         }
     }
@@ -388,9 +326,9 @@ mod tests {
         let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
         for (add, target) in [(false, Target::Far), (true, Target::Sum)].into_iter().take(1 + usize::from(twice)) {
             let out = Matrix::new(&mut w_gradient[..], outputs, inputs, 12);
-            layer.weight_gradient(out, Sums::Exact((&d, y_at)), (&x, x_at), rows, target, &mut scratch);
+            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, target, &mut scratch);
             let part = Matrix { data: &w[2..], cols: inputs - 2, ..weights };
-            layer.input_gradient((&mut x_gradient, dx_at), Sums::Exact((&d, y_at)), (part, 2), rows, add, &mut scratch);
+            layer.input_gradient((&mut x_gradient, dx_at), (&d, y_at), (part, 2), rows, add, &mut scratch);
         }
         [y, w_gradient, x_gradient]
     }

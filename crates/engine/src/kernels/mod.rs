@@ -9,7 +9,6 @@ pub(crate) mod activation;
 pub(crate) mod bias;
 pub(crate) mod combine;
 pub(crate) mod conjunction;
-pub(crate) mod delta;
 pub(crate) mod dropout;
 pub(crate) mod exp;
 pub(crate) mod fields;

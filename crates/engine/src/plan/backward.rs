@@ -12,7 +12,7 @@ use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
 use super::fold::Folds;
-use super::{BackStep, Buffer, Place, Plan, Step, TableGradient, TableUse, View, Write, onward};
+use super::{BackStep, Buffer, Place, Plan, Step, TableGradient, TableUse, View, Write};
 
 /// Writes the plan's backward steps, gradient buffers and table uses.
 pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], folds: &Folds) {
@@ -41,8 +41,7 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], fol
     // Weights, by where they lie, whose gradient some step has written.
     let mut differentiated = HashSet::new();
     for (at, step) in plan.steps.iter().enumerate().rev() {
-        let mut back =
-            BackStep { step: at, clear: Vec::new(), writes: Vec::new(), again: false, onward: None, left: Vec::new() };
+        let mut back = BackStep { step: at, clear: Vec::new(), writes: Vec::new(), again: false };
         let mut contribute = |back: &mut BackStep, x: View| {
             let Some(hull) = wanted[x.buffer].hull_within(x.range()) else {
                 back.writes.push((x, Write::Skip));
@@ -77,7 +76,6 @@ pub(super) fn derive(graph: &Graph, plan: &mut Plan, views: &[Option<View>], fol
         }
         plan.backward.push(back);
     }
-    onward::find(plan);
     place_gradients(graph, plan, views);
 }
 

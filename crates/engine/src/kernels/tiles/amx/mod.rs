@@ -124,7 +124,6 @@ impl Kernel for Amx {
 
     const UNITS: usize = LANES;
     const SQUARES: bool = true;
-    const TELLS: bool = true;
 
     fn available() -> bool {
         #[cfg(test)]
@@ -177,7 +176,7 @@ unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
         let rows = (s.rows - i).min(high * ROWS);
         soon::<WIDE>(s, i + rows);
         // Where tiles end with C, and sums leave as they are, they need no stop on the way.
-        let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && s.signs.is_null() && !s.past;
+        let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && !s.past;
         // SAFETY: rows i up to i + `rows` are C's; A's are there up to the next multiple of a tile's by the caller's
         // promise, which i is one of. `between` has as many rows as two tiles, and at least as many columns as `WIDE`.
         // Tiles are configured by the caller's promise.
@@ -249,7 +248,7 @@ unsafe fn enter<const WIDE: usize>(s: &Strip<Pair>, c: *const f32, rows: usize, 
 /// Finishes `rows` rows of sums and writes them to C, from row `first` on.
 ///
 /// # Safety
-/// They may be written, and signs if there are any; bias and bound of the strip may be read; the processor has AVX-512.
+/// They may be written; bias and bound of the strip may be read; the processor has AVX-512.
 #[target_feature(enable = "avx512f")]
 unsafe fn leave<const WIDE: usize>(s: &Strip<Pair>, first: usize, rows: usize, between: &Between) {
     for v in 0..WIDE {
@@ -267,10 +266,6 @@ unsafe fn leave<const WIDE: usize>(s: &Strip<Pair>, first: usize, rows: usize, b
                     sum = _mm512_max_ps(floor, _mm512_add_ps(sum, bias));
                 }
                 let c = s.c.add((first + h) * s.ldc + v * LANES);
-                if !s.signs.is_null() {
-                    let above = _mm512_mask_cmp_ps_mask::<_CMP_GT_OQ>(mask, sum, _mm512_setzero_ps());
-                    *s.signs.add((first + h) * s.signs_row + v) = above;
-                }
                 if s.past && mask == u16::MAX {
                     _mm512_stream_ps(c, sum);
                 } else {

@@ -85,8 +85,6 @@ fn check([rows, cols, depth]: [usize; 3], gap: usize, at_the_end: bool, add: boo
         past: false,
         bias: or_none(&bias),
         floor: or_none(&floor),
-        signs: std::ptr::null_mut(),
-        signs_row: 0,
     };
     // SAFETY: tests ask whether AMX is there; memory is what the strip tells, or this would end the process.
     unsafe {
