@@ -291,7 +291,7 @@ fn rounded<'m>(memory: &'m mut Vec<f32>, (data, at): Part<'_>, rows: usize) -> P
 
 #[cfg(test)]
 mod tests {
-    use super::super::tiles::amx::emulator;
+    use super::super::tiles::amx_here;
     use super::*;
 
     const ALL: [Arithmetic; 5] =
@@ -301,7 +301,7 @@ mod tests {
         match arithmetic {
             Arithmetic::Tiles => f32::available(),
             Arithmetic::PairTiles => Pair::available(),
-            Arithmetic::Amx => emulator::ready(),
+            Arithmetic::Amx => amx_here(),
             Arithmetic::Plain | Arithmetic::Rounded => true,
         }
     }
@@ -362,7 +362,7 @@ mod tests {
 
     #[test]
     fn amx_is_not_chosen_where_it_is_emulated() {
-        emulator::ready();
+        amx_here();
         let chosen = Arithmetic::choose(Precision::Bf16, Kernels::Fastest);
         assert_eq!(chosen == Arithmetic::Amx, has_amx(), "{chosen:?}");
         assert_eq!(Arithmetic::choose(Precision::Bf16, Kernels::Plain), Arithmetic::Rounded);

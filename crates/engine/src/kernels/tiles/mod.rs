@@ -207,5 +207,11 @@ fn turn_plainly<U: Copy>(square: &mut [[U; LANES]; LANES]) {
     }
 }
 
+/// Whether tests may multiply by AMX: by the processor's, or by an emulator that runs the same machine code.
+#[cfg(test)]
+pub(crate) fn amx_here() -> bool {
+    amx::has_amx() || pleiad_emulator::install()
+}
+
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ fn exact(x: Source<'_>, w: Source<'_>, i: usize, j: usize, rounds: bool) -> f64 
 
 /// Whether this processor can, or can be made to.
 fn here<K: Kernel>() -> bool {
-    amx::emulator::ready();
+    amx_here();
     K::available()
 }
 

@@ -15,11 +15,9 @@
 //! zero, as there.
 //!
 //! Rust has no stable intrinsics for tiles in the version that this project is built with, so instructions are written
-//! out ([`blocks`]); `emulator` runs them in tests where the processor does not.
+//! out ([`blocks`]); the crate `pleiad-emulator` runs them in tests where the processor does not.
 
 mod blocks;
-#[cfg(test)]
-pub(crate) mod emulator;
 #[cfg(test)]
 mod tests;
 
@@ -127,7 +125,7 @@ impl Kernel for Amx {
 
     fn available() -> bool {
         #[cfg(test)]
-        if emulator::installed() {
+        if pleiad_emulator::installed() {
             return true;
         }
         has_amx()
