@@ -23,6 +23,8 @@ mod predictor;
 mod runner;
 #[allow(unsafe_code)]
 pub mod sparse;
+#[allow(unsafe_code)]
+mod storage;
 
 pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};

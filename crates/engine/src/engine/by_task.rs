@@ -22,7 +22,8 @@ use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, Purpose};
-use crate::sparse::{Storage, Table, TouchedRows};
+use crate::sparse::{Table, TouchedRows};
+use crate::storage::Storage;
 
 /// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
 /// more than one task reaches: these parameters get `sum_k c_k w_k grad L_k`.

@@ -32,7 +32,8 @@ use crate::plan::{Plan, Purpose};
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
 use crate::runner::Runner;
-use crate::sparse::{Storage, TableOptions, TouchedRows};
+use crate::sparse::{TableOptions, TouchedRows};
+use crate::storage::Storage;
 
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;

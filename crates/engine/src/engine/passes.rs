@@ -11,7 +11,8 @@ use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients, unf
 use crate::kernels::reduce::sum_into;
 use crate::plan::{Plan, TableGradient};
 use crate::runner::{lanes, shards};
-use crate::sparse::{GradientOf, Storage, Use};
+use crate::sparse::{GradientOf, Use};
+use crate::storage::Storage;
 
 /// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
 /// threads that a step can use and the memory that private gradients take; it does not depend on the threads there

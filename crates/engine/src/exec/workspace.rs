@@ -7,7 +7,7 @@ use thread_local::ThreadLocal;
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
 use crate::plan::Plan;
-use crate::sparse::Storage;
+use crate::storage::Storage;
 
 /// The memory of a shard, used by one after the other. What it holds between two of them means nothing.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::panels::{pair_neighbours, pair_rows, pair_runs, turn_pairs};
 use super::{Amx, Kernel, LANES, LINE, Pair, Unit};
 use crate::kernels::dispatch;
-use crate::sparse::prefetch;
+use crate::kernels::prefetch;
 
 /// The left operand: element (i, r) at `i * row + r * step`, where one of the two strides is 1.
 ///

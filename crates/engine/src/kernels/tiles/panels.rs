@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Kernel, LANES, LINE, PANEL, Pair, Unit, processor};
 use crate::kernels::dispatch;
-use crate::sparse::prefetch;
+use crate::kernels::prefetch;
 
 /// Blocks of 16 terms that packing asks for ahead.
 const AHEAD: usize = 4;

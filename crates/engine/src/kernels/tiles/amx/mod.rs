@@ -28,7 +28,7 @@ use std::sync::OnceLock;
 
 use self::blocks::{Block, run};
 use super::{Amx, Kernel, LANES, PANEL, Pair, Strip};
-use crate::sparse::prefetch;
+use crate::kernels::prefetch;
 
 /// Rows of a tile. A tile's row holds [`LANES`] pairs or sums.
 const ROWS: usize = 16;
