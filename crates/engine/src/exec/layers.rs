@@ -96,7 +96,7 @@ impl Layers {
 
     /// The layer of a step that is a product.
     pub(super) fn of(&self, step: usize) -> &Layer {
-        self.steps[step].as_ref().map_or(&Layer::Plain, |prepared| &prepared.layer)
+        self.steps[step].as_ref().map_or(&Layer::Gemm(None), |prepared| &prepared.layer)
     }
 }
 

@@ -112,16 +112,14 @@ pub(crate) type Part<'a> = (&'a [f32], Columns);
 /// The weights of a linear layer as its products want them. Made anew whenever weights have changed.
 #[derive(Debug)]
 pub(crate) enum Layer {
-    /// As they lie.
-    Plain,
+    /// As they lie, or rounded: the `gemm` crate multiplies.
+    Gemm(Option<Vec<f32>>),
     /// In panels of f32.
     Tiles(Box<Packing<f32>>),
     /// In panels of bf16.
     PairTiles(Box<Packing<Pair>>),
     /// In panels of bf16 for AMX.
     Amx(Box<Packing<Amx>>),
-    /// Where they lie, rounded.
-    Rounded(Vec<f32>),
 }
 
 /// Operands of one shard and other intermediate numbers, and their memory.
@@ -161,22 +159,22 @@ impl Layer {
             floor
         };
         match arithmetic {
-            Arithmetic::Plain => Self::Plain,
+            Arithmetic::Plain => Self::Gemm(None),
             Arithmetic::Tiles => Self::Tiles(Box::new(Packing::new(floor()))),
             Arithmetic::PairTiles => Self::PairTiles(Box::new(Packing::new(floor()))),
             Arithmetic::Amx => Self::Amx(Box::new(Packing::new(floor()))),
-            Arithmetic::Rounded => Self::Rounded(Vec::new()),
+            Arithmetic::Rounded => Self::Gemm(Some(Vec::new())),
         }
     }
 
     /// Prepares `weights` `[outputs, inputs]`, of whose inputs `wanted` want a gradient. The first outputs have a `bias`.
     pub(crate) fn prepare(&mut self, weights: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
         match self {
-            Self::Plain => {}
+            Self::Gemm(None) => {}
             Self::Tiles(packing) => packing.prepare(weights, bias, wanted),
             Self::PairTiles(packing) => packing.prepare(weights, bias, wanted),
             Self::Amx(packing) => packing.prepare(weights, bias, wanted),
-            Self::Rounded(rounded) => {
+            Self::Gemm(Some(rounded)) => {
                 rounded.resize(weights.data.len(), 0.0);
                 dispatch(
                     #[inline(always)]
@@ -202,19 +200,17 @@ impl Layer {
     ) {
         let (at, onto) = (out.at, out.onto);
         match self {
-            Self::Plain => {
+            Self::Gemm(own) => {
+                let (x, w) = match own {
+                    Some(own) => (rounded(&mut scratch.rounded[0], x, rows), Matrix { data: &own[..], ..weights }),
+                    None => (x, weights),
+                };
                 let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
-                product(y, matrix(x, rows), weights.transposed(), onto);
+                product(y, matrix(x, rows), w.transposed(), onto);
             }
             Self::Tiles(p) => p.forward(out, x, rows, &mut scratch.left),
             Self::PairTiles(p) => p.forward(out, x, rows, &mut scratch.left),
             Self::Amx(p) => p.forward(out, x, rows, &mut scratch.left),
-            Self::Rounded(w) => {
-                let x = rounded(&mut scratch.rounded[0], x, rows);
-                let w = Matrix { data: &w[..], ..weights };
-                let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
-                product(y, matrix(x, rows), w.transposed(), onto);
-            }
         }
     }
 
@@ -231,15 +227,16 @@ impl Layer {
         let add = target == Target::Sum;
         let Scratch { panels, pair_panels, amx_panels, left, rounded: memory, .. } = scratch;
         match self {
-            Self::Plain => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
+            Self::Gemm(own) => {
+                let (x, d) = match (own, memory) {
+                    (Some(_), [of_x, of_d]) => (rounded(of_x, x, rows), rounded(of_d, d, rows)),
+                    (None, _) => (x, d),
+                };
+                product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
+            }
             Self::Tiles(_) => weight_gradient(out, d, x, rows, target, panels, left),
             Self::PairTiles(_) => weight_gradient(out, d, x, rows, target, pair_panels, left),
             Self::Amx(_) => weight_gradient(out, d, x, rows, target, amx_panels, left),
-            Self::Rounded(_) => {
-                let [x_memory, d_memory] = memory;
-                let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
-                product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
-            }
         }
     }
 
@@ -257,15 +254,18 @@ impl Layer {
         let (out, at) = (&mut out.0[out.1.col..], out.1);
         let left = &mut scratch.left;
         match self {
-            Self::Plain => product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add),
+            Self::Gemm(own) => {
+                let (d, w) = match own {
+                    Some(own) => {
+                        (rounded(&mut scratch.rounded[1], d, rows), Matrix { data: &own[skipped..], ..weights })
+                    }
+                    None => (d, weights),
+                };
+                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
+            }
             Self::Tiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
             Self::PairTiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
             Self::Amx(p) => p.input_gradient(out, at.ld, d, rows, add, left),
-            Self::Rounded(w) => {
-                let d = rounded(&mut scratch.rounded[1], d, rows);
-                let w = Matrix { data: &w[skipped..], ..weights };
-                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
-            }
         }
     }
 }

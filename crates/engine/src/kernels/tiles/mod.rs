@@ -21,7 +21,7 @@ mod panels;
 mod processor;
 
 pub(crate) use left::{Left, Operand, Rounded};
-pub(crate) use panels::{Packed, Panels, Source, round_to_bf16};
+pub(crate) use panels::{Panels, Source, round_to_bf16};
 
 /// Columns of a full panel: three AVX-512 registers of f32. Eight rows of it are 24 accumulators, which leaves room for
 /// the panel's row and a broadcast in 32 registers, and 24 independent sums hide the latency of the addition.
@@ -55,13 +55,22 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
     /// Terms of the sum in a unit.
     const TERMS: usize;
 
+    /// Fills a panel with `source`, at most [`PANEL`] columns of it.
+    fn pack_panel(panel: &mut [Self], source: Source<'_>);
+
     /// Turns a square over: what was at (i, j) is at (j, i).
-    fn turn(square: &mut [[Self; LANES]; LANES]);
+    #[inline]
+    fn turn(square: &mut [[Self; LANES]; LANES]) {
+        const { assert!(size_of::<Self>() == 4) };
+        if !processor::turn_square(square) {
+            turn_plainly(square);
+        }
+    }
 }
 
 /// What multiplies. The kernels of AVX-512 go by the name of their unit, of which each has one.
 pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
-    type Unit: Packed;
+    type Unit: Unit;
 
     /// What a thread holds as long as it multiplies strips of one product; dropping it gives it back.
     type Held;
