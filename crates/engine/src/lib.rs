@@ -17,6 +17,7 @@ mod kernels;
 mod memory;
 pub mod optim;
 mod parameters;
+mod pass;
 mod plan;
 mod precision;
 mod predictor;

@@ -7,33 +7,33 @@ use pleiad_model::Graph;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Workspaces, forward};
+use crate::exec::{Shard, forward};
 use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
+use crate::pass::Pass;
 use crate::plan::{Plan, Purpose, SHARD_ROWS};
 use crate::precision::{Kernels, Precision};
 
-/// A forward plan and the workspaces that its shards use.
+/// A pass forward alone.
 #[derive(Debug)]
 pub(crate) struct Runner {
-    pub(crate) plan: Plan,
-    workspaces: Workspaces,
-    layers: Layers,
+    pass: Pass,
 }
 
 impl Runner {
     pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
-        let plan = Plan::compile(graph, purpose)?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
-        let layers = Layers::new(&plan, Arithmetic::choose(Precision::F32, Kernels::Fastest));
-        Ok(Self { plan, workspaces: Workspaces::default(), layers })
+        let arithmetic = Arithmetic::choose(Precision::F32, Kernels::Fastest);
+        Ok(Self { pass: Pass::new(graph, purpose, arithmetic)? })
     }
 
-    /// Prepares every layer for these weights, if that was not done since they changed last.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.pass.plan
+    }
+
+    /// [`Pass::prepare`].
     pub(crate) fn prepare(&mut self, parameters: &Parameters) {
-        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
-        self.layers.prepare(&self.plan, dense, revision);
-        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
+        self.pass.prepare(parameters);
     }
 
     /// Runs every shard of `batch` with the weights that it is prepared for, and gives what `read` makes of each, in the order
@@ -44,19 +44,10 @@ impl Runner {
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
-        let plan = &self.plan;
-        let shared = Shared {
-            plan,
-            params: &parameters.dense,
-            layers: &self.layers,
-            tables: &parameters.tables,
-            batch,
-            seed: 0,
-            step: 0,
-            fields: None,
-        };
+        let Pass { plan, workspaces, .. } = &self.pass;
+        let shared = self.pass.shared(parameters, batch);
         let run_shard = |rows: Range<usize>| {
-            self.workspaces.with(plan, |workspace| {
+            workspaces.with(plan, |workspace| {
                 let mut shard = Shard::new(rows, workspace, Vec::new());
                 forward(shared, &mut shard);
                 read(&shard, plan)

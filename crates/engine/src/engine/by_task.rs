@@ -17,10 +17,11 @@ use rayon::prelude::*;
 use super::passes::{Cut, TableGradients, uses};
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward, seed_gradients, unfold};
+use crate::exec::{Layers, Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
 use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
+use crate::pass::Pass;
 use crate::plan::{Plan, Purpose};
 use crate::sparse::{Table, TouchedRows};
 use crate::storage::Storage;
@@ -32,13 +33,11 @@ pub type Combine<'c> = dyn Fn(&Gram) -> Vec<f64> + 'c;
 /// What steps with a gradient per task need beside what every step needs; made when the first one is taken.
 #[derive(Debug)]
 pub(super) struct ByTask {
-    plan: Plan,
-    layers: Layers,
+    pass: Pass,
     reach: Reach,
     /// Stretches of the dense parameters that more than one task reaches, in order.
     shared: Vec<Range<usize>>,
     lanes: Vec<TaskLane>,
-    workspaces: Workspaces,
     /// Per task, its gradient of the dense parameters.
     dense: Vec<Vec<f32>>,
     /// Per task, the gradients of the input representation for all rows of the batch.
@@ -117,7 +116,7 @@ impl Engine {
             Some(by_task) => by_task,
             None => {
                 let mut by_task = Box::new(ByTask::new(&self.graph, self.arithmetic())?);
-                by_task.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+                by_task.pass.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
                 by_task
             }
         };
@@ -138,9 +137,9 @@ impl Engine {
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
     fn run_by_task(&self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
-        let ByTask { plan, layers, lanes, workspaces, dense, batch_wide, folded_rows, .. } = by_task;
-        let workspaces = &*workspaces;
-        let plan = &*plan;
+        let ByTask { pass, lanes, dense, batch_wide, folded_rows, .. } = by_task;
+        pass.prepare(&self.parameters);
+        let Pass { plan, layers, workspaces } = &*pass;
         let tasks = self.graph.outputs.len();
         let cut = Cut::of(batch.rows);
         lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
@@ -154,18 +153,11 @@ impl Engine {
             let of_task = cut.pieces(arrays, &plan.batch_widths);
             pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
         }
-        let (params, revision) = (&self.parameters.dense, self.parameters.dense.revision());
-        layers.prepare(plan, params, revision);
-        layers.fold(plan, params, &self.parameters.tables, revision);
         let shared = Shared {
-            plan,
-            params: &self.parameters.dense,
-            layers,
-            tables: &self.parameters.tables,
-            batch,
             seed: self.options.seed,
             step: self.steps,
             fields: self.fields.as_ref(),
+            ..pass.shared(&self.parameters, batch)
         };
         let alone: Vec<Vec<f32>> =
             (0..tasks).map(|k| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect()).collect();
@@ -186,7 +178,7 @@ impl Engine {
         let used = &mut lanes[..cut.lanes.len()];
         for (k, rows) in folded_rows.iter_mut().enumerate() {
             let mut of_task: Vec<&mut [f32]> = used.iter_mut().map(|lane| &mut *lane.gradients[k]).collect();
-            unfold(plan, layers, params, &mut of_task, rows);
+            unfold(plan, layers, &self.parameters.dense, &mut of_task, rows);
         }
         let used = &*used;
         for (k, sum) in dense.iter_mut().enumerate() {
@@ -198,8 +190,8 @@ impl Engine {
 
     /// Finds the rows that the batch touches in each table, and sums each task's gradients of them.
     fn gather_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
-        let ByTask { plan, batch_wide, folded_rows, rows, .. } = by_task;
-        let (plan, batch_wide, folded_rows) = (&*plan, &*batch_wide, &*folded_rows);
+        let ByTask { pass, batch_wide, folded_rows, rows, .. } = by_task;
+        let (plan, batch_wide, folded_rows) = (&pass.plan, &*batch_wide, &*folded_rows);
         let tables = self.touched.par_iter_mut().zip(&self.parameters.tables).zip(rows).enumerate();
         tables.for_each(|(t, ((touched, table), rows)): (usize, ((&mut TouchedRows, &Table), _))| {
             for (k, grads) in rows.iter_mut().enumerate() {
@@ -219,19 +211,18 @@ impl Engine {
 
 impl ByTask {
     fn new(graph: &Graph, arithmetic: Arithmetic) -> Result<Self> {
-        let plan = Plan::compile(graph, Purpose::TrainByTask)?;
+        let pass = Pass::new(graph, Purpose::TrainByTask, arithmetic)?;
+        let plan = &pass.plan;
         let reach = graph.reach();
         let tasks = graph.outputs.len();
         Ok(Self {
-            shared: shared_ranges(&plan, &reach),
-            layers: Layers::new(&plan, arithmetic),
+            shared: shared_ranges(plan, &reach),
             lanes: Vec::new(),
-            workspaces: Workspaces::default(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
             batch_wide: (0..tasks).map(|_| plan.batch_widths.iter().map(|_| Storage::zeros(0)).collect()).collect(),
             folded_rows: vec![Vec::new(); tasks],
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
-            plan,
+            pass,
             reach,
         })
     }
@@ -242,7 +233,7 @@ impl ByTask {
 
     /// What the layers are of, and the layers.
     pub(super) fn plan_and_layers(&mut self) -> (&Plan, &mut Layers) {
-        (&self.plan, &mut self.layers)
+        (&self.pass.plan, &mut self.pass.layers)
     }
 
     fn shares_table(&self, table: usize) -> bool {
