@@ -17,6 +17,7 @@ mod kernels;
 mod memory;
 pub mod optim;
 mod parameters;
+mod pass;
 mod plan;
 mod precision;
 mod predictor;
@@ -24,6 +25,8 @@ mod requests;
 mod runner;
 #[allow(unsafe_code)]
 pub mod sparse;
+#[allow(unsafe_code)]
+mod storage;
 
 pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};

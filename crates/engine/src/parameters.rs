@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::plan::ParamLayout;
-use crate::sparse::{Storage, Table, TableOptions};
+use crate::sparse::{Table, TableOptions};
+use crate::storage::Storage;
 
 /// Dense parameters in the plan's layout, and embedding tables.
 #[derive(Debug)]

@@ -63,14 +63,13 @@ mod tests {
 
     use super::*;
     use crate::kernels::linear::with_fastest_bf16;
-    use crate::kernels::tiles::amx::emulator;
-    use crate::kernels::tiles::{Kernel, Pair};
+    use crate::kernels::tiles::{Kernel, Pair, amx_here};
     use crate::sparse::TableOptions;
     use crate::{Engine, EngineOptions};
 
     const NUMBERS: usize = 21;
 
-    /// Widths of hidden layers: what goes back through the second one goes on at once (`plan::onward`).
+    /// Widths of hidden layers: squares of AMX end within the first, and with the second.
     const HIDDEN: [usize; 2] = [35, 64];
 
     /// PLE of two levels, whose layers are wider and narrower than a panel.
@@ -162,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_step_by_amx_is_one_in_bf16() {
-        if emulator::ready() {
+        if amx_here() {
             HIDDEN.into_iter().for_each(|hidden| check(Arithmetic::Amx, hidden));
         }
     }
@@ -176,7 +175,7 @@ mod tests {
 
     #[test]
     fn threads_do_not_change_a_bit_of_steps_by_amx() {
-        if !emulator::ready() {
+        if !amx_here() {
             return;
         }
         let train = |threads: usize, hidden: usize| {

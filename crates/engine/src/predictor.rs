@@ -45,7 +45,7 @@ impl Predictor {
     /// A graph that does not hold together, a table that does not fit in memory, or tensors other than the graph's.
     pub fn new(graph: Graph, weights: &Weights) -> Result<Self> {
         let runner = Runner::new(&graph, Purpose::Predict)?;
-        let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
+        let mut parameters = Parameters::new(&graph, runner.plan().params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.load(&graph, weights)?;
         Ok(Self::of(graph, parameters, runner))
     }
@@ -56,7 +56,7 @@ impl Predictor {
     /// As there.
     pub fn from_weights(graph: Graph, weights: Weights) -> Result<Self> {
         let runner = Runner::new(&graph, Purpose::Predict)?;
-        let mut parameters = Parameters::new(&graph, runner.plan.params.clone(), 0, &TableOptions::default(), 0)?;
+        let mut parameters = Parameters::new(&graph, runner.plan().params.clone(), 0, &TableOptions::default(), 0)?;
         parameters.take(&graph, weights)?;
         Ok(Self::of(graph, parameters, runner))
     }

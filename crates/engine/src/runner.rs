@@ -2,55 +2,46 @@
 
 use std::ops::Range;
 
-use pleiad_data::{Batch, RequestColumns};
+use pleiad_data::Batch;
 use pleiad_model::Graph;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Workspaces, forward};
+use crate::exec::{Shard, forward};
 use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
+use crate::pass::Pass;
 use crate::plan::{Plan, Purpose, Target};
 use crate::precision::{Kernels, Precision};
 use crate::requests::Requests;
 
-/// A forward plan and the workspaces that its shards use.
+/// A pass forward alone.
 #[derive(Debug)]
 pub(crate) struct Runner {
-    pub(crate) plan: Plan,
-    workspaces: Workspaces,
-    layers: Layers,
-    of_requests: RequestColumns,
+    pass: Pass,
     own_products: bool,
 }
 
 impl Runner {
     pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
-        let plan = Plan::compile(graph, purpose, Target::cpu(purpose))?;
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
         let arithmetic = Arithmetic::choose(Precision::F32, Kernels::Fastest);
-        let layers = Layers::new(&plan, arithmetic);
-        let of_requests = RequestColumns::of(&graph.layout);
-        Ok(Self {
-            plan,
-            workspaces: Workspaces::default(),
-            layers,
-            of_requests,
-            own_products: arithmetic != Arithmetic::Plain,
-        })
+        Ok(Self { pass: Pass::new(graph, purpose, arithmetic)?, own_products: arithmetic != Arithmetic::Plain })
     }
 
-    /// Prepares every layer for these weights, if that was not done since they changed last.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.pass.plan
+    }
+
+    /// [`Pass::prepare`].
     pub(crate) fn prepare(&mut self, parameters: &Parameters) {
-        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
-        self.layers.prepare(&self.plan, dense, revision);
-        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
+        self.pass.prepare(parameters);
     }
 
     /// Shards of so many rows: enough for every thread to have one, as long as each is worth handing over. A row's prediction
     /// has the same bits in any shard where products are our own; where they are not, the number of rows alone decides.
     fn shards(&self, rows: usize) -> usize {
-        let Target { shard_rows, least_rows, .. } = self.plan.target;
+        let Target { shard_rows, least_rows, .. } = self.pass.plan.target;
         let spread = if self.own_products { rayon::current_num_threads().min(rows / least_rows) } else { 1 };
         rows.div_ceil(shard_rows).max(spread.min(rows))
     }
@@ -63,22 +54,12 @@ impl Runner {
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
-        let plan = &self.plan;
+        let Pass { plan, workspaces, .. } = &self.pass;
         let shards = cut(batch.rows, self.shards(batch.rows));
-        let requests = Requests::of(batch, &self.of_requests, &shards);
-        let shared = Shared {
-            plan,
-            params: &parameters.dense,
-            layers: &self.layers,
-            tables: &parameters.tables,
-            batch,
-            requests: &requests,
-            seed: 0,
-            step: 0,
-            fields: None,
-        };
+        let requests = Requests::of(batch, &self.pass.of_requests, &shards);
+        let shared = self.pass.shared(parameters, batch, &requests);
         let run_shard = |(s, rows): (usize, Range<usize>)| {
-            self.workspaces.with(plan, |workspace| {
+            workspaces.with(plan, |workspace| {
                 let mut shard = Shard::new((rows, requests.of_shard(s)), workspace, Vec::new());
                 forward(shared, &mut shard);
                 read(&shard, plan)
@@ -92,7 +73,8 @@ impl Runner {
     }
 }
 
-/// The cut of a batch in training into shards of nearly equal size, `most` rows each at the most. It does not depend on the threads.
+/// The cut of a batch in training into shards of nearly equal size, `most` rows each at the most. It does not depend on the
+/// threads.
 pub(crate) fn shards(rows: usize, most: usize) -> Vec<Range<usize>> {
     cut(rows, rows.div_ceil(most))
 }

@@ -15,7 +15,8 @@
 use super::Engine;
 use crate::error::{Error, Result};
 use crate::memory::check_memory_to_average;
-use crate::sparse::{Storage, Table};
+use crate::sparse::Table;
+use crate::storage::Storage;
 
 /// Numbers of a table that is averaged, at the most.
 const MOST: usize = 1 << 16;

@@ -17,13 +17,15 @@ use rayon::prelude::*;
 use super::passes::{Cut, TableGradients, uses};
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Targets, Workspaces, backward, forward, seed_gradients, unfold};
+use crate::exec::{Layers, Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
 use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
-use crate::plan::{Plan, Purpose, Target};
+use crate::pass::Pass;
+use crate::plan::{Plan, Purpose};
 use crate::requests::Requests;
-use crate::sparse::{Storage, Table, TouchedRows};
+use crate::sparse::{Table, TouchedRows};
+use crate::storage::Storage;
 
 /// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
 /// more than one task reaches: these parameters get `sum_k c_k w_k grad L_k`.
@@ -32,13 +34,11 @@ pub type Combine<'c> = dyn Fn(&Gram) -> Vec<f64> + 'c;
 /// What steps with a gradient per task need beside what every step needs; made when the first one is taken.
 #[derive(Debug)]
 pub(super) struct ByTask {
-    plan: Plan,
-    layers: Layers,
+    pass: Pass,
     reach: Reach,
     /// Stretches of the dense parameters that more than one task reaches, in order.
     shared: Vec<Range<usize>>,
     lanes: Vec<TaskLane>,
-    workspaces: Workspaces,
     /// Per task, its gradient of the dense parameters.
     dense: Vec<Vec<f32>>,
     /// Per task, the gradients of the input representation for all rows of the batch.
@@ -117,7 +117,7 @@ impl Engine {
             Some(by_task) => by_task,
             None => {
                 let mut by_task = Box::new(ByTask::new(&self.graph, self.arithmetic())?);
-                by_task.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+                by_task.pass.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
                 by_task
             }
         };
@@ -138,12 +138,12 @@ impl Engine {
 
     /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
     fn run_by_task(&mut self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
-        let ByTask { plan, layers, lanes, workspaces, dense, batch_wide, folded_rows, .. } = by_task;
-        let workspaces = &*workspaces;
-        let plan = &*plan;
+        let ByTask { pass, lanes, dense, batch_wide, folded_rows, .. } = by_task;
+        pass.prepare(&self.parameters);
+        let Pass { plan, layers, workspaces, of_requests } = &*pass;
         let tasks = self.graph.outputs.len();
         let cut = Cut::of(batch.rows, plan);
-        self.requests = Requests::of(batch, &self.of_requests, &cut.shards);
+        self.requests = Requests::of(batch, of_requests, &cut.shards);
         let requests = &self.requests;
         lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
             gradients: vec![vec![0.0; plan.gradient_len()]; tasks],
@@ -156,19 +156,11 @@ impl Engine {
             let of_task = cut.pieces(arrays, &plan.batch_wide, requests);
             pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
         }
-        let (params, revision) = (&self.parameters.dense, self.parameters.dense.revision());
-        layers.prepare(plan, params, revision);
-        layers.fold(plan, params, &self.parameters.tables, revision);
         let shared = Shared {
-            plan,
-            params: &self.parameters.dense,
-            layers,
-            tables: &self.parameters.tables,
-            batch,
-            requests,
             seed: self.options.seed,
             step: self.steps,
             fields: self.fields.as_ref(),
+            ..pass.shared(&self.parameters, batch, requests)
         };
         let alone: Vec<Vec<f32>> =
             (0..tasks).map(|k| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect()).collect();
@@ -190,7 +182,7 @@ impl Engine {
         let used = &mut lanes[..cut.lanes.len()];
         for (k, rows) in folded_rows.iter_mut().enumerate() {
             let mut of_task: Vec<&mut [f32]> = used.iter_mut().map(|lane| &mut *lane.gradients[k]).collect();
-            unfold(plan, layers, params, &mut of_task, rows);
+            unfold(plan, layers, &self.parameters.dense, &mut of_task, rows);
         }
         let used = &*used;
         for (k, sum) in dense.iter_mut().enumerate() {
@@ -202,8 +194,8 @@ impl Engine {
 
     /// Finds the rows that the batch touches in each table, and sums each task's gradients of them.
     fn gather_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
-        let ByTask { plan, batch_wide, folded_rows, rows, .. } = by_task;
-        let (plan, batch_wide, folded_rows) = (&*plan, &*batch_wide, &*folded_rows);
+        let ByTask { pass, batch_wide, folded_rows, rows, .. } = by_task;
+        let (plan, batch_wide, folded_rows) = (&pass.plan, &*batch_wide, &*folded_rows);
         let requests = &self.requests;
         let tables = self.touched.par_iter_mut().zip(&self.parameters.tables).zip(rows).enumerate();
         tables.for_each(|(t, ((touched, table), rows)): (usize, ((&mut TouchedRows, &Table), _))| {
@@ -224,19 +216,18 @@ impl Engine {
 
 impl ByTask {
     fn new(graph: &Graph, arithmetic: Arithmetic) -> Result<Self> {
-        let plan = Plan::compile(graph, Purpose::TrainByTask, Target::cpu(Purpose::TrainByTask))?;
+        let pass = Pass::new(graph, Purpose::TrainByTask, arithmetic)?;
+        let plan = &pass.plan;
         let reach = graph.reach();
         let tasks = graph.outputs.len();
         Ok(Self {
-            shared: shared_ranges(&plan, &reach),
-            layers: Layers::new(&plan, arithmetic),
+            shared: shared_ranges(plan, &reach),
             lanes: Vec::new(),
-            workspaces: Workspaces::default(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
             batch_wide: (0..tasks).map(|_| plan.batch_wide.iter().map(|_| Storage::zeros(0)).collect()).collect(),
             folded_rows: vec![Vec::new(); tasks],
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
-            plan,
+            pass,
             reach,
         })
     }
@@ -247,7 +238,7 @@ impl ByTask {
 
     /// What the layers are of, and the layers.
     pub(super) fn plan_and_layers(&mut self) -> (&Plan, &mut Layers) {
-        (&self.plan, &mut self.layers)
+        (&self.pass.plan, &mut self.pass.layers)
     }
 
     fn shares_table(&self, table: usize) -> bool {

@@ -8,7 +8,7 @@ mod passes;
 mod rates;
 mod state;
 
-use pleiad_data::{Batch, RequestColumns};
+use pleiad_data::Batch;
 use pleiad_model::{Graph, Weights};
 use rayon::prelude::*;
 
@@ -21,19 +21,20 @@ use self::passes::{Lane, TableGradients, uses};
 use self::rates::Rates;
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};
-use crate::exec::{Layers, Workspaces};
 use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::{square_sum, sum_range};
 use crate::memory::check_memory;
 use crate::optim::{OptimizerConfig, StepRule, clip_scale};
 use crate::parameters::Parameters;
-use crate::plan::{Plan, Purpose, Target};
+use crate::pass::Pass;
+use crate::plan::Purpose;
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
 use crate::requests::Requests;
 use crate::runner::Runner;
-use crate::sparse::{Storage, TableOptions, TouchedRows};
+use crate::sparse::{TableOptions, TouchedRows};
+use crate::storage::Storage;
 
 /// Elements of the dense parameters that one thread works on at a time.
 const UPDATE_CHUNK: usize = 1 << 14;
@@ -80,8 +81,7 @@ pub struct StepStats {
 pub struct Engine {
     graph: Graph,
     check: BatchCheck,
-    plan: Plan,
-    layers: Layers,
+    pass: Pass,
     runner: Runner,
     options: EngineOptions,
     parameters: Parameters,
@@ -95,14 +95,12 @@ pub struct Engine {
     folded_rows: Vec<Vec<Vec<f32>>>,
     touched: Vec<TouchedRows>,
     lanes: Vec<Lane>,
-    workspaces: Workspaces,
     /// Lanes whose gradients are still to be summed into `gradient`; 0 if it is there.
     unsummed: usize,
     by_task: Option<Box<ByTask>>,
     average: Option<Average>,
     fields: Option<Fields>,
-    of_requests: RequestColumns,
-    /// Those of the batch that was gone through last.
+    /// Requests of the batch that was gone through last.
     requests: Requests,
     steps: u64,
 }
@@ -121,7 +119,8 @@ impl Engine {
             return Err(Error::option("clip_norm", norm, "a positive number"));
         }
         check_memory(graph, options, 1)?;
-        let plan = Plan::compile(graph, Purpose::Train, Target::cpu(Purpose::Train))?;
+        let pass = Pass::new(graph, Purpose::Train, Arithmetic::choose(options.precision, options.kernels))?;
+        let plan = &pass.plan;
         let runner = Runner::new(graph, Purpose::Predict)?;
         let slots = options.embedding_optimizer.slots();
         let mut parameters = Parameters::new(graph, plan.params.clone(), slots, &options.tables, options.seed)?;
@@ -146,16 +145,13 @@ impl Engine {
             folded_rows: Vec::new(),
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
             lanes: Vec::new(),
-            workspaces: Workspaces::default(),
             unsummed: 0,
             by_task: None,
             average: None,
             fields: None,
-            of_requests: RequestColumns::of(&graph.layout),
             requests: Requests::default(),
             steps: 0,
-            layers: Layers::new(&plan, Arithmetic::choose(options.precision, options.kernels)),
-            plan,
+            pass,
             runner,
             parameters,
         })
@@ -209,7 +205,7 @@ impl Engine {
             return Err(Error::option("field_dropout", rate, "at least 0 and below 1"));
         }
         self.fields = (rate > 0.0).then(|| Fields::of(&self.graph.layout, rate));
-        self.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+        self.pass.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
         self.by_task = None;
         Ok(())
     }
@@ -267,7 +263,7 @@ impl Engine {
     fn dense_gradients(&self) -> Weights {
         let mut gradients = Weights::default();
         for (i, param) in self.graph.params.iter().enumerate() {
-            gradients.insert(&param.name, param.shape.clone(), self.plan.params.gather(i, &self.gradient));
+            gradients.insert(&param.name, param.shape.clone(), self.pass.plan.params.gather(i, &self.gradient));
         }
         for (touched, spec) in self.touched.iter().zip(&self.graph.tables) {
             let mut dense = vec![0.0; spec.rows as usize * spec.dim];
@@ -298,8 +294,7 @@ impl Engine {
             }
         };
         let Self {
-            plan,
-            layers,
+            pass,
             parameters,
             options,
             state: [first, second],
@@ -314,6 +309,7 @@ impl Engine {
             ..
         } = self;
         // Those of the steps that are taken.
+        let Pass { plan, layers, .. } = pass;
         let (step_plan, layers) = match &mut self.by_task {
             Some(by_task) => by_task.plan_and_layers(),
             None => (&*plan, layers),

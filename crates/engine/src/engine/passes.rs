@@ -10,10 +10,12 @@ use super::{Engine, StepStats};
 use crate::error::{Error, Result};
 use crate::exec::{Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
 use crate::kernels::reduce::sum_into;
+use crate::pass::Pass;
 use crate::plan::{Plan, TableGradient};
 use crate::requests::Requests;
 use crate::runner::{lanes, shards};
-use crate::sparse::{GradientOf, Storage, Use};
+use crate::sparse::{GradientOf, Use};
+use crate::storage::Storage;
 
 /// Lanes of a step at the most. A lane is a run of shards with one private gradient, so their number bounds both the
 /// threads that a step can use and the memory that private gradients take; it does not depend on the threads there
@@ -78,30 +80,22 @@ impl Engine {
         task_weights: &[f32],
         beside: impl FnOnce() + Send,
     ) -> usize {
-        let plan = &self.plan;
+        self.pass.prepare(&self.parameters);
+        let Pass { plan, layers, workspaces, of_requests } = &self.pass;
         let cut = Cut::of(batch.rows, plan);
-        self.requests = Requests::of(batch, &self.of_requests, &cut.shards);
+        self.requests = Requests::of(batch, of_requests, &cut.shards);
         let requests = &self.requests;
         self.lanes.resize_with(self.lanes.len().max(cut.lanes.len()), || Lane {
             gradient: Storage::zeros(plan.gradient_len()),
             sums: vec![0.0; Targets::sums(&self.graph)],
         });
         let pieces = cut.pieces(&mut self.batch_wide, &plan.batch_wide, requests);
-        let (dense, revision) = (&self.parameters.dense, self.parameters.dense.revision());
-        self.layers.prepare(plan, dense, revision);
-        self.layers.fold(plan, dense, &self.parameters.tables, revision);
         let shared = Shared {
-            plan,
-            params: &self.parameters.dense,
-            layers: &self.layers,
-            tables: &self.parameters.tables,
-            batch,
-            requests,
             seed: self.options.seed,
             step: self.steps,
             fields: self.fields.as_ref(),
+            ..self.pass.shared(&self.parameters, batch, requests)
         };
-        let workspaces = &self.workspaces;
         let run = |((lane, range), pieces): Job<'_, '_>| {
             lane.sums.fill(0.0);
             workspaces.with(plan, |workspace| {
@@ -120,14 +114,14 @@ impl Engine {
         let behind = || rayon::join(|| rest.into_par_iter().for_each(run), beside);
         rayon::join(|| first.into_par_iter().for_each(run), behind);
         let mut used: Vec<&mut [f32]> = self.lanes[..cut.lanes.len()].iter_mut().map(|l| &mut *l.gradient).collect();
-        unfold(plan, &self.layers, &self.parameters.dense, &mut used, &mut self.folded_rows);
+        unfold(plan, layers, &self.parameters.dense, &mut used, &mut self.folded_rows);
         cut.lanes.len()
     }
 
     /// Finds the rows that the batch touches in each table, and sums their gradients.
     pub(super) fn gather_tables(&mut self, batch: &Batch) {
         let (plan, gradients) =
-            (&self.plan, TableGradients { batch_wide: &self.batch_wide, folded: &self.folded_rows });
+            (&self.pass.plan, TableGradients { batch_wide: &self.batch_wide, folded: &self.folded_rows });
         self.touched.par_iter_mut().zip(&self.parameters.tables).enumerate().for_each(|(t, (touched, table))| {
             table.gather(touched, &uses(plan, t, (batch, &self.requests), gradients));
         });

@@ -9,6 +9,7 @@ use pleiad_model::{Shapes, TensorSink, TensorSource, Weights};
 use super::Engine;
 use crate::error::Result;
 use crate::parameters::TensorNames;
+use crate::pass::Pass;
 use crate::predictor::Predictor;
 
 impl Engine {
@@ -104,7 +105,7 @@ impl TensorSource for StateView<'_> {
     }
 
     fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
-        let Engine { options, plan, state, parameters, average, .. } = self.engine;
+        let Engine { options, pass: Pass { plan, .. }, state, parameters, average, .. } = self.engine;
         if let (Some(average), Some((_, tensor))) = (average, slot_of(name, &[LAST])) {
             if let Some(i) = self.names.param(tensor) {
                 return plan.params.gather_range(i, range, &average.dense, out);
@@ -137,7 +138,7 @@ impl TensorSink for StateSink<'_> {
     }
 
     fn write(&mut self, name: &str, at: usize, values: &[f32]) {
-        let Engine { options, plan, state, parameters, average, .. } = &mut *self.engine;
+        let Engine { options, pass: Pass { plan, .. }, state, parameters, average, .. } = &mut *self.engine;
         if let (Some(average), Some((_, tensor))) = (average, slot_of(name, &[LAST])) {
             if let Some(i) = self.names.param(tensor) {
                 return plan.params.scatter_from(i, at, values, &mut average.dense);

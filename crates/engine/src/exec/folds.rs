@@ -12,7 +12,8 @@ use crate::kernels::linear::{Arithmetic, Layer, Output, Scratch};
 use crate::kernels::product::{Matrix, product};
 use crate::kernels::reduce::add_to;
 use crate::plan::{Fold, Plan};
-use crate::sparse::{Storage, Table};
+use crate::sparse::Table;
+use crate::storage::Storage;
 
 /// A fold, prepared for the shards.
 #[derive(Debug)]

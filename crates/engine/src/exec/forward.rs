@@ -53,11 +53,10 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             Step::Product { x, y, weight, bias: biases, segments, onto } => {
                 let layer = shared.layers.of(at);
                 let biases = &shared.params[biases.range()];
-                let mut signs = shard.signs[at].take();
                 shard.multiply(values, *y, |shard, memory, scratch| {
                     let x = shard.read(values, *x);
                     let weights = weights(shared.params, *weight);
-                    let out = Output { y: memory, at: y.at, onto: *onto, signs: signs.as_mut() };
+                    let out = Output { y: memory, at: y.at, onto: *onto };
                     layer.forward(out, x, weights, rows, scratch);
                     for segment in segments {
                         let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
@@ -71,7 +70,6 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                         }
                     }
                 });
-                shard.signs[at] = signs;
             }
             Step::Gather { from: Gathered::Table(fold), y, .. } => gather::of_tables(shared, shard, *fold, *y),
             Step::Gather { from: Gathered::Request(x), y, add } => gather::of_requests(shared, shard, *x, *y, *add),

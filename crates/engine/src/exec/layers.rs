@@ -94,14 +94,9 @@ impl Layers {
         (&self.folds[fold].products, plan.folds[fold].ld)
     }
 
-    /// Whether the input of a step that is a product wants a gradient.
-    pub(super) fn wants(&self, step: usize) -> bool {
-        self.steps[step].as_ref().is_some_and(|prepared| prepared.wanted.is_some())
-    }
-
     /// The layer of a step that is a product.
     pub(super) fn of(&self, step: usize) -> &Layer {
-        self.steps[step].as_ref().map_or(&Layer::Plain, |prepared| &prepared.layer)
+        self.steps[step].as_ref().map_or(&Layer::Gemm(None), |prepared| &prepared.layer)
     }
 }
 

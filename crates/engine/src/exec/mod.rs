@@ -24,7 +24,6 @@ use pleiad_model::graph::Space;
 pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::Columns;
-use crate::kernels::delta::{Delta, Signs};
 use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
@@ -71,8 +70,6 @@ pub(crate) struct Shard<'m> {
     slots: usize,
     scratch: &'m mut Scratch,
     looked: &'m mut [Looked],
-    deltas: &'m mut [Option<Delta>],
-    signs: &'m mut [Option<Signs>],
 }
 
 impl<'m> Shard<'m> {
@@ -82,10 +79,10 @@ impl<'m> Shard<'m> {
         workspace: &'m mut Workspace,
         batch_wide: Vec<&'m mut [f32]>,
     ) -> Self {
-        let Workspace { slots, scratch, looked, deltas, signs } = workspace;
+        let Workspace { slots, scratch, looked } = workspace;
         let count = slots.len();
         let memory = slots.iter_mut().map(|slot| &mut **slot).chain(batch_wide).collect();
-        Self { rows, requests, memory, slots: count, scratch, looked, deltas, signs }
+        Self { rows, requests, memory, slots: count, scratch, looked }
     }
 
     /// The shard's rows of a space.

@@ -2,14 +2,12 @@
 
 use std::cell::RefCell;
 
-use pleiad_model::graph::Activation;
 use thread_local::ThreadLocal;
 
-use crate::kernels::delta::{Delta, Signs};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
-use crate::plan::{Plan, Step};
-use crate::sparse::Storage;
+use crate::plan::Plan;
+use crate::storage::Storage;
 
 /// The memory of a shard, used by one after the other. What it holds between two of them means nothing.
 #[derive(Debug)]
@@ -18,33 +16,15 @@ pub(crate) struct Workspace {
     pub(super) scratch: Scratch,
     /// The rows that the shard looks up in each fold.
     pub(super) looked: Vec<Looked>,
-    /// The gradient of each step's sums, if several steps contribute to it.
-    pub(super) deltas: Vec<Option<Delta>>,
-    /// The sign mask of each step's outputs, if the backward pass needs it.
-    pub(super) signs: Vec<Option<Signs>>,
 }
 
 impl Workspace {
     /// Room for the buffers of a plan.
     pub(crate) fn new(plan: &Plan) -> Self {
-        let mut deltas: Vec<Option<Delta>> = plan.steps.iter().map(|_| None).collect();
-        for onward in plan.backward.iter().filter_map(|back| back.onward.as_ref()) {
-            deltas[onward.step] = Some(Delta::default());
-        }
-        let mut signs: Vec<Option<Signs>> = plan.steps.iter().map(|_| None).collect();
-        for step in plan.backward.iter().map(|back| back.step) {
-            if let Step::Product { segments, .. } = &plan.steps[step]
-                && segments.iter().any(|segment| segment.activation == Activation::Relu)
-            {
-                signs[step] = Some(Signs::default());
-            }
-        }
         Self {
             slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(),
             scratch: Scratch::default(),
             looked: plan.folds.iter().map(|_| Looked::default()).collect(),
-            deltas,
-            signs,
         }
     }
 }

@@ -6,11 +6,10 @@
 
 use std::ops::Range;
 
-use super::delta::{Delta, Sums};
 use super::packing::{Packing, weight_gradient};
 use super::product::{Matrix, product};
 use super::tiles::amx::has_amx;
-use super::tiles::{Amx, Kernel, Operand, Pair, Panels, Piece, Rounded, Shape, Signs, Stripe, round_to_bf16};
+use super::tiles::{Amx, Kernel, Pair, Panels, Rounded, round_to_bf16};
 use super::{Columns, dispatch};
 use crate::precision::{Kernels, Precision};
 
@@ -98,14 +97,12 @@ pub(crate) struct Output<'a> {
     pub(crate) at: Columns,
     /// Whether they are added to what is there.
     pub(crate) onto: bool,
-    /// Where a layer with a [sign mask](Layer::tells) writes it, if it is asked to.
-    pub(crate) signs: Option<&'a mut Signs>,
 }
 
 impl<'a> Output<'a> {
     /// Columns of which nothing else is asked.
     pub(crate) fn new(y: &'a mut [f32], at: Columns) -> Self {
-        Self { y, at, onto: false, signs: None }
+        Self { y, at, onto: false }
     }
 }
 
@@ -115,16 +112,14 @@ pub(crate) type Part<'a> = (&'a [f32], Columns);
 /// The weights of a linear layer as its products want them. Made anew whenever weights have changed.
 #[derive(Debug)]
 pub(crate) enum Layer {
-    /// As they lie.
-    Plain,
+    /// As they lie, or rounded: the `gemm` crate multiplies.
+    Gemm(Option<Vec<f32>>),
     /// In panels of f32.
     Tiles(Box<Packing<f32>>),
     /// In panels of bf16.
     PairTiles(Box<Packing<Pair>>),
     /// In panels of bf16 for AMX.
     Amx(Box<Packing<Amx>>),
-    /// Where they lie, rounded.
-    Rounded(Vec<f32>),
 }
 
 /// Operands of one shard and other intermediate numbers, and their memory.
@@ -137,8 +132,6 @@ pub(crate) struct Scratch {
     rounded: [Vec<f32>; 2],
     /// Intermediate numbers between two passes.
     pub(crate) numbers: Numbers,
-    /// The `d` of a layer that uses it at once.
-    pub(crate) delta: Delta,
 }
 
 /// Numbers of a cache line.
@@ -166,22 +159,22 @@ impl Layer {
             floor
         };
         match arithmetic {
-            Arithmetic::Plain => Self::Plain,
+            Arithmetic::Plain => Self::Gemm(None),
             Arithmetic::Tiles => Self::Tiles(Box::new(Packing::new(floor()))),
             Arithmetic::PairTiles => Self::PairTiles(Box::new(Packing::new(floor()))),
             Arithmetic::Amx => Self::Amx(Box::new(Packing::new(floor()))),
-            Arithmetic::Rounded => Self::Rounded(Vec::new()),
+            Arithmetic::Rounded => Self::Gemm(Some(Vec::new())),
         }
     }
 
     /// Prepares `weights` `[outputs, inputs]`, of whose inputs `wanted` want a gradient. The first outputs have a `bias`.
     pub(crate) fn prepare(&mut self, weights: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
         match self {
-            Self::Plain => {}
+            Self::Gemm(None) => {}
             Self::Tiles(packing) => packing.prepare(weights, bias, wanted),
             Self::PairTiles(packing) => packing.prepare(weights, bias, wanted),
             Self::Amx(packing) => packing.prepare(weights, bias, wanted),
-            Self::Rounded(rounded) => {
+            Self::Gemm(Some(rounded)) => {
                 rounded.resize(weights.data.len(), 0.0);
                 dispatch(
                     #[inline(always)]
@@ -207,58 +200,17 @@ impl Layer {
     ) {
         let (at, onto) = (out.at, out.onto);
         match self {
-            Self::Plain => {
+            Self::Gemm(own) => {
+                let (x, w) = match own {
+                    Some(own) => (rounded(&mut scratch.rounded[0], x, rows), Matrix { data: &own[..], ..weights }),
+                    None => (x, weights),
+                };
                 let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
-                product(y, matrix(x, rows), weights.transposed(), onto);
+                product(y, matrix(x, rows), w.transposed(), onto);
             }
             Self::Tiles(p) => p.forward(out, x, rows, &mut scratch.left),
             Self::PairTiles(p) => p.forward(out, x, rows, &mut scratch.left),
             Self::Amx(p) => p.forward(out, x, rows, &mut scratch.left),
-            Self::Rounded(w) => {
-                let x = rounded(&mut scratch.rounded[0], x, rows);
-                let w = Matrix { data: &w[..], ..weights };
-                let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
-                product(y, matrix(x, rows), w.transposed(), onto);
-            }
-        }
-    }
-
-    /// Whether products round their operands first, so that `d` may be put together ([`Layer::put`]).
-    pub(crate) fn rounds(&self) -> bool {
-        matches!(self, Self::PairTiles(_) | Self::Amx(_))
-    }
-
-    /// Whether it writes the sign mask of its outputs, if it is asked to.
-    pub(crate) fn tells(&self) -> bool {
-        match self {
-            Self::PairTiles(_) => Pair::TELLS,
-            Self::Amx(_) => Amx::TELLS,
-            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => false,
-        }
-    }
-
-    /// Puts a piece of the gradient of this layer's sums into `delta`; for [`Layer::input_gradient`], too, where `wanted`.
-    ///
-    /// # Panics
-    /// Unless the layer [rounds](Layer::rounds).
-    pub(crate) fn put(&self, delta: &mut Delta, whole: Shape, piece: Piece<'_>, wanted: bool) {
-        match self {
-            Self::PairTiles(_) => delta.put::<Pair>(whole, piece, wanted),
-            Self::Amx(_) => delta.put::<Amx>(whole, piece, wanted),
-            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => unreachable!("the layer was asked whether it rounds"),
-        }
-    }
-
-    /// Goes over a stripe of the gradient of the outputs and puts what it becomes into `delta`, as [`Layer::put`], if the
-    /// processor can do all of it at once; else nothing is done.
-    ///
-    /// # Panics
-    /// As [`Layer::put`].
-    pub(crate) fn pass(&self, delta: &mut Delta, whole: Shape, stripe: Stripe<'_>, wanted: bool) -> bool {
-        match self {
-            Self::PairTiles(_) => delta.pass::<Pair>(whole, stripe, wanted),
-            Self::Amx(_) => delta.pass::<Amx>(whole, stripe, wanted),
-            Self::Plain | Self::Tiles(_) | Self::Rounded(_) => unreachable!("the layer was asked whether it rounds"),
         }
     }
 
@@ -266,34 +218,25 @@ impl Layer {
     pub(crate) fn weight_gradient(
         &self,
         out: Matrix<&mut [f32]>,
-        d: Sums<'_>,
+        d: Part<'_>,
         x: Part<'_>,
         rows: usize,
         target: Target,
         scratch: &mut Scratch,
     ) {
         let add = target == Target::Sum;
-        let Scratch { panels, pair_panels, amx_panels, left, .. } = scratch;
-        match (self, d) {
-            (Self::PairTiles(_), d) => {
-                weight_gradient(out, d.along_columns::<Pair>(rows, left), x, rows, target, pair_panels);
-            }
-            (Self::Amx(_), d) => {
-                weight_gradient(out, d.along_columns::<Amx>(rows, left), x, rows, target, amx_panels);
-            }
-            (Self::Plain, Sums::Exact(d)) => product(out, matrix(d, rows).transposed(), matrix(x, rows), add),
-            (Self::Tiles(_), Sums::Exact((d, at))) => {
-                let d = f32::along_columns(left, &d[at.col..], at.ld, rows, at.width);
-                weight_gradient(out, d, x, rows, target, panels);
-            }
-            (Self::Rounded(_), Sums::Exact(d)) => {
-                let [x_memory, d_memory] = &mut scratch.rounded;
-                let (x, d) = (rounded(x_memory, x, rows), rounded(d_memory, d, rows));
+        let Scratch { panels, pair_panels, amx_panels, left, rounded: memory, .. } = scratch;
+        match self {
+            Self::Gemm(own) => {
+                let (x, d) = match (own, memory) {
+                    (Some(_), [of_x, of_d]) => (rounded(of_x, x, rows), rounded(of_d, d, rows)),
+                    (None, _) => (x, d),
+                };
                 product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
             }
-            (Self::Plain | Self::Tiles(_) | Self::Rounded(_), Sums::Rounded(_)) => {
-                unreachable!("only a layer that rounds puts a gradient together")
-            }
+            Self::Tiles(_) => weight_gradient(out, d, x, rows, target, panels, left),
+            Self::PairTiles(_) => weight_gradient(out, d, x, rows, target, pair_panels, left),
+            Self::Amx(_) => weight_gradient(out, d, x, rows, target, amx_panels, left),
         }
     }
 
@@ -302,7 +245,7 @@ impl Layer {
     pub(crate) fn input_gradient(
         &self,
         out: (&mut [f32], Columns),
-        d: Sums<'_>,
+        d: Part<'_>,
         (weights, skipped): (Matrix<&[f32]>, usize),
         rows: usize,
         add: bool,
@@ -310,24 +253,19 @@ impl Layer {
     ) {
         let (out, at) = (&mut out.0[out.1.col..], out.1);
         let left = &mut scratch.left;
-        match (self, d) {
-            (Self::PairTiles(p), d) => p.input_gradient(out, at.ld, d.along_rows::<Pair>(rows, left), rows, add),
-            (Self::Amx(p), d) => p.input_gradient(out, at.ld, d.along_rows::<Amx>(rows, left), rows, add),
-            (Self::Plain, Sums::Exact(d)) => {
-                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), weights, add);
-            }
-            (Self::Tiles(p), Sums::Exact((d, d_at))) => {
-                let d = f32::along_rows(left, &d[d_at.col..], d_at.ld, rows, d_at.width);
-                p.input_gradient(out, at.ld, d, rows, add);
-            }
-            (Self::Rounded(w), Sums::Exact(d)) => {
-                let d = rounded(&mut scratch.rounded[1], d, rows);
-                let w = Matrix { data: &w[skipped..], ..weights };
+        match self {
+            Self::Gemm(own) => {
+                let (d, w) = match own {
+                    Some(own) => {
+                        (rounded(&mut scratch.rounded[1], d, rows), Matrix { data: &own[skipped..], ..weights })
+                    }
+                    None => (d, weights),
+                };
                 product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
             }
-            (Self::Plain | Self::Tiles(_) | Self::Rounded(_), Sums::Rounded(_)) => {
-                unreachable!("only a layer that rounds puts a gradient together")
-            }
+            Self::Tiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
+            Self::PairTiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
+            Self::Amx(p) => p.input_gradient(out, at.ld, d, rows, add, left),
         }
     }
 }
@@ -353,7 +291,7 @@ fn rounded<'m>(memory: &'m mut Vec<f32>, (data, at): Part<'_>, rows: usize) -> P
 
 #[cfg(test)]
 mod tests {
-    use super::super::tiles::amx::emulator;
+    use super::super::tiles::amx_here;
     use super::*;
 
     const ALL: [Arithmetic; 5] =
@@ -363,7 +301,7 @@ mod tests {
         match arithmetic {
             Arithmetic::Tiles => f32::available(),
             Arithmetic::PairTiles => Pair::available(),
-            Arithmetic::Amx => emulator::ready(),
+            Arithmetic::Amx => amx_here(),
             Arithmetic::Plain | Arithmetic::Rounded => true,
         }
     }
@@ -388,9 +326,9 @@ mod tests {
         let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
         for (add, target) in [(false, Target::Far), (true, Target::Sum)].into_iter().take(1 + usize::from(twice)) {
             let out = Matrix::new(&mut w_gradient[..], outputs, inputs, 12);
-            layer.weight_gradient(out, Sums::Exact((&d, y_at)), (&x, x_at), rows, target, &mut scratch);
+            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, target, &mut scratch);
             let part = Matrix { data: &w[2..], cols: inputs - 2, ..weights };
-            layer.input_gradient((&mut x_gradient, dx_at), Sums::Exact((&d, y_at)), (part, 2), rows, add, &mut scratch);
+            layer.input_gradient((&mut x_gradient, dx_at), (&d, y_at), (part, 2), rows, add, &mut scratch);
         }
         [y, w_gradient, x_gradient]
     }
@@ -424,7 +362,7 @@ mod tests {
 
     #[test]
     fn amx_is_not_chosen_where_it_is_emulated() {
-        emulator::ready();
+        amx_here();
         let chosen = Arithmetic::choose(Precision::Bf16, Kernels::Fastest);
         assert_eq!(chosen == Arithmetic::Amx, has_amx(), "{chosen:?}");
         assert_eq!(Arithmetic::choose(Precision::Bf16, Kernels::Plain), Arithmetic::Rounded);

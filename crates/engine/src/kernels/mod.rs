@@ -9,7 +9,6 @@ pub(crate) mod activation;
 pub(crate) mod bias;
 pub(crate) mod combine;
 pub(crate) mod conjunction;
-pub(crate) mod delta;
 pub(crate) mod dropout;
 pub(crate) mod exp;
 pub(crate) mod fields;
@@ -21,12 +20,15 @@ mod packing;
 pub(crate) mod pairs;
 pub(crate) mod peak;
 pub(crate) mod periodic;
+mod prefetch;
 pub(crate) mod product;
 pub(crate) mod reduce;
 pub(crate) mod softmax;
 pub(crate) mod tiles;
 
 use std::sync::OnceLock;
+
+pub(crate) use prefetch::prefetch;
 
 /// Runs `pass` compiled for the widest vector instructions that the processor has.
 ///

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::linear::{Output, Part, Target};
 use super::product::Matrix;
-use super::tiles::{Finish, Kernel, Left, Operand, Panels, Rounded, Source};
+use super::tiles::{Finish, Kernel, Operand, Panels, Rounded, Source};
 
 /// A layer's weights in panels, and what is done with its sums.
 #[derive(Debug)]
@@ -45,14 +45,23 @@ impl<K: Operand> Packing<K> {
 
     /// [`super::linear::Layer::forward`].
     pub(super) fn forward(&self, out: Output<'_>, (x, x_at): Part<'_>, rows: usize, left: &mut Rounded) {
-        let Output { y, at, onto, signs } = out;
+        let Output { y, at, onto } = out;
         let x = K::along_rows(left, &x[x_at.col..], x_at.ld, rows, x_at.width);
         let finish = Finish::Shift { bias: &self.bias, floor: &self.floor, onto };
-        self.forward.multiply_and_tell(&mut y[at.col..], at.ld, rows, x, finish, signs);
+        self.forward.multiply(&mut y[at.col..], at.ld, rows, x, finish);
     }
 
     /// [`super::linear::Layer::input_gradient`], with `ld` the stride of `out`.
-    pub(super) fn input_gradient(&self, out: &mut [f32], ld: usize, d: Left<'_, K::Unit>, rows: usize, add: bool) {
+    pub(super) fn input_gradient(
+        &self,
+        out: &mut [f32],
+        ld: usize,
+        (d, at): Part<'_>,
+        rows: usize,
+        add: bool,
+        left: &mut Rounded,
+    ) {
+        let d = K::along_rows(left, &d[at.col..], at.ld, rows, at.width);
         self.backward.multiply(out, ld, rows, d, if add { Finish::Add } else { Finish::Set });
     }
 }
@@ -60,12 +69,14 @@ impl<K: Operand> Packing<K> {
 /// [`super::linear::Layer::weight_gradient`] by our own tiles. The right operand is the shard's, too, so it is packed here.
 pub(super) fn weight_gradient<K: Operand>(
     out: Matrix<&mut [f32]>,
-    d: Left<'_, K::Unit>,
+    (d, d_at): Part<'_>,
     (x, x_at): Part<'_>,
     rows: usize,
     target: Target,
     panels: &mut Panels<K>,
+    left: &mut Rounded,
 ) {
+    let d = K::along_columns(left, &d[d_at.col..], d_at.ld, rows, d_at.width);
     panels.pack(Source { data: &x[x_at.col..], terms: rows, cols: x_at.width, row: x_at.ld, col: 1 }, false);
     let finish = match target {
         Target::Sum => Finish::Add,

@@ -13,7 +13,7 @@ use pleiad_model::graph::{Node, Op};
 
 use super::compile::Compiler;
 use super::split::Part;
-use super::{BackStep, Buffer, Gathered, Place, Step, TableGradient, TableUse, View, Write, onward};
+use super::{BackStep, Buffer, Gathered, Place, Step, TableGradient, TableUse, View, Write};
 
 /// Writes the plan's backward steps, gradient buffers and table uses.
 pub(super) fn derive(compiler: &mut Compiler<'_>) {
@@ -28,8 +28,7 @@ pub(super) fn derive(compiler: &mut Compiler<'_>) {
     // Weights, by where they lie, whose gradient some step has written.
     let mut differentiated = HashSet::new();
     for (at, step) in plan.steps.iter().enumerate().rev() {
-        let mut back =
-            BackStep { step: at, clear: Vec::new(), writes: Vec::new(), again: false, onward: None, left: Vec::new() };
+        let mut back = BackStep { step: at, clear: Vec::new(), writes: Vec::new(), again: false };
         let mut contribute = |back: &mut BackStep, x: View| {
             let Some(hull) = wanted[x.buffer].hull_within(x.range()) else {
                 back.writes.push((x, Write::Skip));
@@ -65,7 +64,6 @@ pub(super) fn derive(compiler: &mut Compiler<'_>) {
         }
         plan.backward.push(back);
     }
-    onward::find(plan);
     // Gradient buffers mirror value buffers; those that hold an embedding's gradient span the batch.
     plan.gradients = plan.values.iter().map(|v| Buffer { place: Place::Nowhere, ..v.clone() }).collect();
     for (at, node) in graph.nodes.iter().enumerate() {

@@ -10,7 +10,6 @@
 //! * [`fuse`]: linear layers that read one node become one wide product; activations join the product before them.
 //! * [`place`]: every value gets its columns, and every dense parameter its place.
 //! * [`compile`]: nodes become steps and views, in graph order.
-//! * [`onward`]: gradients that one product writes and only one reads, which need no buffer in between.
 //! * [`backward`]: the same steps in reverse, with the first writer of each gradient marked.
 //! * [`allocate`]: buffers share memory where their lifetimes allow it.
 //! * [`params`]: where each dense parameter lies in the one array of them all.
@@ -20,7 +19,6 @@ mod backward;
 mod compile;
 mod fold;
 mod fuse;
-mod onward;
 mod params;
 mod place;
 mod split;
@@ -218,20 +216,6 @@ pub(crate) struct BackStep {
     pub(crate) writes: Vec<(View, Write)>,
     /// Whether a step before this one has written the gradient of the step's own parameters: a layer is applied again.
     pub(crate) again: bool,
-    /// For a product: the product to which the gradient of its input can be passed at once.
-    pub(crate) onward: Option<Onward>,
-    /// For a product: the output columns whose gradients no step passes by [`BackStep::onward`].
-    pub(crate) left: Vec<Range<usize>>,
-}
-
-/// Output columns of an earlier product whose gradient is complete as soon as the one product that reads them has gone
-/// back: no other step contributes to it or reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Onward {
-    /// The step of the product whose outputs they are.
-    pub(crate) step: usize,
-    /// Relative to its output.
-    pub(crate) cols: Range<usize>,
 }
 
 /// How a part of a table's gradient is gathered after all shards.

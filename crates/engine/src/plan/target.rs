@@ -1,7 +1,6 @@
 //! [`Target`]: what a plan is compiled for beside the graph.
 
 use super::Purpose;
-use crate::kernels::delta::STRIPE;
 use crate::kernels::tiles::LANES;
 
 /// Sizes of the machine that runs a plan. The plan itself knows no processor.
@@ -14,8 +13,6 @@ pub(crate) struct Target {
     pub(crate) least_rows: usize,
     /// Numbers that one register holds: the grain of rows of sums.
     pub(crate) lanes: usize,
-    /// Columns that gradients of hidden layers are rounded by.
-    pub(crate) stripe: usize,
     /// Rows of a table that is multiplied as a whole, at the most. A step multiplies each of them, whether or not the batch
     /// reads it, and a batch of 512 rows should gain much from it.
     pub(crate) table_rows: usize,
@@ -40,6 +37,6 @@ impl Target {
     /// The processor that this program runs on.
     pub(crate) fn cpu(purpose: Purpose) -> Self {
         let shard_rows = if purpose.trains() { TRAINED_ROWS } else { PREDICTED_ROWS };
-        Self { shard_rows, least_rows: LEAST_ROWS, lanes: LANES, stripe: STRIPE, table_rows: 128, folded_rows: 1024 }
+        Self { shard_rows, least_rows: LEAST_ROWS, lanes: LANES, table_rows: 128, folded_rows: 1024 }
     }
 }

@@ -21,13 +21,13 @@ mod number;
 mod options;
 mod rounding;
 mod rows;
-mod storage;
 mod table;
 mod touched;
 mod vector;
 
+#[cfg(test)]
+pub(crate) use number::Bf16;
+pub(crate) use number::Number;
 pub use options::{TableOptions, TablePrecision};
-pub(crate) use storage::Storage;
 pub use table::Table;
 pub use touched::{GradientOf, TouchedRows, Use};
-pub(crate) use vector::prefetch;

@@ -43,7 +43,7 @@ impl Number for f32 {
 /// The upper half of an f32: its exponent and the first 7 bits of its fraction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(transparent)]
-pub(super) struct Bf16(u16);
+pub(crate) struct Bf16(u16);
 
 /// A quiet NaN.
 const NAN: u16 = 0x7FC0;

@@ -6,11 +6,12 @@ use pleiad_model::init::{BLOCK, Init};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::TouchedRows;
 use super::number::Number;
 use super::rounding::StepBits;
-use super::storage::Storage;
-use super::{TouchedRows, vector};
+use crate::kernels::prefetch;
 use crate::optim::StepRule;
+use crate::storage::Storage;
 
 /// Touched rows per unit of parallel work: enough to outweigh handing it over, few enough to spread a batch.
 const ROWS_PER_TASK: usize = 512;
@@ -58,13 +59,13 @@ impl<N: Number> Rows<N> {
     /// Asks for the weights of row `id` without waiting for them, whether or not there is such a row.
     #[inline(always)]
     pub(super) fn ask_for(&self, id: u64) {
-        vector::prefetch(self.values.as_ptr().wrapping_add((id as usize).wrapping_mul(self.stride)), self.dim);
+        prefetch(self.values.as_ptr().wrapping_add((id as usize).wrapping_mul(self.stride)), self.dim);
     }
 
     /// Asks for all of row `id`, as [`Rows::ask_for`] does for its weights.
     #[inline(always)]
     pub(super) fn ask_for_all(&self, id: usize) {
-        vector::prefetch(self.values.as_ptr().wrapping_add(id.wrapping_mul(self.stride)), self.stride);
+        prefetch(self.values.as_ptr().wrapping_add(id.wrapping_mul(self.stride)), self.stride);
     }
 
     /// See [`super::Table::init`].
@@ -181,7 +182,7 @@ impl<N: Number> Rows<N> {
                 || {
                     for (i, (&row, grad)) in rows.iter().zip(grads.chunks_exact(dim)).enumerate() {
                         if let Some(&soon) = rows.get(i + AHEAD) {
-                            vector::prefetch(base.0.wrapping_add(soon * stride), stride);
+                            prefetch(base.0.wrapping_add(soon * stride), stride);
                         }
                         let bits = bits.row(row);
                         // SAFETY: `TouchedRows` holds distinct rows, all below `table_rows()`, which equals

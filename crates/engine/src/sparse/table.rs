@@ -9,9 +9,9 @@ use pleiad_model::init::Init;
 use super::number::{Bf16, Number};
 use super::rounding::{self, StepBits};
 use super::rows::Rows;
-use super::storage::Storage;
 use super::{TableOptions, TablePrecision, TouchedRows, Use};
 use crate::optim::{MAX_SLOTS, StepRule};
+use crate::storage::Storage;
 use crate::{Error, Result};
 
 /// Weights that [`Table::take_weights`] takes as they are, from 64 MiB on. Smaller ones are better off where rows begin

@@ -37,19 +37,6 @@ pub(super) fn add_scaled(y: &mut [f32], a: f32, x: &[f32]) {
     zip(y, x, |y, x| y + a * x);
 }
 
-/// Asks for the memory of `len` elements from `start` without waiting for it; no more than a hint.
-#[inline(always)]
-pub(crate) fn prefetch<N>(start: *const N, len: usize) {
-    #[cfg(target_arch = "x86_64")]
-    for line in (0..len).step_by(64 / size_of::<N>()) {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: prefetching reads nothing; any address is allowed.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(start.wrapping_add(line).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = (start, len);
-}
-
 #[inline(always)]
 fn zip<N: Copy>(y: &mut [f32], x: &[N], f: impl Fn(f32, N) -> f32 + Copy) {
     let (y, x) = blocks::<16, N>(y, x, f);

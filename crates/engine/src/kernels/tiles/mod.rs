@@ -16,16 +16,12 @@
 pub(crate) mod amx;
 mod left;
 mod panels;
-mod pass;
 #[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
 mod processor;
-mod signs;
 
-pub(crate) use left::{Left, Operand, Piece, Rounded, Rounding, STRIPE, Shape};
-pub(crate) use panels::{Packed, Panels, Source, round_to_bf16};
-pub(crate) use pass::{Stripe, Through};
-pub(crate) use signs::Signs;
+pub(crate) use left::{Left, Operand, Rounded};
+pub(crate) use panels::{Panels, Source, round_to_bf16};
 
 /// Columns of a full panel: three AVX-512 registers of f32. Eight rows of it are 24 accumulators, which leaves room for
 /// the panel's row and a broadcast in 32 registers, and 24 independent sums hide the latency of the addition.
@@ -59,13 +55,22 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
     /// Terms of the sum in a unit.
     const TERMS: usize;
 
+    /// Fills a panel with `source`, at most [`PANEL`] columns of it.
+    fn pack_panel(panel: &mut [Self], source: Source<'_>);
+
     /// Turns a square over: what was at (i, j) is at (j, i).
-    fn turn(square: &mut [[Self; LANES]; LANES]);
+    #[inline]
+    fn turn(square: &mut [[Self; LANES]; LANES]) {
+        const { assert!(size_of::<Self>() == 4) };
+        if !processor::turn_square(square) {
+            turn_plainly(square);
+        }
+    }
 }
 
 /// What multiplies. The kernels of AVX-512 go by the name of their unit, of which each has one.
 pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
-    type Unit: Packed;
+    type Unit: Unit;
 
     /// What a thread holds as long as it multiplies strips of one product; dropping it gives it back.
     type Held;
@@ -75,9 +80,6 @@ pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
 
     /// Whether A comes in squares ([`Left`]), all of whose rows are read: those beyond C's may hold anything.
     const SQUARES: bool = false;
-
-    /// Whether it writes the sign mask of C, if it is asked to: kernels do so where it costs nothing.
-    const TELLS: bool = false;
 
     /// Whether this processor can.
     fn available() -> bool;
@@ -123,10 +125,6 @@ pub(crate) struct Strip<U> {
     /// Bias and lower bound of `cols` columns, or null.
     bias: *const f32,
     floor: *const f32,
-    /// Where a kernel with a sign mask writes which elements of C are above zero, or null: a word for each register of
-    /// row i at `i * signs_row`.
-    signs: *mut u16,
-    signs_row: usize,
 }
 
 /// What C becomes.
@@ -149,19 +147,6 @@ impl<K: Kernel> Panels<K> {
     /// # Panics
     /// If an operand is too short for its shape: the plan is wrong then, never the data. If the processor cannot.
     pub(crate) fn multiply(&self, c: &mut [f32], ldc: usize, rows: usize, a: Left<'_, K::Unit>, finish: Finish<'_>) {
-        self.multiply_and_tell(c, ldc, rows, a, finish, None);
-    }
-
-    /// As [`Panels::multiply`]; a kernel with a [sign mask](Kernel::TELLS) of C then writes it, if it is asked.
-    pub(crate) fn multiply_and_tell(
-        &self,
-        c: &mut [f32],
-        ldc: usize,
-        rows: usize,
-        a: Left<'_, K::Unit>,
-        finish: Finish<'_>,
-        signs: Option<&mut Signs>,
-    ) {
         const { assert!(DEPTH.is_multiple_of(K::UNITS)) };
         let (depth, cols) = (self.depth(), self.cols());
         if rows == 0 || cols == 0 {
@@ -173,10 +158,6 @@ impl<K: Kernel> Panels<K> {
         if let Finish::Shift { bias, floor, .. } = finish {
             assert!(bias.len() >= cols && floor.len() >= cols, "a bias or a bound for every column");
         }
-        let (signs, signs_row) = match signs.filter(|_| K::TELLS) {
-            Some(signs) => (signs.room(rows, cols).as_mut_ptr(), signs.row),
-            None => (std::ptr::null_mut(), 0),
-        };
         let whole = c.as_ptr().addr().is_multiple_of(LINE) && ldc.is_multiple_of(LANES);
         let past = whole && depth <= DEPTH && matches!(finish, Finish::SetAside);
         // SAFETY: the processor was asked.
@@ -210,16 +191,10 @@ impl<K: Kernel> Panels<K> {
                     past,
                     bias,
                     floor,
-                    signs: match last && !signs.is_null() {
-                        true => signs.wrapping_add(first * signs_row + start / LANES),
-                        false => std::ptr::null_mut(),
-                    },
-                    signs_row,
                 };
                 // SAFETY: the processor was asked, and what it needs is held. C, A, bias and bound were shown above to hold
                 // every index below (rows, cols, depth), A the rows beyond, too; the panel's slice has `depth * width`
-                // units by its own bounds. There is a word of signs
-                // for each row and register, since a panel begins with a register. A's strides were looked at, and panels are padded as the kernel wants it, as
+                // units by its own bounds. A's strides were looked at, and panels are padded as the kernel wants it, as
                 // are all parts of them: `most` is a multiple of that. C is borrowed alone.
                 unsafe { K::strip(&strip) };
             }
@@ -239,6 +214,12 @@ fn turn_plainly<U: Copy>(square: &mut [[U; LANES]; LANES]) {
             *unit = old[j][i];
         }
     }
+}
+
+/// Whether tests may multiply by AMX: by the processor's, or by an emulator that runs the same machine code.
+#[cfg(test)]
+pub(crate) fn amx_here() -> bool {
+    amx::has_amx() || pleiad_emulator::install()
 }
 
 #[cfg(test)]

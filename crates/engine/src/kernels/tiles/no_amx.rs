@@ -21,11 +21,3 @@ impl Kernel for Amx {
         unreachable!("tiles are asked for before they are used")
     }
 }
-
-#[cfg(test)]
-pub(crate) mod emulator {
-    /// Never: what is to be emulated is not even compiled.
-    pub(crate) fn ready() -> bool {
-        false
-    }
-}

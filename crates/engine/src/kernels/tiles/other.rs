@@ -1,6 +1,6 @@
 //! Stub for processors without our tiles; there [`crate::kernels::product`] multiplies.
 
-use super::{Kernel, LANES, Pair, Strip, Unit, turn_plainly};
+use super::{Kernel, LANES, Pair, Strip, Unit};
 
 impl Kernel for f32 {
     type Unit = Self;
@@ -14,14 +14,6 @@ impl Kernel for f32 {
 
     unsafe fn strip(_: &Strip<Self>) {
         unreachable!("tiles are asked for before they are used")
-    }
-}
-
-impl Unit for f32 {
-    const TERMS: usize = 1;
-
-    fn turn(square: &mut [[Self; LANES]; LANES]) {
-        turn_plainly(square);
     }
 }
 
@@ -40,12 +32,9 @@ impl Kernel for Pair {
     }
 }
 
-impl Unit for Pair {
-    const TERMS: usize = 2;
-
-    fn turn(square: &mut [[Self; LANES]; LANES]) {
-        turn_plainly(square);
-    }
+/// Not at all: there is no instruction.
+pub(super) fn turn_square<U: Unit>(_: &mut [[U; LANES]; LANES]) -> bool {
+    false
 }
 
 /// None of it: there is no instruction.

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{Kernel, LANES, LINE, PANEL, Pair, Unit, processor};
 use crate::kernels::dispatch;
-use crate::sparse::prefetch;
+use crate::kernels::prefetch;
 
 /// Blocks of 16 terms that packing asks for ahead.
 const AHEAD: usize = 4;
@@ -83,13 +83,9 @@ impl<K: Kernel> Panels<K> {
     }
 }
 
-/// How a panel is filled.
-pub(crate) trait Packed: Unit {
-    /// Fills a panel with `source`, at most [`PANEL`] columns of it.
-    fn pack_panel(panel: &mut [Self], source: Source<'_>);
-}
+impl Unit for f32 {
+    const TERMS: usize = 1;
 
-impl Packed for f32 {
     #[inline(always)]
     fn pack_panel(panel: &mut [Self], s: Source<'_>) {
         let width = s.cols.next_multiple_of(LANES);
@@ -116,7 +112,9 @@ impl Packed for f32 {
     }
 }
 
-impl Packed for Pair {
+impl Unit for Pair {
+    const TERMS: usize = 2;
+
     #[inline(always)]
     fn pack_panel(panel: &mut [Self], s: Source<'_>) {
         let width = s.cols.next_multiple_of(LANES);

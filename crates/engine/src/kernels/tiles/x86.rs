@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Kernel, LANES, Pair, Strip, Unit, turn_plainly};
+use super::{Kernel, LANES, Pair, Strip, Unit};
 
 /// Rows of C that are summed at once.
 const ROWS: usize = 8;
@@ -143,20 +143,6 @@ impl Kernel for f32 {
     }
 }
 
-impl Unit for f32 {
-    const TERMS: usize = 1;
-
-    #[inline]
-    fn turn(square: &mut [[Self; LANES]; LANES]) {
-        if f32::available() {
-            // SAFETY: the processor has AVX-512.
-            unsafe { turn(square.as_mut_ptr().cast()) }
-        } else {
-            turn_plainly(square);
-        }
-    }
-}
-
 impl Kernel for Pair {
     type Unit = Self;
     type Held = ();
@@ -173,18 +159,15 @@ impl Kernel for Pair {
     }
 }
 
-impl Unit for Pair {
-    const TERMS: usize = 2;
-
-    #[inline]
-    fn turn(square: &mut [[Self; LANES]; LANES]) {
-        if f32::available() {
-            // SAFETY: the processor has AVX-512.
-            unsafe { turn(square.as_mut_ptr().cast()) }
-        } else {
-            turn_plainly(square);
-        }
+/// Turns a square over, if there are instructions for it.
+#[inline]
+pub(super) fn turn_square<U: Unit>(square: &mut [[U; LANES]; LANES]) -> bool {
+    if !f32::available() {
+        return false;
     }
+    // SAFETY: the processor has AVX-512, and a unit has the 32 bits of an f32 ([`Unit::turn`] looks).
+    unsafe { turn(square.as_mut_ptr().cast()) }
+    true
 }
 
 /// Turns a square of 16 x 16 units of 32 bits over.

@@ -15,11 +15,9 @@
 //! zero, as there.
 //!
 //! Rust has no stable intrinsics for tiles in the version that this project is built with, so instructions are written
-//! out ([`blocks`]); `emulator` runs them in tests where the processor does not.
+//! out ([`blocks`]); the crate `pleiad-emulator` runs them in tests where the processor does not.
 
 mod blocks;
-#[cfg(test)]
-pub(crate) mod emulator;
 #[cfg(test)]
 mod tests;
 
@@ -30,7 +28,7 @@ use std::sync::OnceLock;
 
 use self::blocks::{Block, run};
 use super::{Amx, Kernel, LANES, PANEL, Pair, Strip};
-use crate::sparse::prefetch;
+use crate::kernels::prefetch;
 
 /// Rows of a tile. A tile's row holds [`LANES`] pairs or sums.
 const ROWS: usize = 16;
@@ -124,11 +122,10 @@ impl Kernel for Amx {
 
     const UNITS: usize = LANES;
     const SQUARES: bool = true;
-    const TELLS: bool = true;
 
     fn available() -> bool {
         #[cfg(test)]
-        if emulator::installed() {
+        if pleiad_emulator::installed() {
             return true;
         }
         has_amx()
@@ -177,7 +174,7 @@ unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
         let rows = (s.rows - i).min(high * ROWS);
         soon::<WIDE>(s, i + rows);
         // Where tiles end with C, and sums leave as they are, they need no stop on the way.
-        let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && s.signs.is_null() && !s.past;
+        let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && !s.past;
         // SAFETY: rows i up to i + `rows` are C's; A's are there up to the next multiple of a tile's by the caller's
         // promise, which i is one of. `between` has as many rows as two tiles, and at least as many columns as `WIDE`.
         // Tiles are configured by the caller's promise.
@@ -249,7 +246,7 @@ unsafe fn enter<const WIDE: usize>(s: &Strip<Pair>, c: *const f32, rows: usize, 
 /// Finishes `rows` rows of sums and writes them to C, from row `first` on.
 ///
 /// # Safety
-/// They may be written, and signs if there are any; bias and bound of the strip may be read; the processor has AVX-512.
+/// They may be written; bias and bound of the strip may be read; the processor has AVX-512.
 #[target_feature(enable = "avx512f")]
 unsafe fn leave<const WIDE: usize>(s: &Strip<Pair>, first: usize, rows: usize, between: &Between) {
     for v in 0..WIDE {
@@ -267,10 +264,6 @@ unsafe fn leave<const WIDE: usize>(s: &Strip<Pair>, first: usize, rows: usize, b
                     sum = _mm512_max_ps(floor, _mm512_add_ps(sum, bias));
                 }
                 let c = s.c.add((first + h) * s.ldc + v * LANES);
-                if !s.signs.is_null() {
-                    let above = _mm512_mask_cmp_ps_mask::<_CMP_GT_OQ>(mask, sum, _mm512_setzero_ps());
-                    *s.signs.add((first + h) * s.signs_row + v) = above;
-                }
                 if s.past && mask == u16::MAX {
                     _mm512_stream_ps(c, sum);
                 } else {

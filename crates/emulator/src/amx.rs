@@ -1,11 +1,11 @@
-//! Emulates AMX for tests on processors without it: the machine code of [`super`] runs unchanged.
+//! What happens when an instruction of AMX is met.
 //!
 //! An instruction that the processor does not know ends in SIGILL. A handler decodes it ([`decode`]), changes tiles in
 //! memory as Intel defines ([`tiles`]), and goes on behind it. An instruction that the processor would refuse, or that
 //! our kernels do not use, ends the process with a message. Instructions other than AMX go to the previous handler.
 //!
 //! All of this runs inside a signal handler, so it does not allocate, lock or unwind. The signal is synchronous, and
-//! only `asm!` blocks of this crate raise it, so it never interrupts code of a library.
+//! only `asm!` blocks of the engine's kernels and of tests raise it, so it never interrupts code of a library.
 
 mod decode;
 mod tiles;
@@ -18,20 +18,18 @@ use std::sync::OnceLock;
 
 use self::decode::{Instruction, Memory, decode};
 use self::tiles::Tiles;
-use super::has_amx;
-use crate::kernels::tiles::Kernel;
 
 /// Why an instruction cannot be run.
 type Refusal = &'static str;
 
-/// Whether tests may multiply by AMX: by the processor's, or else, wherever the AVX-512 is there that it goes with, by
-/// this.
-pub(crate) fn ready() -> bool {
-    has_amx() || (f32::available() && *INSTALLED.get_or_init(install))
+/// Emulates AMX in this process from now on, wherever the AVX-512 is there that it goes with; gives whether it does.
+pub fn install() -> bool {
+    is_x86_feature_detected!("avx512f") && *INSTALLED.get_or_init(handle_signal)
 }
 
 /// Whether this process emulates AMX.
-pub(crate) fn installed() -> bool {
+#[must_use]
+pub fn installed() -> bool {
     INSTALLED.get().copied().unwrap_or(false)
 }
 
@@ -45,7 +43,7 @@ thread_local! {
     static TILES: UnsafeCell<Tiles> = const { UnsafeCell::new(Tiles::new()) };
 }
 
-fn install() -> bool {
+fn handle_signal() -> bool {
     let mut previous = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: `sigaction` writes one structure where it is told, and reads another that is whole: all zeros is valid for
     // its integers, its set of signals and its optional pointer. The handler takes three arguments, as SA_SIGINFO says.
@@ -130,7 +128,6 @@ mod tests {
     use std::process::{Command, Output};
 
     use super::*;
-    use crate::kernels::tiles::Amx;
 
     const CHILD: &str = "PLEIAD_TEST_OF_SIGNALS";
 
@@ -143,7 +140,7 @@ mod tests {
 
     #[test]
     fn what_is_not_amx_goes_to_the_handler_before() {
-        if !ready() {
+        if !install() {
             return;
         }
         if std::env::var_os(CHILD).is_some() {
@@ -157,15 +154,12 @@ mod tests {
 
     #[test]
     fn what_a_processor_refuses_ends_the_process() {
-        if !ready() || has_amx() {
+        if !install() {
             return;
         }
         if std::env::var_os(CHILD).is_some() {
-            // SAFETY: AMX is emulated; the second instruction does not get beyond that, since tiles have been given back.
-            unsafe {
-                drop(Amx::hold());
-                asm!("tilezero tmm3", out("tmm3") _);
-            }
+            // SAFETY: no processor gets beyond the second instruction, since tiles have been given back.
+            unsafe { asm!("tilerelease", "tilezero tmm3", out("tmm3") _, options(nostack)) }
             return;
         }
         let output = child("what_a_processor_refuses_ends_the_process");

@@ -1,6 +1,6 @@
 //! Decodes bytes as an AMX instruction.
 //!
-//! All instructions that our kernels use have the three-byte VEX prefix: `C4`, then `R X B` (inverted) and the opcode
+//! All instructions that the engine's kernels use have the three-byte VEX prefix: `C4`, then `R X B` (inverted) and the opcode
 //! map 0F38, then W, `vvvv` (inverted), L and the mandatory prefix (0 none, 1 66, 2 F3, 3 F2). ModRM follows the
 //! opcode, and where it names memory SIB and a displacement. (Intel SDM, volume 2, chapter 2.)
 
@@ -96,7 +96,7 @@ pub(super) fn decode(byte: impl Fn(usize) -> u8) -> Result<Option<(Instruction, 
         (0x4B, 2, false) if rm == 4 => {
             return memory(byte).map(|(m, length)| Some((Instruction::Store(m, reg), length)));
         }
-        _ => return Err("an AMX instruction that no kernel of this crate uses"),
+        _ => return Err("an AMX instruction that no kernel uses"),
     };
     memory(byte).map(|(m, length)| Some((instruction(m), length)))
 }

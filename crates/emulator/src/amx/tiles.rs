@@ -130,7 +130,7 @@ fn add_products(sums: &mut [u32; UNITS], a: &[u32], b: &[[u32; UNITS]; ROWS]) {
     assert!((1..=ROWS).contains(&a.len()));
     let mut usual = 0u32;
     // SAFETY: reads `a`, as many rows of `b`, `sums` and the control words, and writes `sums` and `usual`; the control word
-    // is the usual one again at the end. The processor has AVX-512: nothing is emulated without (`ready`).
+    // is the usual one again at the end. The processor has AVX-512: nothing is emulated without (`install`).
     unsafe {
         asm!(
             "stmxcsr [{usual}]",
@@ -174,7 +174,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::kernels::tiles::Kernel;
 
     const HUGE: f32 = 16_777_216.0;
 
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_the_definition() {
-        if !f32::available() {
+        if !is_x86_feature_detected!("avx512f") {
             return;
         }
         assert_eq!(product(10.0, &[(1.0, 2.0)], &[(3.0, 4.0)]), 21.0);
@@ -232,7 +231,7 @@ mod tests {
 
     #[test]
     fn subnormal_numbers_are_zero() {
-        if !f32::available() {
+        if !is_x86_feature_detected!("avx512f") {
             return;
         }
         let (tiny, large) = (f32::from_bits(1 << 16), 2f32.powi(120));
@@ -247,7 +246,7 @@ mod tests {
 
     #[test]
     fn rows_and_columns_are_where_they_belong() {
-        if !f32::available() {
+        if !is_x86_feature_detected!("avx512f") {
             return;
         }
         let (m, k, n) = (3, 2, 5);

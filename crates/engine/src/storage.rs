@@ -9,7 +9,7 @@ use std::slice;
 
 use memmap2::{MmapMut, MmapOptions};
 
-use super::number::Number;
+use crate::sparse::Number;
 
 /// A cache line on every processor that matters here; also the width of an AVX-512 register.
 const LINE: usize = 64;
@@ -47,7 +47,7 @@ pub(crate) struct Storage<N> {
 
 impl<N: Number> Storage<N> {
     /// `len` zeros in memory, or `None` where there is not enough memory.
-    pub(super) fn zeroed(len: usize) -> Option<Self> {
+    pub(crate) fn zeroed(len: usize) -> Option<Self> {
         let bytes = bytes::<N>(len)?;
         let memory = if bytes < LARGE {
             let lines = bytes.div_ceil(LINE);
@@ -79,7 +79,7 @@ impl<N: Number> Storage<N> {
     /// # Errors
     /// Whatever keeps the system from making a file of that size there; its space is taken at once where the system can
     /// do so, since a full disk cannot be reported later.
-    pub(super) fn in_file(len: usize, folder: &Path) -> io::Result<Self> {
+    pub(crate) fn in_file(len: usize, folder: &Path) -> io::Result<Self> {
         let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "larger than any file");
         let bytes = bytes::<N>(len).ok_or_else(too_large)?;
         let file = tempfile::tempfile_in(folder)?;
@@ -94,12 +94,12 @@ impl<N: Number> Storage<N> {
     }
 
     /// These numbers, where they are. They may begin anywhere in a cache line.
-    pub(super) fn given(numbers: Vec<N>) -> Self {
+    pub(crate) fn given(numbers: Vec<N>) -> Self {
         Self { len: numbers.len(), memory: Memory::Given(numbers) }
     }
 
     /// Prefetch: a hint to the system that these elements are read next, in order.
-    pub(super) fn expect(&self, elements: Range<usize>) {
+    pub(crate) fn expect(&self, elements: Range<usize>) {
         #[cfg(unix)]
         if let Memory::Map { map, offset, file: true } = &self.memory
             && !elements.is_empty()
@@ -174,8 +174,8 @@ impl<N> fmt::Debug for Storage<N> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::super::number::Bf16;
     use super::*;
+    use crate::sparse::Bf16;
 
     fn is_ours<N: Number + PartialEq + fmt::Debug>(mut storage: Storage<N>, len: usize, one: N) {
         assert!(storage.as_ptr().addr().is_multiple_of(LINE));

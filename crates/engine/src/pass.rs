@@ -1,0 +1,61 @@
+//! [`Pass`]: a plan as it is run over batches.
+
+use pleiad_data::{Batch, RequestColumns};
+use pleiad_model::Graph;
+
+use crate::error::Result;
+use crate::exec::{Layers, Shared, Workspaces};
+use crate::kernels::linear::Arithmetic;
+use crate::parameters::Parameters;
+use crate::plan::{Plan, Purpose, Target};
+use crate::requests::Requests;
+
+/// A plan, its layers, and a workspace for each thread. Whoever predicts, steps, or steps task by task has one.
+#[derive(Debug)]
+pub(crate) struct Pass {
+    pub(crate) plan: Plan,
+    pub(crate) layers: Layers,
+    pub(crate) workspaces: Workspaces,
+    /// What of a batch belongs to requests.
+    pub(crate) of_requests: RequestColumns,
+}
+
+impl Pass {
+    /// A pass through `graph`, whose products are computed by `arithmetic`.
+    pub(crate) fn new(graph: &Graph, purpose: Purpose, arithmetic: Arithmetic) -> Result<Self> {
+        let plan = Plan::compile(graph, purpose, Target::cpu(purpose))?;
+        Ok(Self {
+            layers: Layers::new(&plan, arithmetic),
+            workspaces: Workspaces::default(),
+            of_requests: RequestColumns::of(&graph.layout),
+            plan,
+        })
+    }
+
+    /// Prepares every layer for these weights, if that was not done since they changed last.
+    pub(crate) fn prepare(&mut self, parameters: &Parameters) {
+        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
+        self.layers.prepare(&self.plan, dense, revision);
+        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
+    }
+
+    /// What shards of `batch` read, where nothing is dropped.
+    pub(crate) fn shared<'s>(
+        &'s self,
+        parameters: &'s Parameters,
+        batch: &'s Batch,
+        requests: &'s Requests,
+    ) -> Shared<'s> {
+        Shared {
+            plan: &self.plan,
+            params: &parameters.dense,
+            layers: &self.layers,
+            tables: &parameters.tables,
+            batch,
+            requests,
+            seed: 0,
+            step: 0,
+            fields: None,
+        }
+    }
+}
