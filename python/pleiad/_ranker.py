@@ -69,7 +69,7 @@ _TRAIN = (
 #: Those whose key has another name, since a method has that one.
 _KEYS = {"explanation": "explain"}
 _PARAMETER_OF = {key: name for name, key in _KEYS.items()}
-_PARAMETERS = ("model", "tasks", "features", "rank", "validation_fraction", "threads", "verbose", *_TRAIN)
+_PARAMETERS = ("model", "tasks", "features", "rank", "request", "validation_fraction", "threads", "verbose", *_TRAIN)
 
 
 class Ranker(BaseEstimator):
@@ -87,6 +87,9 @@ class Ranker(BaseEstimator):
         out, and columns that nearly say a label.
     rank : dict, optional
         ``[rank]``: the score of :meth:`score_rows` and :meth:`rank_rows`.
+    request : str, optional
+        Column of X that names each row's request. Rows with one value that follow one another are one request. Features with
+        ``"per": "request"`` are the same in all of them, and are computed once.
     validation_fraction : float, optional
         Share of the rows that decides when to stop, where there is no ``eval_set``.
     threads : int, optional
@@ -117,6 +120,7 @@ class Ranker(BaseEstimator):
         features: Sequence[Mapping[str, Any]] | None = None,
         *,
         rank: Mapping[str, Any] | None = None,
+        request: str | None = None,
         validation_fraction: float | None = None,
         threads: int | None = None,
         verbose: bool = False,
@@ -139,6 +143,7 @@ class Ranker(BaseEstimator):
         self.tasks = tasks
         self.features = features
         self.rank = rank
+        self.request = request
         self.validation_fraction = validation_fraction
         self.threads = threads
         self.verbose = verbose
@@ -389,6 +394,8 @@ class Ranker(BaseEstimator):
     def _config(self, data, tables, features) -> dict[str, Any]:
         model = self.model if self.model is not None else PLE()
         train = {_KEYS.get(name, name): getattr(self, name) for name in _TRAIN if getattr(self, name) is not None}
+        if self.request is not None:
+            data["request"] = self.request
         config: dict[str, Any] = {
             "data": data,
             "feature": [dict(feature) for feature in features],
@@ -723,7 +730,7 @@ class Ranker(BaseEstimator):
         train = {_PARAMETER_OF.get(key, key): value for key, value in config.get("train", {}).items()}
         train = {name: value for name, value in train.items() if name in _TRAIN}
         model = structure_of(config["model"]) if config.get("model") else None
-        return cls(model, config["task"], config["feature"], rank=config.get("rank"), **train)
+        return cls(model, config["task"], config["feature"], rank=config.get("rank"), request=config["data"].get("request"), **train)
 
     def to_config(self) -> str:
         """The configuration that :meth:`fit` trained with, as the text of a file; ``[data]`` still has to name files.

@@ -329,3 +329,33 @@ def test_every_structure_of_the_command_has_a_class():
     known = pleiad._structures.KINDS
     assert len(kinds) > 5 and sorted(kinds) == sorted(known)
     assert all(getattr(pleiad, of.__name__) is of and of.__name__ in pleiad.__all__ for of in known.values())
+
+
+def test_what_a_request_s_rows_have_in_common_is_computed_once():
+    rng = np.random.default_rng(2)
+    request = np.repeat(np.arange(60), rng.integers(1, 9, 60))
+    x = pd.DataFrame(
+        {"request": request, "user": [f"u{r % 20}" for r in request], "age": request % 7 * 1.5, "item": rng.integers(0, 300, len(request))}
+    )
+    y = {"click": (x["item"] % 3 == 0).astype(int), "share": (x["item"] % 5 == 0).astype(int)}
+
+    def fitted(per):
+        features = [
+            {"columns": ["user"], "kind": "categorical", "embedding": 4, **per},
+            {"columns": ["age"], "kind": "numeric", **per},
+            {"columns": ["item"], "kind": "categorical", "embedding": 4},
+        ]
+        model = pleiad.PLE(levels=[{"task_experts": 1, "shared_experts": 1, "widths": [8]}], tower=[4])
+        # One batch, so that the order of rows makes no difference.
+        optimizer = {"kind": "sgd", "learning_rate": 0.1}
+        ranker = pleiad.Ranker(model, features=features, epochs=3, batch_size=1000, optimizer=optimizer, seed=1, explanation=False)
+        return ranker.set_params(request="request" if per else None).fit(x, y)
+
+    split, flat = fitted({"per": "request"}), fitted({})
+    for ours, theirs in zip(split.predict_proba(x), flat.predict_proba(x)):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert 'request = "request"' in split.to_config()
+    x.loc[x.index[request == request[-1]][-1], "age"] = 99.0
+    x.loc[1, "user"] = "someone"
+    with pytest.raises(pleiad.DataError, match="request"):
+        split.fit(x.assign(request=0), y)
