@@ -80,7 +80,7 @@ fn log() -> String {
 fn folder() -> Folder {
     let folder = Folder::empty();
     folder.write("config.toml", CONFIG);
-    folder.write("log.csv", &log());
+    folder.write("log.csv", log());
     folder
 }
 
@@ -101,10 +101,10 @@ fn by_request_a_model_learns_and_predicts_what_it_does_row_by_row() {
     // The order of the log, so that both see the same batches.
     let ordered = ["--set", "train.shuffle=false"];
     folder.ok(&[&["train", "config.toml", "--out", "split"][..], &ordered].concat());
-    folder.write("flat.toml", &CONFIG.replace("per = \"request\"\n", "").replace("request = \"request_id\"\n", ""));
+    folder.write("flat.toml", CONFIG.replace("per = \"request\"\n", "").replace("request = \"request_id\"\n", ""));
     folder.ok(&[&["train", "flat.toml", "--out", "flat"][..], &ordered].concat());
     // Predictions need no request: rows with other values begin one.
-    folder.write("new.csv", &log().replace("request_id", "whatever"));
+    folder.write("new.csv", log().replace("request_id", "whatever"));
     for run in ["split", "flat"] {
         let (model, out) = (format!("{run}/model"), format!("{run}.csv"));
         folder.ok(&["predict", &model, "--data", "new.csv", "--out", &out]);
@@ -114,7 +114,7 @@ fn by_request_a_model_learns_and_predicts_what_it_does_row_by_row() {
     let (split, flat) = (predictions(&folder, "split.csv"), predictions(&folder, "flat.csv"));
     assert!(apart(&split, &flat) < 1e-5, "{}", apart(&split, &flat));
     // Each row by itself is a request, too.
-    folder.write("one.csv", &log().lines().take(2).collect::<Vec<_>>().join("\n"));
+    folder.write("one.csv", log().lines().take(2).collect::<Vec<_>>().join("\n"));
     folder.ok(&["predict", "split/model", "--data", "one.csv", "--out", "one.out.csv"]);
     assert!(apart(&predictions(&folder, "one.out.csv"), &split[..1]) < 1e-6);
 }
@@ -140,7 +140,7 @@ fn a_row_that_differs_within_its_request_is_a_bad_one() {
     // The second row of the request r1.
     let at = lines.iter().position(|line| line.starts_with("r1,")).unwrap() + 1;
     lines[at] = lines[at].replace("Oslo", "Rome");
-    folder.write("log.csv", &lines.join("\n"));
+    folder.write("log.csv", lines.join("\n"));
     let ran = folder.run(&["train", "config.toml", "--out", "run"]);
     assert_eq!(ran.code, Some(3), "{}", ran.stderr);
     let line = format!("line {}", at + 1);

@@ -47,8 +47,8 @@ impl RequestColumns {
         let width = batch.numeric_width();
         for &column in &self.numeric {
             let value = |row: usize| batch.numeric[row * width + column].to_bits();
-            for row in 1..batch.rows {
-                begins[row] |= value(row) != value(row - 1);
+            for (row, begins) in begins.iter_mut().enumerate().skip(1) {
+                *begins |= value(row) != value(row - 1);
             }
         }
         for ids in self.slots.iter().map(|&slot| &batch.categorical[slot]) {
@@ -58,8 +58,8 @@ impl RequestColumns {
                     pairs.for_each(|(pair, begins)| *begins |= pair[0] != pair[1]);
                 }
                 Ids::Multiple { rows, .. } => {
-                    for row in 1..batch.rows {
-                        begins[row] |= rows[ids.range(row)] != rows[ids.range(row - 1)];
+                    for (row, begins) in begins.iter_mut().enumerate().skip(1) {
+                        *begins |= rows[ids.range(row)] != rows[ids.range(row - 1)];
                     }
                 }
             }

@@ -74,6 +74,7 @@ mod tests {
     use pleiad_data::{Ids, Input, InputLayout, Pooling};
 
     use super::*;
+    use crate::runner::shards;
 
     /// Rows of a number, a request's number, a request's id and a request's tags.
     fn batch(rows: &[(f32, u64, &[u64])]) -> Batch {
@@ -128,7 +129,7 @@ mod tests {
             (1.0, 3, &[4]),
         ];
         let batch = batch(&rows);
-        let requests = Requests::of(&batch, &columns(), &[0..7]);
+        let requests = Requests::of(&batch, &columns(), &shards(7, 256));
         assert_eq!(requests.of_rows(0..7), [0, 0, 1, 2, 2, 3, 4]);
         assert_eq!(requests.of_shard(0), 0..5);
         let own = requests.rows(&batch, Space::Request);
