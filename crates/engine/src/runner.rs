@@ -19,14 +19,18 @@ use crate::requests::Requests;
 #[derive(Debug)]
 pub(crate) struct Runner {
     pass: Pass,
-    own_products: bool,
+    /// Whether a small batch is shared out over the threads there are.
+    spreads: bool,
 }
 
 impl Runner {
     pub(crate) fn new(graph: &Graph, purpose: Purpose) -> Result<Self> {
         // Always f32, however the model is trained: a prediction must not depend on the processor more than it has to.
         let arithmetic = Arithmetic::choose(Precision::F32, Kernels::Fastest);
-        Ok(Self { pass: Pass::new(graph, purpose, arithmetic)?, own_products: arithmetic != Arithmetic::Plain })
+        // A row's prediction has the same bits in any shard where products are our own. What is summed over the rows of shards,
+        // as gates' statistics are, has not.
+        let spreads = purpose == Purpose::Predict && arithmetic != Arithmetic::Plain;
+        Ok(Self { pass: Pass::new(graph, purpose, arithmetic)?, spreads })
     }
 
     pub(crate) fn plan(&self) -> &Plan {
@@ -38,11 +42,11 @@ impl Runner {
         self.pass.prepare(parameters);
     }
 
-    /// Shards of so many rows: enough for every thread to have one, as long as each is worth handing over. A row's prediction
-    /// has the same bits in any shard where products are our own; where they are not, the number of rows alone decides.
+    /// Shards of so many rows. Predictions have enough for every thread, as long as each is worth handing over; else the number
+    /// of rows alone decides.
     fn shards(&self, rows: usize) -> usize {
         let Target { shard_rows, least_rows, .. } = self.pass.plan.target;
-        let spread = if self.own_products { rayon::current_num_threads().min(rows / least_rows) } else { 1 };
+        let spread = if self.spreads { rayon::current_num_threads().min(rows / least_rows) } else { 1 };
         rows.div_ceil(shard_rows).max(spread.min(rows))
     }
 
