@@ -355,7 +355,6 @@ def test_what_a_request_s_rows_have_in_common_is_computed_once():
     for ours, theirs in zip(split.predict_proba(x), flat.predict_proba(x)):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert 'request = "request"' in split.to_config()
-    x.loc[x.index[request == request[-1]][-1], "age"] = 99.0
-    x.loc[1, "user"] = "someone"
+    # All rows one request, which they are not.
     with pytest.raises(pleiad.DataError, match="request"):
         split.fit(x.assign(request=0), y)

@@ -120,7 +120,7 @@ fn by_request_a_model_learns_and_predicts_what_it_does_row_by_row() {
 }
 
 #[test]
-fn requests_are_shuffled_whole_and_by_any_number_of_threads_alike() {
+fn runs_with_requests_do_not_depend_on_threads_or_cache() {
     let folder = folder();
     let train = |run: &str, more: &[&str]| {
         folder.ok(&[&["train", "config.toml", "--out", run][..], more].concat());

@@ -6,7 +6,7 @@ use pleiad_model::graph::{Op, TableSpec};
 
 use crate::engine::MAX_LANES;
 use crate::kernels::linear::Arithmetic;
-use crate::plan::{Purpose, Target};
+use crate::plan::Target;
 use crate::precision::{Kernels, Precision};
 use crate::runner::{lanes, shards};
 use crate::sparse::{TableOptions, TablePrecision};
@@ -66,7 +66,7 @@ pub(crate) fn check_memory_to_average(graph: &Graph) -> Result<()> {
 
 /// Rows of a shard in training.
 fn shard_rows() -> usize {
-    Target::cpu(Purpose::Train).shard_rows
+    Target::cpu().shard_rows
 }
 
 /// How often predictions need the weights as products want them.

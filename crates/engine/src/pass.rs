@@ -23,7 +23,7 @@ pub(crate) struct Pass {
 impl Pass {
     /// A pass through `graph`, whose products are computed by `arithmetic`.
     pub(crate) fn new(graph: &Graph, purpose: Purpose, arithmetic: Arithmetic) -> Result<Self> {
-        let plan = Plan::compile(graph, purpose, Target::cpu(purpose))?;
+        let plan = Plan::compile(graph, purpose, Target::cpu())?;
         Ok(Self {
             layers: Layers::new(&plan, arithmetic),
             workspaces: Workspaces::default(),

@@ -26,7 +26,7 @@ pub struct Predictions {
 /// A model's graph and weights, ready to predict. Nothing in it changes any more, so any number of threads may ask it at once;
 /// none waits for another, and each gets the bits that it would get alone.
 ///
-/// A batch of two dozen rows or more is shared out over the `rayon` pool of the calling thread; a smaller one, and any one in a
+/// A batch of 32 rows or more is shared out over the `rayon` pool of the calling thread; a smaller one, and any one in a
 /// pool of one thread, is computed by that thread.
 #[derive(Debug)]
 pub struct Predictor {

@@ -47,7 +47,7 @@ impl Runner {
     fn shards(&self, rows: usize) -> usize {
         let Target { shard_rows, least_rows, .. } = self.pass.plan.target;
         let spread = if self.spreads { rayon::current_num_threads().min(rows / least_rows) } else { 1 };
-        rows.div_ceil(shard_rows).max(spread.min(rows))
+        rows.div_ceil(shard_rows).max(spread)
     }
 
     /// Runs every shard of `batch` with the weights that it is prepared for, and gives what `read` makes of each, in the order

@@ -8,6 +8,7 @@
 
 pub mod alarm;
 mod by_task;
+pub mod cells;
 mod config;
 pub mod counts;
 mod error;

@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, BooleanArray, Float64Array, Int64Array, LargeListArray, NullArray, RecordBatch,
-    RecordBatchOptions, StringArray, UInt64Array,
-};
-use arrow::buffer::{NullBuffer, OffsetBuffer};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions};
 use arrow::datatypes::{Field, Schema};
 use serde_json::{Map, Value};
 
+use crate::cells::{Cell, column};
 use crate::error::{Error, Result};
 
 /// The columns of these names, of those rows. A column that no row names is left out.
@@ -20,7 +17,7 @@ pub(crate) fn records<'n>(rows: &[Map<String, Value>], names: impl Iterator<Item
         if rows.iter().all(|row| !row.contains_key(name)) && !rows.is_empty() {
             continue;
         }
-        let array = column(name, &values)?;
+        let array = array(name, &values)?;
         fields.push(Field::new(name, array.data_type().clone(), true));
         arrays.push(array);
     }
@@ -29,77 +26,37 @@ pub(crate) fn records<'n>(rows: &[Map<String, Value>], names: impl Iterator<Item
         .map_err(|error| Error::Encode { reason: error.to_string() })
 }
 
-/// What a column holds beside null.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Bool,
-    Signed,
-    Unsigned,
-    Float,
-    Text,
-    List,
+/// The array of a column's values.
+fn array(name: &str, values: &[&Value]) -> Result<ArrayRef> {
+    let refuse = |problem: String| Error::Column { column: name.to_owned(), problem };
+    let cells = values.iter().map(|value| cell(value, false));
+    let cells = cells.collect::<std::result::Result<Vec<_>, _>>().map_err(|problem| refuse(problem.to_owned()))?;
+    column(&cells).map_err(|problem| refuse(problem.to_string()))
 }
 
-fn kind(value: &Value) -> Option<Kind> {
-    match value {
-        Value::Null | Value::Object(_) => None,
-        Value::Bool(_) => Some(Kind::Bool),
-        Value::Number(number) if number.is_i64() => Some(Kind::Signed),
-        Value::Number(number) if number.is_u64() => Some(Kind::Unsigned),
-        Value::Number(_) => Some(Kind::Float),
-        Value::String(_) => Some(Kind::Text),
-        Value::Array(_) => Some(Kind::List),
-    }
-}
-
-fn column(name: &str, values: &[&Value]) -> Result<ArrayRef> {
-    let refuse = |problem: &str| Err(Error::Column { column: name.to_owned(), problem: problem.to_owned() });
-    if values.iter().any(|value| value.is_object()) {
-        return refuse("holds an object; give a number, a text, true, false, null or a list of them");
-    }
-    let mut kinds = values.iter().filter_map(|value| kind(value));
-    let Some(first) = kinds.next() else { return Ok(Arc::new(NullArray::new(values.len()))) };
-    let only = kinds.all(|kind| kind == first).then_some(first);
-    Ok(match only {
-        Some(Kind::Bool) => Arc::new(values.iter().map(|value| value.as_bool()).collect::<BooleanArray>()),
-        Some(Kind::Signed) => Arc::new(values.iter().map(|value| value.as_i64()).collect::<Int64Array>()),
-        Some(Kind::Unsigned) => Arc::new(values.iter().map(|value| value.as_u64()).collect::<UInt64Array>()),
-        Some(Kind::Float) => Arc::new(values.iter().map(|value| value.as_f64()).collect::<Float64Array>()),
-        Some(Kind::Text) => Arc::new(values.iter().map(|value| value.as_str()).collect::<StringArray>()),
-        Some(Kind::List) => lists(name, values)?,
-        None if values.iter().any(|value| value.is_array()) => {
-            return refuse("holds lists in some rows and single values in others; give one of both");
+fn cell(value: &Value, in_list: bool) -> std::result::Result<Cell<'_>, &'static str> {
+    Ok(match value {
+        Value::Null => Cell::Null,
+        Value::Bool(value) => Cell::Bool(*value),
+        Value::Number(number) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(value), ..) => Cell::Int(value),
+            (_, Some(value), _) => Cell::UInt(value),
+            (.., Some(value)) => Cell::Float(value),
+            _ => Cell::Null,
+        },
+        Value::String(text) => Cell::Text(text.into()),
+        Value::Array(_) if in_list => return Err("holds lists of lists; give a list of numbers or texts"),
+        Value::Array(items) => {
+            Cell::List(items.iter().map(|item| cell(item, true)).collect::<std::result::Result<_, _>>()?)
         }
-        // As in a text file, where each cell is the text that it is written as.
-        None => Arc::new(values.iter().map(|value| text(value)).collect::<StringArray>()),
+        Value::Object(_) => return Err("holds an object; give a number, a text, true, false, null or a list of them"),
     })
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::Null => None,
-        Value::String(text) => Some(text.clone()),
-        other => Some(other.to_string()),
-    }
-}
-
-fn lists(name: &str, values: &[&Value]) -> Result<ArrayRef> {
-    let items: Vec<&Value> = values.iter().filter_map(|value| value.as_array()).flatten().collect();
-    if items.iter().any(|item| item.is_array()) {
-        let problem = "holds lists of lists; give a list of numbers or texts".to_owned();
-        return Err(Error::Column { column: name.to_owned(), problem });
-    }
-    let items = column(name, &items)?;
-    let lengths = values.iter().map(|value| value.as_array().map_or(0, Vec::len));
-    let nulls: NullBuffer = values.iter().map(|value| value.is_array()).collect::<Vec<bool>>().into();
-    let field = Arc::new(Field::new("item", items.data_type().clone(), true));
-    let lists = LargeListArray::try_new(field, OffsetBuffer::from_lengths(lengths), items, Some(nulls));
-    lists.map(|lists| Arc::new(lists) as ArrayRef).map_err(|error| Error::Encode { reason: error.to_string() })
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use arrow::array::StringArray;
     use arrow::datatypes::DataType;
     use serde_json::json;
 

@@ -16,7 +16,7 @@ use crate::refusal::{Place, Refusal};
 use crate::request::RankRequest;
 use crate::served::Served;
 use crate::tensor::{Flat, bad, binary, shape, written};
-use crate::value::Cell;
+use pleiad_rank::cells::Cell;
 
 /// The name of the output of scores.
 const SCORE: &str = "score";

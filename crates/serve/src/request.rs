@@ -16,7 +16,8 @@ use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 use self::candidates::{Ids, Lists, Rows};
 use crate::columns::Columns;
 use crate::refusal::{Place, Refusal};
-use crate::value::{CELL, Cell, Text};
+use crate::value::{CELL, Text};
+use pleiad_rank::cells::Cell;
 
 /// The keys of a body.
 const KEYS: [&str; 7] = ["request", "rows", "columns", "id", "ids", "score", "top"];

@@ -13,7 +13,7 @@ use crate::columns::Columns;
 use crate::metrics::{Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
-use crate::value::Cell;
+use pleiad_rank::cells::Cell;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]

@@ -1,36 +1,11 @@
-//! [`Cell`]: a value of a field, read from JSON without a copy where it can be.
+//! Reads a [`Cell`] from JSON, without a copy where it can be.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use pleiad_rank::cells::Cell;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-/// A value of a field.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Cell<'de> {
-    Null,
-    Bool(bool),
-    Int(i64),
-    UInt(u64),
-    Float(f64),
-    Text(Cow<'de, str>),
-    List(Vec<Cell<'de>>),
-}
-
-impl Serialize for Cell<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Int(value) => serializer.serialize_i64(*value),
-            Self::UInt(value) => serializer.serialize_u64(*value),
-            Self::Float(value) => serializer.serialize_f64(*value),
-            Self::Text(text) => serializer.serialize_str(text),
-            Self::List(items) => serializer.collect_seq(items),
-        }
-    }
-}
+use serde::{Deserialize, Deserializer};
 
 /// A text that is borrowed where it has no escapes.
 pub(crate) struct Text<'de>(pub(crate) Cow<'de, str>);

@@ -29,7 +29,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// Whether there is a backward pass, and dropout drops.
-    pub(crate) fn trains(self) -> bool {
+    fn trains(self) -> bool {
         matches!(self, Self::Train | Self::TrainByTask)
     }
 }
@@ -326,7 +326,7 @@ mod tests {
         inputs.extend(more);
         let tasks = ["a", "b"].map(|name| TaskSpec::new(name, TaskKind::Binary));
         let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap();
-        Plan::compile(&graph, purpose, Target::cpu(purpose)).unwrap()
+        Plan::compile(&graph, purpose, Target::cpu()).unwrap()
     }
 
     fn products(plan: &Plan) -> Vec<&Step> {
@@ -404,7 +404,7 @@ mod tests {
             let Value::Object(table) = json!({ "kind": "hard-sharing", "bottom": [8], "tower": [] }) else { panic!() };
             let tasks = [TaskSpec::new("a", TaskKind::Binary)];
             let graph = ModelConfig::from_table(table).unwrap().build(&InputLayout::new(inputs), &tasks).unwrap();
-            Plan::compile(&graph, Purpose::Train, Target::cpu(Purpose::Train)).unwrap()
+            Plan::compile(&graph, Purpose::Train, Target::cpu()).unwrap()
         };
         let slots = |plan: &Plan| plan.folds.iter().flat_map(|f| &f.features).map(|f| f.slot).collect::<Vec<_>>();
         // The largest table is what is left, where all are small.
@@ -433,7 +433,7 @@ mod tests {
         let keys = json!({ "kind": "aitm", "funnel": ["a", "b"], "bottom": [8], "tower": [] });
         let Value::Object(table) = keys else { panic!() };
         let graph = ModelConfig::from_table(table).unwrap().build(&layout, &tasks).unwrap();
-        let plan = Plan::compile(&graph, Purpose::Train, Target::cpu(Purpose::Train)).unwrap();
+        let plan = Plan::compile(&graph, Purpose::Train, Target::cpu()).unwrap();
         let weights = |step: &Step| match step {
             Step::Product { weight, segments, .. } => (*weight, segments.len()),
             _ => panic!(),

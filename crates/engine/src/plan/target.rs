@@ -1,6 +1,5 @@
 //! [`Target`]: what a plan is compiled for beside the graph.
 
-use super::Purpose;
 use crate::kernels::tiles::LANES;
 
 /// Sizes of the machine that runs a plan. The plan itself knows no processor.
@@ -21,13 +20,9 @@ pub(crate) struct Target {
     pub(crate) folded_rows: usize,
 }
 
-/// Rows of a shard in training. 256 rows of a few thousand activations stay in a core's outer cache, and the usual batches
-/// of 512 to 4096 rows give every core some.
-const TRAINED_ROWS: usize = 256;
-
-/// Rows of a shard that is predicted alone: there is no backward pass that reads its activations again, and fewer rows stay
-/// nearer.
-const PREDICTED_ROWS: usize = 256;
+/// Rows of a shard. 256 rows of a few thousand activations stay in a core's outer cache, and the usual batches of 512 to 4096 rows
+/// give every core some. Predictions alone take as long or longer with 64 to 128 rows.
+const SHARD_ROWS: usize = 256;
 
 /// Least rows of a shard that is predicted alone. On two threads 50 candidates of w7 took 0.84 ms as one shard, 0.50 as two
 /// and 0.57 as four.
@@ -35,8 +30,7 @@ const LEAST_ROWS: usize = 16;
 
 impl Target {
     /// The processor that this program runs on.
-    pub(crate) fn cpu(purpose: Purpose) -> Self {
-        let shard_rows = if purpose.trains() { TRAINED_ROWS } else { PREDICTED_ROWS };
-        Self { shard_rows, least_rows: LEAST_ROWS, lanes: LANES, table_rows: 128, folded_rows: 1024 }
+    pub(crate) fn cpu() -> Self {
+        Self { shard_rows: SHARD_ROWS, least_rows: LEAST_ROWS, lanes: LANES, table_rows: 128, folded_rows: 1024 }
     }
 }
