@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::time::Instant;
 
 use pleiad_data::nearest;
+use pleiad_rank::cells::Cell;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -16,7 +17,6 @@ use crate::refusal::{Place, Refusal};
 use crate::request::RankRequest;
 use crate::served::Served;
 use crate::tensor::{Flat, bad, binary, shape, written};
-use pleiad_rank::cells::Cell;
 
 /// The name of the output of scores.
 const SCORE: &str = "score";

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use pleiad_data::nearest;
+use pleiad_rank::cells::Cell;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
 
@@ -17,7 +18,6 @@ use self::candidates::{Ids, Lists, Rows};
 use crate::columns::Columns;
 use crate::refusal::{Place, Refusal};
 use crate::value::{CELL, Text};
-use pleiad_rank::cells::Cell;
 
 /// The keys of a body.
 const KEYS: [&str; 7] = ["request", "rows", "columns", "id", "ids", "score", "top"];

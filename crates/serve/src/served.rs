@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use pleiad_data::FeatureCount;
+use pleiad_rank::cells::Cell;
 use pleiad_rank::{Model, RankConfig, Scorer};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -13,7 +14,6 @@ use crate::columns::Columns;
 use crate::metrics::{Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
-use pleiad_rank::cells::Cell;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]

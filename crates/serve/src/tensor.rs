@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use pleiad_rank::cells::Cell;
 use serde::de::{DeserializeSeed, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::refusal::{Place, Refusal};
-use pleiad_rank::cells::Cell;
 
 /// What is wrong with a tensor.
 pub(crate) fn bad(field: &str, message: impl Into<String>, advice: &str) -> Refusal {

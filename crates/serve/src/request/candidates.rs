@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use pleiad_rank::cells::Cell;
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{State, Target, into_state};
 use crate::value::{CELL, Text};
-use pleiad_rank::cells::Cell;
 
 into_state!(Rows, deserialize_seq);
 into_state!(Lists, deserialize_map);
