@@ -175,6 +175,7 @@ fn predicts_as(name: &str, package: &str) -> Ran {
     let folder = case(name);
     let ran = import(&folder, package);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("left the softmax out"), "{}", ran.stdout);
     folder.ok(&["predict", "model", "--data", "rows.csv", "--out", "ours.csv"]);
     let (ours, theirs) = (numbers(&folder.text("ours.csv")), numbers(&folder.text("predictions.csv")));
     assert_eq!(ours.len(), theirs.len());

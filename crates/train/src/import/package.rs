@@ -14,6 +14,10 @@ use super::{blog, deepctr, mtreclib, rechub};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 
+/// What no tensor shows, said with every import.
+const UNSEEN: &str = "gates are read as a linear layer and a softmax, as the package has them; the tensors do not show whether a changed \
+                      copy left the softmax out, so compare some predictions with its own";
+
 /// A PyTorch implementation whose `state_dict` can be imported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Package {
@@ -88,7 +92,9 @@ pub(super) fn carry(
     weights.tensors.extend(net.weights(tasks).tensors);
     let keys = net.keys(tasks);
     let model = settle(&net, path, package, layout, tasks, &weights, configured)?;
-    Ok(Carried { model, keys, weights, notes: state.notes })
+    let mut notes = state.notes;
+    notes.push(UNSEEN.to_owned());
+    Ok(Carried { model, keys, weights, notes })
 }
 
 /// The model: `configured` if the weights are its own.
