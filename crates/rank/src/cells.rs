@@ -1,4 +1,4 @@
-//! [`Cell`]: a value of a row by name, wherever it came from; [`column`]: a column's cells as an Arrow array.
+//! [`Cell`]: a value of a row by name, wherever it came from; [`column()`]: a column's cells as an Arrow array.
 
 use std::borrow::Cow;
 use std::sync::Arc;
