@@ -30,5 +30,5 @@ pub use interrupt::Interrupt;
 pub use model::{Model, Read, Rows};
 pub use predict::{Order, PredictOptions, check_finite};
 pub use save::{ToSave, note_training_counts, training_counts};
-pub use score::{Factor, Scorer};
+pub use score::{Factor, Scorer, Shares};
 pub use source::Source;

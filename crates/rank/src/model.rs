@@ -5,7 +5,7 @@ use std::path::Path;
 use arrow::array::RecordBatch;
 use pleiad_data::encode::{Encoded, Plan};
 use pleiad_data::{Batch, EncodedStream, Encoder, FeatureCount, Skipped, SplitRules, TaskSpec};
-use pleiad_engine::{Predictions, Predictor, check_memory_to_predict};
+use pleiad_engine::{GateRows, Predictions, Predictor, check_memory_to_predict};
 use pleiad_model::artifact::Artifact;
 use pleiad_model::{Graph, ModelConfig};
 use serde_json::{Map, Value};
@@ -177,6 +177,14 @@ impl Model {
         let predictions = self.predictor.predict(&rows.batch)?;
         check_finite(&predictions, self.tasks(), 0)?;
         Ok(predictions)
+    }
+
+    /// The weights of every gate in each row, in the order of the graph; none where the structure has no gates.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] for rows that another model has encoded.
+    pub fn gate_weights(&self, rows: &Rows) -> Result<Vec<GateRows<'_>>> {
+        Ok(self.predictor.gate_weights(&rows.batch)?)
     }
 
     /// Scores `[B]` of these predictions by equation 1.

@@ -11,6 +11,7 @@
 //! columns   what a model reads                             cells     cells into Arrow columns
 //! infer     the Open Inference Protocol (tensor)           v2        its addresses
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
+//! explain   why a candidate stands where it does
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! ```
 //!
@@ -22,6 +23,7 @@ mod body;
 mod cells;
 mod columns;
 mod error;
+mod explain;
 mod http;
 mod in_process;
 mod infer;
