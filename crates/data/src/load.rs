@@ -10,13 +10,13 @@ use rayon::prelude::*;
 
 use crate::batch::Batch;
 use crate::counts::LabelCount;
-use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
 use crate::error::{Error, Result};
 use crate::raw::{RawRows, RawSample};
 use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file, refuse_pipes};
 use crate::schema::{Block, DataConfig, Files, OnBadRow, Place, Problem, Schema, SplitConfig};
 use crate::seen::{FeatureCount, add_all};
+use crate::skipped::Skipped;
 use crate::split::{Split, SplitRules};
 
 /// How far loading is.

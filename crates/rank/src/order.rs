@@ -12,7 +12,7 @@ use pleiad_data::write::RecordWriter;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::predict::{Order, Predicted, Sink, in_type, record, schema, type_of};
+use crate::predicted::{Order, Predicted, Sink, in_type, record, schema, type_of};
 
 /// Rows that are put together before they are written.
 const BLOCK: usize = 1 << 14;

@@ -9,11 +9,11 @@ use xxhash_rust::xxh64::xxh64;
 use super::BLOCK_ROWS;
 use super::key::{Key, Stamp};
 use crate::counts::LabelCount;
-use crate::dataset::Skipped;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::raw::RawRows;
 use crate::seen::FeatureCount;
+use crate::skipped::Skipped;
 
 /// Begins the file; the hash of all that follows comes next.
 const MAGIC: &str = "pleiad-encoded-rows ";

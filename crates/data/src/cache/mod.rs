@@ -17,7 +17,6 @@ mod manifest;
 mod stored;
 mod writer;
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +26,8 @@ use self::key::{Key, Stamp};
 use self::manifest::Manifest;
 pub use self::stored::StoredRows;
 use self::writer::Writer;
-use crate::dataset::{Dataset, Skipped, Splits};
+use crate::cache_use::CacheUse;
+use crate::dataset::{Dataset, Splits};
 use crate::disk::{self, FolderIdentity, Lock, Refusal, TemporaryFolder, Unlockable};
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
@@ -35,6 +35,7 @@ use crate::load::{Fit, LoadOptions, Request};
 use crate::raw::RawRows;
 use crate::schema::{DataConfig, Schema};
 use crate::seen::FeatureCount;
+use crate::skipped::Skipped;
 use crate::split::Split;
 
 /// Rows of a block, but for the last of a split: the unit in which encoded rows are read, checked and put in order.
@@ -52,46 +53,6 @@ const LOCK_ENDING: &str = ".lock";
 
 /// A folder that is replaced while it is opened is opened again, at most so often.
 const REOPENED: usize = 8;
-
-/// What became of the cache of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheUse {
-    /// Rows were read from it.
-    Used {
-        /// Its folder.
-        folder: PathBuf,
-    },
-    /// Rows were read from their files and kept in it.
-    Built {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why what was there could not be used.
-        why: String,
-    },
-    /// Rows were read from their files and could not be kept.
-    NotKept {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// Rows are in a temporary folder, which goes with them.
-    Temporary {
-        /// The folder.
-        folder: PathBuf,
-    },
-}
-
-impl fmt::Display for CacheUse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Used { folder } => write!(f, "encoded rows are those of {}", folder.display()),
-            Self::Built { folder, why } => write!(f, "encoded rows are kept in {} ({why})", folder.display()),
-            Self::NotKept { folder, why } => write!(f, "encoded rows are not kept in {}: {why}", folder.display()),
-            Self::Temporary { folder } => write!(f, "encoded rows are in {} for this run", folder.display()),
-        }
-    }
-}
 
 /// The rows of a configuration, on disk.
 #[derive(Debug)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use super::fitted::Fitted;
 use super::numeric::{Lately, Step, apply};
 use super::parse::{Parsed, Plan, UNKNOWN, Values};
 use super::vocabulary::Vocabulary;
@@ -31,39 +32,6 @@ pub struct Encoder {
     vocabularies: BTreeMap<String, Vocabulary>,
     layout: InputLayout,
     tasks: Vec<TaskSpec>,
-}
-
-/// What was fitted for one feature.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fitted {
-    /// A number and its transforms.
-    Numeric {
-        /// Transforms in order.
-        steps: Vec<Step>,
-        /// What stands for a missing value before them; `None` where none may be missing.
-        missing: Option<f64>,
-    },
-    /// A number, piece by piece.
-    Pieces {
-        /// Boundaries of the pieces, ascending; one more than there are pieces.
-        boundaries: Vec<f64>,
-        /// What stands for a missing value before them; `None` where none may be missing.
-        missing: Option<f64>,
-    },
-    /// Looked up in the table's vocabulary.
-    Vocabulary,
-    /// Hashed.
-    Hash,
-    /// Hashed as whole numbers.
-    IntegerHash,
-    /// Taken as they are.
-    Ids,
-    /// Between boundaries.
-    Buckets {
-        /// The boundaries, ascending.
-        boundaries: Vec<f64>,
-    },
 }
 
 /// The form in which an encoder is saved.

@@ -1,7 +1,7 @@
 //! Labels and sample spaces.
 
+use super::bad_cells::BadCells;
 use super::numeric::finite;
-use super::parse::BadCells;
 use crate::batch::Labels;
 use crate::compare::Comparand;
 use crate::error::Reason;

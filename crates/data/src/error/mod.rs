@@ -2,14 +2,15 @@
 //! messages: they are in one list, so that each error has one message.
 
 mod bad_row;
+mod problem;
 
 use std::path::PathBuf;
 
 pub use bad_row::{BadRow, Hint, Reason};
+pub use problem::{Block, Place, Problem};
 
 use crate::advice::Key;
 use crate::disk::Holder;
-use crate::schema::{Place, Problem};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -449,17 +450,6 @@ fn shorten(value: &str) -> String {
     short
 }
 
-/// The name among `known` that is nearest to `name`, if it is near enough to be a slip.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let folded = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        // The first of equally near names: `max_by` alone would take the last.
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
-        .map(|(_, candidate)| candidate.to_owned())
-}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,13 +458,5 @@ mod tests {
     fn long_values_are_cut() {
         assert_eq!(shorten(&"x".repeat(81)).chars().count(), 81);
         assert_eq!(shorten(&"é".repeat(80)).chars().count(), 80);
-    }
-
-    #[test]
-    fn nearest_finds_slips_and_no_strangers() {
-        let known = ["wage_per_hour", "age", "education"];
-        assert_eq!(nearest("educaton", known).as_deref(), Some("education"));
-        assert_eq!(nearest("Age", known).as_deref(), Some("age"));
-        assert_eq!(nearest("zzz", known), None);
     }
 }

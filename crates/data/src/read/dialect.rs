@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::compress::has_ending;
+use super::endings::has_ending;
 use crate::schema::CsvConfig;
 
 /// What stands between fields and around them.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::Source;
 use super::dialect::Dialect;
-use super::plain::MAX_RECORD;
-use super::records::{Records, Step};
+use super::records::{MAX_RECORD, Records, Step};
 use crate::advice::Key;
 use crate::error::{Error, Result};
 

@@ -7,14 +7,18 @@
 mod ahead;
 mod arrow;
 mod block;
+mod casts;
 mod cell;
 mod chunk;
 mod column;
 mod compress;
+mod data_file;
 mod dialect;
 mod encoding;
 mod encrypted;
+mod endings;
 mod envelope;
+mod failures;
 mod fields;
 mod folders;
 mod forms;
@@ -48,10 +52,11 @@ pub use ahead::ReadAhead;
 pub use cell::Cell;
 pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 pub use column::{Column, List};
+pub use data_file::{DataFile, FolderColumn};
+pub use endings::format_of;
 pub use fields::Field;
-pub use folders::FolderColumn;
 pub use open::{StopFlag, refuse_pipes};
-pub use paths::{DataFile, expand, format_of, repeated};
+pub use paths::{expand, repeated};
 pub use repeated::Repeated;
 pub use sample::{Sample, SampleColumn};
 pub use times::Times;
@@ -64,7 +69,8 @@ pub(crate) use repeated::MOST as MOST_REPEATED;
 use self::folders::Given;
 use self::open::Stop;
 use self::piece::{Part, Piece};
-use crate::error::{Error, MissingColumn, Reason, Result, nearest};
+use crate::error::{Error, MissingColumn, Reason, Result};
+use crate::names::nearest;
 use crate::schema::{CsvConfig, Format};
 
 /// Files, and how they are read.
@@ -169,7 +175,7 @@ impl Rows {
                     lines_before = reader.lines_before();
                     reader.next_lines()?.map(Part::Lines)
                 }
-                Some(FileReader::Parquet(reader)) => reader.next_part()?,
+                Some(FileReader::Parquet(reader)) => reader.next_part()?.map(Part::from),
                 Some(FileReader::Arrow(reader)) => reader.next_chunk()?.map(Part::Rows),
                 Some(FileReader::Memory(reader)) => reader.next_chunk()?.map(Part::Rows),
                 None => None,

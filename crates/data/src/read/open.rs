@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempPath;
 
-use super::paths::{DataFile, format_of};
-use super::{Source, compress, forms};
+use super::data_file::DataFile;
+use super::endings::format_of;
+use super::failures::{Stopped, explain};
+use super::{Source, forms};
 use crate::error::{Error, Result};
 use crate::schema::Format;
 
@@ -54,16 +56,6 @@ pub(super) struct Pipe {
     file: File,
 }
 
-/// Why a wait ended; see [`is_stopped`].
-#[derive(Debug, thiserror::Error)]
-#[error("asked to stop")]
-struct Stopped;
-
-/// Whether an error of reading is none of the file's.
-pub(super) fn is_stopped(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Stopped>())
-}
-
 impl Read for Pipe {
     #[cfg(unix)]
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -101,7 +93,7 @@ pub(super) fn open(file: &DataFile, stop: &Stop) -> Result<Input> {
     let handle = if file.is_standard_input { standard_input() } else { open_pipe(&file.path) };
     let mut pipe = Pipe { stop: stop.clone(), file: handle.map_err(read_error)? };
     let mut start = Vec::new();
-    (&mut pipe).take(START as u64).read_to_end(&mut start).map_err(|error| compress::explain(&file.path, error))?;
+    (&mut pipe).take(START as u64).read_to_end(&mut start).map_err(|error| explain(&file.path, error))?;
     Ok(Input::Pipe { start, rest: pipe })
 }
 
@@ -210,7 +202,7 @@ impl Input {
         let mut bytes = self.into_read();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match bytes.read(&mut buffer).map_err(|error| compress::explain(path, error))? {
+            match bytes.read(&mut buffer).map_err(|error| explain(path, error))? {
                 0 => break,
                 read => io::Write::write_all(&mut copy, &buffer[..read]).map_err(io)?,
             }

@@ -17,7 +17,6 @@ use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::column::Column;
 use super::guard::guarded;
 use super::open::{Input, Place, START};
-use super::piece::Part;
 use super::{encrypted, forms, locate, parquet_bytes, reduce};
 use crate::error::{Error, Result};
 use crate::footer;
@@ -54,6 +53,14 @@ struct ParquetFile {
     picker: Picker,
     /// As `metadata`, with texts as bytes; `None` if there is no such.
     as_bytes: OnceLock<Option<ArrowReaderMetadata>>,
+}
+
+/// A part of a file.
+pub(super) enum ParquetPart {
+    /// Rows of a large row group.
+    Rows(Chunk),
+    /// A row group that can be decoded as a whole.
+    Group(RowGroup),
 }
 
 /// A row group that is yet to be decoded.
@@ -110,14 +117,14 @@ impl ParquetReader {
         self.file.metadata.schema()
     }
 
-    pub(super) fn next_part(&mut self) -> Result<Option<Part>> {
+    pub(super) fn next_part(&mut self) -> Result<Option<ParquetPart>> {
         let file = Arc::clone(&self.file);
         loop {
             if let Some(batches) = &mut self.batches {
                 if let Some(batch) = batches.next(&file)? {
                     let chunk = file.chunk(&batch, self.next_row)?;
                     self.next_row += chunk.rows as u64;
-                    return Ok(Some(Part::Rows(chunk)));
+                    return Ok(Some(ParquetPart::Rows(chunk)));
                 }
                 self.batches = None;
                 file.check_rows(self.next_group - 1, self.next_row - self.group_begins)?;
@@ -133,7 +140,7 @@ impl ParquetReader {
             }
             let first_row = self.next_row;
             self.next_row = self.next_row.saturating_add(u64::try_from(group.num_rows()).unwrap_or(0));
-            return Ok(Some(Part::RowGroup(RowGroup { file, number, first_row })));
+            return Ok(Some(ParquetPart::Group(RowGroup { file, number, first_row })));
         }
     }
 }

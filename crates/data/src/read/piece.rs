@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::chunk::Chunk;
 use super::folders::Given;
-use super::parquet::RowGroup;
+use super::parquet::{ParquetPart, RowGroup};
 use super::plain::Lines;
 use crate::error::Result;
 
@@ -23,6 +23,15 @@ pub(super) enum Part {
     Rows(Chunk),
     Lines(Lines),
     RowGroup(RowGroup),
+}
+
+impl From<ParquetPart> for Part {
+    fn from(part: ParquetPart) -> Self {
+        match part {
+            ParquetPart::Rows(chunk) => Self::Rows(chunk),
+            ParquetPart::Group(group) => Self::RowGroup(group),
+        }
+    }
 }
 
 /// The rows of a [`Piece`].

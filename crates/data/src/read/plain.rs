@@ -8,9 +8,10 @@ use super::block::Block;
 use super::chunk::{Chunk, Wanted};
 use super::dialect::Dialect;
 use super::encoding::Text;
+use super::failures::explain;
 use super::header::{self, BOM, Header};
 use super::open::Input;
-use super::records::{Records, Step};
+use super::records::{MAX_RECORD, Records, Step};
 use super::rows::RowBuilder;
 use super::text::Form;
 use super::{Source, compress};
@@ -18,9 +19,6 @@ use crate::error::Result;
 
 /// Bytes that are split at a time: a thousand rows or some more, which is work worth handing to another thread.
 const BLOCK: usize = 1 << 19;
-
-/// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
-pub(super) const MAX_RECORD: usize = 1 << 26;
 
 /// Reads a text file.
 pub(super) struct TextReader {
@@ -48,7 +46,7 @@ impl TextReader {
         wanted: &[Wanted],
     ) -> Result<Self> {
         let config = &source.csv;
-        let text = Text::new(bytes, config.encoding.as_deref()).map_err(|error| compress::explain(path, error))?;
+        let text = Text::new(bytes, config.encoding.as_deref()).map_err(|error| explain(path, error))?;
         let (mut bytes, dialect) = (text.bytes, Dialect::of(path, config));
         let encoding = text.encoding.map(encoding_rs::Encoding::name);
         let mut rest = Block::default();
@@ -117,7 +115,7 @@ impl TextReader {
 
 /// Reads about `more` bytes, and returns whether that was the end.
 fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Block, more: usize) -> Result<bool> {
-    into.fill(bytes, more).map_err(|source| compress::explain(path, source))
+    into.fill(bytes, more).map_err(|source| explain(path, source))
 }
 
 /// Whole records of a text file.

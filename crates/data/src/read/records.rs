@@ -16,6 +16,9 @@ use memchr::{memchr, memchr_iter, memchr2, memchr3};
 use super::dialect::Dialect;
 use super::text::Place;
 
+/// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
+pub(super) const MAX_RECORD: usize = 1 << 26;
+
 /// What [`Records::next`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Step {

@@ -4,8 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin};
-use super::plain::MAX_RECORD;
-use super::records::Fault;
+use super::records::{Fault, MAX_RECORD};
 use super::text::{Form, Place, TextBuilder};
 use crate::error::{Hint, Reason};
 

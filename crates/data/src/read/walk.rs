@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
-use super::paths::format_of;
+use super::endings::format_of;
 use crate::error::{Error, Result};
 
 /// Names that a message shows.

@@ -6,9 +6,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess};
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
-use super::task::TaskKind;
+use super::task_kind::TaskKind;
 use super::untagged::{self, Untagged};
+use crate::error::Problem;
 
 /// What a task has beside its kind: its loss, and how the network's number becomes a prediction. The default is that of
 /// the kind. It is saved with the model.

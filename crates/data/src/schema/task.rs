@@ -7,18 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{LabelTransform, LossConfig, Objective, SampledConfig};
 use super::scalar::Scalar;
+use super::task_kind::TaskKind;
 use super::untagged::{self, Untagged};
 use crate::compare::Comparand;
-
-/// What a task predicts; decides its loss and its metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskKind {
-    /// A probability; cross-entropy of the logit.
-    Binary,
-    /// A number; squared error.
-    Regression,
-}
 
 /// What model, engine and metrics need to know of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

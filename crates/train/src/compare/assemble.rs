@@ -3,9 +3,12 @@
 use pleiad_data::TaskSpec;
 
 use super::answer::Answer;
-use super::result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
+use super::compared::{ComparedModel, SeedRun};
+use super::correction::corrected;
+use super::result::{Comparison, MeasuredOn};
 use super::runs::{Ran, folder_of};
 use super::sizes::SizedModel;
+use super::task::{AlsoMeasured, Missing, TaskComparison};
 use super::verdict::Verdict;
 use crate::ByTask;
 use crate::config::CompareConfig;
@@ -14,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, why_no_group};
 use crate::metrics::{Measures, MetricKind, TaskMetrics, gain};
 use crate::run::RunReport;
-use crate::statistics::{Interval, Spread, holm};
+use crate::statistics::{Interval, Spread};
 
 /// Rows of a task's sample space, or of the rarer class of a binary task, below which a metric is decided by chance.
 const FEW: u64 = 100;
@@ -345,20 +348,6 @@ fn why_undefined(metrics: &TaskMetrics, metric: MetricKind, on: MeasuredOn) -> S
         TaskMetrics::Binary(_) => format!("a prediction or a label of its {rows} {on} rows is not finite"),
         TaskMetrics::Regression(_) => format!("errors of its {rows} {on} rows are too large to be squared and added"),
     }
-}
-
-/// Corrects the p values of all gains for one another (Holm); gives their number, too.
-#[must_use]
-pub fn corrected(models: Vec<ByTask<TaskComparison>>) -> (Vec<ByTask<TaskComparison>>, usize) {
-    let all = models.iter().flat_map(|tasks| tasks.iter().filter_map(|(_, task)| task.p_value));
-    let all: Vec<f64> = all.collect();
-    let mut adjusted = holm(&all).into_iter();
-    let mut correct = |(name, task): (&str, &TaskComparison)| {
-        let p_holm = task.p_value.and_then(|_| adjusted.next());
-        (name.to_owned(), TaskComparison { p_holm, ..task.clone() })
-    };
-    let models = models.iter().map(|tasks| tasks.iter().map(&mut correct).collect()).collect();
-    (models, all.len())
 }
 
 fn about_failures(models: &[ComparedModel]) -> Vec<String> {

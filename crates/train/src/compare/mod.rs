@@ -6,10 +6,13 @@
 
 mod answer;
 mod assemble;
+mod compared;
+mod correction;
 mod page;
-mod result;
+pub(crate) mod result;
 mod runs;
 mod sizes;
+mod task;
 mod verdict;
 
 use std::path::Path;
@@ -19,8 +22,10 @@ use pleiad_data::MemoryRows;
 use pleiad_model::{Graph, ModelConfig};
 
 pub use answer::Answer;
-pub use assemble::corrected;
-pub use result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
+pub use compared::{ComparedModel, SeedRun};
+pub use correction::corrected;
+pub use result::{Comparison, MeasuredOn};
+pub use task::{AlsoMeasured, Missing, TaskComparison};
 pub use verdict::{Verdict, VerdictKind};
 
 use self::runs::Ran;

@@ -5,20 +5,9 @@ use std::collections::BTreeSet;
 use pleiad_model::Graph;
 use pleiad_model::graph::{ParamId, TableId};
 
-use super::state::State;
+use super::state::{Best, State};
 use super::stopping::Stopping;
 use crate::config::TrainConfig;
-
-/// Whose weights of an epoch are the best so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Best<'a> {
-    /// Nobody's.
-    No,
-    /// All, as one.
-    All,
-    /// Those of these tasks, by position.
-    Tasks(&'a [usize]),
-}
 
 /// What an epoch means.
 #[derive(Debug, PartialEq, Eq)]

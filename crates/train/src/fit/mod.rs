@@ -25,14 +25,13 @@ mod windows;
 
 use std::time::{Duration, Instant};
 
-pub use best::Best;
 pub(crate) use best::shared_tensor;
 pub use history::EpochRecord;
 pub use observer::{Event, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
 use pleiad_data::{Batch, RequestColumns, TaskKind, TaskSpec};
 use pleiad_engine::Engine;
-pub use state::{Keeper, MemoryKeeper, State, StopReason};
+pub use state::{Best, Keeper, MemoryKeeper, State, StopReason};
 
 use self::before::{cannot_compare_epochs, warn_of_one_class};
 use self::best::own_tensors;

@@ -6,7 +6,6 @@ use pleiad_engine::Engine;
 use pleiad_model::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::best::Best;
 use super::first_rows::FirstRows;
 use super::history::{EpochRecord, LossSums};
 use super::joint::WeightingState;
@@ -71,6 +70,17 @@ impl State {
             unmoved: false,
         }
     }
+}
+
+/// Whose weights of an epoch are the best so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best<'a> {
+    /// Nobody's.
+    No,
+    /// All, as one.
+    All,
+    /// Those of these tasks, by position.
+    Tasks(&'a [usize]),
 }
 
 /// Who keeps the state of training.

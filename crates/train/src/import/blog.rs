@@ -6,8 +6,8 @@
 //! `Experts_B`, `Task_Gates`, `Shared_Gates`, and can be carried over. Their shared gate weighs the experts of A, the shared ones, then
 //! those of B.
 
+use super::layers::width_of;
 use super::net::{Body, Level, Net};
-use super::package::width_of;
 use super::state::{Stack, State};
 use crate::error::Result;
 

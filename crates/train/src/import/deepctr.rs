@@ -26,12 +26,12 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
         let mut levels = Vec::with_capacity(count);
         for j in 0..count {
             let level = level(state, j, count, width, tasks)?;
-            width = super::package::width_of(&level.shared, width);
+            width = super::layers::width_of(&level.shared, width);
             levels.push(level);
         }
         Body::Ple(levels)
     } else {
-        super::package::check_tasks(state, "gate_dnn_final_layer", tasks)?;
+        super::layers::check_tasks(state, "gate_dnn_final_layer", tasks)?;
         let experts = experts(state, "expert_dnn", width)?;
         let mut gates = Vec::with_capacity(tasks);
         for k in 0..tasks {
@@ -39,10 +39,10 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             state.check_gate(&gate, experts.len(), "all")?;
             gates.push(gate);
         }
-        width = super::package::width_of(&experts, width);
+        width = super::layers::width_of(&experts, width);
         Body::Mmoe { experts, gates }
     };
-    super::package::check_tasks(state, "tower_dnn_final_layer", tasks)?;
+    super::layers::check_tasks(state, "tower_dnn_final_layer", tasks)?;
     let mut towers = Vec::with_capacity(tasks);
     for k in 0..tasks {
         let at = format!("tower_dnn.{k}");
@@ -58,7 +58,7 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
 }
 
 fn level(state: &mut State, j: usize, count: usize, width: usize, tasks: usize) -> Result<Level> {
-    super::package::check_tasks(state, &format!("specific_experts.{j}"), tasks)?;
+    super::layers::check_tasks(state, &format!("specific_experts.{j}"), tasks)?;
     let own: Vec<Vec<Stack>> =
         (0..tasks).map(|k| experts(state, &format!("specific_experts.{j}.{k}"), width)).collect::<Result<_>>()?;
     let mut shared = experts(state, &format!("shared_experts.{j}.0"), width)?;

@@ -12,8 +12,8 @@ use std::path::Path;
 use pleiad_data::{Input, InputLayout};
 use pleiad_model::Weights;
 
+use super::layers::{check_tasks, share_out, width_of};
 use super::net::{Body, Level, Net};
-use super::package::{check_tasks, share_out, width_of};
 use super::state::{Stack, State};
 use crate::error::{Error, Result};
 

@@ -16,8 +16,8 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             let at = format!("cgc_layers.{j}");
             let all = experts(state, &format!("{at}.experts_specific"), width)?;
             let shared = experts(state, &format!("{at}.experts_shared"), width)?;
-            super::package::check_tasks(state, &format!("{at}.gates_specific"), tasks)?;
-            let own = super::package::share_out(state, all, tasks, &format!("{at}.experts_specific"))?;
+            super::layers::check_tasks(state, &format!("{at}.gates_specific"), tasks)?;
+            let own = super::layers::share_out(state, all, tasks, &format!("{at}.experts_specific"))?;
             let mut gates = Vec::with_capacity(tasks);
             for (k, own) in own.iter().enumerate() {
                 let gate = state.gate(&format!("{at}.gates_specific.{k}.mlp"), width)?;
@@ -31,12 +31,12 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             } else {
                 None
             };
-            width = super::package::width_of(&shared, width);
+            width = super::layers::width_of(&shared, width);
             levels.push(Level { own, shared, gates, shared_gate });
         }
         Body::Ple(levels)
     } else {
-        super::package::check_tasks(state, "gates", tasks)?;
+        super::layers::check_tasks(state, "gates", tasks)?;
         let experts = experts(state, "experts", width)?;
         let mut gates = Vec::with_capacity(tasks);
         for k in 0..tasks {
@@ -44,10 +44,10 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             state.check_gate(&gate, experts.len(), "all")?;
             gates.push(gate);
         }
-        width = super::package::width_of(&experts, width);
+        width = super::layers::width_of(&experts, width);
         Body::Mmoe { experts, gates }
     };
-    super::package::check_tasks(state, "towers", tasks)?;
+    super::layers::check_tasks(state, "towers", tasks)?;
     let towers = (0..tasks).map(|k| state.sequential(&format!("towers.{k}.mlp"), width)).collect::<Result<_>>()?;
     Ok(Net { body, towers })
 }

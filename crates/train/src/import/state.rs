@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use pleiad_model::{Tensor, Weights};
 
-use super::Package;
+use super::package::Package;
 use crate::error::{Error, Result};
 
 /// PyTorch's epsilon of a batch norm.

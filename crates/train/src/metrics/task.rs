@@ -3,7 +3,7 @@
 use pleiad_data::{Labels, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use super::groups::at;
+use super::by_group::at;
 use super::weighted::Weighted;
 use super::{
     Auc, Calibration, GroupMetrics, GroupedRows, LogLoss, Mae, Metric, MetricKind, Mse, R2, normalized_entropy, pr_auc,
