@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use pleiad_data::TaskSpec;
 use pleiad_data::schema::Groups;
+use pleiad_data::{TaskSpec, suggest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Issue;
-use super::explain::suggest;
 use super::tree::Step;
 use crate::metrics::{Measures, MetricKind};
 
