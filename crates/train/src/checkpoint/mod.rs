@@ -23,7 +23,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::header::{Bests, Header, OPTIMIZER, WEIGHTS, check, is_damage};
-pub(crate) use identity::{Identity, compare};
+pub(crate) use identity::{Difference, Identity, compare};
 use pleiad_data::disk::{self, TemporaryFolder, Unlockable, create_folders, sync_folder};
 use pleiad_engine::Engine;
 use pleiad_model::artifact::{read_safetensors_into, write_safetensors};

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use pleiad_data::suggest;
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::ModelConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -11,7 +12,6 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::check::{Issue, check_option};
-use super::explain::suggest;
 use super::joint_loss::JointLossConfig;
 use super::tree::Step;
 
@@ -96,6 +96,11 @@ impl CompareConfig {
         }
         Ok(())
     }
+}
+
+impl NamedModel {
+    /// Keys of the table that are not the model's.
+    pub(super) const OWN_KEYS: [&str; 3] = ["name", "optimizer", "joint_loss"];
 }
 
 impl Serialize for NamedModel {

@@ -10,8 +10,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::explain::{self, Complaint};
+use super::models;
 use super::source::Source;
-use super::tree::{Step, assign, child, dotted, insert, parse_path, parse_path_spanned, rename, replace, shift, walk};
+use super::tree::{Step, assign, child, dotted, insert, parse_path_spanned, rename, replace, shift, walk};
 use crate::error::{ConfigError, Place};
 
 /// What no configuration holds: the mark of a change by which serde is asked again.
@@ -130,24 +131,27 @@ impl<'s> Document<'s> {
     ///
     /// `retry` gives serde's message for a changed tree: see [`Document::which`].
     pub(crate) fn explain(&self, error: &toml::de::Error, retry: &Retry<'_, 's>) -> ConfigError {
-        let (mut message, mut prefix) = (error.message(), "");
-        let mut span = error.span().unwrap_or_else(|| self.root.span());
-        let mut under = self.path_of(&span);
-        // A model is read from a buffered table. Its message begins with a key, as in `model.tower: ...`, or it is serde's
-        // message about its keys.
-        if let Some((_, rest)) = message.strip_prefix("model of kind \"").and_then(|m| m.split_once("\": ")) {
-            prefix = &message[..message.len() - rest.len()];
-            message = rest;
-        } else if let Some((key, rest)) = message.strip_prefix("model.").and_then(|m| m.split_once(": ")) {
-            under.extend(parse_path(key).unwrap_or_default());
-            span = self.span(&under).unwrap_or(span);
-            prefix = &message[..message.len() - rest.len()];
-            message = rest;
-        }
-        // Exact places come with a span; for the rest serde is asked again with the candidates changed.
-        let which = |candidates: Vec<Candidate>, change: &Change<'_, 's>| {
-            self.which(candidates, change, &|root| retry(root)?.strip_prefix(prefix).map(str::to_owned))
+        let span = error.span().unwrap_or_else(|| self.root.span());
+        let under = self.path_of(&span);
+        // A model is read from a buffered table, so that serde's error has the place of the whole table. Read by itself, the
+        // table gives the model's own error.
+        let model = models::table_of(&under).filter(|model| self.node(model).is_some_and(|node| node.span() == span));
+        let refused = model.and_then(|model| Some((model, models::refusal(self.node(model)?)?)));
+        let Some((model, refusal)) = refused else {
+            return self.explain_at(under.clone(), span, error.message(), retry);
         };
+        let path: Vec<Step> = model.iter().cloned().chain(refusal.key.clone()).collect();
+        let span = if refusal.key.is_empty() { span } else { self.span(&path).unwrap_or(span) };
+        self.explain_at(path, span, &refusal.message, &|root| {
+            let changed = models::refusal(node_at(&root, model)?)?;
+            (changed.key == refusal.key).then_some(changed.message)
+        })
+    }
+
+    /// As [`Document::explain`], of a message about the node at `under`, which stands at `span`, or one below it.
+    fn explain_at(&self, under: Vec<Step>, span: Range<usize>, message: &str, retry: &Retry<'_, 's>) -> ConfigError {
+        // Exact places come with a span; for the rest serde is asked again with the candidates changed.
+        let which = |candidates: Vec<Candidate>, change: &Change<'_, 's>| self.which(candidates, change, retry);
         match explain::read(message) {
             Complaint::UnknownKey { key, known } => {
                 let renamed = format!("{key}{MARK}");
@@ -183,7 +187,7 @@ impl<'s> Document<'s> {
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
                 let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
                 let by_set = self.kind_by_set(&path, &span);
-                let kinds = if key == "kind" { self.kinds(&path, prefix, retry) } else { String::new() };
+                let kinds = if key == "kind" { self.kinds(&path, retry) } else { String::new() };
                 self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}{kinds}", dotted(&path)))
             }
             Complaint::UnknownWord { word, known } => {
@@ -266,7 +270,7 @@ impl<'s> Document<'s> {
 
     /// The node at a path.
     pub(crate) fn node(&self, path: &[Step]) -> Option<&Spanned<DeValue<'s>>> {
-        path.iter().try_fold(&self.root, |node, step| child(node, step).map(|(_, next)| next))
+        node_at(&self.root, path)
     }
 
     /// Nodes at or below a path that may be the one that serde complains of.
@@ -298,11 +302,11 @@ impl<'s> Document<'s> {
     }
 
     /// Which kinds the table at `path`, which has none, may have: serde says so where it is given one that there is not.
-    fn kinds(&self, path: &[Step], prefix: &str, retry: &Retry<'_, 's>) -> String {
+    fn kinds(&self, path: &[Step], retry: &Retry<'_, 's>) -> String {
         let mut root = self.root.clone();
         insert(&mut root, path, "kind", MARK);
         let message = retry(root).unwrap_or_default();
-        match explain::read(message.strip_prefix(prefix).unwrap_or(&message)) {
+        match explain::read(&message) {
             Complaint::UnknownWord { word: MARK, known } if !known.is_empty() => {
                 format!("; it is one of `{}`", known.join("`, `"))
             }
@@ -321,6 +325,11 @@ impl<'s> Document<'s> {
         });
         found
     }
+}
+
+/// The node of a tree at a path.
+fn node_at<'t, 's>(root: &'t Spanned<DeValue<'s>>, path: &[Step]) -> Option<&'t Spanned<DeValue<'s>>> {
+    path.iter().try_fold(root, |node, step| child(node, step).map(|(_, next)| next))
 }
 
 /// Splits at the first `=` outside of quotes.

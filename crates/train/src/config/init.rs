@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::ConfigFile;
 use super::tree::Step;
+use crate::checkpoint::Difference;
 use crate::error::{Error, Result};
 
 /// Keys of `[model]` that are of training alone.
@@ -88,9 +89,8 @@ impl ConfigFile {
                     read["column"] = feature.column().into();
                     read
                 };
-                let mut lines = Vec::new();
-                crate::checkpoint::compare(&json(saved), &json(here), "", &mut lines);
-                let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+                let differences = crate::checkpoint::compare(&json(saved), &json(here));
+                let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
                 format!("feature {:?} is read otherwise ({})", here.name, lines.join("; "))
             }
             (Some(saved), Some(here)) => format!("feature {} is {:?}, here {:?}", at + 1, saved.name, here.name),
@@ -180,13 +180,11 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
 /// Keys of `[model]` that a saved model has otherwise, each with what to say.
 fn differing_keys(saved: &Value, model: &ModelConfig) -> Result<Vec<(String, String)>> {
     let now = serde_json::to_value(model).map_err(|e| Error::Encode { reason: e.to_string() })?;
-    let mut lines = Vec::new();
-    crate::checkpoint::compare(saved, &now, "", &mut lines);
-    let keys = lines.iter().filter_map(|line| {
-        let (key, values) = line.trim().split_once(": it has ")?;
-        let (before, now) = values.split_once(", this one ")?;
-        let words = format!("the model has model.{key} = {before}, this configuration {now}");
-        Some((key.to_owned(), words))
-    });
-    Ok(keys.filter(|(key, _)| !OF_TRAINING.contains(&key.as_str())).collect())
+    let differences = crate::checkpoint::compare(saved, &now).into_iter();
+    let keys = differences.filter(|difference| !OF_TRAINING.contains(&difference.key.as_str()));
+    let words = |Difference { key, begun, now }: Difference| {
+        let words = format!("the model has model.{key} = {begun}, this configuration {now}");
+        (key, words)
+    };
+    Ok(keys.map(words).collect())
 }

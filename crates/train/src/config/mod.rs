@@ -16,6 +16,7 @@ mod init;
 mod joint_loss;
 mod memory;
 mod metrics;
+mod models;
 mod patterns;
 mod selection;
 mod source;
@@ -36,7 +37,7 @@ pub use joint_loss::{
 };
 pub use metrics::MetricsConfig;
 use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind, Schema, TaskConfig};
-use pleiad_data::{Input, InputLayout, Pooling};
+use pleiad_data::{Input, InputLayout, Pooling, nearest};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::{Interaction, ModelConfig};
 use pleiad_rank::{RankConfig, Scorer};
@@ -291,7 +292,8 @@ impl ConfigFile {
                 .into()),
             (Some(name), _) => models.iter().find(|m| m.name == name).map(|m| &m.model).ok_or_else(|| {
                 let there = if names.is_empty() { "there are none".to_owned() } else { quoted(&names) };
-                let near = explain::nearest(name, &names).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+                let near =
+                    nearest(name, names.iter().copied()).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
                 self.source.error(None, format!("--model {name:?} is none of [[compare.model]]{near} ({there})")).into()
             }),
         }
