@@ -21,11 +21,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::columns::Columns;
+use self::columns::StoredColumns;
 use self::key::{Key, Stamp};
 use self::manifest::Manifest;
 pub use self::stored::StoredRows;
-use self::writer::Writer;
+use self::writer::CacheWriter;
 use crate::cache_use::CacheUse;
 use crate::dataset::{Dataset, Splits};
 use crate::disk::{self, FolderIdentity, Lock, Refusal, TemporaryFolder, Unlockable};
@@ -86,7 +86,7 @@ impl StoredSplits {
             let place = std::env::temp_dir();
             disk::sweep(&place, Unlockable::RemoveOld);
             let folder = TemporaryFolder::private(&place).map_err(|source| Error::Io { path: place, source })?;
-            let writer = Writer::new(folder.path(), request.asked_for())?;
+            let writer = CacheWriter::new(folder.path(), request.asked_for())?;
             let (encoder, manifests) = fill(&mut request, writer)?;
             let cache = CacheUse::Temporary { folder: folder.path().to_path_buf() };
             let folder = Arc::new(folder);
@@ -112,7 +112,7 @@ impl StoredSplits {
             return Ok(stored);
         }
         let folder = cache.temporary()?;
-        let writer = Writer::new(folder.path(), request.asked_for())?;
+        let writer = CacheWriter::new(folder.path(), request.asked_for())?;
         let (encoder, manifests) = fill(&mut request, writer)?;
         let manifest = cache
             .manifest(encoder, manifests, request.skipped().clone(), request.raw())
@@ -149,7 +149,7 @@ impl StoredSplits {
     ) -> Result<Self, String> {
         let open = |(split, manifest): (Split, Option<manifest::SplitManifest>)| {
             let path = folder.join(writer::file_name(split));
-            let columns = Arc::new(Columns::of(&encoder, split));
+            let columns = Arc::new(StoredColumns::of(&encoder, split));
             manifest.map(|manifest| StoredRows::open(path, columns, manifest, temporary.cloned())).transpose()
         };
         let mut rows = Split::ALL.into_iter().zip(splits).map(open);
@@ -181,7 +181,7 @@ impl StoredSplits {
 }
 
 /// Reads, fits and encodes all rows into a writer.
-fn fill(request: &mut Request<'_>, mut writer: Writer) -> Result<(Encoder, [Option<manifest::SplitManifest>; 3])> {
+fn fill(request: &mut Request<'_>, mut writer: CacheWriter) -> Result<(Encoder, [Option<manifest::SplitManifest>; 3])> {
     let Fit { encoder, kept } = request.fit(KEEP_BYTES)?;
     writer.begin(&encoder)?;
     request.encode(&encoder, kept, &mut |split, parts| parts.iter().try_for_each(|part| writer.put(split, part)))?;
@@ -255,7 +255,7 @@ impl Cache {
     pub(crate) fn keep(&self, request: &Request<'_>, splits: &Splits) -> Result<(), String> {
         let keep = || -> Result<()> {
             let folder = self.temporary()?;
-            let mut writer = Writer::new(folder.path(), request.asked_for())?;
+            let mut writer = CacheWriter::new(folder.path(), request.asked_for())?;
             writer.begin(&splits.encoder)?;
             for split in Split::ALL {
                 let Some(rows) = splits.of(split) else { continue };

@@ -25,7 +25,7 @@ use crate::split::{Split, SplitRules};
 /// deserialized, everything in it has been checked: every table row that [`Encoder::encode`] gives lies below the
 /// table's rows in [`Encoder::layout`], every number is finite.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "Document", into = "Document")]
+#[serde(try_from = "SavedEncoder", into = "SavedEncoder")]
 pub struct Encoder {
     schema: Schema,
     fitted: Vec<Fitted>,
@@ -37,7 +37,7 @@ pub struct Encoder {
 /// The form in which an encoder is saved.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct SavedEncoder {
     schema: Schema,
     /// One entry per feature.
     fitted: Vec<Fitted>,
@@ -45,7 +45,7 @@ struct Document {
     vocabularies: BTreeMap<String, Vec<String>>,
 }
 
-impl From<Encoder> for Document {
+impl From<Encoder> for SavedEncoder {
     fn from(encoder: Encoder) -> Self {
         let values = |vocabulary: &Vocabulary| vocabulary.values().map(str::to_owned).collect();
         let vocabularies = encoder.vocabularies.iter().map(|(table, voc)| (table.clone(), values(voc))).collect();
@@ -53,10 +53,10 @@ impl From<Encoder> for Document {
     }
 }
 
-impl TryFrom<Document> for Encoder {
+impl TryFrom<SavedEncoder> for Encoder {
     type Error = Error;
 
-    fn try_from(document: Document) -> Result<Self> {
+    fn try_from(document: SavedEncoder) -> Result<Self> {
         let damaged = |reason: String| Error::Encoder { reason };
         let blocks: Vec<usize> = (0..document.schema.features.len()).collect();
         document.schema.check(&blocks).map_err(|error| damaged(error.to_string()))?;

@@ -7,7 +7,7 @@ mod problem;
 use std::path::PathBuf;
 
 pub use bad_row::{BadRow, Hint, Reason};
-pub use problem::{Block, Place, Problem};
+pub use problem::{Block, KeyPlace, Problem};
 
 use crate::advice::Key;
 use crate::disk::Holder;
@@ -53,7 +53,7 @@ pub enum Error {
     #[error("{place}: {problem}")]
     Schema {
         /// The block and key.
-        place: Place,
+        place: KeyPlace,
         /// What is wrong with it.
         problem: Problem,
     },
@@ -239,7 +239,7 @@ pub enum Error {
     },
 
     /// The ending of a file to be written names no format.
-    #[error("{}: the ending tells the format to write; use one of {known}", .path.display())]
+    #[error("{}: the ending says the format to write; use one of {known}", .path.display())]
     UnknownEnding {
         /// The file.
         path: PathBuf,
@@ -347,7 +347,7 @@ impl Error {
 
     /// Block and key of the configuration that are at fault, where one is.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&KeyPlace> {
         match self {
             Self::Schema { place, .. } => Some(place),
             _ => None,

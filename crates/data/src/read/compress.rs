@@ -9,7 +9,7 @@ use flate2::bufread::GzDecoder;
 use super::endings::has_ending;
 use super::failures::{MAX_WINDOW, explain, too_large};
 use super::forms;
-use super::open::{Input, START};
+use super::open::{OpenFile, START};
 use crate::error::{Error, Result};
 use crate::schema::Format;
 
@@ -19,12 +19,12 @@ const BUFFER: usize = 1 << 18;
 ///
 /// # Errors
 /// If it cannot be read, is empty, is named `.gz` or `.zst` and is not that, or is in a form that is not read.
-pub(super) fn open(path: &Path, input: Input, by_configuration: bool) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open(path: &Path, input: OpenFile, by_configuration: bool) -> Result<Box<dyn Read + Send>> {
     let read_error = |source| explain(path, source);
     let damaged = |reason: &str| Error::Damaged { path: path.to_owned(), reason: reason.to_owned() };
     let (start, rest): (Vec<u8>, Box<dyn Read + Send>) = match input {
-        Input::Pipe { start, rest } => (start, Box::new(rest)),
-        Input::File(mut file) => {
+        OpenFile::Pipe { start, rest } => (start, Box::new(rest)),
+        OpenFile::File(mut file) => {
             let mut start = Vec::with_capacity(START);
             (&mut file).take(START as u64).read_to_end(&mut start).map_err(read_error)?;
             (start, Box::new(file))
@@ -106,7 +106,7 @@ fn not_gzip() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "bytes that are not gzip follow its end")
 }
 
-/// Refuses a zstd frame whose window is larger than anybody should need for a log.
+/// Refuses a zstd frame whose window is larger than a log needs.
 fn check_window(path: &Path, start: &[u8]) -> Result<()> {
     match window(start) {
         Some(window) if window > MAX_WINDOW => Err(too_large(path, &format!("a window of {} MiB", window >> 20))),
@@ -145,7 +145,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let mut text = String::new();
-        let mut input = open(&path, Input::File(std::fs::File::open(&path).unwrap()), true)?;
+        let mut input = open(&path, OpenFile::File(std::fs::File::open(&path).unwrap()), true)?;
         input.read_to_string(&mut text).map_err(|error| explain(&path, error)).map(|_| text)
     }
 

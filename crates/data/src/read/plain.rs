@@ -4,14 +4,14 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::block::Block;
+use super::block::ByteBlock;
 use super::chunk::{Chunk, Wanted};
 use super::dialect::Dialect;
 use super::encoding::Text;
 use super::failures::explain;
 use super::header::{self, BOM, Header};
-use super::open::Input;
-use super::records::{MAX_RECORD, Records, Step};
+use super::open::OpenFile;
+use super::records::{MAX_RECORD, NextRecord, Records};
 use super::rows::RowBuilder;
 use super::text::Form;
 use super::{Source, compress};
@@ -26,7 +26,7 @@ pub(super) struct TextReader {
     bytes: Box<dyn Read + Send>,
     block: usize,
     /// What was read and not given out; it begins with a record.
-    rest: Block,
+    rest: ByteBlock,
     /// Whether the bytes are at their end.
     is_over: bool,
     /// Lines of the header and before it.
@@ -34,7 +34,7 @@ pub(super) struct TextReader {
 }
 
 impl TextReader {
-    pub(super) fn open(path: &Arc<Path>, input: Input, source: &Source, wanted: &[Wanted]) -> Result<Self> {
+    pub(super) fn open(path: &Arc<Path>, input: OpenFile, source: &Source, wanted: &[Wanted]) -> Result<Self> {
         Self::over(path, compress::open(path, input, source.by_configuration)?, BLOCK, source, wanted)
     }
 
@@ -49,7 +49,7 @@ impl TextReader {
         let text = Text::new(bytes, config.encoding.as_deref()).map_err(|error| explain(path, error))?;
         let (mut bytes, dialect) = (text.bytes, Dialect::of(path, config));
         let encoding = text.encoding.map(encoding_rs::Encoding::name);
-        let mut rest = Block::default();
+        let mut rest = ByteBlock::default();
         let mut is_over = fill(path, &mut bytes, &mut rest, block.max(BOM.len()))?;
         if rest.starts_with(BOM) {
             rest.drop_first(BOM.len());
@@ -114,14 +114,14 @@ impl TextReader {
 }
 
 /// Reads about `more` bytes, and returns whether that was the end.
-fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Block, more: usize) -> Result<bool> {
+fn fill(path: &Path, bytes: &mut dyn Read, into: &mut ByteBlock, more: usize) -> Result<bool> {
     into.fill(bytes, more).map_err(|source| explain(path, source))
 }
 
 /// Whole records of a text file.
 pub(super) struct Lines {
     form: Arc<Form>,
-    bytes: Block,
+    bytes: ByteBlock,
     /// Whether they are the beginning of a record that is too long.
     is_endless: bool,
 }
@@ -144,7 +144,7 @@ fn split(rows: &mut RowBuilder<'_>, dialect: &Dialect, bytes: &mut [u8], is_endl
     let mut records = Records::new(dialect, true);
     loop {
         let before = rows.fields.len();
-        let Step::Record(record) = records.next(bytes, &mut rows.fields) else { return records.lines() };
+        let NextRecord::Record(record) = records.next(bytes, &mut rows.fields) else { return records.lines() };
         let (is_whole, line) = (rows.fields.len() - before == rows.width(), record.line);
         match record.fault {
             fault if is_endless => rows.add_endless(bytes, before, fault.as_ref(), line),

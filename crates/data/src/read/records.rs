@@ -14,14 +14,14 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use super::dialect::Dialect;
-use super::text::Place;
+use super::text::FieldRange;
 
 /// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
 pub(super) const MAX_RECORD: usize = 1 << 26;
 
 /// What [`Records::next`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum NextRecord {
     /// A record, whose fields were appended.
     Record(Record),
     /// Only a part of a record is there.
@@ -85,10 +85,10 @@ impl<'d> Records<'d> {
     }
 
     /// Finds the next record, and appends where its fields are; what is no part of their texts is taken out of `bytes`.
-    pub(super) fn next(&mut self, bytes: &mut [u8], fields: &mut Vec<Place>) -> Step {
+    pub(super) fn next(&mut self, bytes: &mut [u8], fields: &mut Vec<FieldRange>) -> NextRecord {
         let before = fields.len();
         let step = self.find(bytes, fields);
-        if let Step::Record(_) = step {
+        if let NextRecord::Record(_) = step {
             for &field in &self.coded {
                 let (start, end) = fields[before + field];
                 let kept = self.dialect.decode(&mut bytes[start as usize..end as usize]);
@@ -101,17 +101,19 @@ impl<'d> Records<'d> {
     }
 
     /// Finds the next record, and appends where its fields are, as they are written.
-    pub(super) fn find(&mut self, bytes: &[u8], fields: &mut Vec<Place>) -> Step {
+    pub(super) fn find(&mut self, bytes: &[u8], fields: &mut Vec<FieldRange>) -> NextRecord {
         self.skip_empty(bytes);
         if self.at == bytes.len() {
-            return Step::End;
+            return NextRecord::End;
         }
         self.coded.clear();
         (self.may_span, self.fault) = (self.dialect.quote.is_none(), None);
         let (before, start) = (fields.len(), self.at);
         let mut begin = start;
         let end = loop {
-            let Some((place, end)) = self.field(bytes, begin, fields.len() - before) else { return Step::Incomplete };
+            let Some((place, end)) = self.field(bytes, begin, fields.len() - before) else {
+                return NextRecord::Incomplete;
+            };
             // A block has some times the longest record at the most, which is far from 4 GiB.
             fields.push((place.start as u32, place.end as u32));
             match bytes.get(end) {
@@ -122,7 +124,7 @@ impl<'d> Records<'d> {
         let next = match bytes.get(end) {
             None => end,
             // What follows may be the other half of the line end.
-            Some(b'\r') if end + 1 == bytes.len() && !self.is_whole => return Step::Incomplete,
+            Some(b'\r') if end + 1 == bytes.len() && !self.is_whole => return NextRecord::Incomplete,
             Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => end + 2,
             Some(_) => end + 1,
         };
@@ -130,7 +132,7 @@ impl<'d> Records<'d> {
         let inside = if self.may_span { memchr_iter(b'\n', &bytes[start..end]).count() } else { 0 };
         self.line += inside as u64 + u64::from(next > end);
         self.at = next;
-        Step::Record(record)
+        NextRecord::Record(record)
     }
 
     fn skip_empty(&mut self, bytes: &[u8]) {
@@ -290,7 +292,7 @@ impl Dialect {
     pub(super) fn last_end(&self, bytes: &[u8]) -> Option<usize> {
         let (mut records, mut fields) = (Records::new(self, false), Vec::new());
         let mut end = None;
-        while let Step::Record(_) = records.find(bytes, &mut fields) {
+        while let NextRecord::Record(_) = records.find(bytes, &mut fields) {
             fields.clear();
             end = Some(records.at());
         }
@@ -315,8 +317,9 @@ mod tests {
     fn records(text: &str, dialect: &Dialect) -> Found {
         let mut bytes = text.as_bytes().to_vec();
         let (mut records, mut fields, mut found) = (Records::new(dialect, true), Vec::new(), Vec::new());
-        while let Step::Record(record) = records.next(&mut bytes, &mut fields) {
-            let text = |place: &Place| String::from_utf8_lossy(&bytes[place.0 as usize..place.1 as usize]).into_owned();
+        while let NextRecord::Record(record) = records.next(&mut bytes, &mut fields) {
+            let text =
+                |place: &FieldRange| String::from_utf8_lossy(&bytes[place.0 as usize..place.1 as usize]).into_owned();
             let fault = record.fault.map(|fault| (fault.field, fault.open));
             found.push((fields.iter().map(text).collect(), record.line, fault));
             fields.clear();
@@ -474,7 +477,7 @@ mod tests {
         bytes[end - 1] == b'\n' && dialect.last_end(bytes).is_some() && {
             let (mut records, mut fields) = (Records::new(dialect, true), Vec::new());
             let mut ends = Vec::new();
-            while let Step::Record(_) = records.find(bytes, &mut fields) {
+            while let NextRecord::Record(_) = records.find(bytes, &mut fields) {
                 ends.push(records.at());
             }
             ends.contains(&end)

@@ -32,7 +32,7 @@ pub use scalar::Scalar;
 pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskSpec, TaskWeight, Where};
 pub use task_kind::TaskKind;
 
-pub use crate::error::{Block, Place, Problem};
+pub use crate::error::{Block, KeyPlace, Problem};
 use crate::error::{Error, Result};
 use crate::layout::Pooling;
 
@@ -210,6 +210,6 @@ impl Schema {
 }
 
 fn problem(block: Block, key: &str, problem: Problem) -> Error {
-    let place = if key.is_empty() { Place::block(block) } else { Place::new(block, key) };
+    let place = if key.is_empty() { KeyPlace::block(block) } else { KeyPlace::new(block, key) };
     Error::Schema { place, problem }
 }

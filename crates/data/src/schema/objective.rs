@@ -232,12 +232,12 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Keys {
+    struct LossKeys {
         loss: LossConfig,
     }
 
     fn parse(text: &str) -> Result<LossConfig, String> {
-        toml::from_str::<Keys>(&format!("loss = {text}")).map(|keys| keys.loss).map_err(|error| error.to_string())
+        toml::from_str::<LossKeys>(&format!("loss = {text}")).map(|keys| keys.loss).map_err(|error| error.to_string())
     }
 
     #[test]

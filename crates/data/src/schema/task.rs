@@ -297,10 +297,10 @@ mod tests {
     fn positive_values_are_the_same_in_other_words() {
         let label = |positive: &str| -> LabelConfig {
             #[derive(Deserialize)]
-            struct Keys {
+            struct LabelKeys {
                 label: LabelConfig,
             }
-            toml::from_str::<Keys>(&format!("label = {{ column = 'y' {positive} }}")).unwrap().label
+            toml::from_str::<LabelKeys>(&format!("label = {{ column = 'y' {positive} }}")).unwrap().label
         };
         let of = |value: &str| label(&format!(", positive = {value}"));
         for one in ["1", "1.0", "true", "'1'", "'1.0'"] {

@@ -6,7 +6,7 @@ use super::answer::Answer;
 use super::compared::{ComparedModel, SeedRun};
 use super::correction::corrected;
 use super::result::{Comparison, MeasuredOn};
-use super::runs::{Ran, folder_of};
+use super::runs::{SeedOutcome, folder_of};
 use super::sizes::SizedModel;
 use super::task::{AlsoMeasured, Missing, TaskComparison};
 use super::verdict::Verdict;
@@ -26,7 +26,7 @@ const FEW: u64 = 100;
 const SIZE_TOLERANCE: f64 = 0.02;
 
 /// All that a comparison is made of.
-pub(super) struct Parts<'a> {
+pub(super) struct ComparisonParts<'a> {
     pub(super) config: &'a CompareConfig,
     pub(super) tasks: &'a [TaskSpec],
     pub(super) measures: &'a Measures,
@@ -37,12 +37,12 @@ pub(super) struct Parts<'a> {
     pub(super) models: &'a [SizedModel],
     pub(super) slugs: &'a [String],
     /// By model, then by seed.
-    pub(super) runs: &'a [Vec<Ran>],
+    pub(super) runs: &'a [Vec<SeedOutcome>],
     /// Notes on how models were trained.
     pub(super) notes: Vec<String>,
 }
 
-impl Parts<'_> {
+impl ComparisonParts<'_> {
     pub(super) fn assemble(self) -> Result<Comparison> {
         let baseline = self.config.models.iter().position(|m| m.name == self.config.baseline).unwrap_or(0);
         let runs: Vec<Vec<SeedRun>> = (0..self.models.len()).map(|m| self.seed_runs(m)).collect();
@@ -87,9 +87,9 @@ impl Parts<'_> {
     }
 
     fn seed_runs(&self, model: usize) -> Vec<SeedRun> {
-        let of = |(ran, &seed): (&Ran, &u64)| match ran {
-            Ran::Failed(reason) => SeedRun::Failed { seed, reason: reason.clone() },
-            Ran::Finished(report) => match self.evaluation(report) {
+        let of = |(ran, &seed): (&SeedOutcome, &u64)| match ran {
+            SeedOutcome::Failed(reason) => SeedRun::Failed { seed, reason: reason.clone() },
+            SeedOutcome::Finished(report) => match self.evaluation(report) {
                 Some(evaluation) => SeedRun::Finished {
                     seed,
                     run: folder_of(&self.slugs[model], seed).display().to_string(),
@@ -180,16 +180,16 @@ impl Parts<'_> {
     ) -> Result<ComparedModel> {
         let SizedModel { model, graph, factor } = &self.models[at];
         let summary = graph.summary();
-        let speed = |ran: &Ran| match ran {
-            Ran::Finished(report) => {
+        let speed = |ran: &SeedOutcome| match ran {
+            SeedOutcome::Finished(report) => {
                 Spread::of(&report.history.iter().map(|epoch| epoch.rows_per_second).collect::<Vec<_>>())
                     .map(|spread| spread.mean)
             }
-            Ran::Failed(_) => None,
+            SeedOutcome::Failed(_) => None,
         };
-        let finished = |ran: &Ran| match ran {
-            Ran::Finished(report) => Some(report.unmoved),
-            Ran::Failed(_) => None,
+        let finished = |ran: &SeedOutcome| match ran {
+            SeedOutcome::Finished(report) => Some(report.unmoved),
+            SeedOutcome::Failed(_) => None,
         };
         let unmoved: Vec<bool> = self.runs[at].iter().filter_map(finished).collect();
         let speeds: Vec<f64> = self.runs[at].iter().filter_map(speed).collect();

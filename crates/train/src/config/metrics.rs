@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Issue;
-use super::tree::Step;
+use super::tree::PathStep;
 use crate::metrics::{Measures, MetricKind};
 
 /// k of NDCG and recall, unless others are given.
@@ -52,7 +52,7 @@ impl MetricsConfig {
         }
         let measures = self.measures();
         for (name, metric) in &self.main {
-            let at = |message| Issue::at(["metrics", "main", name].map(Step::from).to_vec(), message);
+            let at = |message| Issue::at(["metrics", "main", name].map(PathStep::from).to_vec(), message);
             let task = tasks.iter().find(|task| task.name == *name).ok_or_else(|| {
                 let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
                 at(format!("there is no task {name:?}{}", suggest(name, &names)))

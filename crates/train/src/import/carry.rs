@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::net::Net;
 use super::package::Package;
-use super::state::State;
+use super::state::StateDict;
 use super::{blog, deepctr, mtreclib, rechub};
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
@@ -38,7 +38,7 @@ pub(super) fn carry(
     configured: Option<&ModelConfig>,
 ) -> Result<Carried> {
     check_features(package, file)?;
-    let mut state = State::new(path, package, read_floats(path)?);
+    let mut state = StateDict::new(path, package, read_floats(path)?);
     let mut weights = Weights::default();
     let order = order_of_inputs(layout);
     let mut net = match package {
@@ -149,7 +149,7 @@ fn order_of_inputs(layout: &InputLayout) -> Vec<usize> {
 }
 
 /// Takes each table as `prefix.<table>.weight`.
-fn tables(state: &mut State, prefix: &str, layout: &InputLayout, weights: &mut Weights) -> Result<()> {
+fn tables(state: &mut StateDict, prefix: &str, layout: &InputLayout, weights: &mut Weights) -> Result<()> {
     for input in &layout.inputs {
         let Input::Categorical { table, rows, dim, .. } = input else { continue };
         let name = format!("embeddings.{table}.weight");

@@ -1,10 +1,10 @@
 //! What the structures of all packages have in common.
 
-use super::state::{Linear, Stack, State};
+use super::state::{Linear, Stack, StateDict};
 use crate::error::Result;
 
 /// Refuses weights of another number of tasks; `at` has one entry per task.
-pub(super) fn check_tasks(state: &State, at: &str, tasks: usize) -> Result<()> {
+pub(super) fn check_tasks(state: &StateDict, at: &str, tasks: usize) -> Result<()> {
     let found = state.count(at);
     if found == tasks {
         return Ok(());
@@ -16,7 +16,7 @@ pub(super) fn check_tasks(state: &State, at: &str, tasks: usize) -> Result<()> {
 }
 
 /// Experts of all tasks in order, by task.
-pub(super) fn share_out(state: &State, all: Vec<Stack>, tasks: usize, at: &str) -> Result<Vec<Vec<Stack>>> {
+pub(super) fn share_out(state: &StateDict, all: Vec<Stack>, tasks: usize, at: &str) -> Result<Vec<Vec<Stack>>> {
     let each = all.len() / tasks.max(1);
     if each == 0 || each * tasks != all.len() {
         let reason = format!("{} experts cannot be shared out to {tasks} tasks", all.len());
