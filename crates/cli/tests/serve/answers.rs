@@ -292,7 +292,7 @@ fn the_open_inference_protocol_gives_the_same_predictions() {
         assert_eq!(&scores[8 * at..8 * at + 8], score.to_le_bytes());
     }
 
-    // What is wrong is told as the protocol does.
+    // Errors have the form of the protocol.
     for (body, status, says) in [
         ("{}", 400, "inputs"),
         (r#"{"inputs": []}"#, 400, "no rows"),
