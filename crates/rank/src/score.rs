@@ -1,6 +1,6 @@
 //! Equation 1 of the paper, or a weighted sum: [`Scorer`] makes one score of the predictions of all tasks.
 
-mod shares;
+pub mod shares;
 
 use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
 use pleiad_data::{TaskKind, suggest};
@@ -8,8 +8,6 @@ use pleiad_engine::Predictions;
 
 use crate::config::{RankConfig, RankFusion, RankTransform};
 use crate::error::{Error, Result};
-
-pub use shares::Shares;
 
 /// [`RankConfig`] for the tasks and features of a model.
 #[derive(Debug, Clone, PartialEq)]

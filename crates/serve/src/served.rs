@@ -158,7 +158,7 @@ impl Served {
                 id: ids.get(index).filter(|id| **id != Cell::Null),
                 score: scores[index],
                 predictions: Predicted { tasks: &tasks, values: &predictions.tasks, index },
-                explain: explained.next(),
+                explain: explained.next().map(Box::new),
             })
             .collect();
         let written = answer(&ranked, &rows.counts);
@@ -218,7 +218,7 @@ struct Ranked<'a> {
     score: f64,
     predictions: Predicted<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explain: Option<Explained<'a>>,
+    explain: Option<Box<Explained<'a>>>,
 }
 
 struct Predicted<'a> {

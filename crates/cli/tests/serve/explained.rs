@@ -1,4 +1,4 @@
-//! Why a candidate stands where it does: shares of the score, gates, fallbacks.
+//! Why a candidate stands where it does, and what a person sees of the server: the sample, the last minute, the page.
 
 use std::collections::BTreeMap;
 
@@ -195,4 +195,60 @@ fn an_explanation_is_described_and_bounded() {
     described(&schemas["Explanation"], &answer["ranked"][0]["explain"]);
     described(&schemas["Explanation"]["properties"]["shares"], &answer["ranked"][0]["explain"]["shares"]);
     assert!(schemas["RankRequest"]["properties"].get("explain").is_some());
+}
+
+#[test]
+fn the_sample_gives_the_golden_predictions() {
+    let folder = folder();
+    let server = Server::start(&folder, &["run/model"]);
+    let sample = server.get("/v1/models/run/sample").ok().json();
+    let golden = pleiad_model::artifact::Artifact::open(&folder.join("run/model")).unwrap().golden;
+    assert_eq!(sample["rows"].as_array().unwrap().len(), golden.raw.rows());
+    let answer = server.rank(&sample).ok().json();
+    assert_eq!((ranked(&answer).len(), answer.get("ignored")), (golden.raw.rows(), None));
+    for candidate in ranked(&answer) {
+        let at = candidate["index"].as_u64().unwrap() as usize;
+        assert_eq!(candidate["id"], format!("sample {}", at + 1));
+        for (task, golden) in ["buy", "spend"].iter().zip(&golden.predictions) {
+            let found: f32 = candidate["predictions"][task].to_string().parse().unwrap();
+            assert!((found - golden[at]).abs() < 1e-5, "{task} {candidate}");
+        }
+    }
+    assert_eq!(server.get("/v1/models/rum/sample").status, 404);
+}
+
+#[test]
+fn the_last_minute_is_counted() {
+    let folder = folder();
+    let server = Server::start(&folder, &["run/model"]);
+    let none = server.get("/v1/recent").ok().json();
+    assert_eq!((&none["requests"], &none["p50_ms"]), (&json!(0), &Value::Null));
+    let sample = server.get("/v1/models/run/sample").ok().json();
+    (0..20).for_each(|_| drop(server.rank(&sample).ok()));
+    (0..3).for_each(|_| drop(server.post("/v1/rank", "{")));
+    let recent = server.get("/v1/recent").ok().json();
+    assert_eq!((&recent["requests"], &recent["errors"]), (&json!(23), &json!(3)), "{recent}");
+    let [p50, p99] = ["p50_ms", "p99_ms"].map(|name| recent[name].as_f64().unwrap());
+    assert!(0.0 < p50 && p50 <= p99 && p99 < 60_000.0, "{recent}");
+    let by_second = recent["requests_by_second"].as_array().unwrap();
+    assert_eq!((by_second.len(), by_second.iter().map(|n| n.as_u64().unwrap()).sum::<u64>()), (60, 23));
+    let description = server.get("/v1/openapi.json").ok().json();
+    for key in recent.as_object().unwrap().keys() {
+        assert!(description["components"]["schemas"]["Recent"]["properties"].get(key).is_some(), "{key}");
+    }
+}
+
+#[test]
+fn browsers_get_a_page_and_programs_json() {
+    let folder = folder();
+    let server = Server::start(&folder, &["run/model"]);
+    let mut client = server.connect();
+    client.send("GET / HTTP/1.1\r\nhost: x\r\naccept: text/html,*/*;q=0.8\r\n\r\n");
+    let page = client.answer().unwrap();
+    assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
+    assert!(page.header("content-security-policy").unwrap().starts_with("default-src 'none'"), "{:?}", page.headers);
+    assert!(page.body.starts_with("<!doctype html>") && page.body.trim_end().ends_with("</html>"));
+    let program = server.get("/").ok();
+    assert_eq!(program.json()["server"], "pleiad");
+    assert!(program.header("content-security-policy").is_none());
 }
