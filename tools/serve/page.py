@@ -29,7 +29,8 @@ def make_model(pleiad, folder):
     steps = [
         ["synth", "video", "--rows", "4000", "--out", "log.parquet"],
         ["init", "log.parquet", "--out", "config.toml"],
-        ["train", "config.toml", "--out", "run", "--set", "train.epochs=1", "--set", "rank.score.click=1", "--set", "rank.score.share=0.5"],
+        ["train", "config.toml", "--out", "run", "--set", "train.epochs=1", "--set", "train.explain=false",
+         "--set", "rank.score.click=1", "--set", "rank.score.share=0.5"],
     ]
     for step in steps:
         subprocess.run([pleiad, *step], cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

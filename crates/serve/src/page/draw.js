@@ -92,7 +92,7 @@ function nameOf(candidate) {
   return candidate.id === undefined ? `candidate ${candidate.index}` : shown(candidate.id);
 }
 
-/** How many places a candidate has moved from where the model's own exponents have it. */
+/** How many places a candidate has moved from where it stands without the sliders. */
 function moveOf(candidate, place) {
   const before = state.places.get(candidate.index);
   if (before === undefined) return { kind: 'good', text: '▲ new', said: `comes from below place ${SHOWN}` };
@@ -152,7 +152,7 @@ function drawRanking(milliseconds) {
   const moved = ranked.filter((candidate, place) => state.places.get(candidate.index) !== place).length;
   const count = ranked.length < candidates ? `the first ${ranked.length} of ${plural(candidates, 'candidate')}` : plural(candidates, 'candidate');
   const first = ranked.length ? ` First is ${nameOf(ranked[0])}.` : '';
-  const changed = moved ? ` ${plural(moved, 'candidate')} ${moved === 1 ? 'stands' : 'stand'} at another place than by the model's own ${isSum() ? 'factors' : 'exponents'}.` : '';
+  const changed = moved ? ` ${plural(moved, 'candidate')} ${moved === 1 ? 'stands' : 'stand'} at another place than without the sliders.` : '';
   at('summary').textContent = `Ranked ${count} in ${figure(milliseconds, 2)} ms.${first}${changed}`;
 }
 
