@@ -92,7 +92,7 @@ impl GraphBuilder<'_> {
         Ok(self.push(name, Op::Periodic { column, frequencies, weight, bias }, Vec::new(), dim))
     }
 
-    fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
+    pub(super) fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
         let known = self.names.borrow().tables.get(&name).copied();
         if let Some(id) = known {
             let found = self.graph.table(id);
