@@ -57,7 +57,7 @@ pub(crate) fn sum_gradient(
 
 #[inline(always)]
 fn share(events: usize, mean: bool) -> f32 {
-    if mean { 1.0 / events as f32 } else { 1.0 }
+    if mean && events > 0 { 1.0 / events as f32 } else { 1.0 }
 }
 
 /// `y = scale x` or `y += scale x`.

@@ -100,7 +100,7 @@ impl GraphBuilder<'_> {
                 scope: self.scope.clone(),
                 feature: feature.to_owned(),
                 wanted: if list { "categorical feature with `multiple = true`" } else { "categorical feature" },
-                nearest: nearest(feature, inputs.iter().filter(|input| fits(input)).map(Input::name)).map(str::to_owned),
+                nearest: nearest(feature, inputs.iter().filter(|input| fits(input)).map(Input::name)),
             });
         };
         let table = if owner.is_empty() { table } else { format!("{owner}.{table}") };
