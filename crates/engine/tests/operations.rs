@@ -695,8 +695,8 @@ fn layers_over_events_rows_and_requests_are_a_product_each() {
 fn operations_gather_what_events_name() {
     let mut g = graph();
     let (c, (u, pooled), v) = (numeric(&mut g, 2, 1), embeddings(&mut g), events(&mut g));
-    let wave = periodic(&mut g, 0);
-    let item = linear(&mut g, wave, 2, true);
+    let number = numeric(&mut g, 0, 1);
+    let item = linear(&mut g, number, 2, true);
     let alike = dot(&mut g, v, item, 0.7);
     // Products of many may be large.
     let crossed = pairs(&mut g, &[v, item, pooled]);
