@@ -2,6 +2,9 @@
 //!
 //! Rows of one request follow one another and have the values of its features in common. They are found by these values:
 //! a batch stays a batch of rows, whoever made it, and a row that differs from the one before begins a request.
+//!
+//! Events are values of lists, which the batch has for each row, and the requests for each request: their offsets say which events
+//! belong to which row.
 
 use std::ops::Range;
 
