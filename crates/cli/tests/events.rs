@@ -52,7 +52,8 @@ early_stopping = { patience = 8 }
 seed = 7
 "#;
 
-const MODEL: &str = "model={kind=\"target-attention\", list=\"seen\", target=\"item\", scores=[8], bottom=[16], tower=[]}";
+const MODEL: &str =
+    "model={kind=\"target-attention\", list=\"seen\", target=\"item\", scores=[8], bottom=[16], tower=[]}";
 
 /// Users like items that are like one that they have seen: of the same ten. Some have seen nothing.
 fn log(rows: usize, seed: u64) -> String {
@@ -123,7 +124,8 @@ fn the_example_finds_what_a_mean_has_lost() {
 #[test]
 fn features_that_the_example_cannot_read_are_named() {
     let folder = folder();
-    for (list, target, told) in [("sen", "item", "\"seen\""), ("item", "item", "multiple"), ("seen", "itm", "\"item\"")] {
+    for (list, target, told) in [("sen", "item", "\"seen\""), ("item", "item", "multiple"), ("seen", "itm", "\"item\"")]
+    {
         let model = MODEL.replace("\"seen\"", &format!("\"{list}\"")).replace("\"item\"", &format!("\"{target}\""));
         let ran = command(&folder, &["train", "@config.toml", "--out", "@run", "--set", &model]);
         assert_eq!(ran, 2, "{told}");

@@ -42,7 +42,7 @@ pub use counts::LabelCount;
 pub use dataset::{Dataset, Skipped, Splits};
 pub use encode::{Encoded, Encoder};
 pub use error::{BadRow, Comparison, Error, ErrorKind, Hint, MissingColumn, Reason, Result, nearest};
-pub use layout::{Input, InputLayout, Pooling};
+pub use layout::{Attention, Input, InputLayout, Pooling};
 pub use load::{LoadOptions, MemoryRows, Phase, Progress};
 pub use packed::PackedRows;
 pub use raw::{RAW_ROWS, RawRows};

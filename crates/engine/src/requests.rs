@@ -138,7 +138,8 @@ mod tests {
             categorical("id", 1, None),
             categorical("tags", 2, Some(Pooling::Sum)),
         ];
-        RequestColumns::of(&InputLayout { inputs, per_request: ["number", "id", "tags"].map(String::from).to_vec() })
+        let per_request = ["number", "id", "tags"].map(String::from).to_vec();
+        RequestColumns::of(&InputLayout { per_request, ..InputLayout::new(inputs) })
     }
 
     #[test]

@@ -37,7 +37,8 @@ fn layout(per_request: &[&str]) -> InputLayout {
         categorical("kind", 3, "kind", 9, 4, None),
         categorical("item", 4, "item", 300, 4, None),
     ];
-    InputLayout { inputs, per_request: per_request.iter().map(|name| (*name).to_owned()).collect() }
+    let per_request = per_request.iter().map(|name| (*name).to_owned()).collect();
+    InputLayout { per_request, ..InputLayout::new(inputs) }
 }
 
 /// What most have of a user.
@@ -96,8 +97,7 @@ fn batch(sizes: &[usize], longest: u64, seed: u64) -> Batch {
         Ids::Multiple { offsets, rows: ids }
     };
     let numeric = of_request.iter().map(|&n| (mixed(n, 3) % 1000) as f32 / 500.0 - 1.0).collect();
-    let categorical =
-        vec![single(&of_request, 400), several(300), several(9), single(&own, 9), single(&own, 300)];
+    let categorical = vec![single(&of_request, 400), several(300), several(9), single(&own, 9), single(&own, 300)];
     Batch { numeric, categorical, ..drawn }
 }
 
@@ -190,7 +190,8 @@ fn kernels_agree_up_to_rounding_and_halves_stay_near() {
     let rows = batch(&[5; 60], 6, 2);
     for at in 0..2 {
         let gradient = |precision, kernels| {
-            let mut engine = both(&EngineOptions { precision, kernels, ..options(adam()) }).into_iter().nth(at).unwrap();
+            let mut engine =
+                both(&EngineOptions { precision, kernels, ..options(adam()) }).into_iter().nth(at).unwrap();
             engine.gradients(&rows, &WEIGHTS).unwrap().1
         };
         let exact = gradient(Precision::F32, Kernels::Plain);
@@ -269,9 +270,7 @@ fn attention_finds_what_a_mean_has_lost() {
         let mut x = g.input("").unwrap();
         if attention {
             let item = g.embedding("", "item").unwrap();
-            let [seen] = g.events("", &["seen"]).unwrap()[..] else {
-                panic!()
-            };
+            let [seen] = g.events("", &["seen"]).unwrap()[..] else { panic!() };
             let product = g.pairs("product", &[seen, item]).unwrap();
             let pair = g.concat("pair", &[seen, item, product]).unwrap();
             let hidden = g.linear(pair, "attention.0", 16, Activation::Relu).unwrap();

@@ -172,9 +172,7 @@ fn rows_of_node(
             ids.iter().map(|&id| tensor[id as usize * spec.dim..][..spec.dim].to_vec()).collect()
         }
         Op::SegmentSum => events.iter().map(|of| sum(of, &|e, j| input(0, e)[j])).collect(),
-        Op::SegmentMean => {
-            events.iter().map(|of| sum(of, &|e, j| input(0, e)[j] / of.len() as f64)).collect()
-        }
+        Op::SegmentMean => events.iter().map(|of| sum(of, &|e, j| input(0, e)[j] / of.len() as f64)).collect(),
         Op::SegmentSoftmax => {
             let total: Vec<Vec<f64>> = events.iter().map(|of| sum(of, &|e, j| input(0, e)[j].exp())).collect();
             rows.map(|e| (0..node.width).map(|j| input(0, e)[j].exp() / total[owners[e]][j]).collect()).collect()

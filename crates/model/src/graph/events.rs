@@ -134,7 +134,8 @@ mod tests {
             list("kinds", 2, mean),
             list("tags", 3, mean),
         ];
-        Graph::new(InputLayout { inputs, per_request: ["age", "seen", "kinds"].map(String::from).to_vec() })
+        let per_request = ["age", "seen", "kinds"].map(String::from).to_vec();
+        Graph::new(InputLayout { per_request, ..InputLayout::new(inputs) })
     }
 
     #[test]

@@ -151,7 +151,10 @@ mod tests {
             embedding("user", 0),
             embedding("item", 1),
         ];
-        let layout = InputLayout { per_request: per_request.iter().map(|name| (*name).to_owned()).collect(), inputs };
+        let layout = InputLayout {
+            per_request: per_request.iter().map(|name| (*name).to_owned()).collect(),
+            ..InputLayout::new(inputs)
+        };
         let Value::Object(table) = json!({ "kind": "hard-sharing", "bottom": [4], "tower": [] }) else { panic!() };
         ModelConfig::from_table(table).unwrap().build(&layout, &[TaskSpec::new("a", TaskKind::Binary)]).unwrap()
     }

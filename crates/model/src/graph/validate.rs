@@ -60,7 +60,10 @@ impl Graph {
                 return part(format!("the prediction of task {:?} is not a node of width 1", output.task));
             }
             if spaces[output.node.0].list().is_some() {
-                return part(format!("the prediction of task {:?} is one for each event, not for each row", output.task));
+                return part(format!(
+                    "the prediction of task {:?} is one for each event, not for each row",
+                    output.task
+                ));
             }
             if let Err((key, problem)) = output.objective.check(output.kind) {
                 return part(format!("{key} of task {:?} {problem}", output.task));
@@ -161,10 +164,9 @@ impl Graph {
                 self.params.get(weight.0).map(shape) == Some(vec![node.width, *width])
                     && bias.is_none_or(|b| self.params.get(b.0).map(shape) == Some(vec![node.width]))
             }
-            (
-                Op::Activation { .. } | Op::Softmax | Op::SegmentSum | Op::SegmentMean | Op::SegmentSoftmax,
-                [width],
-            ) => *width == node.width,
+            (Op::Activation { .. } | Op::Softmax | Op::SegmentSum | Op::SegmentMean | Op::SegmentSoftmax, [width]) => {
+                *width == node.width
+            }
             (Op::SegmentMixture, [weights, width]) => *weights == 1 && *width == node.width,
             (Op::Dropout { rate }, [width]) => *width == node.width && (0.0..1.0).contains(rate),
             (Op::Mixture, [gate, experts @ ..]) => {
@@ -195,7 +197,9 @@ impl Graph {
         let first = lists.next();
         if let (Some(first), Some(other)) = (first, lists.find(|list| Some(*list) != first)) {
             let [first, other] = [first, other].map(|list| self.categorical_name(list));
-            return wrong(format!("reads events of {first:?} and of {other:?}, which have nothing to do with one another"));
+            return wrong(format!(
+                "reads events of {first:?} and of {other:?}, which have nothing to do with one another"
+            ));
         }
         let by_event = node.op.reduces_events() || node.op == Op::SegmentSoftmax;
         if by_event && first.is_none() {

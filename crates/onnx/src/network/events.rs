@@ -62,7 +62,8 @@ impl Network<'_> {
         let Some(list) = of_slot(&inputs.categories, list) else { return x.to_owned() };
         let w = &mut *self.writer;
         w.needs_opset(18);
-        let by_event = |w: &mut Writer, name: &str, x: &str| w.op("Gather", name, &[x, list.owners], vec![int("axis", 0)]);
+        let by_event =
+            |w: &mut Writer, name: &str, x: &str| w.op("Gather", name, &[x, list.owners], vec![int("axis", 0)]);
         let largest = scattered(w, &format!("{scope}/largest"), x, &list, width, (f32::MIN, "max"));
         let largest = by_event(w, &format!("{scope}/largest_of_row"), &largest);
         let rest = w.op("Sub", &format!("{scope}/rest"), &[x, &largest], vec![]);
