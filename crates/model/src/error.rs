@@ -97,13 +97,13 @@ pub enum Error {
         found: String,
     },
     /// A feature that a structure names and the configuration does not have.
-    #[error("{}there is no {wanted} {feature:?}{}", in_scope(scope), did_you_mean(nearest.as_deref()))]
+    #[error("{}there is no feature {feature:?} {wanted}{}", in_scope(scope), did_you_mean(nearest.as_deref()))]
     NoFeature {
         /// Where it is named; empty at the root of the model.
         scope: String,
         /// The name.
         feature: String,
-        /// What kind of feature it must be.
+        /// What kind of feature it must be, as `with an embedding`.
         wanted: &'static str,
         /// The nearest name of such a feature.
         nearest: Option<String>,

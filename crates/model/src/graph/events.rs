@@ -99,7 +99,7 @@ impl GraphBuilder<'_> {
             return Err(Error::NoFeature {
                 scope: self.scope.clone(),
                 feature: feature.to_owned(),
-                wanted: if list { "categorical feature with `multiple = true`" } else { "categorical feature" },
+                wanted: if list { "with a list of values (`multiple = true`)" } else { "with an embedding" },
                 nearest: nearest(feature, inputs.iter().filter(|input| fits(input)).map(Input::name)),
             });
         };
@@ -192,7 +192,7 @@ mod tests {
         assert!(error.contains("\"item\"") && error.contains("multiple"), "{error}");
         let error = g.events("", &["tag"]).unwrap_err().to_string();
         assert!(error.contains("\"tags\""), "{error}");
-        assert!(g.embedding("", "age").unwrap_err().to_string().contains("categorical"));
+        assert!(g.embedding("", "age").unwrap_err().to_string().contains("with an embedding"));
     }
 
     #[test]

@@ -92,7 +92,7 @@ impl GraphBuilder<'_> {
             matches!(self.graph.node(**node).op, Op::Embedding { .. }) && self.feature(**node) == Some(target.as_str())
         };
         let Some(&target) = parts.iter().find(is_target) else {
-            let wanted = "categorical feature";
+            let wanted = "with an embedding";
             return Err(Error::NoFeature { scope: name, feature: target, wanted, nearest: None });
         };
         let owner = if owner.is_empty() { String::new() } else { format!("{owner}.") };
