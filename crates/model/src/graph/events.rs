@@ -2,8 +2,30 @@
 
 use pleiad_data::{Input, nearest};
 
-use super::{GraphBuilder, Node, Op};
+use super::{Graph, GraphBuilder, Node, Op};
 use crate::error::{Error, Result};
+
+impl Graph {
+    /// The categorical slots whose lists are parts of the same events as that of `slot`, which is the first: every row has as many
+    /// values of one as of the others.
+    #[must_use]
+    pub fn same_events(&self, slot: usize) -> Vec<usize> {
+        let parts = self.nodes.iter().filter_map(|node| match node.op {
+            Op::Events { slot, list, .. } if slot != list => Some([slot, list]),
+            _ => None,
+        });
+        let parts: Vec<[usize; 2]> = parts.collect();
+        let mut found = vec![slot];
+        let mut at = 0;
+        while let Some(&of) = found.get(at) {
+            for pair in parts.iter().filter(|pair| pair.contains(&of)) {
+                found.extend(pair.iter().filter(|slot| !found.contains(slot)).copied().collect::<Vec<_>>());
+            }
+            at += 1;
+        }
+        found
+    }
+}
 
 impl GraphBuilder<'_> {
     /// The vector `[B, dim]` of one categorical feature, as [`GraphBuilder::input`] of the same owner has it among others.
@@ -113,7 +135,7 @@ impl GraphBuilder<'_> {
 mod tests {
     use pleiad_data::{InputLayout, Pooling, TaskKind, TaskSpec};
 
-    use super::super::{Activation, Graph, Space};
+    use super::super::{Activation, Space};
     use super::*;
 
     /// A number, an item, two lists of a request and one of each row.
@@ -173,6 +195,7 @@ mod tests {
         ] {
             assert_eq!(spaces[node.0], space, "{}", graph.node(node).scope);
         }
+        assert_eq!([1, 2, 3].map(|slot| graph.same_events(slot)), [vec![1, 2], vec![2, 1], vec![3]]);
         // The table and the vector of the item are those of the input.
         assert_eq!(graph.tables.len(), 3);
         assert_eq!(graph.nodes.iter().filter(|node| matches!(node.op, Op::Embedding { slot: 0, .. })).count(), 1);
