@@ -9,15 +9,15 @@ use pleiad_data::Pooling;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Activation, Op, ParamId, Space, TableId};
 
-use crate::inputs::{Encoded, Rows};
+use crate::inputs::{Encoded, TableRows};
 use crate::schema::{float, int};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// Slope of the leaky ReLU below zero.
 const LEAK: f32 = 0.01;
 
 /// The value of every node.
-pub(crate) fn nodes(writer: &mut Writer, graph: &Graph, inputs: &Encoded) -> Vec<Value> {
+pub(crate) fn nodes(writer: &mut NetworkWriter, graph: &Graph, inputs: &Encoded) -> Vec<Value> {
     let values = Vec::with_capacity(graph.nodes.len());
     let mut network = Network { writer, graph, inputs, spaces: graph.spaces(), values, by_event: BTreeMap::new() };
     for at in 0..graph.nodes.len() {
@@ -28,7 +28,7 @@ pub(crate) fn nodes(writer: &mut Writer, graph: &Graph, inputs: &Encoded) -> Vec
 }
 
 struct Network<'n> {
-    writer: &'n mut Writer,
+    writer: &'n mut NetworkWriter,
     graph: &'n Graph,
     inputs: &'n Encoded,
     spaces: Vec<Space>,
@@ -110,8 +110,8 @@ impl Network<'_> {
         let inputs = self.inputs;
         let table = self.writer.weight(&spec.tensor(), &spec.shape());
         match &inputs.categories[slot] {
-            Rows::Single(rows) => self.writer.op("Gather", scope, &[&table, rows], vec![int("axis", 0)]),
-            Rows::Multiple { rows, .. } => {
+            TableRows::Single(rows) => self.writer.op("Gather", scope, &[&table, rows], vec![int("axis", 0)]),
+            TableRows::Multiple { rows, .. } => {
                 let name = format!("{scope}/vectors");
                 let vectors = self.writer.op("Gather", &name, &[&table, rows], vec![int("axis", 0)]);
                 self.segment_sum(scope, &vectors, Some(slot), spec.dim, pooling == Some(Pooling::Mean))

@@ -3,9 +3,9 @@
 use pleiad_model::graph::{Node, TableId};
 
 use super::Network;
-use crate::inputs::Rows;
+use crate::inputs::TableRows;
 use crate::schema::{DataType, int, word};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// Where the events of a list belong.
 struct List<'l> {
@@ -35,7 +35,7 @@ impl Network<'_> {
     pub(super) fn events(&mut self, scope: &str, table: TableId, slot: usize) -> Value {
         let spec = self.graph.table(table);
         let table = self.writer.weight(&spec.tensor(), &spec.shape());
-        let (Rows::Single(rows) | Rows::Multiple { rows, .. }) = &self.inputs.categories[slot];
+        let (TableRows::Single(rows) | TableRows::Multiple { rows, .. }) = &self.inputs.categories[slot];
         self.writer.op("Gather", scope, &[&table, rows], vec![int("axis", 0)])
     }
 
@@ -63,7 +63,7 @@ impl Network<'_> {
         let w = &mut *self.writer;
         w.needs_opset(18);
         let by_event =
-            |w: &mut Writer, name: &str, x: &str| w.op("Gather", name, &[x, list.owners], vec![int("axis", 0)]);
+            |w: &mut NetworkWriter, name: &str, x: &str| w.op("Gather", name, &[x, list.owners], vec![int("axis", 0)]);
         let largest = scattered(w, &format!("{scope}/largest"), x, &list, width, (f32::MIN, "max"));
         let largest = by_event(w, &format!("{scope}/largest_of_row"), &largest);
         let rest = w.op("Sub", &format!("{scope}/rest"), &[x, &largest], vec![]);
@@ -75,15 +75,22 @@ impl Network<'_> {
 }
 
 /// The list in a slot.
-fn of_slot(categories: &[Rows], slot: Option<usize>) -> Option<List<'_>> {
+fn of_slot(categories: &[TableRows], slot: Option<usize>) -> Option<List<'_>> {
     match categories.get(slot?)? {
-        Rows::Multiple { owners, lengths, .. } => Some(List { owners, lengths }),
-        Rows::Single(_) => None,
+        TableRows::Multiple { owners, lengths, .. } => Some(List { owners, lengths }),
+        TableRows::Single(_) => None,
     }
 }
 
 /// What `ScatterElements` makes of the events of each row of the batch, `[B, width]`, from a number on.
-fn scattered(w: &mut Writer, scope: &str, x: &str, list: &List<'_>, width: usize, (from, how): (f32, &str)) -> Value {
+fn scattered(
+    w: &mut NetworkWriter,
+    scope: &str,
+    x: &str,
+    list: &List<'_>,
+    width: usize,
+    (from, how): (f32, &str),
+) -> Value {
     let shape = w.op("Shape", &format!("{scope}/shape"), &[x], vec![]);
     let owners = w.column(list.owners);
     let owners = w.op("Expand", &format!("{scope}/owners"), &[&owners, &shape], vec![]);
