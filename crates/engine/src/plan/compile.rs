@@ -311,6 +311,7 @@ impl Compiler<'_> {
 mod tests {
     use pleiad_data::{Input, InputLayout, Pooling, TaskKind, TaskSpec};
     use pleiad_model::ModelConfig;
+    use pleiad_model::graph::GraphBuilder;
     use serde_json::{Value, json};
 
     use super::super::{BackStep, Write};
@@ -456,6 +457,37 @@ mod tests {
         let again: Vec<bool> = plan.backward.iter().filter(|b| back(b)).map(|b| b.again).collect();
         assert_eq!(again, [false, true]);
         assert_eq!(plan.backward.iter().filter(|b| b.again).count(), 1);
+    }
+
+    #[test]
+    fn a_layer_over_events_rows_and_requests_is_a_product_in_each_space() {
+        let mean = Some(Pooling::Mean);
+        let categorical = |name: &str, slot, pooling| {
+            let (name, table) = (name.to_owned(), name.to_owned());
+            Input::Categorical { name, slot, table, rows: 9000, dim: 8, pooling }
+        };
+        let inputs = vec![categorical("seen", 0, mean), categorical("item", 1, None), categorical("user", 2, None)];
+        let per_request = ["seen", "user"].map(String::from).to_vec();
+        let mut graph = Graph::new(InputLayout { per_request, ..InputLayout::new(inputs) });
+        let mut g = GraphBuilder::new(&mut graph);
+        let [item, user] = ["item", "user"].map(|name| g.embedding("", name).unwrap());
+        let seen = g.events("", &["seen"]).unwrap()[0];
+        let alike = g.pairs("alike", &[seen, item]).unwrap();
+        for (name, inputs) in [("all", vec![seen, item, user, alike]), ("narrowest", vec![seen, item])] {
+            let pair = g.concat(name, &inputs).unwrap();
+            let score = g.linear(pair, &format!("{name}.score"), 1, Activation::Tanh).unwrap();
+            let y = g.segment_sum(&format!("{name}.sum"), score).unwrap();
+            g.output(&TaskSpec::new(name, TaskKind::Regression), y).unwrap();
+        }
+        let plan = Plan::compile(&graph, Purpose::Train, Target::cpu()).unwrap();
+        let spaces: Vec<Space> = products(&plan).into_iter().map(|step| plan.space(step)).collect();
+        let (row, request, event, of_request) =
+            (Space::Row, Space::Request, Space::Event(0), Space::RequestEvent(0));
+        // Where no input lives with the layer one is gathered, since a product keeps one.
+        assert_eq!(spaces, [of_request, row, request, event, row, event]);
+        // Whatever events of one kind need shares memory with nothing else.
+        let of_slots: Vec<Space> = plan.slots.iter().map(|slot| slot.space).collect();
+        assert!(of_slots.contains(&event) && of_slots.contains(&of_request) && !of_slots.contains(&request));
     }
 
     #[test]
