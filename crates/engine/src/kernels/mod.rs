@@ -23,6 +23,7 @@ pub(crate) mod periodic;
 mod prefetch;
 pub(crate) mod product;
 pub(crate) mod reduce;
+pub(crate) mod segment;
 pub(crate) mod softmax;
 pub(crate) mod tiles;
 
