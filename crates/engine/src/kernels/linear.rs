@@ -9,8 +9,8 @@ use std::ops::Range;
 use super::packing::{Packing, weight_gradient};
 use super::product::{Matrix, product};
 use super::tiles::amx::has_amx;
-use super::tiles::{Amx, Kernel, Pair, Panels, Rounded, round_to_bf16};
-use super::{Columns, dispatch};
+use super::tiles::{Amx, Kernel, Pair, Panels, round_to_bf16};
+use super::{Columns, Lines, dispatch};
 use crate::precision::{Kernels, Precision};
 
 /// How products are computed.
@@ -128,26 +128,10 @@ pub(crate) struct Scratch {
     panels: Panels<f32>,
     pair_panels: Panels<Pair>,
     amx_panels: Panels<Amx>,
-    left: Rounded,
+    left: Lines<Pair>,
     rounded: [Vec<f32>; 2],
     /// Intermediate numbers between two passes.
-    pub(crate) numbers: Numbers,
-}
-
-/// Numbers of a cache line.
-const LINE: usize = 16;
-
-/// Memory for some numbers.
-#[derive(Debug, Default)]
-pub(crate) struct Numbers(Vec<f32>);
-
-impl Numbers {
-    /// `len` of them, of any value, from the start of a cache line on.
-    pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
-        self.0.resize(self.0.len().max(len + LINE), 0.0);
-        let start = self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        &mut self.0[start..][..len]
-    }
+    pub(crate) numbers: Lines<f32>,
 }
 
 impl Layer {

@@ -15,6 +15,7 @@ pub(crate) mod fields;
 pub(crate) mod folded;
 pub(crate) mod inner;
 pub(crate) mod linear;
+mod lines;
 pub(crate) mod mixture;
 mod packing;
 pub(crate) mod pairs;
@@ -28,6 +29,7 @@ pub(crate) mod tiles;
 
 use std::sync::OnceLock;
 
+pub(crate) use lines::Lines;
 pub(crate) use prefetch::prefetch;
 
 /// Runs `pass` compiled for the widest vector instructions that the processor has.

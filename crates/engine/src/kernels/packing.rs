@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
+use super::Lines;
 use super::linear::{Output, Part, Target};
 use super::product::Matrix;
-use super::tiles::{Finish, Kernel, Operand, Panels, Rounded, Source};
+use super::tiles::{Finish, Kernel, Operand, Pair, Panels, Source};
 
 /// A layer's weights in panels, and what is done with its sums.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl<K: Operand> Packing<K> {
     }
 
     /// [`super::linear::Layer::forward`].
-    pub(super) fn forward(&self, out: Output<'_>, (x, x_at): Part<'_>, rows: usize, left: &mut Rounded) {
+    pub(super) fn forward(&self, out: Output<'_>, (x, x_at): Part<'_>, rows: usize, left: &mut Lines<Pair>) {
         let Output { y, at, onto } = out;
         let x = K::along_rows(left, &x[x_at.col..], x_at.ld, rows, x_at.width);
         let finish = Finish::Shift { bias: &self.bias, floor: &self.floor, onto };
@@ -59,7 +60,7 @@ impl<K: Operand> Packing<K> {
         (d, at): Part<'_>,
         rows: usize,
         add: bool,
-        left: &mut Rounded,
+        left: &mut Lines<Pair>,
     ) {
         let d = K::along_rows(left, &d[at.col..], at.ld, rows, at.width);
         self.backward.multiply(out, ld, rows, d, if add { Finish::Add } else { Finish::Set });
@@ -74,7 +75,7 @@ pub(super) fn weight_gradient<K: Operand>(
     rows: usize,
     target: Target,
     panels: &mut Panels<K>,
-    left: &mut Rounded,
+    left: &mut Lines<Pair>,
 ) {
     let d = K::along_columns(left, &d[d_at.col..], d_at.ld, rows, d_at.width);
     panels.pack(Source { data: &x[x_at.col..], terms: rows, cols: x_at.width, row: x_at.ld, col: 1 }, false);

@@ -11,7 +11,7 @@ mod processor;
 use super::linear::Part;
 use super::product::Matrix;
 use super::tiles::LANES;
-use super::{Columns, dispatch};
+use super::{Columns, Lines, dispatch};
 
 /// Columns of P that are added up before the next ones, in registers: what all rows have of them stays in cache.
 const FORTH: usize = 3;
@@ -32,7 +32,7 @@ pub(crate) struct Looked {
     starts: Vec<u32>,
     readers: Vec<u16>,
     /// Some columns of d, side by side.
-    panel: Vec<f32>,
+    panel: Lines<f32>,
 }
 
 /// A matrix `[rows, width]` of which each row starts `ld` after the one before.
@@ -157,11 +157,10 @@ pub(crate) fn backward(sums: &mut [f32], ld: usize, (d, at): Part<'_>, looked: &
     let Looked { starts, readers, panel, .. } = looked;
     assert!(starts.len() > s_shape.rows && readers.len() == looked.places.len(), "readers that were not sorted");
     if processor::available() {
-        panel.resize(panel.len().max((rows * BACK + 1) * LANES), 0.0);
-        let start = panel.as_ptr().align_offset(64).min(LANES);
+        let panel = panel.room(rows * BACK * LANES);
         // SAFETY: the processor was asked; both matrices were just shown to lie in their slices. `starts` ascends to the
         // number of readers, all of whom are rows of the shard (`Looked::sort`), and the panel has room for them all.
-        unsafe { processor::backward::<BACK>(sums, s_shape, d, d_shape, (starts, readers), &mut panel[start..], add) };
+        unsafe { processor::backward::<BACK>(sums, s_shape, d, d_shape, (starts, readers), panel, add) };
     } else {
         dispatch(
             #[inline(always)]

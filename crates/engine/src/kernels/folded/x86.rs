@@ -118,7 +118,7 @@ unsafe fn forward_block<const WIDE: usize, const WHOLE: bool>(
 /// # Safety
 /// [`available`]; both shapes lie within their slices and are of one width; `starts` has an entry for each row of the sums
 /// and one more, ascending to the number of `readers` at the most; these are rows of d; `panel` has room for `WIDE`
-/// registers of each row of d and starts at a cache line.
+/// registers of each row of d.
 #[target_feature(enable = "avx512f")]
 pub(super) unsafe fn backward<const WIDE: usize>(
     sums: &mut [f32],
@@ -137,7 +137,7 @@ pub(super) unsafe fn backward<const WIDE: usize>(
                 // all rows.
                 unsafe {
                     let x = load::<false>(d.as_ptr().add(i * d_at.ld + block.start), r, block.len());
-                    _mm512_store_ps(panel.add((i * WIDE + r) * LANES), x);
+                    _mm512_storeu_ps(panel.add((i * WIDE + r) * LANES), x);
                 }
             }
         }
@@ -155,7 +155,7 @@ pub(super) unsafe fn backward<const WIDE: usize>(
                 for at in *starts.get_unchecked(v)..*starts.get_unchecked(v + 1) {
                     let i = usize::from(*readers.get_unchecked(at as usize));
                     for (r, sum) in sum.iter_mut().enumerate() {
-                        *sum = _mm512_add_ps(*sum, _mm512_load_ps(panel.add((i * WIDE + r) * LANES)));
+                        *sum = _mm512_add_ps(*sum, _mm512_loadu_ps(panel.add((i * WIDE + r) * LANES)));
                     }
                 }
                 for (r, &sum) in sum.iter().enumerate() {

@@ -1,9 +1,8 @@
 //! The left operand: in f32 it is read in place, in bf16 it is copied.
 
 use super::panels::{pair_neighbours, pair_rows, pair_runs, turn_pairs};
-use super::{Amx, Kernel, LANES, LINE, Pair, Unit};
-use crate::kernels::dispatch;
-use crate::kernels::prefetch;
+use super::{Amx, Kernel, LANES, Pair, Unit};
+use crate::kernels::{Lines, dispatch, prefetch};
 
 /// The left operand: element (i, r) at `i * row + r * step`, where one of the two strides is 1.
 ///
@@ -34,7 +33,7 @@ impl<U> Left<'_, U> {
 pub(crate) trait Operand: Kernel {
     /// The matrix's rows become those of C.
     fn along_rows<'a>(
-        memory: &'a mut Rounded,
+        memory: &'a mut Lines<Pair>,
         data: &'a [f32],
         ld: usize,
         rows: usize,
@@ -43,7 +42,7 @@ pub(crate) trait Operand: Kernel {
 
     /// The matrix's columns become the rows of C.
     fn along_columns<'a>(
-        memory: &'a mut Rounded,
+        memory: &'a mut Lines<Pair>,
         data: &'a [f32],
         ld: usize,
         rows: usize,
@@ -52,11 +51,11 @@ pub(crate) trait Operand: Kernel {
 }
 
 impl Operand for f32 {
-    fn along_rows<'a>(_: &'a mut Rounded, data: &'a [f32], ld: usize, _: usize, _: usize) -> Left<'a, f32> {
+    fn along_rows<'a>(_: &'a mut Lines<Pair>, data: &'a [f32], ld: usize, _: usize, _: usize) -> Left<'a, f32> {
         Left { data, row: ld, step: 1 }
     }
 
-    fn along_columns<'a>(_: &'a mut Rounded, data: &'a [f32], ld: usize, _: usize, _: usize) -> Left<'a, f32> {
+    fn along_columns<'a>(_: &'a mut Lines<Pair>, data: &'a [f32], ld: usize, _: usize, _: usize) -> Left<'a, f32> {
         Left { data, row: 1, step: ld }
     }
 }
@@ -64,7 +63,7 @@ impl Operand for f32 {
 /// Rows as they are, neighbours within a row as pairs; and columns where they are, side by side, neighbours within a column
 /// as pairs.
 impl Operand for Pair {
-    fn along_rows<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
+    fn along_rows<'a>(m: &'a mut Lines<Pair>, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
         let row = uneven(cols.div_ceil(2));
         let pairs = m.room(rows * row);
         dispatch(
@@ -75,10 +74,16 @@ impl Operand for Pair {
                 }
             },
         );
-        Left { data: m.data(), row, step: 1 }
+        Left { data: m.get(), row, step: 1 }
     }
 
-    fn along_columns<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
+    fn along_columns<'a>(
+        m: &'a mut Lines<Pair>,
+        data: &'a [f32],
+        ld: usize,
+        rows: usize,
+        cols: usize,
+    ) -> Left<'a, Pair> {
         let step = uneven(cols);
         let pairs = m.room(rows.div_ceil(2) * step);
         dispatch(
@@ -89,7 +94,7 @@ impl Operand for Pair {
                 }
             },
         );
-        Left { data: m.data(), row: 1, step }
+        Left { data: m.get(), row: 1, step }
     }
 }
 
@@ -102,7 +107,7 @@ const TERMS: usize = 2 * LANES;
 /// Rows in squares, each of a square's a run of sixteen pairs; and columns turned into rows, in squares of sixteen columns
 /// by sixteen pairs.
 impl Operand for Amx {
-    fn along_rows<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
+    fn along_rows<'a>(m: &'a mut Lines<Pair>, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
         let row = units(cols);
         let pairs = m.room(rows.next_multiple_of(LANES) * row);
         let whole = cols - cols % TERMS;
@@ -121,10 +126,16 @@ impl Operand for Amx {
                 }
             },
         );
-        Left { data: m.data(), row, step: LANES }
+        Left { data: m.get(), row, step: LANES }
     }
 
-    fn along_columns<'a>(m: &'a mut Rounded, data: &'a [f32], ld: usize, rows: usize, cols: usize) -> Left<'a, Pair> {
+    fn along_columns<'a>(
+        m: &'a mut Lines<Pair>,
+        data: &'a [f32],
+        ld: usize,
+        rows: usize,
+        cols: usize,
+    ) -> Left<'a, Pair> {
         let row = units(rows);
         let pairs = m.room(cols.next_multiple_of(LANES) * row);
         dispatch(
@@ -150,37 +161,13 @@ impl Operand for Amx {
                 }
             },
         );
-        Left { data: m.data(), row, step: LANES }
+        Left { data: m.get(), row, step: LANES }
     }
 }
 
 /// Pairs of so many terms, in whole squares.
 fn units(terms: usize) -> usize {
     terms.div_ceil(2).next_multiple_of(LANES)
-}
-
-/// Memory of a left operand in bf16.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Rounded {
-    data: Vec<Pair>,
-    /// First pair in use, at the start of a cache line: a square's row then is one.
-    start: usize,
-    /// Pairs in use.
-    len: usize,
-}
-
-impl Rounded {
-    /// Room for so many pairs.
-    fn room(&mut self, pairs: usize) -> &mut [Pair] {
-        self.data.resize(self.data.len().max(pairs + LANES), Pair::default());
-        self.start = self.data.as_ptr().align_offset(LINE).min(LANES);
-        self.len = pairs;
-        &mut self.data[self.start..][..pairs]
-    }
-
-    fn data(&self) -> &[Pair] {
-        &self.data[self.start..][..self.len]
-    }
 }
 
 /// A stride of so many units that does not send all rows to the same cache sets, as multiples of 4 KiB would.

@@ -20,8 +20,10 @@ mod panels;
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
 mod processor;
 
-pub(crate) use left::{Left, Operand, Rounded};
+pub(crate) use left::{Left, Operand};
 pub(crate) use panels::{Panels, Source, round_to_bf16};
+
+use super::lines::LINE;
 
 /// Columns of a full panel: three AVX-512 registers of f32. Eight rows of it are 24 accumulators, which leaves room for
 /// the panel's row and a broadcast in 32 registers, and 24 independent sums hide the latency of the addition.
@@ -29,9 +31,6 @@ pub(crate) const PANEL: usize = 48;
 
 /// Lanes of a register.
 pub(crate) const LANES: usize = 16;
-
-/// Bytes of a cache line on every processor that has AVX-512; also a register's.
-const LINE: usize = 64;
 
 /// Units of the reduction that are summed before C is left for the next strip, at the most; longer ones are cut into like
 /// parts. A panel takes 150 KiB then, which a core's own cache has room for beside a block of A.

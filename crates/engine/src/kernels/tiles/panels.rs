@@ -4,9 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{Kernel, LANES, LINE, PANEL, Pair, Unit, processor};
-use crate::kernels::dispatch;
-use crate::kernels::prefetch;
+use super::{Kernel, LANES, PANEL, Pair, Unit, processor};
+use crate::kernels::{Lines, dispatch, prefetch};
 
 /// Blocks of 16 terms that packing asks for ahead.
 const AHEAD: usize = 4;
@@ -14,11 +13,9 @@ const AHEAD: usize = 4;
 /// A right operand: `depth` units by `cols` columns, in panels of [`PANEL`] columns. Element (r, j) of a panel of width
 /// w stands at `r * w + j`; the last panel is as wide as it must be, in whole registers, and padded with zeros. So is the
 /// depth, to a multiple of [`Kernel::UNITS`].
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Panels<K: Kernel> {
-    data: Vec<K::Unit>,
-    /// First element in use: the first at the start of a cache line, so that no register's load is split over two.
-    start: usize,
+    data: Lines<K::Unit>,
     depth: usize,
     cols: usize,
 }
@@ -47,7 +44,7 @@ impl<K: Kernel> Panels<K> {
     /// Units `range` of panel `p`.
     pub(super) fn panel(&self, p: usize, range: Range<usize>) -> &[K::Unit] {
         let width = (self.cols - p * PANEL).min(PANEL).next_multiple_of(LANES);
-        &self.data[self.start + p * PANEL * self.depth..][range.start * width..range.end * width]
+        &self.data.get()[p * PANEL * self.depth..][range.start * width..range.end * width]
     }
 
     /// Packs `source`, in the memory that is there. `parallel`: over the threads of the pool.
@@ -58,12 +55,10 @@ impl<K: Kernel> Panels<K> {
         self.cols = source.cols;
         let full = PANEL * self.depth;
         let len = self.depth * self.cols.next_multiple_of(LANES);
-        self.data.resize(self.data.len().max(len + LANES), K::Unit::default());
-        self.start = self.data.as_ptr().align_offset(LINE).min(LANES);
+        let data = self.data.room(len);
         if full == 0 {
             return;
         }
-        let data = &mut self.data[self.start..][..len];
         let one = |(p, panel): (usize, &mut [K::Unit])| {
             let start = p * PANEL;
             let cols = (source.cols - start).min(PANEL);

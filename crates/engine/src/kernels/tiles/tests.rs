@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::kernels::Lines;
 
 fn values(n: usize, seed: u32) -> Vec<f32> {
     let value = |i: usize| ((i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 16) as f32 / 65536.0 - 0.5;
@@ -25,7 +26,7 @@ fn here<K: Kernel>() -> bool {
 }
 
 /// K's left operand of a matrix whose columns are to be C's rows.
-fn left<'a, K: Operand>(memory: &'a mut Rounded, x: Source<'a>) -> Left<'a, K::Unit> {
+fn left<'a, K: Operand>(memory: &'a mut Lines<Pair>, x: Source<'a>) -> Left<'a, K::Unit> {
     if x.row == 1 {
         K::along_rows(memory, x.data, x.col, x.cols, x.terms)
     } else {
@@ -48,7 +49,7 @@ fn check<K: Operand>(rows: usize, cols: usize, terms: usize, turned: [bool; 2], 
     let x = Source { data: &x, terms, cols: rows, row: x_row, col: x_col };
     let w = Source { data: &w, terms, cols, row: w_row, col: w_col };
     let mut panels = Panels::<K>::default();
-    let mut memory = Rounded::default();
+    let mut memory = Lines::default();
     // Memory that was used before, for something larger.
     left::<K>(&mut memory, Source { data: &vec![f32::NAN; 4000], terms: 50, cols: 80, row: 80, col: 1 });
     panels.pack(Source { data: &vec![f32::NAN; 4000], terms: 50, cols: 80, row: 80, col: 1 }, false);
@@ -106,7 +107,7 @@ fn long_sums_are_cut_and_go_on() {
 fn product<K: Operand>(x: &[f32], w: Source<'_>, rows: usize, ldc: usize, finish: Finish<'_>, c: &mut [f32]) {
     let mut panels = Panels::<K>::default();
     panels.pack(w, false);
-    let mut memory = Rounded::default();
+    let mut memory = Lines::default();
     panels.multiply(c, ldc, rows, K::along_rows(&mut memory, x, w.terms.max(1), rows, w.terms), finish);
 }
 
