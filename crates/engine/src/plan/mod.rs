@@ -34,6 +34,7 @@ use pleiad_model::graph::{Activation, Node, Space};
 pub(crate) use target::Target;
 
 use crate::kernels::Columns;
+pub(crate) use crate::kernels::linear::Segment;
 
 /// Columns of a buffer: the value or the gradient of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,16 +75,6 @@ pub(crate) enum Place {
     Batch(usize),
     /// Nowhere: no step touches it.
     Nowhere,
-}
-
-/// Output columns of a product that are treated alike after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// Relative to the product's output.
-    pub(crate) cols: Range<usize>,
-    pub(crate) activation: Activation,
-    /// Whether they have a bias.
-    pub(crate) biased: bool,
 }
 
 /// One step forward.
