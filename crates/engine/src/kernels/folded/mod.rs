@@ -32,6 +32,7 @@ pub(crate) struct Looked {
     starts: Vec<u32>,
     readers: Vec<u16>,
     /// Some columns of d, side by side.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "the plain path lays nothing side by side"))]
     panel: Lines<f32>,
 }
 

@@ -131,15 +131,16 @@ unsafe fn backward_block<const WIDE: usize>(
             unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * LANES), load::<false>(d.as_ptr(), r, cols)) };
         }
     }
-    let panel = panel.as_ptr();
-    for (v, row) in sums.each_row().enumerate() {
-        // SAFETY: the caller's promise: entries v and v + 1 of `starts` exist, and so do the readers between them, whose rows
-        // the panel holds.
+    let (panel, s_row, rows, first) = (panel.as_ptr(), sums.ld(), sums.rows(), sums.start());
+    for v in 0..rows {
+        // SAFETY: row v of the sums; lanes beyond the columns are masked. By the caller's promise entries v and v + 1 of `starts`
+        // exist, and so do the readers between them, whose rows the panel holds.
         unsafe {
+            let row = first.add(v * s_row);
             let mut sum = [_mm512_setzero_ps(); WIDE];
             if add {
                 for (r, sum) in sum.iter_mut().enumerate() {
-                    *sum = load::<false>(row.as_ptr(), r, cols);
+                    *sum = load::<false>(row, r, cols);
                 }
             }
             for at in *starts.get_unchecked(v)..*starts.get_unchecked(v + 1) {
@@ -149,7 +150,7 @@ unsafe fn backward_block<const WIDE: usize>(
                 }
             }
             for (r, &sum) in sum.iter().enumerate() {
-                store::<false>(row.as_mut_ptr(), r, cols, sum);
+                store::<false>(row, r, cols, sum);
             }
         }
     }
@@ -161,49 +162,54 @@ pub(super) fn narrow(mut out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) -> bool 
         return false;
     }
     for block in blocks(out.cols(), HALF) {
-        let (b, mut i) = (b.columns(block.clone()), 0);
-        while i < out.rows() {
-            let high = match out.rows() - i {
-                8.. => 8,
-                4.. => 4,
-                _ => 1,
-            };
-            let (out, a) = (out.part(i..i + high, block.clone()), a.part(i..i + high, 0..a.cols()));
-            // SAFETY: the processor was asked; shapes agree by [`super::narrow`], and parts are of `high` rows and at most
-            // [`HALF`] columns.
-            unsafe {
-                match high {
-                    8 => narrow_block::<8>(out, a, b),
-                    4 => narrow_block::<4>(out, a, b),
-                    _ => narrow_block::<1>(out, a, b),
-                }
-            }
-            i += high;
-        }
+        // SAFETY: the processor was asked; shapes agree by [`super::narrow`], and blocks are of at most [`HALF`] columns.
+        unsafe { narrow_columns(out.columns(block.clone()), a, b.columns(block)) };
     }
     true
 }
 
-/// `HIGH` rows of it.
+/// At most [`HALF`] columns of it, and at least one.
 ///
 /// # Safety
-/// Shapes agree: `out` has `HIGH` rows and from one to [`HALF`] columns, and those of `b` are neighbours.
+/// Shapes agree, and columns of `b` are neighbours.
+#[target_feature(enable = "avx512f,avx512vl,fma")]
+unsafe fn narrow_columns(mut out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) {
+    let (mut i, rows) = (0, out.rows());
+    while i < rows {
+        // SAFETY: the caller's promise; rows i to i + the block's are below `rows`.
+        i += unsafe {
+            match rows - i {
+                8.. => narrow_block::<8>(&mut out, i, a, b),
+                4.. => narrow_block::<4>(&mut out, i, a, b),
+                _ => narrow_block::<1>(&mut out, i, a, b),
+            }
+        };
+    }
+}
+
+/// `HIGH` rows from row `i` on; gives `HIGH`.
+///
+/// # Safety
+/// As [`narrow_columns`], and there are so many rows.
 #[target_feature(enable = "avx512f,avx512vl,fma")]
 #[inline]
-unsafe fn narrow_block<const HIGH: usize>(mut out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) {
+unsafe fn narrow_block<const HIGH: usize>(out: &mut MatMut<'_>, i: usize, a: MatRef<'_>, b: MatRef<'_>) -> usize {
     let mask = u8::MAX >> (HALF - out.cols());
+    let (ld, a_row, a_step, b_row) = (out.ld(), a.row_stride(), a.col_stride(), b.row_stride());
     // SAFETY: the caller's promise; lanes beyond the columns are masked.
     unsafe {
+        let (out, a_from, b_from) = (out.start().add(i * ld), a.start().wrapping_add(i * a_row), b.start());
         let mut sums = [_mm256_setzero_ps(); HIGH];
         for k in 0..a.cols() {
-            let row = _mm256_maskz_loadu_ps(mask, b.start().add(k * b.row_stride()));
+            let row = _mm256_maskz_loadu_ps(mask, b_from.add(k * b_row));
             for (h, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a.start().add(h * a.row_stride() + k * a.col_stride()));
+                let x = _mm256_set1_ps(*a_from.add(h * a_row + k * a_step));
                 *sum = _mm256_fmadd_ps(x, row, *sum);
             }
         }
-        for (row, &sum) in out.each_row().zip(&sums) {
-            _mm256_mask_storeu_ps(row.as_mut_ptr(), mask, sum);
+        for (h, &sum) in sums.iter().enumerate() {
+            _mm256_mask_storeu_ps(out.add(h * ld), mask, sum);
         }
     }
+    HIGH
 }

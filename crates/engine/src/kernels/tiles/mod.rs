@@ -73,8 +73,8 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
 pub(crate) trait Kernel: Sized + 'static {
     type Unit: Unit;
 
-    /// What a thread holds as long as it multiplies: only a processor that can has it. Dropping it gives it back.
-    /// It holds one at a time.
+    /// What a thread holds as long as it multiplies: only a processor that can has it. Dropping it gives it back, so it holds
+    /// one at a time.
     type Held;
 
     /// The reduction is padded to a multiple of so many units, with zeros in either operand. Divides [`DEPTH`].

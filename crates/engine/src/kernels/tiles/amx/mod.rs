@@ -110,7 +110,7 @@ pub(crate) struct Configured {
 }
 
 impl Configured {
-    /// Configures the tiles of this thread: the processor has AMX ([`Amx::hold`] has asked).
+    /// Configures the tiles of this thread: the processor has AMX, as [`Amx::hold`] has seen.
     fn new() -> Self {
         // SAFETY: as said above; 64 bytes are read that are there.
         unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, preserves_flags)) }
@@ -133,11 +133,15 @@ impl Kernel for Amx {
     const BAND: usize = ROWS;
 
     fn hold() -> Option<Configured> {
+        Self::available().then(Configured::new)
+    }
+
+    fn available() -> bool {
         #[cfg(test)]
-        let has = pleiad_emulator::installed() || has_amx();
-        #[cfg(not(test))]
-        let has = has_amx();
-        has.then(Configured::new)
+        if pleiad_emulator::installed() {
+            return true;
+        }
+        has_amx()
     }
 
     fn left<'a>(memory: &'a mut Lines<Pair>, x: MatRef<'a>) -> MatRef<'a, Pair> {
