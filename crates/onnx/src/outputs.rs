@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::inputs::Encoded;
 use crate::schema::DataType;
-use crate::writer::{BATCH, Value, Writer, named};
+use crate::writer::{BATCH, NetworkWriter, Value, named};
 
 /// Name of the score's output.
 pub(crate) const SCORE: &str = "score";
@@ -20,6 +20,8 @@ pub(crate) const SCORE: &str = "score";
 pub struct Score {
     /// The tasks that count.
     pub factors: Vec<TaskFactor>,
+    /// Whether the score is the sum of `w_k p_k` instead of the product of `p_k^w_k`.
+    pub sum: bool,
     /// The factor f(x)^power.
     pub transform: Option<Transform>,
 }
@@ -35,6 +37,8 @@ pub struct TaskFactor {
     pub power: f64,
     /// The least that p_k counts as.
     pub floor: Option<f64>,
+    /// The most that p_k counts as.
+    pub cap: Option<f64>,
 }
 
 /// The factor of a [`Score`] that depends on a column of the row.
@@ -62,7 +66,7 @@ pub enum Function {
 }
 
 /// Adds an output for each task, and gives what each predicts, `[B]`. Rows that cannot be used are predicted as NaN.
-pub(crate) fn predictions(w: &mut Writer, graph: &Graph, nodes: &[Value], bad: Option<&str>) -> Vec<Value> {
+pub(crate) fn predictions(w: &mut NetworkWriter, graph: &Graph, nodes: &[Value], bad: Option<&str>) -> Vec<Value> {
     let nan = bad.map(|bad| (bad, w.float(f32::NAN)));
     let mut predictions = Vec::with_capacity(graph.outputs.len());
     for output in &graph.outputs {
@@ -104,7 +108,7 @@ pub(crate) fn predictions(w: &mut Writer, graph: &Graph, nodes: &[Value], bad: O
 /// Adds the output of the score, of numbers `of`: f64, as a product of many small probabilities leaves f32; f32 for runtimes that
 /// have no other.
 pub(crate) fn score(
-    w: &mut Writer,
+    w: &mut NetworkWriter,
     name: &str,
     score: &Score,
     encoder: &Encoder,
@@ -112,18 +116,18 @@ pub(crate) fn score(
     of: DataType,
 ) -> Result<()> {
     let at = |part: &str| format!("{name}/{part}");
-    let power = |w: &mut Writer, x: Value, exponent: f64| {
+    let power = |w: &mut NetworkWriter, x: Value, exponent: f64| {
         if exponent == 1.0 {
             return x;
         }
         let exponent = w.number(exponent, of);
         w.op("Pow", &at("factor"), &[&x, &exponent], vec![])
     };
-    let product = |w: &mut Writer, hint: &str, factors: Vec<Value>| {
+    let product = |w: &mut NetworkWriter, hint: &str, factors: Vec<Value>| {
         factors.into_iter().reduce(|a, b| w.op("Mul", &at(hint), &[&a, &b], vec![]))
     };
     let mut factors = Vec::new();
-    for TaskFactor { task, given, power: exponent, floor } in &score.factors {
+    for TaskFactor { task, given, power: exponent, floor, cap } in &score.factors {
         let mut predictions = Vec::new();
         for task in [task].into_iter().chain(given) {
             if !encoder.tasks().iter().any(|known| known.name == *task) {
@@ -134,17 +138,28 @@ pub(crate) fn score(
             predictions.push(if is_wide { w.cast(task, &at("prediction"), of) } else { task.clone() });
         }
         if let Some(prediction) = product(w, "joint", predictions) {
-            let prediction = match floor {
-                // Not `Max`, which runtimes let swallow what is no number.
-                Some(floor) => {
-                    let floor = w.number(*floor, of);
-                    let is_below = w.op("Less", &at("is_below"), &[&prediction, &floor], vec![]);
-                    w.op("Where", &at("raised"), &[&is_below, &floor, &prediction], vec![])
-                }
-                None => prediction,
-            };
+            let mut prediction = prediction;
+            // Not `Max` and `Min`, which runtimes let swallow what is no number.
+            for (bound, comparison, hint) in [(floor, "Less", "raised"), (cap, "Greater", "lowered")] {
+                let Some(bound) = bound else { continue };
+                let bound = w.number(*bound, of);
+                let is_beyond = w.op(comparison, &at("is_beyond"), &[&prediction, &bound], vec![]);
+                prediction = w.op("Where", &at(hint), &[&is_beyond, &bound, &prediction], vec![]);
+            }
+            if score.sum {
+                let weight = w.number(*exponent, of);
+                factors.push(w.op("Mul", &at("term"), &[&prediction, &weight], vec![]));
+                continue;
+            }
             factors.push(power(w, prediction, *exponent));
         }
+    }
+    if score.sum {
+        factors = factors
+            .into_iter()
+            .reduce(|a, b| w.op("Add", &at("sum_of_tasks"), &[&a, &b], vec![]))
+            .into_iter()
+            .collect();
     }
     if let Some(Transform { column, function, power: exponent }) = &score.transform {
         let x = number(w, column, encoder, inputs, of)?;
@@ -171,7 +186,7 @@ pub(crate) fn score(
 }
 
 /// The number of a column, `[B]`, as it stands in the log, or what stands for a missing one.
-fn number(w: &mut Writer, column: &str, encoder: &Encoder, inputs: &Encoded, of: DataType) -> Result<Value> {
+fn number(w: &mut NetworkWriter, column: &str, encoder: &Encoder, inputs: &Encoded, of: DataType) -> Result<Value> {
     let features = encoder.schema().features.iter().zip(encoder.fitted());
     let mut of_column = features.filter(|(feature, _)| feature.column() == column).peekable();
     if of_column.peek().is_none() {

@@ -1,4 +1,4 @@
-//! [`Writer`]: a graph of ONNX, put together node by node. It has names and elements, and no model.
+//! [`NetworkWriter`]: a graph of ONNX, put together node by node. It has names and elements, and no model.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -69,7 +69,7 @@ pub(crate) fn size(size: usize) -> Size {
 
 /// A graph that grows.
 #[derive(Debug, Default)]
-pub(crate) struct Writer {
+pub(crate) struct NetworkWriter {
     names: HashSet<String>,
     pub(crate) nodes: Vec<NodeProto>,
     pub(crate) constants: Vec<Constant>,
@@ -82,9 +82,11 @@ pub(crate) struct Writer {
     weights: BTreeMap<String, Value>,
     /// Dimensions that have a name, beside that of the batch.
     ragged: usize,
+    /// The opset that operations need beyond [`crate::file`]'s own; 0 where none does.
+    pub(crate) opset: i64,
 }
 
-impl Writer {
+impl NetworkWriter {
     /// A name that nothing else has: this one, or with a number behind it.
     pub(crate) fn unique(&mut self, name: &str) -> String {
         if self.names.insert(name.to_owned()) {
@@ -98,6 +100,11 @@ impl Writer {
             }
             number += 1;
         }
+    }
+
+    /// Says that an operation is one of this opset, or of later ones.
+    pub(crate) fn needs_opset(&mut self, opset: i64) {
+        self.opset = self.opset.max(opset);
     }
 
     /// Keeps a name for what comes later; whether nothing has it.
@@ -151,7 +158,9 @@ impl Writer {
             return vec![x.to_owned()];
         }
         let outputs: Vec<Value> = (0..parts).map(|_| self.unique(hint)).collect();
-        self.node("Split", "", &[x], outputs.clone(), vec![crate::schema::int("axis", axis)]);
+        // The sizes are given since opsets differ in what they take without them.
+        let sizes = self.int64s(&vec![1; parts]);
+        self.node("Split", "", &[x, &sizes], outputs.clone(), vec![crate::schema::int("axis", axis)]);
         outputs
     }
 

@@ -9,6 +9,7 @@ mod fixture;
 use std::path::Path;
 
 use pleiad_data::{Batch, Encoder, Ids, Input, InputLayout, TaskSpec};
+use pleiad_model::graph::{Activation, GraphBuilder};
 use pleiad_model::{Graph, TensorSource, Weights};
 use pleiad_onnx::{Function, Inputs, MOST_BYTES, Options, Score, TaskFactor, Transform, export};
 use rten::{Model, ValueOrView};
@@ -24,7 +25,7 @@ fn options() -> Options {
 }
 
 fn write(graph: &Graph, encoder: &Encoder, weights: &dyn TensorSource, path: &Path) {
-    let model = pleiad_onnx::Model { kind: "test", graph, encoder, weights, score: None };
+    let model = pleiad_onnx::NetworkModel { kind: "test", graph, encoder, weights, score: None };
     let exported = export(&model, &options(), path).unwrap();
     assert_eq!(exported.bytes, path.metadata().unwrap().len());
     assert_eq!(exported.data, None);
@@ -126,6 +127,34 @@ fn crosses_waves_and_pieces() {
     }
 }
 
+/// Attention over a list, with and without requests: what a row of the batch or a request has, events gather.
+#[test]
+fn events_of_lists() {
+    for per_request in [&[][..], &["a", "seen", "tags"]] {
+        let per_request = per_request.iter().map(|name| (*name).to_owned()).collect();
+        let mut graph = Graph::new(InputLayout { per_request, ..fixture::layout() });
+        let mut g = GraphBuilder::new(&mut graph);
+        let (x, item) = (g.input("").unwrap(), g.embedding("", "item").unwrap());
+        let [seen] = g.events("", &["seen"]).unwrap()[..] else { panic!() };
+        let crossed = g.pairs("crossed", &[seen, item]).unwrap();
+        let pair = g.concat("pair", &[seen, item, crossed, x]).unwrap();
+        let hidden = g.linear(pair, "hidden", 3, Activation::Tanh).unwrap();
+        let score = g.linear(hidden, "score", 1, Activation::Identity).unwrap();
+        let attended = g.segment_softmax_sum("attended", score, hidden).unwrap();
+        let [tags] = g.events("", &["tags"]).unwrap()[..] else { panic!() };
+        let (sum, mean) = (g.segment_sum("sum", tags).unwrap(), g.segment_mean("mean", hidden).unwrap());
+        let all = g.concat("all", &[x, attended, sum, mean]).unwrap();
+        for task in fixture::tasks() {
+            let y = g.linear(all, &task.name, 1, Activation::Identity).unwrap();
+            g.output(&task, y).unwrap();
+        }
+        let weights = fixture::engine(&graph).weights();
+        let batches = [fixture::batch(1, 3), fixture::batch(300, 4)];
+        let found = difference(&graph, &fixture::tasks(), &weights, &batches);
+        assert!(found < TOLERANCE, "{found:e}");
+    }
+}
+
 /// The comparison can fail: a model whose weights are others is seen.
 #[test]
 fn another_weight_is_seen() {
@@ -144,6 +173,9 @@ fn another_weight_is_seen() {
 /// What p_k of a task is raised to.
 const FLOOR: f64 = 0.225;
 
+/// The most that `click` counts as: above some rows and below others.
+const CAP: f64 = 0.475;
+
 /// Equation 1 over exported predictions, with a factor of a column that is no input otherwise.
 #[test]
 fn the_score_is_the_product_of_powers() {
@@ -155,7 +187,7 @@ fn the_score_is_the_product_of_powers() {
     let raw: Vec<f32> = (0..40).map(|i| if i % 2 == 0 { i as f32 / 4.0 } else { i as f32 * 1e-6 }).collect();
     let factor = |task: &str, given: &[&str], power| {
         let given = given.iter().map(|&task| task.to_owned()).collect();
-        TaskFactor { task: task.to_owned(), given, power, floor: None }
+        TaskFactor { task: task.to_owned(), given, power, floor: None, cap: None }
     };
     type Of = fn(f64) -> f64;
     let functions: [(Function, Of); 3] = [
@@ -163,15 +195,16 @@ fn the_score_is_the_product_of_powers() {
         (Function::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
         (Function::Identity, |x| x),
     ];
-    for (function, f) in functions {
+    for ((function, f), sum) in functions.into_iter().flat_map(|function| [(function, false), (function, true)]) {
         let raised = TaskFactor { floor: Some(FLOOR), ..factor("share", &["click"], 0.5) };
-        let factors = vec![factor("click", &[], 1.0), raised];
+        let lowered = TaskFactor { cap: Some(CAP), ..factor("click", &[], 1.0) };
+        let factors = vec![lowered, raised];
         let transform = Transform { column: "a".to_owned(), function, power: 2.0 };
-        let score = Score { factors, transform: Some(transform) };
+        let score = Score { factors, sum, transform: Some(transform) };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         let encoder = common::encoder(&graph.layout, &fixture::tasks());
-        let model = pleiad_onnx::Model {
+        let model = pleiad_onnx::NetworkModel {
             kind: "test",
             graph: &graph,
             encoder: &encoder,
@@ -188,19 +221,28 @@ fn the_score_is_the_product_of_powers() {
         let found = runtime.run(inputs, &outputs, None).unwrap();
         let columns: Vec<Tensor<f32>> = found.into_iter().map(|value| value.try_into().unwrap()).collect();
         let column = |at: usize| columns[at].iter().map(|&value| f64::from(value));
-        let mut below = 0;
+        let (mut below, mut above) = (0, 0);
         for (((click, share), score), x) in column(0).zip(column(1)).zip(column(2)).zip(&raw) {
             let joint = share * click;
             below += usize::from(joint < FLOOR);
-            let expected = click * joint.max(FLOOR).sqrt() * f(f64::from(*x)).powi(2);
+            above += usize::from(click > CAP);
+            let (click, share) = (click.min(CAP), joint.max(FLOOR));
+            let tasks = if sum { click + 0.5 * share } else { click * share.sqrt() };
+            let expected = tasks * f(f64::from(*x)).powi(2);
             assert!((score - expected).abs() <= 1e-5 * expected.max(1e-12), "{function:?}: {score} {expected}");
         }
         assert!(0 < below && below < 40, "the floor counts for some rows alone: {below}");
+        assert!(0 < above && above < 40, "the cap counts for some rows alone: {above}");
     }
-    let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], transform: None };
+    let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], sum: false, transform: None };
     let encoder = common::encoder(&graph.layout, &fixture::tasks());
-    let model =
-        pleiad_onnx::Model { kind: "test", graph: &graph, encoder: &encoder, weights: &weights, score: Some(&unknown) };
+    let model = pleiad_onnx::NetworkModel {
+        kind: "test",
+        graph: &graph,
+        encoder: &encoder,
+        weights: &weights,
+        score: Some(&unknown),
+    };
     let folder = tempfile::tempdir().unwrap();
     let error = export(&model, &options(), &folder.path().join("model.onnx")).unwrap_err();
     assert_eq!(error.to_string(), "[rank] of the model names the task \"clicks\", which the model does not have");

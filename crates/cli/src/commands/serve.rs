@@ -77,7 +77,7 @@ enum Who {
     Loopback,
     /// Whoever can connect
     Anyone,
-    /// Nobody
+    /// No client
     Nobody,
 }
 

@@ -95,7 +95,7 @@ fn neutral(schema: &Schema) -> Schema {
             FeatureKind::Categorical { embedding, multiple, .. } => {
                 *embedding = 1;
                 if let Some(multiple) = multiple {
-                    multiple.pooling = Pooling::Sum;
+                    (multiple.pooling, multiple.attention) = (Pooling::Sum, None);
                 }
             }
         }
@@ -148,7 +148,7 @@ impl Stamp {
         let files: Vec<&DataFile> = request.sources.iter().flatten().flat_map(|source| &source.files).collect();
         if let Some(pipe) = files.iter().find(|file| is_pipe(file)) {
             return Err(format!(
-                "{} is a pipe, whose rows nobody can compare with those of another time",
+                "{} is a pipe, whose rows cannot be compared with those of another time",
                 pipe.path.display()
             ));
         }

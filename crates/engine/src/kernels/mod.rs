@@ -25,6 +25,7 @@ pub(crate) mod periodic;
 mod prefetch;
 pub(crate) mod product;
 pub(crate) mod reduce;
+pub(crate) mod segment;
 pub(crate) mod softmax;
 pub(crate) mod tiles;
 
@@ -60,12 +61,12 @@ impl Columns {
     /// # Panics
     /// If it does not have them, here and below.
     pub(crate) fn of(self, matrix: &[f32], rows: usize) -> MatRef<'_> {
-        MatRef::new(&matrix[self.col..], rows, self.width, self.ld)
+        MatRef::new(matrix.get(self.col..).unwrap_or_default(), rows, self.width, self.ld)
     }
 
     /// These columns of `matrix`, to be written.
     pub(crate) fn of_mut(self, matrix: &mut [f32], rows: usize) -> MatMut<'_> {
-        MatMut::new(&mut matrix[self.col..], rows, self.width, self.ld)
+        MatMut::new(matrix.get_mut(self.col..).unwrap_or_default(), rows, self.width, self.ld)
     }
 
     /// These columns of every row of `matrix`.

@@ -6,7 +6,7 @@ use pleiad_model::Graph;
 use pleiad_model::graph::{Activation, Node, Op, ParamId, Space};
 
 use super::fuse::{Group, Readers, groups};
-use super::split::{Apart, Part, Splits};
+use super::split::{Apart, ApartProduct, Part, Splits};
 use super::{
     Block, Buffer, Gathered, ParamLayout, Place, Plan, Region, Segment, Step, Target, View, Weights, allocate, backward,
 };
@@ -64,11 +64,11 @@ impl Plan {
             },
             spaces: graph.spaces(),
             views: vec![None; graph.nodes.len()],
-            gathered: vec![None; graph.nodes.len()],
+            gathered: vec![Vec::new(); graph.nodes.len()],
             group_of: HashMap::new(),
             splits: Splits::default(),
             apart_of: HashMap::new(),
-            requests: HashMap::new(),
+            apart_inputs: HashMap::new(),
         };
         let inspected = match purpose {
             Purpose::Inspect => crate::gates::experts(graph),
@@ -85,8 +85,10 @@ impl Plan {
         compiler.place_rest();
         compiler.place_gathered(&by_row);
         compiler.steps(purpose);
-        let view =
-            |node: Node| compiler.gathered[node.0].or(compiler.views[node.0]).ok_or(Error::Unplaced { node: node.0 });
+        let view = |node: Node| {
+            let placed = compiler.views[node.0].is_some();
+            placed.then(|| compiler.view_in(Space::Row, node)).ok_or(Error::Unplaced { node: node.0 })
+        };
         let live = |node: &Node| compiler.readers.live[node.0];
         let outputs = graph.outputs.iter().map(|o| view(o.node)).collect::<Result<_>>()?;
         let gates = graph.gates.iter().filter(|gate| purpose != Purpose::Predict && live(&gate.node));
@@ -114,15 +116,15 @@ pub(super) struct Compiler<'g> {
     pub(super) plan: Plan,
     pub(super) spaces: Vec<Space>,
     pub(super) views: Vec<Option<View>>,
-    /// Of a request's node, what rows gather of it, if some do.
-    pub(super) gathered: Vec<Option<View>>,
+    /// What rows of other spaces gather of a node, for each space of which some do.
+    pub(super) gathered: Vec<Vec<(Space, View)>>,
     /// Group of a linear node.
     pub(super) group_of: HashMap<Node, usize>,
     pub(super) splits: Splits,
     /// What each group multiplies apart from its rows.
     pub(super) apart_of: HashMap<usize, Apart>,
-    /// The requests' inputs of each concatenation that they are apart of, side by side.
-    pub(super) requests: HashMap<Node, View>,
+    /// The inputs of each concatenation that live in another space and are multiplied there, side by side.
+    pub(super) apart_inputs: HashMap<(Node, Space), View>,
 }
 
 impl Compiler<'_> {
@@ -135,10 +137,8 @@ impl Compiler<'_> {
 
     /// The view by which a node of `space` reads another.
     fn view_in(&self, space: Space, node: Node) -> View {
-        match self.gathered[node.0] {
-            Some(gathered) if space != self.spaces[node.0] => gathered,
-            _ => self.view(node),
-        }
+        let gathered = self.gathered[node.0].iter().find(|(of, _)| *of == space);
+        gathered.map_or_else(|| self.view(node), |(_, view)| *view)
     }
 
     fn steps(&mut self, purpose: Purpose) {
@@ -147,9 +147,9 @@ impl Compiler<'_> {
         for at in (0..self.graph.nodes.len()).filter(wanted).collect::<Vec<_>>() {
             let step = self.steps_of(at, purpose, &mut done);
             self.plan.steps.extend(step);
-            if let Some(y) = self.gathered[at] {
+            for &(_, y) in &self.gathered[at] {
                 let x = self.view(Node(at));
-                self.plan.steps.push(Step::Gather { from: Gathered::Request(x), y, add: false });
+                self.plan.steps.push(Step::Gather { from: Gathered::Space(x), y, add: false });
             }
         }
     }
@@ -157,7 +157,7 @@ impl Compiler<'_> {
     /// The steps of a node; none where another step computes it.
     fn steps_of(&self, at: usize, purpose: Purpose, done: &mut [bool]) -> Vec<Step> {
         let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
-        let space = self.spaces[at];
+        let space = self.graph.reads(node, &self.spaces);
         let input = |i: usize| self.view_in(space, node.inputs[i]);
         let inputs = || node.inputs.iter().map(|&x| self.view_in(space, x)).collect();
         let step = match &node.op {
@@ -165,6 +165,7 @@ impl Compiler<'_> {
             Op::Embedding { table, slot, pooling } => {
                 Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
             }
+            Op::Events { table, slot, .. } => Step::Events { table: table.0, slot: *slot, y },
             Op::Periodic { column, frequencies, weight, bias } => {
                 let region = |param: &ParamId| {
                     let block = self.plan.params.blocks[param.0];
@@ -205,6 +206,10 @@ impl Compiler<'_> {
             Op::Conjunction => Step::Conjunction { first: input(0), second: input(1), y },
             Op::Dot { scale } => Step::Dot { scale: *scale, a: input(0), b: input(1), y },
             Op::Pairs => Step::Pairs { inputs: inputs(), y },
+            Op::SegmentSum => Step::Segment { mean: false, x: input(0), y },
+            Op::SegmentMean => Step::Segment { mean: true, x: input(0), y },
+            Op::SegmentSoftmax => Step::SegmentSoftmax { x: input(0), y },
+            Op::SegmentMixture => Step::SegmentMix { weights: input(0), x: input(1), y },
         };
         vec![step]
     }
@@ -215,14 +220,14 @@ impl Compiler<'_> {
         let moves = parts.filter_map(|(input, part)| {
             let (place, col) = match part {
                 Part::Kept(col) => (whole, col),
-                Part::Request(col) => (*self.requests.get(&Node(at))?, col),
+                Part::Apart(space, col) => (*self.apart_inputs.get(&(Node(at), space))?, col),
                 Part::Folded => return None,
             };
             let (x, y) = (self.view(input), place.part(col..col + self.graph.node(input).width));
             let moved = if self.spaces[input.0] == self.plan.values[place.buffer].space {
                 Step::Copy { x, y }
             } else {
-                Step::Gather { from: Gathered::Request(x), y, add: false }
+                Step::Gather { from: Gathered::Space(x), y, add: false }
             };
             (x != y).then_some(moved)
         });
@@ -241,20 +246,20 @@ impl Compiler<'_> {
             fold.map(|fold| Step::Gather { from: Gathered::Table(fold), y, add: false })
         };
         let mut steps = Vec::new();
-        if let Some(request) = apart.request {
-            let onto = fold_of(Space::Request, request.y);
-            let all = Segment { cols: 0..request.y.at.width, activation: Activation::Identity, biased: false };
-            let (x, y, weight, bias) = (request.x, request.y, request.weight, request.bias);
-            let product = Step::Product { x, y, weight, bias, segments: vec![all], onto: onto.is_some() };
+        for ApartProduct { space, x, y, weight, bias } in &apart.products {
+            let onto = fold_of(*space, *y);
+            let all = Segment { cols: 0..y.at.width, activation: Activation::Identity, biased: false };
+            let (segments, added) = (vec![all], onto.is_some());
+            let product = Step::Product { x: *x, y: *y, weight: *weight, bias: *bias, segments, onto: added };
             steps.extend(onto.into_iter().chain([product]));
         }
         let of_tables = fold_of(space, y);
-        let of_requests = apart.request.map(|request| Step::Gather {
-            from: Gathered::Request(request.y),
-            y,
-            add: of_tables.is_some(),
-        });
-        steps.extend(of_tables.into_iter().chain(of_requests));
+        let mut add = of_tables.is_some();
+        steps.extend(of_tables);
+        for product in &apart.products {
+            steps.push(Step::Gather { from: Gathered::Space(product.y), y, add });
+            add = true;
+        }
         steps.push(match own {
             Step::Product { x, y, weight, bias, segments, .. } => {
                 Step::Product { x, y, weight, bias, segments, onto: !steps.is_empty() }
@@ -455,7 +460,7 @@ mod tests {
 
     #[test]
     fn prediction_needs_less_memory_than_training() {
-        let total = |purpose| ple(purpose).slots.iter().sum::<usize>();
+        let total = |purpose| ple(purpose).slots.iter().map(|slot| slot.ld).sum::<usize>();
         assert!(2 * total(Purpose::Predict) < total(Purpose::Train));
     }
 
