@@ -36,6 +36,7 @@ pub(crate) use purpose::Purpose;
 pub(crate) use target::Target;
 
 use crate::kernels::Columns;
+pub(crate) use crate::kernels::linear::Segment;
 
 /// Columns of a buffer: the value or the gradient of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,16 +86,6 @@ pub(crate) struct Slot {
     pub(crate) ld: usize,
     /// Whose rows it has room for: events of one kind, as many as the shard has, or rows and requests, as many as any shard has.
     pub(crate) space: Space,
-}
-
-/// Output columns of a product that are treated alike after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// Relative to the product's output.
-    pub(crate) cols: Range<usize>,
-    pub(crate) activation: Activation,
-    /// Whether they have a bias.
-    pub(crate) biased: bool,
 }
 
 /// One step forward.
