@@ -64,8 +64,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             Step::Activate { function, x, y } => {
                 let kept = if function.invertible() { *y } else { *x };
                 shard.write(gradients, *y, |shard, d| {
-                    let (kept, kept_at) = shard.read(values, kept);
-                    activation::backward(*function, kept, kept_at, d, y.at, rows);
+                    activation::backward(*function, shard.matrix(values, kept), y.at.of_mut(d, rows));
                 });
                 if let Some((x, accumulate)) = contribution(back, 0) {
                     copy(shard, gradients, *y, x, accumulate);

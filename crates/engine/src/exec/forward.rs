@@ -1,14 +1,12 @@
 //! Forward steps.
 
 use pleiad_data::Batch;
-use pleiad_model::graph::Activation;
 
 use super::layers::weights;
 use super::{Shard, Shared, copy, gather};
 use crate::kernels::dropout::Mask;
-use crate::kernels::linear::Output;
 use crate::kernels::periodic::Waves;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture, pairs, segment};
+use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs, segment};
 use crate::plan::{Gathered, Step, View};
 
 /// Runs every step of the plan over the shard.
@@ -59,32 +57,18 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 });
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
-            Step::Product { x, y, weight, bias: biases, segments, onto } => {
-                let layer = shared.layers.of(at);
-                let biases = &shared.params[biases.range()];
+            Step::Product { x, y, weight, onto, .. } => {
+                let Some(layer) = shared.layers.of(at) else { continue };
                 shard.multiply(values, *y, |shard, memory, scratch| {
-                    let x = shard.read(values, *x);
-                    let weights = weights(shared.params, *weight);
-                    let out = Output { y: memory, at: y.at, onto: *onto };
-                    layer.forward(out, x, weights, rows, scratch);
-                    for segment in segments {
-                        let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
-                        match (layer.finishes(), segment.activation) {
-                            (true, Activation::Relu | Activation::Identity) => {}
-                            (true, function) => activation::forward(function, memory, at, rows),
-                            (false, function) => {
-                                let part = if segment.biased { &biases[segment.cols.clone()] } else { &[] };
-                                bias::forward(memory, at, rows, part, function);
-                            }
-                        }
-                    }
+                    let (x, weights) = (shard.matrix(values, *x), weights(shared.params, *weight));
+                    layer.forward(y.at.of_mut(memory, rows), *onto, x, weights, scratch);
                 });
             }
             Step::Gather { from: Gathered::Table(fold), y, .. } => gather::of_tables(shared, shard, *fold, *y),
             Step::Gather { from: Gathered::Space(x), y, add } => gather::of_space(shared, shard, *x, *y, *add),
             Step::Activate { function, x, y } => {
                 copy(shard, values, *x, *y, false);
-                shard.write(values, *y, |_, memory| activation::forward(*function, memory, y.at, rows));
+                shard.write(values, *y, |_, memory| activation::forward(*function, y.at.of_mut(memory, rows)));
             }
             Step::Dropout { node, rate, x, y } => {
                 let mask = Mask::new(shared.seed, shared.step, *node, *rate);

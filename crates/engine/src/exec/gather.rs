@@ -6,7 +6,7 @@ use pleiad_model::graph::Space;
 
 use super::{Shard, Shared};
 use crate::kernels::fields::Drawn;
-use crate::kernels::{Columns, folded};
+use crate::kernels::{Columns, MatMut, folded};
 use crate::plan::{Plan, View};
 
 /// `y_i = sum_f P_f[id_if]`: what the layer made of the rows of small tables. The backward pass needs the ids, too.
@@ -22,8 +22,8 @@ pub(super) fn of_tables(shared: Shared<'_>, shard: &mut Shard<'_>, fold: usize, 
         shard.looked[fold].drop(|row, field| !drawn.keeps_slot(of.features[field].slot, span.start + row));
     }
     shard.write(&shared.plan.values, y, |shard, memory| {
-        let (products, ld) = shared.layers.products(shared.plan, fold);
-        folded::forward((memory, y.at), products, ld, &shard.looked[fold]);
+        let products = shared.layers.products(shared.plan, fold);
+        folded::forward(y.at.of_mut(memory, span.len()), products, &shard.looked[fold]);
     });
 }
 
@@ -39,8 +39,8 @@ pub(super) fn to_tables(
     let of = &plan.folds[fold];
     let mut looked = std::mem::take(&mut shard.looked[fold]);
     looked.sort();
-    let d = shard.read(&plan.gradients, y);
-    folded::backward(&mut gradient[of.sums.range()], of.ld, d, &mut looked, accumulate);
+    let sums = MatMut::new(&mut gradient[of.sums.range()], of.rows, of.outputs, of.ld);
+    folded::backward(sums, shard.matrix(&plan.gradients, y), &mut looked, accumulate);
     shard.looked[fold] = looked;
 }
 

@@ -26,10 +26,10 @@ use pleiad_data::Batch;
 use pleiad_model::graph::Space;
 pub(crate) use workspace::{Workspace, Workspaces};
 
-use crate::kernels::Columns;
 use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
+use crate::kernels::{Columns, MatRef};
 use crate::plan::{Buffer, Place, Plan, Step, View};
 use crate::requests::Requests;
 use crate::sparse::Table;
@@ -125,6 +125,12 @@ impl<'m> Shard<'m> {
     /// The columns of a view, to be read.
     fn read(&self, buffers: &[Buffer], view: View) -> (&[f32], Columns) {
         (&*self.memory[self.index(buffers[view.buffer].place)], view.at)
+    }
+
+    /// As [`Shard::read`], with as many rows as the shard has in the view's space.
+    fn matrix(&self, buffers: &[Buffer], view: View) -> MatRef<'_> {
+        let (data, at) = self.read(buffers, view);
+        at.of(data, self.span(buffers[view.buffer].space).len())
     }
 
     /// Runs `f` on the memory of a view, taken out so that `f` may read every other buffer meanwhile.

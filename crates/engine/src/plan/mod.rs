@@ -17,23 +17,26 @@
 mod allocate;
 mod backward;
 mod compile;
+mod compiler;
 mod fold;
 mod fuse;
 mod params;
 mod place;
+mod purpose;
 mod split;
 mod target;
 
 use std::ops::Range;
 
-pub(crate) use compile::Purpose;
 pub(crate) use fold::{Fold, Folded};
 pub(crate) use params::{Block, ParamLayout, Region};
 use pleiad_data::Pooling;
 use pleiad_model::graph::{Activation, Node, Space};
+pub(crate) use purpose::Purpose;
 pub(crate) use target::Target;
 
 use crate::kernels::Columns;
+pub(crate) use crate::kernels::linear::Segment;
 
 /// Columns of a buffer: the value or the gradient of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,16 +86,6 @@ pub(crate) struct Slot {
     pub(crate) ld: usize,
     /// Whose rows it has room for: events of one kind, as many as the shard has, or rows and requests, as many as any shard has.
     pub(crate) space: Space,
-}
-
-/// Output columns of a product that are treated alike after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// Relative to the product's output.
-    pub(crate) cols: Range<usize>,
-    pub(crate) activation: Activation,
-    /// Whether they have a bias.
-    pub(crate) biased: bool,
 }
 
 /// One step forward.
