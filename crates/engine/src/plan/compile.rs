@@ -481,8 +481,7 @@ mod tests {
         }
         let plan = Plan::compile(&graph, Purpose::Train, Target::cpu()).unwrap();
         let spaces: Vec<Space> = products(&plan).into_iter().map(|step| plan.space(step)).collect();
-        let (row, request, event, of_request) =
-            (Space::Row, Space::Request, Space::Event(0), Space::RequestEvent(0));
+        let (row, request, event, of_request) = (Space::Row, Space::Request, Space::Event(0), Space::RequestEvent(0));
         // Where no input lives with the layer one is gathered, since a product keeps one.
         assert_eq!(spaces, [of_request, row, request, event, row, event]);
         // Whatever events of one kind need shares memory with nothing else.
