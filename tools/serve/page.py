@@ -158,7 +158,7 @@ def main():
             check(said == [], f"the console says {said}")
             foreign = [url for url in tab.addresses() if not url.startswith((server.address, "data:", "about:"))]
             check(foreign == [], f"the page asks elsewhere: {foreign}")
-    print("the page ranks, moves, explains, and asks nobody else")
+    print("page: ranking, moving, explaining and offline resources are as they should be")
 
 
 if __name__ == "__main__":

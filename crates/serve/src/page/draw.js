@@ -151,7 +151,7 @@ function drawRanking(milliseconds) {
   }
   const moved = ranked.filter((candidate, place) => state.places.get(candidate.index) !== place).length;
   const count = ranked.length < candidates ? `the first ${ranked.length} of ${plural(candidates, 'candidate')}` : plural(candidates, 'candidate');
-  const first = ranked.length ? ` First is ${nameOf(ranked[0])}.` : '';
+  const first = ranked.length ? ` ${nameOf(ranked[0])} is first.` : '';
   const changed = moved ? ` ${plural(moved, 'candidate')} ${moved === 1 ? 'stands' : 'stand'} at another place than without the sliders.` : '';
   at('summary').textContent = `Ranked ${count} in ${figure(milliseconds, 2)} ms.${first}${changed}`;
 }
@@ -175,7 +175,7 @@ function whyOf(candidate) {
     ? 'The factor times the prediction. All add up to the score.'
     : 'The exponent times the logarithm of the prediction: a bar to the left pulls the candidate down.';
   parts.push(make('p', { class: 'hint' }, `${note} A line marks the mean of all candidates shown.`));
-  if (gates.length) parts.push(make('h3', {}, 'What the gates of each task listen to'), ...gates.map((level, number) => levelOf(level, number, gates.length)), legendOf(gates), numbersOf(gates));
+  if (gates.length) parts.push(make('h3', {}, 'Gate weights of each task'), ...gates.map((level, number) => levelOf(level, number, gates.length)), legendOf(gates), numbersOf(gates));
   parts.push(make('h3', {}, 'Features that fall back'));
   const chips = [...unknown.map((name) => `${name}: unknown value`), ...missing.map((name) => `${name}: missing`)];
   parts.push(chips.length
