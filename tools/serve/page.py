@@ -82,7 +82,7 @@ def walk(tab, server):
     tab.wait("!document.querySelector('.why').hidden && document.querySelector('.why .bars')", "a candidate opens by key")
     check(tab.js("document.querySelector('#candidates button').getAttribute('aria-expanded')") == "true", "aria-expanded")
     text = tab.js("document.querySelector('.why').innerText")
-    for part in ("Shares of the logarithm", "What the gates", "Features that fall back"):
+    for part in ("Shares of the logarithm", "Gate weights of each task", "Features that fall back"):
         check(part in text, f"{part} in\n{text}")
     sums = """[...document.querySelectorAll('.stack')].map(stack =>
         [...stack.children].reduce((sum, part) => sum + parseFloat(part.style.flexGrow), 0))"""
