@@ -86,7 +86,7 @@ fn batch(sizes: &[usize], longest: u64, seed: u64) -> Batch {
     let drawn = fixture::batch(rows, seed);
     let of_request: Vec<usize> = sizes.iter().enumerate().flat_map(|(at, &size)| vec![at; size]).collect();
     let own: Vec<usize> = (0..rows).collect();
-    let mixed = |n: usize, salt: u64| ((n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ (seed + 1) * salt) >> 29;
+    let mixed = |n: usize, salt: u64| ((n as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((seed + 1) * salt)) >> 29;
     let single = |of: &[usize], below: u64| Ids::Single(of.iter().map(|&n| mixed(n, below) % below).collect());
     let several = |below: u64| {
         let (mut offsets, mut ids) = (vec![0], Vec::new());

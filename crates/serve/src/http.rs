@@ -18,10 +18,12 @@ use tokio::time::timeout_at;
 
 use crate::body::{self, Budget};
 use crate::metrics::{Metrics, ModelNow, Now};
+use crate::page;
 use crate::queue::{Job, Queue, Work, estimate, late};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
+use crate::sample;
 use crate::server::Log;
 use crate::settings::{Control, Settings};
 use crate::shown::{changed, shown};
@@ -155,6 +157,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+    if content == page::HTML {
+        page::guard(headers);
+    }
     if let Some(methods) = allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
@@ -179,6 +184,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
     match route {
+        Route::Root if page::is_wanted(request.headers()) => Ok(Reply::text(page::text(), page::HTML)),
         Route::Root => Ok(Reply::json(&json!({
             "server": "pleiad", "version": env!("CARGO_PKG_VERSION"), "paths": PATHS,
         }))),
@@ -191,6 +197,12 @@ async fn answer(
             Ok(Reply::json(&json!({ "models": models })))
         }
         Route::Model(name) => Ok(Reply::json(&shown(find(app, Some(name))?))),
+        Route::Sample(name) => {
+            let entry = find(app, Some(name))?;
+            let served = entry.current().ok_or_else(|| loading(entry))?;
+            sample::body(served.model()).map(|body| Reply::json(&body))
+        }
+        Route::Recent => Ok(Reply::json(&json!(app.metrics.recent.figures()))),
         Route::Rank(name) => {
             let entry = Arc::clone(find(app, name)?);
             ask(app, entry, came, request, Work::Rank).await

@@ -11,6 +11,8 @@
 //! columns   what a model reads                             cells     cells into Arrow columns
 //! infer     the Open Inference Protocol (tensor)           v2        its addresses
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
+//! explain   why a candidate stands where it does          recent    the last minute in figures
+//! page      the page at / (page/)                         sample    a body to try a model with
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! ```
 //!
@@ -22,16 +24,20 @@ mod body;
 mod cells;
 mod columns;
 mod error;
+mod explain;
 mod http;
 mod in_process;
 mod infer;
 mod load;
 mod metrics;
+mod page;
 mod queue;
+mod recent;
 mod refusal;
 mod registry;
 mod request;
 mod route;
+mod sample;
 mod served;
 mod server;
 mod settings;

@@ -12,6 +12,8 @@ pub(crate) enum Route<'p> {
     OpenApi,
     Models,
     Model(&'p str),
+    Sample(&'p str),
+    Recent,
     Rank(Option<&'p str>),
     Reload(&'p str),
     Rollback(&'p str),
@@ -25,16 +27,18 @@ pub(crate) enum Route<'p> {
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 18] = [
+pub(crate) const PATHS: [&str; 20] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
     "/v1/models/{name}/rank",
+    "/v1/models/{name}/sample",
     "/v1/models/{name}/reload",
     "/v1/models/{name}/rollback",
     "/v1/health/live",
     "/v1/health/ready",
     "/v1/openapi.json",
+    "/v1/recent",
     "/metrics",
     "/v2",
     "/v2/health/live",
@@ -57,6 +61,8 @@ impl<'p> Route<'p> {
             ["v1", "openapi.json"] => Self::OpenApi,
             ["v1", "models"] => Self::Models,
             ["v1", "models", name] => Self::Model(name),
+            ["v1", "models", name, "sample"] => Self::Sample(name),
+            ["v1", "recent"] => Self::Recent,
             ["v1", "rank"] => Self::Rank(None),
             ["v1", "models", name, "rank"] => Self::Rank(Some(name)),
             ["v1", "models", name, "reload"] => Self::Reload(name),
@@ -81,6 +87,8 @@ impl<'p> Route<'p> {
             Self::OpenApi => ("openapi", Method::GET),
             Self::Models => ("models", Method::GET),
             Self::Model(_) => ("model", Method::GET),
+            Self::Sample(_) => ("sample", Method::GET),
+            Self::Recent => ("recent", Method::GET),
             Self::Rank(_) => ("rank", Method::POST),
             Self::Reload(_) => ("reload", Method::POST),
             Self::Rollback(_) => ("rollback", Method::POST),

@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use pleiad_data::FeatureCount;
 use pleiad_rank::cells::Cell;
-use pleiad_rank::{Model, Scorer};
+use pleiad_rank::{Model, RankFusion, Scorer};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::cells::batch;
 use crate::columns::Columns;
+use crate::explain::{self, Explained};
 use crate::metrics::{Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
@@ -99,8 +100,11 @@ impl Served {
             began = now;
         };
         let mut request = RankRequest::parse(body, &self.columns, most)?;
-        let candidates = request.candidates;
+        let (candidates, explains) = (request.candidates, request.explain);
         stages.candidates = candidates;
+        if explains {
+            explain::check(candidates.min(request.top.unwrap_or(usize::MAX)))?;
+        }
         let own = request.score.take().map(|score| self.scorer_of(score)).transpose()?;
         let (ids, top, ignored) =
             (std::mem::take(&mut request.ids), request.top.unwrap_or(usize::MAX), std::mem::take(&mut request.ignored));
@@ -116,6 +120,7 @@ impl Served {
                 model: &self.name,
                 version: &self.version,
                 candidates,
+                explains: explains.then(|| scorer.fusion()),
                 ranked,
                 unknown: self.named(counts, |count| count.unknown),
                 missing: self.named(counts, |count| count.missing),
@@ -140,6 +145,11 @@ impl Served {
         let order = ordered(&scores, top);
         lap(stages, Stage::Score);
         self.count(&rows.counts);
+        let mut explained = match explains {
+            true => explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?,
+            false => Vec::new(),
+        }
+        .into_iter();
         let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
@@ -148,6 +158,7 @@ impl Served {
                 id: ids.get(index).filter(|id| **id != Cell::Null),
                 score: scores[index],
                 predictions: Predicted { tasks: &tasks, values: &predictions.tasks, index },
+                explain: explained.next().map(Box::new),
             })
             .collect();
         let written = answer(&ranked, &rows.counts);
@@ -186,6 +197,9 @@ struct Answer<'a> {
     model: &'a str,
     version: &'a str,
     candidates: usize,
+    /// Where candidates are explained, what their shares are shares of.
+    #[serde(rename = "fusion", skip_serializing_if = "Option::is_none")]
+    explains: Option<RankFusion>,
     ranked: &'a [Ranked<'a>],
     #[serde(skip_serializing_if = "Counts::is_empty")]
     unknown: Counts<'a>,
@@ -203,6 +217,8 @@ struct Ranked<'a> {
     id: Option<&'a Cell<'a>>,
     score: f64,
     predictions: Predicted<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explain: Option<Box<Explained<'a>>>,
 }
 
 struct Predicted<'a> {

@@ -8,5 +8,6 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;
+mod explained;
 mod models;
 mod wrong;

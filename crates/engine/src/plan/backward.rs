@@ -11,7 +11,7 @@ use std::ops::Range;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
-use super::compile::Compiler;
+use super::compiler::Compiler;
 use super::split::Part;
 use super::{BackStep, Buffer, Gathered, Place, Step, TableGradient, TableUse, View, Write};
 

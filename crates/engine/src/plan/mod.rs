@@ -17,20 +17,22 @@
 mod allocate;
 mod backward;
 mod compile;
+mod compiler;
 mod fold;
 mod fuse;
 mod params;
 mod place;
+mod purpose;
 mod split;
 mod target;
 
 use std::ops::Range;
 
-pub(crate) use compile::Purpose;
 pub(crate) use fold::{Fold, Folded};
 pub(crate) use params::{Block, ParamLayout, Region};
 use pleiad_data::Pooling;
 use pleiad_model::graph::{Activation, Node, Space};
+pub(crate) use purpose::Purpose;
 pub(crate) use target::Target;
 
 use crate::kernels::Columns;

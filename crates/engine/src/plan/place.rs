@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use pleiad_model::graph::{Node, Op, ParamId, Space};
 
-use super::compile::Compiler;
+use super::compiler::Compiler;
 use super::fuse::Group;
 use super::split::{Apart, ApartProduct, Choice, Part, Splits};
 use super::{Block, Buffer, Fold, Folded, Place, Region, View, stride};
