@@ -108,9 +108,22 @@ pub(crate) async fn handle(
     let _flight = Flight::new(&app, &pace);
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
-    let (label, answered) = match Route::of(&path) {
-        None => ("unknown", Err(unknown(&path))),
-        Some(route) => {
+    let route = Route::of(&path);
+    // Whoever runs the server has to see without a token that it lives.
+    let who = match route {
+        Some(Route::Live | Route::Ready) => Ok(None),
+        _ => app.settings.access.tokens.who(request.headers()),
+    };
+    let (label, answered) = match (route, who) {
+        (_, Err(refusal)) => {
+            // The client is still sending its body, and reads the answer behind it.
+            if !request.headers().contains_key(header::EXPECT) {
+                body::throw_away(request.into_body()).await;
+            }
+            (route.map_or("unknown", |route| route.label().0), Err(refusal))
+        }
+        (None, _) => ("unknown", Err(unknown(&path))),
+        (Some(route), _) => {
             let (label, wanted) = route.label();
             let is_right = method == wanted || (wanted == Method::GET && method == Method::HEAD);
             match is_right {
@@ -139,14 +152,14 @@ fn unknown(path: &str) -> Refusal {
 }
 
 fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
-    let (mut json, mut allow) = (None, None);
+    let (mut json, mut allow, mut challenge) = (None, None, None);
     let (status, body, content, retry, close) = match answered {
         Ok(reply) => {
             json = reply.json;
             (200, reply.body, reply.content, None, false)
         }
         Err(refusal) => {
-            allow = refusal.allow;
+            (allow, challenge) = (refusal.allow, refusal.challenge);
             let body = if path.starts_with("/v2") { v2::refusal(&refusal) } else { refusal.to_json() };
             (refusal.status, body, JSON, refusal.retry_after, refusal.close)
         }
@@ -157,6 +170,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
     if let Some(methods) = allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    if let Some(challenge) = challenge {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if let Some(length) = json {
         headers.insert(header::HeaderName::from_static(JSON_LENGTH), HeaderValue::from(length));

@@ -12,6 +12,7 @@
 //! infer     the Open Inference Protocol (tensor)           v2        its addresses
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
 //! load      what answers cost their clients                settings  how to listen, and what to refuse
+//! tls       certificates and their key                     tokens    who may ask
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
@@ -37,6 +38,8 @@ mod settings;
 mod shown;
 mod socket;
 mod tensor;
+mod tls;
+mod tokens;
 mod v2;
 mod value;
 
@@ -50,4 +53,5 @@ pub use registry::ModelSpec;
 pub use request::RankRequest;
 pub use served::Served;
 pub use server::{Log, run};
-pub use settings::{Control, Settings};
+pub use settings::{Access, Control, Settings};
+pub use tokens::Tokens;

@@ -143,6 +143,7 @@ pub(crate) struct Metrics {
     seconds: Histogram<14>,
     pub(crate) connections: AtomicU64,
     pub(crate) panics: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 impl Metrics {
@@ -152,6 +153,7 @@ impl Metrics {
             seconds: Histogram::new(&SECONDS),
             connections: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            handshakes_failed: AtomicU64::new(0),
         }
     }
 
@@ -207,6 +209,12 @@ impl Metrics {
                 "counter",
                 "Requests that hit a mistake of the server.",
                 self.panics.load(Ordering::Relaxed),
+            ),
+            (
+                "pleiad_tls_failures_total",
+                "counter",
+                "Connections that ended before TLS was agreed on.",
+                self.handshakes_failed.load(Ordering::Relaxed),
             ),
         ];
         for (name, kind, help, value) in simple {

@@ -13,10 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pleiad_rank::Interrupt;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use crate::body::Budget;
 use crate::error::{Error, Result};
@@ -25,7 +27,8 @@ use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
 use crate::settings::Settings;
-use crate::socket::{Pace, Socket};
+use crate::socket::{Pace, Reads, Socket};
+use crate::tls;
 
 /// How often signals and the end of loading are looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -42,8 +45,8 @@ const HEAD_BYTES: usize = 64 << 10;
 
 /// What a server has to say beside its answers.
 pub trait Log: Send + Sync {
-    /// Clients can connect to this address.
-    fn listening(&self, address: SocketAddr);
+    /// Clients can connect to this address, by `http` or `https`.
+    fn listening(&self, scheme: &str, address: SocketAddr);
     /// What happens.
     fn note(&self, text: &str);
     /// What whoever runs it must know.
@@ -67,6 +70,8 @@ pub fn run(
         let reason = format!("there is another one named {:?}; give NAME=PATH", twice.name);
         return Err(Error::Name { given: twice.path.display().to_string(), reason });
     }
+    let files = settings.access.tls.as_ref();
+    let tls = files.map(|(cert, key)| tls::acceptor(cert, key, b"http/1.1")).transpose()?;
     let workers = settings.workers.max(1);
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
@@ -87,23 +92,24 @@ pub fn run(
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).thread_name("pleiad-io").enable_io().enable_time().build();
     let runtime = runtime.map_err(failed)?;
-    let served = runtime.block_on(serve(&app, interrupt));
+    let served = runtime.block_on(serve(&app, tls, interrupt));
     app.queue.close();
     runtime.shutdown_background();
     drop(pools);
     served
 }
 
-async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
+async fn serve(app: &Arc<App>, tls: Option<TlsAcceptor>, interrupt: &Interrupt) -> Result<()> {
     let address = &app.settings.listen;
     let failed = |source| Error::Listen { address: address.clone(), source };
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    app.log.listening(bound);
+    check_access(app, bound)?;
+    app.log.listening(if tls.is_some() { "https" } else { "http" }, bound);
     let (drain, drained) = watch::channel(false);
     let (refuse, refused) = watch::channel(false);
     let open = Arc::new(AtomicUsize::new(0));
-    let accepting = tokio::spawn(accept(Arc::clone(app), listener, refused, drained, Arc::clone(&open)));
+    let accepting = tokio::spawn(accept(Arc::clone(app), listener, tls, refused, drained, Arc::clone(&open)));
     let loader = Arc::clone(app);
     let mut loading = Some(tokio::task::spawn_blocking(move || load(&loader)));
     let watching = Arc::new(AtomicBool::new(true));
@@ -128,6 +134,23 @@ async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
     }
     let _ = drain.send(true);
     drain_all(app, &open).await
+}
+
+/// Refuses to answer other machines without a token, unless that is wanted.
+fn check_access(app: &App, bound: SocketAddr) -> Result<()> {
+    let access = &app.settings.access;
+    if bound.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if access.tokens.is_empty() && !access.open {
+        return Err(Error::Exposed { address: bound.to_string() });
+    }
+    if access.tls.is_none() && !access.tokens.is_empty() {
+        app.log.warn(&format!(
+            "tokens come to {bound} in readable form; give --tls-cert and --tls-key, or let a proxy in front have TLS"
+        ));
+    }
+    Ok(())
 }
 
 /// Opens every model. One that cannot be used from the start ends the server.
@@ -176,6 +199,7 @@ fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
 async fn accept(
     app: Arc<App>,
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     mut refused: watch::Receiver<bool>,
     drained: watch::Receiver<bool>,
     open: Arc<AtomicUsize>,
@@ -208,12 +232,13 @@ async fn accept(
         match accepted.await {
             None => return,
             Some(Ok((stream, peer))) => {
-                let (app, drained, open) = (Arc::clone(&app), drained.clone(), Arc::clone(&open));
+                let (app, tls) = (Arc::clone(&app), tls.clone());
+                let (drained, open) = (drained.clone(), Arc::clone(&open));
                 open.fetch_add(1, Ordering::Relaxed);
                 app.metrics.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
                     let _place = free;
-                    connection(&app, stream, peer, drained).await;
+                    connection(&app, stream, tls, peer, drained).await;
                     open.fetch_sub(1, Ordering::Relaxed);
                     app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -225,10 +250,31 @@ async fn accept(
     }
 }
 
-async fn connection(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, mut drained: watch::Receiver<bool>) {
+async fn connection(
+    app: &Arc<App>,
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    peer: SocketAddr,
+    drained: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
+    let patience = app.settings.patience;
+    let socket = Socket::new(stream, patience, Arc::clone(&app.written));
+    let Some(tls) = tls else { return speak(app, socket, peer, drained).await };
+    match timeout(patience, tls.accept(socket)).await {
+        Ok(Ok(socket)) => speak(app, socket, peer, drained).await,
+        // Such as a client that does not trust the certificate, or that speaks no TLS.
+        _ => _ = app.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
+/// Answers the requests of a connection.
+async fn speak<S>(app: &Arc<App>, socket: S, peer: SocketAddr, mut drained: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let pace = Arc::new(Pace::default());
-    let socket = Socket::new(stream, app.settings.patience, Arc::clone(&pace), Arc::clone(&app.written));
+    let socket = Reads::new(socket, app.settings.patience, Arc::clone(&pace));
     let service = service_fn(|request| handle(Arc::clone(app), Arc::clone(&pace), peer, request));
     let mut http = http1::Builder::new();
     // A client may shut its side down once its request is sent.

@@ -1,12 +1,17 @@
 //! [`Settings`]: how a server listens, and what it refuses.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::tokens::Tokens;
 
 /// How a server listens, and what it refuses.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Host and port; port 0 takes a free one.
     pub listen: String,
+    /// Certificates and tokens.
+    pub access: Access,
     /// Requests that are ranked at the same time, each by a thread.
     pub workers: usize,
     /// Longest body, in bytes.
@@ -31,6 +36,17 @@ pub struct Settings {
     pub control: Control,
 }
 
+/// How requests come and who may ask.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// The certificate chain and its private key, as PEM files; without them connections are not encrypted.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Tokens; without any everybody who can connect may ask.
+    pub tokens: Tokens,
+    /// Whether other machines may ask without a token.
+    pub open: bool,
+}
+
 /// Who may reload and roll back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control {
@@ -53,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            access: Access::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_body: 8 << 20,
             max_candidates: 10_000,

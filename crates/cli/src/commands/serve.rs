@@ -1,11 +1,12 @@
 //! `pleiad serve`: ranks candidates by saved models, over HTTP.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pleiad_serve::{Control, Error, Log, ModelSpec, Settings};
+use pleiad_serve::{Access, Control, Error, Log, ModelSpec, Settings, Tokens};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -17,7 +18,8 @@ use crate::{Global, signals, stderr};
 #[command(after_help = "\
 Example:
   pleiad serve run/model
-  pleiad serve video=runs/video/model feed=published/feed --http 0.0.0.0:8080
+  pleiad serve video=runs/video/model feed=published/feed --http 0.0.0.0:8443 \\
+    --tls-cert server.pem --tls-key server.key --token-file tokens
 
   curl http://127.0.0.1:8080/v1/rank -d '{
       \"request\": {\"user_country\": \"NG\"},
@@ -35,6 +37,19 @@ pub(crate) struct Serve {
     /// Host and port to listen on; port 0 takes a free one
     #[arg(long, visible_alias = "listen", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: String,
+    /// Certificates in PEM, the server's own first: connections are by TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Access")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Access")]
+    tls_key: Option<PathBuf>,
+    /// Answer those alone that send `authorization: Bearer TOKEN`, with a token of this file:
+    /// a line each, TOKEN or NAME=TOKEN
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    token_file: Option<PathBuf>,
+    /// Answer other machines without a token
+    #[arg(long, conflicts_with = "token_file", help_heading = "Access")]
+    no_token: bool,
     /// Change [rank] of every model, such as rank.score.click=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -101,6 +116,11 @@ impl Serve {
         let models = self.models.iter().map(|given| ModelSpec::parse(given)).collect::<Result<Vec<_>, _>>()?;
         let settings = Settings {
             listen: self.http,
+            access: Access {
+                tls: self.tls_cert.zip(self.tls_key),
+                tokens: self.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default(),
+                open: self.no_token,
+            },
             workers: rayon::current_num_threads(),
             max_body: (self.max_body as usize) << 20,
             max_candidates: self.max_candidates as usize,
@@ -128,8 +148,8 @@ struct Says {
 }
 
 impl Log for Says {
-    fn listening(&self, address: SocketAddr) {
-        let address = format!("http://{address}");
+    fn listening(&self, scheme: &str, address: SocketAddr) {
+        let address = format!("{scheme}://{address}");
         let written = match self.format {
             Format::Text => print(&format!("listening on {address}")),
             Format::Json => print(&json!({ "listening": address }).to_string()),
@@ -151,7 +171,11 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Model { source, .. } => (*source).into(),
-            Error::Name { .. } | Error::Pointer { .. } => Self::usage(error.to_string()),
+            Error::Name { .. }
+            | Error::Pointer { .. }
+            | Error::Tls { .. }
+            | Error::Tokens { .. }
+            | Error::Exposed { .. } => Self::usage(error.to_string()),
             other => Self::run(other.to_string()),
         }
     }

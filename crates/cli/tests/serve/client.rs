@@ -34,6 +34,7 @@ pub(crate) fn rows(count: usize, seed: u64) -> Vec<Value> {
 /// A server, which is killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
+    pub(crate) scheme: String,
     pub(crate) address: String,
     /// Lines of standard error.
     messages: Receiver<String>,
@@ -51,16 +52,22 @@ impl Server {
         server
     }
 
-    fn begin(folder: &Folder, args: &[&str]) -> Self {
-        let mut command = folder.command(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
+    /// Starts one on a free port, if the arguments name no address.
+    pub(crate) fn begin(folder: &Folder, args: &[&str]) -> Self {
+        let mut command = folder.command(&["serve"]);
+        if !args.contains(&"--http") {
+            command.args(["--http", "127.0.0.1:0"]);
+        }
+        command.args(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        let (scheme, address) = line.trim().strip_prefix("listening on ").unwrap().split_once("://").unwrap();
+        let (scheme, address) = (scheme.to_owned(), address.to_owned());
         let (send, messages) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, address, messages }
+        Self { child, scheme, address, messages }
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -122,8 +129,8 @@ impl Drop for Server {
 }
 
 /// A connection.
-pub(crate) struct Client {
-    pub(crate) stream: BufReader<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
 }
 
 /// An answer.
@@ -158,7 +165,9 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream) }
     }
+}
 
+impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+mod access;
 mod answers;
 mod client;
 #[path = "../common/mod.rs"]
