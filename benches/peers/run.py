@@ -24,8 +24,10 @@ NEEDED = {name: name for name in ("torch", "numpy", "safetensors")}
 TOLERANCE = 1e-4
 
 # Steps of a round, about half a second of each.
-STEPS = {"w1": 6, "w2": 60, "w3": 15}
+STEPS = {"w1": 6, "w2": 60, "w3": 15, "w7": 15, "w7-flat": 15}
 
+# Workloads whose rows are candidates of requests, with the candidates of one: a forward pass over these is timed, too.
+CANDIDATES = {"w7": 50, "w7-flat": 50}
 
 # Ours, with the precision of their products.
 PLEIAD = {"Pleiad": "f32", "Pleiad bf16": "bf16"}
@@ -115,12 +117,24 @@ def check(python, case, forms, threads):
 
 
 def measure(arguments, python, workload, folder):
+    """Steps of a workload, and forward passes over a request where it has requests."""
     case = Path(folder) / workload
     subprocess.run([arguments.pleiad, "bench", "--export-case", workload, case], check=True)
     forms = contenders(workload, arguments.bf16)
     check(python, case, forms, arguments.threads)
 
+    rows = timed(arguments, python, workload, case, forms, None)
+    if workload in CANDIDATES:
+        rows += timed(arguments, python, workload, case, forms, CANDIDATES[workload])
+    return rows
+
+
+def timed(arguments, python, workload, case, forms, candidates):
+    """Steps, or forward passes over so many candidates."""
     tuned, environment = tuned_allocator()
+    # A forward pass has no optimizer.
+    forward = ["--forward", str(candidates)] if candidates else []
+    forms = {name: options + forward for name, options in forms.items() if not (candidates and "plain" in options)}
     workers = {}
     for name, options in forms.items():
         if arguments.allocator != "tuned":
@@ -128,17 +142,18 @@ def measure(arguments, python, workload, folder):
         if arguments.allocator != "default":
             workers[f"PyTorch {name}, {tuned}"] = Worker(python, case, options, arguments.threads, environment)
     steps = arguments.steps or STEPS[workload]
+    repeats = 50 * steps if candidates else steps
 
     def pleiad(precision):
         command = [arguments.pleiad, "bench", workload, "--steps", str(steps), "--threads", str(arguments.threads)]
         command += ["--precision", precision]
         quiet = {"check": True, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
         report = json.loads(subprocess.run([*command, "--format", "json"], **quiet).stdout)
-        return report["steps"][0]["ms_per_step"]["median"]
+        return report["steps"][0]["ms_per_request" if candidates else "ms_per_step"]["median"]
 
     times = {name: [] for name in [*PLEIAD, *workers]}
     for worker in workers.values():
-        worker.steps(max(steps // 2, 5))
+        worker.steps(max(repeats // 2, 5))
     for round_ in range(arguments.rounds):
         for name, precision in PLEIAD.items():
             times[name].append(pleiad(precision))
@@ -147,14 +162,14 @@ def measure(arguments, python, workload, folder):
         turn = round_ % len(order)
         for name in order[turn:] + order[:turn]:
             workers[name].steps(2)
-            times[name].append(statistics.median(workers[name].steps(steps)))
+            times[name].append(statistics.median(workers[name].steps(repeats)))
         print(f"  {workload}: round {round_ + 1} of {arguments.rounds}", file=sys.stderr)
     for worker in workers.values():
         worker.close()
     own = {precision: statistics.median(times[name]) for name, precision in PLEIAD.items()}
     return [
         {
-            "workload": workload,
+            "workload": f"{workload}, {candidates} candidates" if candidates else workload,
             "contender": name,
             "ms": statistics.median(ms),
             "lowest": min(ms),
@@ -167,7 +182,7 @@ def measure(arguments, python, workload, folder):
 
 
 def table(rows):
-    cells = [["workload", "contender", "ms/step", "from", "to", "of Pleiad's", "of its bf16's"]]
+    cells = [["workload", "contender", "ms", "from", "to", "of Pleiad's", "of its bf16's"]]
     for r in rows:
         ms = [f"{r[key]:.2f}" for key in ("ms", "lowest", "highest")]
         ratios = [f"{r[key]:.2f}x" for key in ["ratio", "ratio_bf16"]]
@@ -179,7 +194,7 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("workloads", nargs="*", default=["w1", "w2", "w3"], help="of w1, w2, w3")
+    parser.add_argument("workloads", nargs="*", default=["w1", "w2", "w3"], help="of w1, w2, w3, w7, w7-flat")
     parser.add_argument("--pleiad", type=Path, default=ROOT / "target/release/pleiad", help="a release build's binary")
     parser.add_argument("--threads", type=int, default=2, help="on both sides")
     parser.add_argument("--rounds", type=int, default=7)

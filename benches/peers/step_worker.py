@@ -1,6 +1,7 @@
 """One PyTorch contender: takes steps when told to, so that a runner can interleave it with others.
 
-Reads a number of steps per line, takes them, answers a line of JSON: {"ms": [...]}. Between two lines it sleeps.
+Reads a number of steps per line, takes them, answers a line of JSON: {"ms": [...]}. Between two lines it sleeps. With
+`--forward ROWS` a step is one forward pass over so many rows of a batch, without gradients.
 `--check` instead prints how far its gradients are from Pleiad's: {"error": .., "tensor": ..}.
 """
 
@@ -23,6 +24,7 @@ def main():
     parser.add_argument("--sparse", action="store_true", help="sparse gradients of tables, SparseAdam")
     parser.add_argument("--bf16", action="store_true", help="autocast to bf16")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--forward", type=int, metavar="ROWS", help="forward passes over so many rows instead of steps")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args()
 
@@ -57,8 +59,16 @@ def main():
             optimizer.step()
         return (time.perf_counter() - start) * 1e3
 
+    def forward():
+        numeric, ids, _ = (tensor[: arguments.forward] for tensor in next(batches))
+        start = time.perf_counter()
+        with torch.inference_mode():
+            torch.sigmoid(model(numeric, ids))
+        return (time.perf_counter() - start) * 1e3
+
+    once = forward if arguments.forward else step
     for line in sys.stdin:
-        print(json.dumps({"ms": [step() for _ in range(int(line))]}), flush=True)
+        print(json.dumps({"ms": [once() for _ in range(int(line))]}), flush=True)
 
 
 if __name__ == "__main__":

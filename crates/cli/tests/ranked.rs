@@ -31,6 +31,29 @@ fn cells(text: &str) -> (Vec<String>, Vec<Vec<String>>) {
 }
 
 #[test]
+fn a_sum_with_a_cap_is_set_from_outside() {
+    let folder = folder();
+    folder.ok(&["predict", "run/model", "--data", "rows.csv", "--out", "plain.csv"]);
+    let plain = cells(&folder.text("plain.csv")).1;
+    let args =
+        ["predict", "run/model", "--data", "rows.csv", "--out", "sum.csv", "--score", "--set", "rank.fusion=sum"];
+    let more = ["--set", "rank.joint=false", "--set", "rank.cap.buy=0.4", "--set", "rank.score.buy=2"];
+    folder.ok(&[&args[..], &more[..]].concat());
+    let (header, rows) = cells(&folder.text("sum.csv"));
+    let scores = header.iter().position(|column| column == "score").unwrap();
+    let visits = cells(&folder.text("rows.csv"));
+    let at = visits.0.iter().position(|column| column == "visits").unwrap();
+    for ((row, predicted), input) in rows.iter().zip(&plain).zip(&visits.1) {
+        let [buy, spend] = [0, 1].map(|task: usize| predicted[task].parse::<f64>().unwrap());
+        let expected = (2.0 * buy.min(0.4) + 0.5 * spend) * (1.0 + input[at].parse::<f64>().unwrap()).ln().powf(0.3);
+        let score: f64 = row[scores].parse().unwrap();
+        assert!((score - expected).abs() <= 1e-5 * expected.abs(), "{score} {expected}");
+    }
+    let ran = folder.run(&[&args[..], &["--set", "rank.fusion=max"]].concat());
+    assert!(ran.code == Some(2) && ran.stderr.contains("product") && ran.stderr.contains("sum"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_ranked_file_is_that_of_the_oracle() {
     let folder = folder();
     folder.ok(&["predict", "run/model", "--data", "rows.csv", "--out", "plain.csv"]);

@@ -11,6 +11,7 @@ mod check;
 mod engine;
 mod error;
 mod exec;
+mod executor;
 mod gates;
 #[allow(unsafe_code)]
 mod kernels;

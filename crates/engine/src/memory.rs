@@ -4,7 +4,7 @@
 use pleiad_model::Graph;
 use pleiad_model::graph::{Op, TableSpec};
 
-use crate::engine::MAX_LANES;
+use crate::exec::MAX_LANES;
 use crate::kernels::linear::Arithmetic;
 use crate::plan::Target;
 use crate::precision::{Kernels, Precision};

@@ -32,13 +32,6 @@ impl Pass {
         })
     }
 
-    /// Prepares every layer for these weights, if that was not done since they changed last.
-    pub(crate) fn prepare(&mut self, parameters: &Parameters) {
-        let (dense, revision) = (&parameters.dense, parameters.dense.revision());
-        self.layers.prepare(&self.plan, dense, revision);
-        self.layers.fold(&self.plan, dense, &parameters.tables, revision);
-    }
-
     /// What shards of `batch` read, where nothing is dropped.
     pub(crate) fn shared<'s>(
         &'s self,

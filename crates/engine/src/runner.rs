@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::exec::{Shard, forward};
+use crate::executor::Executor;
 use crate::kernels::linear::Arithmetic;
 use crate::parameters::Parameters;
 use crate::pass::Pass;
@@ -37,7 +38,7 @@ impl Runner {
         &self.pass.plan
     }
 
-    /// [`Pass::prepare`].
+    /// [`Executor::prepare`].
     pub(crate) fn prepare(&mut self, parameters: &Parameters) {
         self.pass.prepare(parameters);
     }

@@ -20,6 +20,8 @@ pub(crate) const SCORE: &str = "score";
 pub struct Score {
     /// The tasks that count.
     pub factors: Vec<TaskFactor>,
+    /// Whether the score is the sum of `w_k p_k` instead of the product of `p_k^w_k`.
+    pub sum: bool,
     /// The factor f(x)^power.
     pub transform: Option<Transform>,
 }
@@ -35,6 +37,8 @@ pub struct TaskFactor {
     pub power: f64,
     /// The least that p_k counts as.
     pub floor: Option<f64>,
+    /// The most that p_k counts as.
+    pub cap: Option<f64>,
 }
 
 /// The factor of a [`Score`] that depends on a column of the row.
@@ -123,7 +127,7 @@ pub(crate) fn score(
         factors.into_iter().reduce(|a, b| w.op("Mul", &at(hint), &[&a, &b], vec![]))
     };
     let mut factors = Vec::new();
-    for TaskFactor { task, given, power: exponent, floor } in &score.factors {
+    for TaskFactor { task, given, power: exponent, floor, cap } in &score.factors {
         let mut predictions = Vec::new();
         for task in [task].into_iter().chain(given) {
             if !encoder.tasks().iter().any(|known| known.name == *task) {
@@ -134,17 +138,28 @@ pub(crate) fn score(
             predictions.push(if is_wide { w.cast(task, &at("prediction"), of) } else { task.clone() });
         }
         if let Some(prediction) = product(w, "joint", predictions) {
-            let prediction = match floor {
-                // Not `Max`, which runtimes let swallow what is no number.
-                Some(floor) => {
-                    let floor = w.number(*floor, of);
-                    let is_below = w.op("Less", &at("is_below"), &[&prediction, &floor], vec![]);
-                    w.op("Where", &at("raised"), &[&is_below, &floor, &prediction], vec![])
-                }
-                None => prediction,
-            };
+            let mut prediction = prediction;
+            // Not `Max` and `Min`, which runtimes let swallow what is no number.
+            for (bound, comparison, hint) in [(floor, "Less", "raised"), (cap, "Greater", "lowered")] {
+                let Some(bound) = bound else { continue };
+                let bound = w.number(*bound, of);
+                let is_beyond = w.op(comparison, &at("is_beyond"), &[&prediction, &bound], vec![]);
+                prediction = w.op("Where", &at(hint), &[&is_beyond, &bound, &prediction], vec![]);
+            }
+            if score.sum {
+                let weight = w.number(*exponent, of);
+                factors.push(w.op("Mul", &at("term"), &[&prediction, &weight], vec![]));
+                continue;
+            }
             factors.push(power(w, prediction, *exponent));
         }
+    }
+    if score.sum {
+        factors = factors
+            .into_iter()
+            .reduce(|a, b| w.op("Add", &at("sum_of_tasks"), &[&a, &b], vec![]))
+            .into_iter()
+            .collect();
     }
     if let Some(Transform { column, function, power: exponent }) = &score.transform {
         let x = number(w, column, encoder, inputs, of)?;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use pleiad_model::artifact::Artifact;
-use pleiad_rank::{Factor, Model as Saved, RankFunction, Scorer};
+use pleiad_rank::{Factor, Model as Saved, RankFunction, RankFusion, Scorer};
 
 use crate::error::{Error, Result};
 use crate::{Exported, Function, Model, Options, Score, TaskFactor, Transform, export};
@@ -40,6 +40,7 @@ fn score(scorer: &Scorer, model: &Saved) -> Score {
         given: factor.given.iter().map(|&task| name(task)).collect(),
         power: factor.power,
         floor: factor.floor,
+        cap: factor.cap,
     };
     let transform = scorer.transform().map(|transform| Transform {
         column: transform.column.clone(),
@@ -50,5 +51,6 @@ fn score(scorer: &Scorer, model: &Saved) -> Score {
         },
         power: transform.power,
     });
-    Score { factors: scorer.factors().iter().map(factor).collect(), transform }
+    let sum = scorer.fusion() == RankFusion::Sum;
+    Score { factors: scorer.factors().iter().map(factor).collect(), sum, transform }
 }

@@ -144,6 +144,9 @@ fn another_weight_is_seen() {
 /// What p_k of a task is raised to.
 const FLOOR: f64 = 0.225;
 
+/// The most that `click` counts as: above some rows and below others.
+const CAP: f64 = 0.475;
+
 /// Equation 1 over exported predictions, with a factor of a column that is no input otherwise.
 #[test]
 fn the_score_is_the_product_of_powers() {
@@ -155,7 +158,7 @@ fn the_score_is_the_product_of_powers() {
     let raw: Vec<f32> = (0..40).map(|i| if i % 2 == 0 { i as f32 / 4.0 } else { i as f32 * 1e-6 }).collect();
     let factor = |task: &str, given: &[&str], power| {
         let given = given.iter().map(|&task| task.to_owned()).collect();
-        TaskFactor { task: task.to_owned(), given, power, floor: None }
+        TaskFactor { task: task.to_owned(), given, power, floor: None, cap: None }
     };
     type Of = fn(f64) -> f64;
     let functions: [(Function, Of); 3] = [
@@ -163,11 +166,12 @@ fn the_score_is_the_product_of_powers() {
         (Function::Sigmoid, |x| 1.0 / (1.0 + (-x).exp())),
         (Function::Identity, |x| x),
     ];
-    for (function, f) in functions {
+    for ((function, f), sum) in functions.into_iter().flat_map(|function| [(function, false), (function, true)]) {
         let raised = TaskFactor { floor: Some(FLOOR), ..factor("share", &["click"], 0.5) };
-        let factors = vec![factor("click", &[], 1.0), raised];
+        let lowered = TaskFactor { cap: Some(CAP), ..factor("click", &[], 1.0) };
+        let factors = vec![lowered, raised];
         let transform = Transform { column: "a".to_owned(), function, power: 2.0 };
-        let score = Score { factors, transform: Some(transform) };
+        let score = Score { factors, sum, transform: Some(transform) };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         let encoder = common::encoder(&graph.layout, &fixture::tasks());
@@ -188,16 +192,20 @@ fn the_score_is_the_product_of_powers() {
         let found = runtime.run(inputs, &outputs, None).unwrap();
         let columns: Vec<Tensor<f32>> = found.into_iter().map(|value| value.try_into().unwrap()).collect();
         let column = |at: usize| columns[at].iter().map(|&value| f64::from(value));
-        let mut below = 0;
+        let (mut below, mut above) = (0, 0);
         for (((click, share), score), x) in column(0).zip(column(1)).zip(column(2)).zip(&raw) {
             let joint = share * click;
             below += usize::from(joint < FLOOR);
-            let expected = click * joint.max(FLOOR).sqrt() * f(f64::from(*x)).powi(2);
+            above += usize::from(click > CAP);
+            let (click, share) = (click.min(CAP), joint.max(FLOOR));
+            let tasks = if sum { click + 0.5 * share } else { click * share.sqrt() };
+            let expected = tasks * f(f64::from(*x)).powi(2);
             assert!((score - expected).abs() <= 1e-5 * expected.max(1e-12), "{function:?}: {score} {expected}");
         }
         assert!(0 < below && below < 40, "the floor counts for some rows alone: {below}");
+        assert!(0 < above && above < 40, "the cap counts for some rows alone: {above}");
     }
-    let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], transform: None };
+    let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], sum: false, transform: None };
     let encoder = common::encoder(&graph.layout, &fixture::tasks());
     let model =
         pleiad_onnx::Model { kind: "test", graph: &graph, encoder: &encoder, weights: &weights, score: Some(&unknown) };

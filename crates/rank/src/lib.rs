@@ -24,7 +24,7 @@ mod source;
 pub mod values;
 
 pub use by_task::ByTask;
-pub use config::{RankConfig, RankFunction, RankTransform};
+pub use config::{RankConfig, RankFunction, RankFusion, RankTransform};
 pub use error::{Error, ErrorKind, Result, kind_of_engine};
 pub use interrupt::Interrupt;
 pub use model::{Model, Read, Rows};

@@ -1,21 +1,22 @@
-//! Equation 1 of the paper: [`Scorer`] makes one score of the predictions of all tasks.
+//! Equation 1 of the paper, or a weighted sum: [`Scorer`] makes one score of the predictions of all tasks.
 
 use pleiad_data::TaskKind;
 use pleiad_data::nearest;
 use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
 use pleiad_engine::Predictions;
 
-use crate::config::{RankConfig, RankTransform};
+use crate::config::{RankConfig, RankFusion, RankTransform};
 use crate::error::{Error, Result};
 
 /// [`RankConfig`] for the tasks and features of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scorer {
     factors: Vec<Factor>,
+    fusion: RankFusion,
     transform: Option<(usize, RankTransform)>,
 }
 
-/// One task's factor, `max(p_k, floor)^power`.
+/// One task's factor, `min(max(p_k, floor), cap)^power`; in a sum its term, with `power` the factor.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Factor {
     /// The task's number.
@@ -27,13 +28,16 @@ pub struct Factor {
     pub given: Vec<usize>,
     /// The least that p_k counts as.
     pub floor: Option<f64>,
+    /// The most that p_k counts as.
+    pub cap: Option<f64>,
 }
 
 impl Factor {
     /// p_k as it counts. What is no number stays none.
-    fn raised(&self, prediction: f64) -> f64 {
-        match self.floor {
-            Some(floor) if prediction < floor => floor,
+    fn bounded(&self, prediction: f64) -> f64 {
+        match (self.floor, self.cap) {
+            (Some(floor), _) if prediction < floor => floor,
+            (_, Some(cap)) if prediction > cap => cap,
             _ => prediction,
         }
     }
@@ -57,20 +61,25 @@ impl Scorer {
                 return refuse(&key, format!("there is no task {name:?}{}", suggest(name, &known)));
             };
             if !power.is_finite() {
-                return refuse(&key, format!("the exponent must be a finite number, not {power}"));
+                let what = if rank.fusion == RankFusion::Sum { "factor" } else { "exponent" };
+                return refuse(&key, format!("the {what} must be a finite number, not {power}"));
             }
             let given = if rank.joint { conditions(schema, task)? } else { Vec::new() };
-            let floor = rank.floor.get(name).copied();
-            factors.push(Factor { task, name: name.clone(), power, given, floor });
+            let [floor, cap] = [&rank.floor, &rank.cap].map(|bounds| bounds.get(name).copied());
+            factors.push(Factor { task, name: name.clone(), power, given, floor, cap });
         }
-        for (name, &floor) in &rank.floor {
-            let key = ["floor", name.as_str()];
+        let bounds = rank.floor.iter().map(|bound| ("floor", bound)).chain(rank.cap.iter().map(|bound| ("cap", bound)));
+        for (kind, (name, &bound)) in bounds {
+            let key = [kind, name.as_str()];
             if !rank.score.contains_key(name) {
                 let known: Vec<&str> = rank.score.keys().map(String::as_str).collect();
                 return refuse(&key, format!("`score` has no task {name:?}{}", suggest(name, &known)));
             }
-            if !(floor.is_finite() && floor >= 0.0) {
-                return refuse(&key, format!("must be a finite number, 0 or above, not {floor}"));
+            if !(bound.is_finite() && bound >= 0.0) {
+                return refuse(&key, format!("must be a finite number, 0 or above, not {bound}"));
+            }
+            if let Some(floor) = rank.floor.get(name).filter(|&&floor| kind == "cap" && bound < floor) {
+                return refuse(&key, format!("{bound} is below the task's floor of {floor}"));
             }
         }
         // In the order of the tasks, so that a product is rounded alike however they are written.
@@ -101,13 +110,19 @@ impl Scorer {
                 }
             }
         });
-        Ok(Self { factors, transform: transform.transpose()? })
+        Ok(Self { factors, fusion: rank.fusion, transform: transform.transpose()? })
     }
 
     /// The factor of each task that counts, in the order of the tasks.
     #[must_use]
     pub fn factors(&self) -> &[Factor] {
         &self.factors
+    }
+
+    /// How tasks come together.
+    #[must_use]
+    pub fn fusion(&self) -> RankFusion {
+        self.fusion
     }
 
     /// The factor that depends on a column.
@@ -132,7 +147,7 @@ impl Scorer {
         let rows = predictions.tasks.first().map_or(0, Vec::len);
         (0..rows)
             .map(|row| {
-                let score: f64 = self.row(predictions, numbers, row).product();
+                let score = self.row(predictions, numbers, row);
                 if score.is_finite() {
                     Ok(score)
                 } else {
@@ -142,23 +157,21 @@ impl Scorer {
             .collect()
     }
 
-    /// The factors of a row: one per task, then that of the transform.
-    fn row<'a>(
-        &'a self,
-        predictions: &'a Predictions,
-        numbers: &'a [f64],
-        row: usize,
-    ) -> impl Iterator<Item = f64> + 'a {
-        let of = move |task: usize| predictions.tasks.get(task).map_or(f64::NAN, |task| f64::from(task[row]));
-        let tasks = self.factors.iter().map(move |factor| {
+    /// The score of a row.
+    fn row(&self, predictions: &Predictions, numbers: &[f64], row: usize) -> f64 {
+        let of = |task: usize| predictions.tasks.get(task).map_or(f64::NAN, |task| f64::from(task[row]));
+        let bounded = |factor: &Factor| {
             let given: f64 = factor.given.iter().map(|&task| of(task)).product();
-            factor.raised(of(factor.task) * given).powf(factor.power)
-        });
-        let transform = self.transform.iter().map(move |(_, transform)| {
-            let x = numbers.get(row).copied().unwrap_or(f64::NAN);
-            transform.kind.apply(x).powf(transform.power)
-        });
-        tasks.chain(transform)
+            factor.bounded(of(factor.task) * given)
+        };
+        let factors = self.factors.iter();
+        let tasks: f64 = match self.fusion {
+            RankFusion::Product => factors.map(|factor| bounded(factor).powf(factor.power)).product(),
+            RankFusion::Sum => factors.map(|factor| factor.power * bounded(factor)).sum(),
+        };
+        let Some((_, transform)) = &self.transform else { return tasks };
+        let x = numbers.get(row).copied().unwrap_or(f64::NAN);
+        tasks * transform.kind.apply(x).powf(transform.power)
     }
 
     fn no_number(&self, predictions: &Predictions, numbers: &[f64], row: usize, before: u64, value: f64) -> Error {
@@ -169,7 +182,9 @@ impl Scorer {
             .map(|factor| {
                 let given: String = factor.given.iter().map(|&task| format!(" * {}", of(task))).collect();
                 let floor = factor.floor.map(|floor| format!(", at least {floor}")).unwrap_or_default();
-                format!("{} = ({}{given}{floor})^{}", factor.name, of(factor.task), factor.power)
+                let cap = factor.cap.map(|cap| format!(", at most {cap}")).unwrap_or_default();
+                let sign = if self.fusion == RankFusion::Sum { " * " } else { "^" };
+                format!("{} = ({}{given}{floor}{cap}){sign}{}", factor.name, of(factor.task), factor.power)
             })
             .collect();
         let x = numbers.get(row).copied().unwrap_or(f64::NAN);
@@ -395,6 +410,44 @@ mod tests {
                 "rank.floor.hours: must be a finite number, 0 or above, not -1",
             ),
             ("score = { hours = 1 }\nfloor = { hours = inf }", "rank.floor.hours: must be a finite number"),
+        ] {
+            let error = scorer(rank).unwrap_err();
+            assert!(error.contains(says), "{rank}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_sum_weighs_predictions() {
+        let sum = scorer("score = { click = 2.0, share = -0.5 }\nfusion = 'sum'").unwrap();
+        let by_hand = [2.0 * 0.5 - 0.5 * f64::from(0.2f32), 2.0 * 0.25 - 0.5 * f64::from(0.4f32)];
+        assert_eq!(sum.score(&predictions(), &[], 0).unwrap(), by_hand);
+        let rank =
+            "score = { hours = 2 }\nfusion = 'sum'\ntransform = { column = 'seconds', kind = 'identity', power = 2 }";
+        assert_eq!(scorer(rank).unwrap().score(&predictions(), &[3.0, 1.0], 0).unwrap(), [54.0, 3.0]);
+        let mut bad = predictions();
+        bad.tasks[0][0] = f32::NAN;
+        let error = sum.score(&bad, &[], 0).unwrap_err().to_string();
+        assert!(error.contains("click = (NaN) * 2, share = (0.2") && error.contains(") * -0.5"), "{error}");
+        let error = scorer("score = { click = inf }\nfusion = 'sum'").unwrap_err();
+        assert!(error.contains("the factor must be a finite number"), "{error}");
+        assert!(scorer("score = { click = 1 }\nfusion = 'max'").unwrap_err().contains("unknown variant"));
+    }
+
+    #[test]
+    fn a_prediction_above_its_cap_counts_as_the_cap() {
+        let capped = scorer("score = { hours = 1 }\nfloor = { hours = 2.0 }\ncap = { hours = 2.5 }").unwrap();
+        assert_eq!(capped.score(&predictions(), &[], 0).unwrap(), [2.5, 2.0]);
+        let mut bad = predictions();
+        bad.tasks[2][0] = f32::NAN;
+        let error = capped.score(&bad, &[], 0).unwrap_err().to_string();
+        assert!(error.contains("hours = (NaN, at least 2, at most 2.5)^1"), "{error}");
+        for (rank, says) in [
+            ("score = { hours = 1 }\ncap = { click = 1 }", "rank.cap.click: `score` has no task \"click\""),
+            ("score = { hours = 1 }\ncap = { hours = nan }", "rank.cap.hours: must be a finite number"),
+            (
+                "score = { hours = 1 }\nfloor = { hours = 2 }\ncap = { hours = 1.5 }",
+                "rank.cap.hours: 1.5 is below the task's floor of 2",
+            ),
         ] {
             let error = scorer(rank).unwrap_err();
             assert!(error.contains(says), "{rank}: {error}");

@@ -220,12 +220,7 @@ fn the_score_travels_with_the_model_and_can_be_changed() {
     let error = without.score(&rows, &without.predict(&rows).unwrap()).unwrap_err();
     assert!(matches!(error, Error::NoRank { .. }) && error.to_string().contains("--set rank.score.click=1"), "{error}");
     assert_eq!(error.kind(), ErrorKind::Config);
-    let wrong = RankConfig {
-        score: [("clik".to_owned(), 1.0)].into(),
-        joint: false,
-        floor: std::collections::BTreeMap::new(),
-        transform: None,
-    };
+    let wrong = RankConfig { score: [("clik".to_owned(), 1.0)].into(), ..RankConfig::default() };
     assert!(without.with_rank(wrong).unwrap_err().to_string().contains("did you mean `click`?"));
 }
 

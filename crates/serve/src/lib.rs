@@ -11,7 +11,7 @@
 //! columns   what a model reads                             cells     cells into Arrow columns
 //! infer     the Open Inference Protocol (tensor)           v2        its addresses
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
-//! load      what answers cost their clients                settings  how to listen, and what to refuse
+//! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
 //! ```
 //!
@@ -24,6 +24,7 @@ mod cells;
 mod columns;
 mod error;
 mod http;
+mod in_process;
 mod infer;
 mod load;
 mod metrics;
@@ -45,6 +46,7 @@ mod value;
 
 pub use columns::Columns;
 pub use error::{Error, Result};
+pub use in_process::{StageFigures, measure_in_process};
 pub use infer::Inferred;
 pub use load::{LoadFigures, LoadOptions, measure};
 pub use metrics::{Stage, Stages};

@@ -86,16 +86,9 @@ pub fn measure(
     interrupt: &Interrupt,
     tell: &mut dyn FnMut(&LoadFigures),
 ) -> Result<Vec<LoadFigures>> {
-    let failed = |source| Error::Model { name: options.model.name.clone(), source: Box::new(source) };
-    let model = Model::open(&options.model.path).map_err(failed)?;
-    let rows = rows(&model, &options.data).map_err(failed)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let bodies: Vec<Vec<Vec<u8>>> = options
-        .lists
-        .iter()
-        .map(|&list| (0..BODIES).map(|_| request(&rows, &options.shared, list, &mut rng)).collect())
-        .collect();
-    drop((model, rows));
+    let (_, bodies) = bodies(options)?;
+    let of_list = |bodies: Vec<Vec<u8>>| bodies.into_iter().map(|body| request(&body)).collect();
+    let bodies: Vec<Vec<Vec<u8>>> = bodies.into_iter().map(of_list).collect();
     let (send, started) = channel();
     let end = Interrupt::default();
     let settings = Settings {
@@ -138,6 +131,17 @@ pub fn measure(
         Ok(ended) => ended.and(measured),
         Err(_) => Err(Error::Load { reason: "the server ended by a mistake of its own".to_owned() }),
     }
+}
+
+/// The model, and of each list length the bodies of requests.
+pub(crate) fn bodies(options: &LoadOptions) -> Result<(Model, Vec<Vec<Vec<u8>>>)> {
+    let failed = |source| Error::Model { name: options.model.name.clone(), source: Box::new(source) };
+    let model = Model::open(&options.model.path).map_err(failed)?;
+    let rows = rows(&model, &options.data).map_err(failed)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+    let of_list = |&list: &usize| (0..BODIES).map(|_| body(&rows, &options.shared, list, &mut rng)).collect();
+    let bodies = options.lists.iter().map(of_list).collect();
+    Ok((model, bodies))
 }
 
 /// Hands the address on, and that the model is there.
@@ -207,8 +211,8 @@ fn json(column: &Column, row: usize) -> Value {
     }
 }
 
-/// The bytes of a request with candidates drawn at random; the first one's shared columns are the request's.
-fn request(rows: &[Map<String, Value>], shared: &[String], candidates: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
+/// The body of a request with candidates drawn at random; the first one's shared columns are the request's.
+fn body(rows: &[Map<String, Value>], shared: &[String], candidates: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
     let mut drawn: Vec<Map<String, Value>> =
         (0..candidates).map(|_| rows[rng.random_range(0..rows.len())].clone()).collect();
     let of_request: Map<String, Value> = match drawn.first() {
@@ -218,8 +222,15 @@ fn request(rows: &[Map<String, Value>], shared: &[String], candidates: usize, rn
     for row in &mut drawn {
         row.retain(|name, _| !shared.contains(name));
     }
-    let body = json!({ "request": of_request, "rows": drawn }).to_string();
-    format!("POST /v1/rank HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
+    json!({ "request": of_request, "rows": drawn }).to_string().into_bytes()
+}
+
+/// The bytes of a request with this body.
+fn request(body: &[u8]) -> Vec<u8> {
+    let mut request =
+        format!("POST /v1/rank HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+    request.extend_from_slice(body);
+    request
 }
 
 /// Measures one point; an infinite `rate` sends as soon as it is answered.

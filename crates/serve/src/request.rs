@@ -54,6 +54,8 @@ impl<'de> RankRequest<'de> {
     /// # Errors
     /// 400 for what is no JSON or of another form, 413 for more candidates.
     pub fn parse(body: &'de [u8], columns: &Columns, most: usize) -> Result<Self, Refusal> {
+        // Once for the whole body: its texts are then taken as they are.
+        let body = std::str::from_utf8(body).map_err(|error| not_utf8(body, error.valid_up_to()))?;
         let (mut state, again) = State::read(body, columns, most, Cow::Borrowed(ID))?;
         if again {
             // `id` came behind the candidates: now that it is known, they are read once more.
@@ -98,7 +100,7 @@ struct Target {
 }
 
 impl<'c, 'de> State<'c, 'de> {
-    fn read(body: &'de [u8], known: &'c Columns, most: usize, id: Cow<'de, str>) -> Result<(Self, bool), Refusal> {
+    fn read(body: &'de str, known: &'c Columns, most: usize, id: Cow<'de, str>) -> Result<(Self, bool), Refusal> {
         let width = known.names.len();
         let found = RankRequest { request: vec![None; width], columns: vec![None; width], ..RankRequest::default() };
         let mut state = Self {
@@ -115,7 +117,7 @@ impl<'c, 'de> State<'c, 'de> {
             too_many: false,
             order: Vec::new(),
         };
-        let mut json = serde_json::Deserializer::from_slice(body);
+        let mut json = serde_json::Deserializer::from_str(body);
         let read = (&mut json).deserialize_map(Body(&mut state)).and_then(|()| json.end());
         match read {
             Ok(()) => {
@@ -254,6 +256,15 @@ impl<'c, 'de> State<'c, 'de> {
         self.found.ignored.sort();
         Ok(self.found)
     }
+}
+
+/// The refusal of a body whose byte `at` begins no character.
+fn not_utf8(body: &[u8], at: usize) -> Refusal {
+    let before = &body[..at];
+    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+    let place = Place { line: Some(line), column: Some(column), ..Place::default() };
+    Refusal::new(400, "malformed_json", "the body is not UTF-8", "send one JSON object in UTF-8").at(place)
 }
 
 fn clipped(text: &str) -> String {

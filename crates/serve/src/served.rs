@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use pleiad_data::FeatureCount;
 use pleiad_rank::cells::Cell;
-use pleiad_rank::{Model, RankConfig, Scorer};
+use pleiad_rank::{Model, Scorer};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -157,12 +157,7 @@ impl Served {
 
     /// The model's score with other exponents.
     fn scorer_of(&self, score: std::collections::BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
-        let mut rank = self.model.rank().cloned().unwrap_or_else(|| RankConfig {
-            score: std::collections::BTreeMap::new(),
-            joint: false,
-            floor: std::collections::BTreeMap::new(),
-            transform: None,
-        });
+        let mut rank = self.model.rank().cloned().unwrap_or_default();
         rank.score.extend(score);
         Scorer::new(&rank, self.model.encoder().schema()).map_err(|error| Refusal::of_rank(&error, &|_| false))
     }

@@ -92,6 +92,7 @@ where = { column = "a", equals = 1 }
 [rank]
 score = { a = 1.0, b = 0.5 }
 floor = { b = 0.1 }
+cap = { b = 0.9 }
 transform = { column = "x", kind = "sigmoid", power = 0.5 }
 "#;
 

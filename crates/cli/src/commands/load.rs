@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pleiad_rank::Source;
-use pleiad_serve::{LoadFigures, LoadOptions, ModelSpec, measure};
+use pleiad_rank::{Interrupt, Source};
+use pleiad_serve::{LoadFigures, LoadOptions, ModelSpec, StageFigures, measure, measure_in_process};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -28,6 +28,9 @@ pub(crate) struct Load {
     /// How long each point is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600), help_heading = "With --serve")]
     seconds: u32,
+    /// Rank requests one at a time without a server, and say what each stage takes
+    #[arg(long, requires = "serve", help_heading = "With --serve")]
+    in_process: bool,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -49,6 +52,14 @@ impl Load {
             time: if quick { Duration::from_millis(300) } else { Duration::from_secs(self.seconds.into()) },
             workers: rayon::current_num_threads(),
         };
+        if self.in_process {
+            let measured = measure_in_process(&options, &interrupt)?;
+            match global.format {
+                Format::Json => print_json(&json!({ "threads": options.workers, "in_process": measured }))?,
+                Format::Text => print(&format!("{}{} threads\n", stages(&measured).render(), options.workers))?,
+            }
+            return ended(&interrupt);
+        }
         let mut tell = |figures: &LoadFigures| {
             stderr::note(&format!("{} candidates, {}: p99 {:.2} ms", figures.candidates, load(figures), figures.p99));
         };
@@ -57,11 +68,26 @@ impl Load {
             Format::Json => print_json(&json!({ "threads": options.workers, "serve": measured }))?,
             Format::Text => print(&format!("{}{} threads\n", table(&measured).render(), options.workers))?,
         }
-        match interrupt.raised() {
-            Some(signal) => Err(Failure::interrupted(signal, "the bench was stopped; what it had measured is above")),
-            None => Ok(()),
-        }
+        ended(&interrupt)
     }
+}
+
+fn ended(interrupt: &Interrupt) -> Result<(), Failure> {
+    match interrupt.raised() {
+        Some(signal) => Err(Failure::interrupted(signal, "the bench was stopped; what it had measured is above")),
+        None => Ok(()),
+    }
+}
+
+fn stages(measured: &[StageFigures]) -> Table {
+    let mut table =
+        Table::new(["candidates", "body kB", "decode ms", "encode ms", "predict ms", "score ms", "write ms"]);
+    for figures in measured {
+        let stages = [figures.decode, figures.encode, figures.predict, figures.score, figures.write];
+        let head = [count(figures.candidates as u64), count(figures.body as u64 / 1000)];
+        table.row(head.into_iter().chain(stages.map(|ms| format!("{ms:.3}"))));
+    }
+    table
 }
 
 fn load(figures: &LoadFigures) -> String {

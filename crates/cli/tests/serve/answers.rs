@@ -201,6 +201,13 @@ fn the_bench_answers_every_request() {
     for point in points {
         assert!(point["requests"].as_u64().unwrap() > 0 && point["p99"].as_f64() >= point["p50"].as_f64(), "{point}");
     }
+    let report = folder.ok(&[&args[..], &["--in-process", "--format", "json", "--threads", "1"]].concat()).json();
+    let lists = report["in_process"].as_array().unwrap();
+    assert_eq!(lists.iter().map(|list| list["candidates"].clone()).collect::<Vec<_>>(), [3, 40]);
+    for list in lists {
+        let stages = ["decode", "encode", "predict", "score", "write"].map(|stage| list[stage].as_f64().unwrap());
+        assert!(list["requests"].as_u64().unwrap() > 0 && stages.iter().all(|ms| *ms > 0.0), "{list}");
+    }
     let ran = folder.run(&["bench", "--serve", "run/model"]);
     assert!(ran.code == Some(2) && ran.stderr.contains("--data"), "{}", ran.stderr);
 }

@@ -14,18 +14,17 @@ use pleiad_model::{Graph, Weights};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use super::passes::{Cut, TableGradients, uses};
+use super::passes::stats;
 use super::{Engine, StepStats, UPDATE_CHUNK};
 use crate::error::Result;
-use crate::exec::{Layers, Shard, Shared, Targets, backward, forward, seed_gradients, unfold};
+use crate::exec::Targets;
+use crate::executor::{Differentiate, Executor, Gradients};
 use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::sum_into;
 use crate::pass::Pass;
 use crate::plan::{Plan, Purpose};
-use crate::requests::Requests;
 use crate::sparse::{Table, TouchedRows};
-use crate::storage::Storage;
 
 /// Coefficients c_k, given the inner products of the tasks' weighted gradients `w_k grad L_k` over the parameters that
 /// more than one task reaches: these parameters get `sum_k c_k w_k grad L_k`.
@@ -34,30 +33,18 @@ pub type Combine<'c> = dyn Fn(&Gram) -> Vec<f64> + 'c;
 /// What steps with a gradient per task need beside what every step needs; made when the first one is taken.
 #[derive(Debug)]
 pub(super) struct ByTask {
-    pass: Pass,
+    executor: Box<dyn Executor>,
+    /// Of a backward pass for each task.
+    gradients: Gradients,
+    /// Per task, the weights of the tasks in its backward pass: 1 of its own.
+    alone: Vec<Vec<f32>>,
     reach: Reach,
     /// Stretches of the dense parameters that more than one task reaches, in order.
     shared: Vec<Range<usize>>,
-    lanes: Vec<TaskLane>,
     /// Per task, its gradient of the dense parameters.
     dense: Vec<Vec<f32>>,
-    /// Per task, the gradients of the input representation for all rows of the batch.
-    batch_wide: Vec<Vec<Storage<f32>>>,
-    /// Per task, what [`Engine::folded_rows`] is.
-    folded_rows: Vec<Vec<Vec<Vec<f32>>>>,
     /// Per table and task, the gradients of the rows that the batch touches.
     rows: Vec<Vec<Vec<f32>>>,
-}
-
-/// What one lane writes.
-#[derive(Debug)]
-struct TaskLane {
-    /// Per task.
-    gradients: Vec<Vec<f32>>,
-    /// See [`Targets::sums`].
-    sums: Vec<f64>,
-    /// Sums that were taken before.
-    again: Vec<f64>,
 }
 
 impl Engine {
@@ -117,14 +104,24 @@ impl Engine {
             Some(by_task) => by_task,
             None => {
                 let mut by_task = Box::new(ByTask::new(&self.graph, self.arithmetic())?);
-                by_task.pass.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+                by_task.executor.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
                 by_task
             }
         };
-        self.unsummed = 0;
+        self.unsummed = false;
         let targets = Targets::of(&self.graph, batch);
-        let losses = self.run_by_task(&mut by_task, batch, &targets);
-        self.gather_by_task(&mut by_task, batch);
+        by_task.executor.prepare(&self.parameters);
+        let alone: Vec<&[f32]> = by_task.alone.iter().map(Vec::as_slice).collect();
+        let step = Differentiate {
+            parameters: &self.parameters,
+            batch,
+            targets: &targets,
+            seed: self.options.seed,
+            step: self.steps,
+            fields: self.fields.as_ref(),
+        };
+        by_task.executor.differentiate(step, &alone, &mut by_task.gradients, Box::new(|| ()));
+        self.sum_by_task(&mut by_task, batch);
         let gram = by_task.gram();
         let coefficients = combine(&gram.weighted(task_weights));
         assert_eq!(coefficients.len(), task_weights.len(), "coefficients of other tasks");
@@ -132,76 +129,22 @@ impl Engine {
         let shared: Vec<f32> =
             coefficients.iter().zip(task_weights).map(|(&c, &w)| (c * f64::from(w)) as f32).collect();
         by_task.combine(&mut self.gradient, &mut self.touched, task_weights, &shared);
+        let stats = stats(targets, &by_task.gradients);
         self.by_task = Some(by_task);
-        Ok((StepStats { losses, rows: targets.rows, row_weights: targets.row_weights }, gram))
+        Ok((stats, gram))
     }
 
-    /// Both passes over every shard; leaves each task's gradient in `dense` and `batch_wide`, and gives the losses.
-    fn run_by_task(&mut self, by_task: &mut ByTask, batch: &Batch, targets: &Targets) -> Vec<f64> {
-        let ByTask { pass, lanes, dense, batch_wide, folded_rows, .. } = by_task;
-        pass.prepare(&self.parameters);
-        let Pass { plan, layers, workspaces, of_requests } = &*pass;
-        let tasks = self.graph.outputs.len();
-        let cut = Cut::of(batch.rows, plan);
-        self.requests = Requests::of(batch, of_requests, &cut.shards);
-        let requests = &self.requests;
-        lanes.resize_with(lanes.len().max(cut.lanes.len()), || TaskLane {
-            gradients: vec![vec![0.0; plan.gradient_len()]; tasks],
-            sums: vec![0.0; Targets::sums(&self.graph)],
-            again: vec![0.0; Targets::sums(&self.graph)],
-        });
-        // Per shard, for each task the rows of its batch-wide arrays.
-        let mut pieces: Vec<Vec<Vec<&mut [f32]>>> = cut.shards.iter().map(|_| Vec::with_capacity(tasks)).collect();
-        for arrays in batch_wide {
-            let of_task = cut.pieces(arrays, &plan.batch_wide, requests);
-            pieces.iter_mut().zip(of_task).for_each(|(pieces, own)| pieces.push(own));
-        }
-        let shared = Shared {
-            seed: self.options.seed,
-            step: self.steps,
-            fields: self.fields.as_ref(),
-            ..pass.shared(&self.parameters, batch, requests)
-        };
-        let alone: Vec<Vec<f32>> =
-            (0..tasks).map(|k| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect()).collect();
-        lanes.par_iter_mut().zip(&cut.lanes).zip(cut.by_lane(pieces)).for_each(|((lane, range), pieces)| {
-            lane.sums.fill(0.0);
-            workspaces.with(plan, |workspace| {
-                for (s, pieces) in range.clone().zip(pieces) {
-                    let span = || (cut.shards[s].clone(), requests.of_shard(s));
-                    forward(shared, &mut Shard::new(span(), workspace, Vec::new()));
-                    for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.gradients).enumerate() {
-                        let mut shard = Shard::new(span(), workspace, pieces);
-                        let sums = if k == 0 { &mut lane.sums } else { &mut lane.again };
-                        seed_gradients(shared, &mut shard, targets, &alone[k], sums);
-                        backward(shared, &mut shard, gradient, s > range.start);
-                    }
-                }
-            });
-        });
-        let used = &mut lanes[..cut.lanes.len()];
-        for (k, rows) in folded_rows.iter_mut().enumerate() {
-            let mut of_task: Vec<&mut [f32]> = used.iter_mut().map(|lane| &mut *lane.gradients[k]).collect();
-            unfold(plan, layers, &self.parameters.dense, &mut of_task, rows);
-        }
-        let used = &*used;
+    /// Sums each task's gradients: of the dense parameters, and of the rows that the batch touches in each table.
+    fn sum_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
+        let ByTask { executor, gradients, dense, rows, .. } = by_task;
+        let (plan, gradients) = (executor.plan(), &*gradients);
         for (k, sum) in dense.iter_mut().enumerate() {
-            let parts: Vec<&[f32]> = used.iter().map(|lane| lane.gradients[k].as_slice()).collect();
-            sum_into(sum, &parts);
+            sum_into(sum, &gradients.parts(k));
         }
-        targets.losses(&super::passes::sum_over(used.iter().map(|lane| &lane.sums), &self.graph))
-    }
-
-    /// Finds the rows that the batch touches in each table, and sums each task's gradients of them.
-    fn gather_by_task(&mut self, by_task: &mut ByTask, batch: &Batch) {
-        let ByTask { pass, batch_wide, folded_rows, rows, .. } = by_task;
-        let (plan, batch_wide, folded_rows) = (&pass.plan, &*batch_wide, &*folded_rows);
-        let requests = &self.requests;
         let tables = self.touched.par_iter_mut().zip(&self.parameters.tables).zip(rows).enumerate();
         tables.for_each(|(t, ((touched, table), rows)): (usize, ((&mut TouchedRows, &Table), _))| {
             for (k, grads) in rows.iter_mut().enumerate() {
-                let gradients = TableGradients { batch_wide: &batch_wide[k], folded: &folded_rows[k] };
-                let uses = uses(plan, t, (batch, requests), gradients);
+                let uses = gradients.uses(plan, t, k, batch);
                 if k == 0 {
                     touched.gather(table.rows(), table.dim(), &uses);
                     grads.clear();
@@ -220,14 +163,14 @@ impl ByTask {
         let plan = &pass.plan;
         let reach = graph.reach();
         let tasks = graph.outputs.len();
+        let alone = |k: usize| (0..tasks).map(|j| f32::from(u8::from(j == k))).collect();
         Ok(Self {
+            gradients: Gradients::new(plan, tasks),
+            alone: (0..tasks).map(alone).collect(),
             shared: shared_ranges(plan, &reach),
-            lanes: Vec::new(),
             dense: vec![vec![0.0; plan.params.len]; tasks],
-            batch_wide: (0..tasks).map(|_| plan.batch_wide.iter().map(|_| Storage::zeros(0)).collect()).collect(),
-            folded_rows: vec![Vec::new(); tasks],
             rows: vec![vec![Vec::new(); tasks]; graph.tables.len()],
-            pass,
+            executor: Box::new(pass),
             reach,
         })
     }
@@ -236,9 +179,9 @@ impl ByTask {
         self.dense.len()
     }
 
-    /// What the layers are of, and the layers.
-    pub(super) fn plan_and_layers(&mut self) -> (&Plan, &mut Layers) {
-        (&self.pass.plan, &mut self.pass.layers)
+    /// What computes the steps that are taken.
+    pub(super) fn executor(&mut self) -> &mut dyn Executor {
+        &mut *self.executor
     }
 
     fn shares_table(&self, table: usize) -> bool {

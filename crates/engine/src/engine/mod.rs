@@ -16,11 +16,10 @@ use self::average::{Average, blend, blend_table};
 use self::by_task::ByTask;
 pub use self::by_task::Combine;
 pub use self::health::Stuck;
-pub(crate) use self::passes::MAX_LANES;
-use self::passes::{Lane, TableGradients, uses};
 use self::rates::Rates;
 use crate::check::BatchCheck;
 use crate::error::{Error, Result};
+use crate::executor::{Executor, Gradients};
 use crate::kernels::fields::Fields;
 use crate::kernels::linear::Arithmetic;
 use crate::kernels::reduce::{square_sum, sum_range};
@@ -31,7 +30,6 @@ use crate::pass::Pass;
 use crate::plan::Purpose;
 use crate::precision::{Kernels, Precision};
 use crate::predictor::{Predictions, predict};
-use crate::requests::Requests;
 use crate::runner::Runner;
 use crate::sparse::{TableOptions, TouchedRows};
 use crate::storage::Storage;
@@ -81,7 +79,7 @@ pub struct StepStats {
 pub struct Engine {
     graph: Graph,
     check: BatchCheck,
-    pass: Pass,
+    executor: Box<dyn Executor>,
     runner: Runner,
     options: EngineOptions,
     parameters: Parameters,
@@ -89,19 +87,14 @@ pub struct Engine {
     state: [Storage<f32>; 2],
     rates: Rates,
     gradient: Storage<f32>,
-    /// Gradients of the input representation for all rows of the batch.
-    batch_wide: Vec<Storage<f32>>,
-    /// Per fold and field, the gradients of the table's rows.
-    folded_rows: Vec<Vec<Vec<f32>>>,
+    /// What the executor left of the batch that was gone through last.
+    gradients: Gradients,
     touched: Vec<TouchedRows>,
-    lanes: Vec<Lane>,
-    /// Lanes whose gradients are still to be summed into `gradient`; 0 if it is there.
-    unsummed: usize,
+    /// Whether `gradients` are still to be summed into `gradient`.
+    unsummed: bool,
     by_task: Option<Box<ByTask>>,
     average: Option<Average>,
     fields: Option<Fields>,
-    /// Requests of the batch that was gone through last.
-    requests: Requests,
     steps: u64,
 }
 
@@ -141,17 +134,14 @@ impl Engine {
             state: [dense(0), dense(1)],
             rates: Rates::of(graph, &plan.params),
             gradient: Storage::zeros(plan.params.len),
-            batch_wide: plan.batch_wide.iter().map(|_| Storage::zeros(0)).collect(),
-            folded_rows: Vec::new(),
+            gradients: Gradients::new(plan, 1),
             touched: graph.tables.iter().map(|_| TouchedRows::new()).collect(),
-            lanes: Vec::new(),
-            unsummed: 0,
+            unsummed: false,
             by_task: None,
             average: None,
             fields: None,
-            requests: Requests::default(),
             steps: 0,
-            pass,
+            executor: Box::new(pass),
             runner,
             parameters,
         })
@@ -205,7 +195,7 @@ impl Engine {
             return Err(Error::option("field_dropout", rate, "at least 0 and below 1"));
         }
         self.fields = (rate > 0.0).then(|| Fields::of(&self.graph.layout, rate));
-        self.pass.layers.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
+        self.executor.scale_folds(self.fields.as_ref().map_or(1.0, Fields::scale));
         self.by_task = None;
         Ok(())
     }
@@ -263,7 +253,7 @@ impl Engine {
     fn dense_gradients(&self) -> Weights {
         let mut gradients = Weights::default();
         for (i, param) in self.graph.params.iter().enumerate() {
-            gradients.insert(&param.name, param.shape.clone(), self.pass.plan.params.gather(i, &self.gradient));
+            gradients.insert(&param.name, param.shape.clone(), self.executor.plan().params.gather(i, &self.gradient));
         }
         for (touched, spec) in self.touched.iter().zip(&self.graph.tables) {
             let mut dense = vec![0.0; spec.rows as usize * spec.dim];
@@ -294,25 +284,21 @@ impl Engine {
             }
         };
         let Self {
-            pass,
+            executor,
             parameters,
             options,
             state: [first, second],
             rates,
             gradient,
-            lanes,
+            gradients,
             touched,
-            batch_wide,
-            folded_rows,
             average,
-            requests,
             ..
         } = self;
-        // Those of the steps that are taken.
-        let Pass { plan, layers, .. } = pass;
-        let (step_plan, layers) = match &mut self.by_task {
-            Some(by_task) => by_task.plan_and_layers(),
-            None => (&*plan, layers),
+        // That of the steps that are taken; a step by task has gathered its tables already.
+        let executor = match &mut self.by_task {
+            Some(by_task) => by_task.executor(),
+            None => &mut **executor,
         };
         let rules = rates.rules(&options.optimizer, self.steps, learning_rate_factor);
         let count = gradient.len().div_ceil(UPDATE_CHUNK);
@@ -323,7 +309,11 @@ impl Engine {
         };
         // Lanes that are not summed yet are summed stretch by stretch right here, and their sum stays in cache: nobody asks
         // for it afterwards, so it is not written to where whole gradients lie.
-        let parts: Vec<&[f32]> = lanes[..self.unsummed].iter().map(|l| &*l.gradient).collect();
+        let parts = std::mem::take(&mut self.unsummed).then(|| gradients.parts(0));
+        let uses: Option<Vec<_>> = batch.map(|batch| {
+            let plan = executor.plan();
+            (0..touched.len()).map(|t| gradients.uses(plan, t, 0, batch)).collect()
+        });
         let (weights, revision) = parameters.dense.open();
         let update_dense = || {
             let chunks = weights
@@ -334,15 +324,15 @@ impl Engine {
                 .zip(state_chunks(average, count));
             chunks.enumerate().for_each(|(chunk, ((((weights, gradient), first), second), average))| {
                 let at = chunk * UPDATE_CHUNK;
-                if parts.is_empty() {
+                let Some(parts) = &parts else {
                     rules.update(at, weights, gradient, [first, second], scale);
                     return blend(average, weights, rate);
-                }
+                };
                 let mut sum = [0.0; SUM_CHUNK];
                 for start in (0..weights.len()).step_by(SUM_CHUNK) {
                     let range = start..weights.len().min(start + SUM_CHUNK);
                     let sum = &mut sum[..range.len()];
-                    sum_range(sum, &parts, at + start);
+                    sum_range(sum, parts, at + start);
                     let [first, second] =
                         [&mut *first, &mut *second].map(|s| s.get_mut(range.clone()).unwrap_or_default());
                     rules.update(at + start, &mut weights[range], sum, [first, second], scale);
@@ -350,17 +340,16 @@ impl Engine {
                 blend(average, weights, rate);
             });
             // The next step wants it so, and threads are at work now: it would have to call them together for that alone.
-            layers.prepare(step_plan, weights, revision);
+            executor.prepare_products(weights, revision);
         };
         let rule = StepRule::new(&options.embedding_optimizer, self.steps, learning_rate_factor);
-        let gradients = TableGradients { batch_wide, folded: folded_rows };
         let mut averages: Vec<Option<&mut Vec<f32>>> = table_averages.iter_mut().map(Option::as_mut).collect();
         averages.resize_with(touched.len(), || None);
         let tables = parameters.tables.par_iter_mut().zip(touched).zip(averages).enumerate();
         let update_tables = || {
             tables.for_each(|(t, ((table, touched), average))| {
-                if let Some(batch) = batch {
-                    table.gather(touched, &uses(plan, t, (batch, &*requests), gradients));
+                if let Some(uses) = &uses {
+                    table.gather(touched, &uses[t]);
                 }
                 table.update(touched, &rule, scale, self.steps);
                 if let Some(average) = average {
@@ -370,8 +359,7 @@ impl Engine {
         };
         // Side by side: one waits for memory, the other less, and there is one end to wait for.
         rayon::join(update_dense, update_tables);
-        layers.fold(step_plan, weights, &parameters.tables, revision);
-        self.unsummed = 0;
+        executor.prepare_folds(weights, &parameters.tables, revision);
     }
 }
 

@@ -9,7 +9,6 @@ use pleiad_model::{Shapes, TensorSink, TensorSource, Weights};
 use super::Engine;
 use crate::error::Result;
 use crate::parameters::TensorNames;
-use crate::pass::Pass;
 use crate::predictor::Predictor;
 
 impl Engine {
@@ -105,10 +104,10 @@ impl TensorSource for StateView<'_> {
     }
 
     fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
-        let Engine { options, pass: Pass { plan, .. }, state, parameters, average, .. } = self.engine;
+        let Engine { options, executor, state, parameters, average, .. } = self.engine;
         if let (Some(average), Some((_, tensor))) = (average, slot_of(name, &[LAST])) {
             if let Some(i) = self.names.param(tensor) {
-                return plan.params.gather_range(i, range, &average.dense, out);
+                return executor.plan().params.gather_range(i, range, &average.dense, out);
             }
             if let Some(values) = self.names.table(tensor).and_then(|t| average.tables[t].as_ref()) {
                 return out.extend_from_slice(&values[range]);
@@ -117,7 +116,7 @@ impl TensorSource for StateView<'_> {
         if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
             && let Some(i) = self.names.param(param)
         {
-            return plan.params.gather_range(i, range, &state[slot], out);
+            return executor.plan().params.gather_range(i, range, &state[slot], out);
         }
         if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names())
             && let Some(t) = self.names.table(tensor)
@@ -138,10 +137,10 @@ impl TensorSink for StateSink<'_> {
     }
 
     fn write(&mut self, name: &str, at: usize, values: &[f32]) {
-        let Engine { options, pass: Pass { plan, .. }, state, parameters, average, .. } = &mut *self.engine;
+        let Engine { options, executor, state, parameters, average, .. } = &mut *self.engine;
         if let (Some(average), Some((_, tensor))) = (average, slot_of(name, &[LAST])) {
             if let Some(i) = self.names.param(tensor) {
-                return plan.params.scatter_from(i, at, values, &mut average.dense);
+                return executor.plan().params.scatter_from(i, at, values, &mut average.dense);
             }
             if let Some(all) = self.names.table(tensor).and_then(|t| average.tables[t].as_mut()) {
                 return all[at..at + values.len()].copy_from_slice(values);
@@ -150,7 +149,7 @@ impl TensorSink for StateSink<'_> {
         if let Some((slot, param)) = slot_of(name, options.optimizer.slot_names())
             && let Some(i) = self.names.param(param)
         {
-            return plan.params.scatter_from(i, at, values, &mut state[slot]);
+            return executor.plan().params.scatter_from(i, at, values, &mut state[slot]);
         }
         if let Some((slot, tensor)) = slot_of(name, options.embedding_optimizer.slot_names())
             && let Some(t) = self.names.table(tensor)

@@ -49,8 +49,8 @@ impl Targets {
     }
 
     /// Number of sums that [`seed_gradients`] keeps: one per task, then one per penalty.
-    pub(crate) fn sums(graph: &Graph) -> usize {
-        graph.outputs.len() + graph.penalties.len()
+    pub(crate) fn sums(&self) -> usize {
+        self.tasks.len() + self.penalties.len()
     }
 
     /// Per task, the mean loss over its rows, given the sums over the whole batch; 0 where it has none.

@@ -9,6 +9,7 @@ mod forward;
 mod gather;
 mod layers;
 mod loss;
+mod passes;
 mod products;
 mod workspace;
 
@@ -18,7 +19,9 @@ pub(crate) use backward::backward;
 pub(crate) use folds::unfold;
 pub(crate) use forward::forward;
 pub(crate) use layers::Layers;
-pub(crate) use loss::{Targets, seed_gradients};
+pub(crate) use loss::Targets;
+use loss::seed_gradients;
+pub(crate) use passes::MAX_LANES;
 use pleiad_data::Batch;
 use pleiad_model::graph::Space;
 pub(crate) use workspace::{Workspace, Workspaces};

@@ -112,3 +112,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn bytes_that_are_no_text_are_refused_where_they_are() {
+    for body in [&b"{\"rows\": [\n {\"y\": \"a\xff\"}]}"[..], b"{\n\"rows\xc3\x28\": []}"] {
+        let refusal = RankRequest::parse(body, &columns(), 100).unwrap_err();
+        assert_eq!((refusal.status, refusal.code), (400, "malformed_json"));
+        assert_eq!(refusal.place.line, Some(2), "{refusal:?}");
+        assert!(refusal.message.contains("UTF-8"));
+    }
+}
