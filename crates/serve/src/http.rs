@@ -13,26 +13,26 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::time::timeout_at;
 
-use crate::body::{self, Budget};
+use crate::body::{self, Body, Budget};
 use crate::metrics::{Metrics, ModelNow, Now};
-use crate::queue::{Job, Queue, Work, estimate, late};
+use crate::models::{allowed, ask, find, ready, reload, served, unload};
+use crate::queue::{Queue, Work};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
+use crate::served::Served;
 use crate::server::Log;
-use crate::settings::{Control, Settings};
+use crate::settings::Settings;
 use crate::shown::{changed, shown};
 use crate::socket::Pace;
-use crate::v2;
+use crate::{statistics, v2};
 
 /// How long a request may take, in milliseconds.
 const DEADLINE: &str = "pleiad-deadline-ms";
 
 /// The longest time that a request may ask for.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Of an answer, and of a refusal.
 const JSON: &str = "application/json";
@@ -59,13 +59,13 @@ pub(crate) struct App {
 }
 
 /// A request that is being answered.
-struct Flight<'a> {
+pub(crate) struct Flight<'a> {
     app: &'a App,
     pace: &'a Pace,
 }
 
 impl<'a> Flight<'a> {
-    fn new(app: &'a App, pace: &'a Pace) -> Self {
+    pub(crate) fn new(app: &'a App, pace: &'a Pace) -> Self {
         app.in_flight.fetch_add(1, Ordering::Relaxed);
         pace.started.fetch_add(1, Ordering::Relaxed);
         Self { app, pace }
@@ -199,7 +199,7 @@ async fn answer(
             "server": "pleiad", "version": env!("CARGO_PKG_VERSION"), "paths": PATHS,
         }))),
         Route::Live => Ok(Reply::json(&json!({ "live": true }))),
-        Route::Ready => ready(app),
+        Route::Ready => ready(app).map(|()| Reply::json(&json!({ "ready": true }))),
         Route::Metrics => Ok(Reply::text(metrics(app), "text/plain; version=0.0.4; charset=utf-8")),
         Route::OpenApi => Ok(Reply::text(OPENAPI.to_owned(), JSON)),
         Route::Models => {
@@ -209,28 +209,38 @@ async fn answer(
         Route::Model(name) => Ok(Reply::json(&shown(find(app, Some(name))?))),
         Route::Rank(name) => {
             let entry = Arc::clone(find(app, name)?);
-            ask(app, entry, came, request, Work::Rank).await
+            let served = served(&entry, None)?;
+            worked(app, (entry, served), came, request, Work::Rank).await
         }
         Route::Reload(name) | Route::Load(name) => {
-            let entry = Arc::clone(find(app, Some(name))?);
+            let entry = find(app, Some(name))?;
             allowed(app, peer, request.headers())?;
-            reload(app, entry).await
+            reload(app, entry).await.map(|change| Reply::json(&changed(entry, &change)))
+        }
+        Route::Unload(name) => {
+            let entry = find(app, Some(name))?;
+            allowed(app, peer, request.headers())?;
+            unload(app, entry).await.map(|()| Reply::json(&json!({ "model": name, "unloaded": true })))
         }
         Route::Server => Ok(v2::server()),
-        Route::Metadata(name) => {
+        Route::Metadata(name, version) => {
             let entry = find(app, Some(name))?;
-            v2::metadata(entry).ok_or_else(|| loading(entry))
+            served(entry, version).map(|served| Reply::json(&v2::metadata(entry, &served)))
         }
-        Route::ModelReady(name) => match find(app, Some(name))? {
-            entry if entry.current().is_some() => Ok(Reply::json(&json!({ "name": name, "ready": true }))),
-            entry => Err(loading(entry)),
-        },
-        Route::Infer(name) => {
+        Route::ModelReady(name, version) => {
+            served(find(app, Some(name))?, version)?;
+            Ok(Reply::json(&json!({ "name": name, "ready": true })))
+        }
+        Route::Infer(name, version) => {
             let entry = Arc::clone(find(app, Some(name))?);
             let json = json_length(request.headers())?;
-            ask(app, entry, came, request, Work::Infer(json)).await
+            let served = served(&entry, version)?;
+            worked(app, (entry, served), came, request, Work::Infer(json)).await
         }
-        Route::Index => Ok(v2::index(app)),
+        Route::Statistics(name, version) => {
+            v2::statistics(app, name, version).map(|models| Reply::json(&statistics::in_json(&models)))
+        }
+        Route::Index => v2::index_of(app, &read(app, came, request).await?.bytes),
         Route::Rollback(name) => {
             let entry = find(app, Some(name))?;
             allowed(app, peer, request.headers())?;
@@ -244,54 +254,25 @@ async fn answer(
     }
 }
 
-/// The model of a name, or the first one.
-fn find<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Arc<Entry>, Refusal> {
-    let found = match name {
-        None => app.entries.first(),
-        Some(name) => app.entries.iter().find(|entry| entry.spec.name == name),
-    };
-    found.ok_or_else(|| {
-        let names: Vec<&str> = app.entries.iter().map(|entry| entry.spec.name.as_str()).collect();
-        let name = name.unwrap_or_default();
-        let hint =
-            nearest(name, names.iter().copied()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        let message = format!("there is no model {name:?}{hint}");
-        Refusal::new(404, "no_such_model", message, format!("the models are {}", names.join(", ")))
-    })
+/// The body of a request.
+async fn read(app: &App, came: Instant, request: Request<Incoming>) -> Result<Body, Refusal> {
+    let expects = request.headers().contains_key(header::EXPECT);
+    let until = (came + app.settings.patience).into();
+    body::read(request.into_body(), app.settings.max_body, expects, until, &app.budget).await
 }
 
-/// Whether who asks may change what is served. A page that a browser on this machine shows may not: browsers name its origin.
-fn allowed(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
-    let may = match app.settings.control {
-        Control::Anyone => true,
-        Control::Loopback => peer.ip().to_canonical().is_loopback(),
-        Control::Nobody => false,
-    };
-    if may && !headers.contains_key(header::ORIGIN) {
-        return Ok(());
-    }
-    let message = "models are not changed from here";
-    Err(Refusal::new(
-        403,
-        "not_allowed",
-        message,
-        "send it from the server's machine, not from a web page; see --control",
-    ))
-}
-
-fn ready(app: &App) -> Result<Reply, Refusal> {
-    if app.draining.load(Ordering::Relaxed) {
-        return Err(Refusal::new(503, "draining", "the server is shutting down", "send requests to another server"));
-    }
-    match app.entries.iter().find(|entry| entry.current().is_none()) {
-        Some(entry) => Err(loading(entry)),
-        None => Ok(Reply::json(&json!({ "ready": true }))),
-    }
-}
-
-fn loading(entry: &Entry) -> Refusal {
-    let message = format!("model {:?} is being loaded and checked", entry.spec.name);
-    Refusal::new(503, "loading", message, "try again when /v1/health/ready says so").after(1)
+/// Lets a worker answer the body of a request.
+async fn worked(
+    app: &App,
+    of: (Arc<Entry>, Arc<Served>),
+    came: Instant,
+    request: Request<Incoming>,
+    work: Work,
+) -> Result<Reply, Refusal> {
+    let deadline = came + deadline(request.headers(), app.settings.timeout)?;
+    let body = read(app, came, request).await?;
+    let answer = ask(app, of, body, deadline, work).await?;
+    Ok(Reply { body: answer.body, content: JSON, json: answer.json })
 }
 
 fn metrics(app: &App) -> String {
@@ -309,60 +290,6 @@ fn metrics(app: &App) -> String {
         ready: ready(app).is_ok(),
         models: models.collect(),
     })
-}
-
-async fn reload(app: &Arc<App>, entry: Arc<Entry>) -> Result<Reply, Refusal> {
-    let loader = Arc::clone(&entry);
-    let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
-    match loaded {
-        Ok(Ok(change)) => {
-            if change.changed {
-                app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
-            }
-            Ok(Reply::json(&changed(&entry, &change)))
-        }
-        Ok(Err(error)) => {
-            app.log.warn(&format!("{error}; the version before is served on"));
-            let version = entry.current().map_or_else(String::new, |served| served.version().to_owned());
-            let advice = format!("put a sound model there and reload; version {version} is served on");
-            Err(Refusal::new(422, "model_refused", error.to_string(), advice))
-        }
-        Err(error) => {
-            let advice = "this is a mistake of the server; report it; the version before is served on";
-            Err(Refusal::new(500, "internal", error.to_string(), advice))
-        }
-    }
-}
-
-/// Lets a worker answer the body of a request.
-async fn ask(
-    app: &Arc<App>,
-    entry: Arc<Entry>,
-    came: Instant,
-    request: Request<Incoming>,
-    work: Work,
-) -> Result<Reply, Refusal> {
-    let deadline = came + deadline(request.headers(), app.settings.timeout)?;
-    let Some(served) = entry.current() else { return Err(loading(&entry)) };
-    let expects = request.headers().contains_key(header::EXPECT);
-    let until = (came + app.settings.patience).into();
-    let body = body::read(request.into_body(), app.settings.max_body, expects, until, &app.budget).await?;
-    let (reply, answered) = oneshot::channel();
-    let candidates = match work {
-        Work::Rank => estimate(&body.bytes),
-        // Eight bytes a value, more or less.
-        Work::Infer(_) => body.bytes.len() / (8 * served.columns().names.len().max(1)),
-    };
-    let candidates = candidates.clamp(1, app.settings.max_candidates);
-    let most = app.settings.max_candidates;
-    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), deadline, work, reply })?;
-    match timeout_at(deadline.into(), answered).await {
-        Err(_) => Err(late()),
-        Ok(Err(_)) => {
-            Err(Refusal::new(500, "internal", "the worker is gone", "this is a mistake of the server; report it"))
-        }
-        Ok(Ok(answer)) => answer.map(|answer| Reply { body: answer.body, content: JSON, json: answer.json }),
-    }
 }
 
 /// The length of the JSON in front of the bytes of tensors, where it is said.
@@ -401,7 +328,7 @@ mod tests {
         sorted.sort();
         assert_eq!(sorted, paths);
         for path in described {
-            let (_, method) = Route::of(&path.replace("{name}", "x")).unwrap().label();
+            let (_, method) = Route::of(&path.replace("{name}", "x").replace("{version}", "1")).unwrap().label();
             let method = method.as_str().to_lowercase();
             assert!(description["paths"][path].get(&method).is_some(), "{path} has no {method}");
         }

@@ -13,6 +13,8 @@
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
+//! models    found, asked and changed by requests           statistics what the protocol counts
+//! grpc      the protocol over HTTP/2 (proto)               message   its inference
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
@@ -23,11 +25,15 @@ mod body;
 mod cells;
 mod columns;
 mod error;
+mod grpc;
 mod http;
 mod in_process;
 mod infer;
 mod load;
+mod message;
 mod metrics;
+mod models;
+mod proto;
 mod queue;
 mod refusal;
 mod registry;
@@ -38,6 +44,7 @@ mod server;
 mod settings;
 mod shown;
 mod socket;
+mod statistics;
 mod tensor;
 mod tls;
 mod tokens;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A part of the way of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,21 @@ impl Stages {
     #[must_use]
     pub fn time(&self, stage: Stage) -> Option<Duration> {
         self.times[stage as usize]
+    }
+}
+
+/// A clock that gives each stage the time since the one before.
+pub(crate) struct Laps(Instant);
+
+impl Laps {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn add(&mut self, stages: &mut Stages, stage: Stage) {
+        let now = Instant::now();
+        stages.add(stage, now - self.0);
+        self.0 = now;
     }
 }
 
@@ -111,6 +126,7 @@ pub(crate) struct OfModel {
     pub(crate) reloaded: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
+    pub(crate) unloaded: AtomicU64,
 }
 
 impl OfModel {
@@ -121,6 +137,7 @@ impl OfModel {
             reloaded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             rolled_back: AtomicU64::new(0),
+            unloaded: AtomicU64::new(0),
         }
     }
 
@@ -243,8 +260,12 @@ impl Metrics {
         head(text, "pleiad_model_changes_total", "counter", "Changes of each model's version, and refused ones.");
         for model in &now.models {
             let counted = model.counted;
-            let results =
-                [("reloaded", &counted.reloaded), ("refused", &counted.refused), ("rolled_back", &counted.rolled_back)];
+            let results = [
+                ("reloaded", &counted.reloaded),
+                ("refused", &counted.refused),
+                ("rolled_back", &counted.rolled_back),
+                ("unloaded", &counted.unloaded),
+            ];
             for (result, count) in results {
                 let count = count.load(Ordering::Relaxed);
                 let name = model.name;

@@ -7,10 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::grpc::HEAD;
 use crate::infer::Inferred;
 use crate::metrics::{Metrics, Stage, Stages};
 use crate::refusal::Refusal;
@@ -40,6 +42,8 @@ pub(crate) enum Work {
     Rank,
     /// Predictions by the Open Inference Protocol, with the length of the JSON where bytes come behind it.
     Infer(Option<usize>),
+    /// The same by a message of gRPC, behind its head of five bytes.
+    Message,
 }
 
 #[derive(Default)]
@@ -146,7 +150,7 @@ pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>) -> Result<Vec<ra
 }
 
 fn run(queue: &Queue, metrics: &Metrics, job: Job) {
-    let Job { body, entry, served, most, came, deadline, work, reply, .. } = job;
+    let Job { mut body, entry, served, most, came, deadline, work, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
         return;
@@ -161,6 +165,10 @@ fn run(queue: &Queue, metrics: &Metrics, job: Job) {
     let ranked = catch_unwind(AssertUnwindSafe(|| match work {
         Work::Rank => served.rank(&body.bytes, most, &mut stages).map(|body| Inferred { body, json: None }),
         Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
+        Work::Message => {
+            let message = Bytes::from(std::mem::take(&mut body.bytes)).split_off(HEAD);
+            served.infer_message(message, most, &mut stages).map(|body| Inferred { body, json: None })
+        }
     }));
     // The body is given back before the answer is there, so that memory is free when the next request is.
     drop(body);
@@ -169,6 +177,7 @@ fn run(queue: &Queue, metrics: &Metrics, job: Job) {
         let advice = "this is a mistake of the server; report it with the request";
         Err(Refusal::new(500, "internal", "the request hit a mistake of the server", advice))
     });
+    served.statistics.add(&stages, ranked.is_ok(), came.elapsed());
     if ranked.is_ok() {
         entry.counted.add(&stages);
         queue.learn(begin.elapsed(), stages.candidates);

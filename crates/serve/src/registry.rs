@@ -73,6 +73,8 @@ struct Versions {
     previous: Option<Opened>,
     /// Why the last one that was to be loaded was refused.
     refused: Option<String>,
+    /// Whether it was taken out of service, until somebody loads it.
+    unloaded: bool,
 }
 
 #[derive(Clone)]
@@ -120,6 +122,7 @@ pub(crate) struct Shown {
     pub(crate) opened: Option<SystemTime>,
     pub(crate) previous: Option<String>,
     pub(crate) refused: Option<String>,
+    pub(crate) unloaded: bool,
 }
 
 impl Entry {
@@ -139,6 +142,17 @@ impl Entry {
         versions.current.as_ref().map(|current| Arc::clone(&current.served))
     }
 
+    /// The versions in memory: the one that is served, then the one before.
+    pub(crate) fn versions(&self) -> Vec<Arc<Served>> {
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
+        [&versions.current, &versions.previous].into_iter().flatten().map(|opened| Arc::clone(&opened.served)).collect()
+    }
+
+    /// Whether it was taken out of service.
+    pub(crate) fn is_unloaded(&self) -> bool {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner).unloaded
+    }
+
     pub(crate) fn shown(&self) -> Shown {
         let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
         let current = versions.current.as_ref();
@@ -148,6 +162,7 @@ impl Entry {
             opened: current.map(|current| current.opened),
             previous: versions.previous.as_ref().map(|previous| previous.served.version().to_owned()),
             refused: versions.refused.clone(),
+            unloaded: versions.unloaded,
         }
     }
 
@@ -165,7 +180,7 @@ impl Entry {
         let now = self.look();
         let is_still = *before == now;
         before.clone_from(&now);
-        if !is_still || *seen == now {
+        if !is_still || *seen == now || self.is_unloaded() {
             return None;
         }
         *seen = now;
@@ -185,6 +200,7 @@ impl Entry {
             }
         };
         versions.refused = None;
+        versions.unloaded = false;
         let is_same = |current: &Opened| current.served.version() == opened.served.version();
         let changed = !versions.current.as_ref().is_some_and(is_same);
         let mut replaced = None;
@@ -212,6 +228,21 @@ impl Entry {
         versions.previous = versions.current.replace(previous);
         self.counted.rolled_back.fetch_add(1, Ordering::Relaxed);
         Some(Self::change(&versions, true, Instant::now()))
+    }
+
+    /// Takes it out of service and frees its versions; requests that have begun end with the one that they began with. Whether
+    /// it was in service.
+    pub(crate) fn unload(&self) -> bool {
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        let former = (versions.current.take(), versions.previous.take());
+        versions.unloaded = true;
+        drop(versions);
+        let was_served = former.0.is_some();
+        if was_served {
+            self.counted.unloaded.fetch_add(1, Ordering::Relaxed);
+        }
+        was_served
     }
 
     fn change(versions: &Versions, changed: bool, begin: Instant) -> Change {

@@ -17,15 +17,18 @@ pub(crate) enum Route<'p> {
     Rollback(&'p str),
     /// Of the Open Inference Protocol.
     Server,
-    Metadata(&'p str),
-    ModelReady(&'p str),
-    Infer(&'p str),
+    Metadata(&'p str, Option<&'p str>),
+    ModelReady(&'p str, Option<&'p str>),
+    Infer(&'p str, Option<&'p str>),
+    /// Of a model, and of a version of it.
+    Statistics(Option<&'p str>, Option<&'p str>),
     Index,
     Load(&'p str),
+    Unload(&'p str),
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 18] = [
+pub(crate) const PATHS: [&str; 25] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
@@ -42,8 +45,15 @@ pub(crate) const PATHS: [&str; 18] = [
     "/v2/models/{name}",
     "/v2/models/{name}/ready",
     "/v2/models/{name}/infer",
+    "/v2/models/{name}/stats",
+    "/v2/models/{name}/versions/{version}",
+    "/v2/models/{name}/versions/{version}/ready",
+    "/v2/models/{name}/versions/{version}/infer",
+    "/v2/models/{name}/versions/{version}/stats",
+    "/v2/models/stats",
     "/v2/repository/index",
     "/v2/repository/models/{name}/load",
+    "/v2/repository/models/{name}/unload",
 ];
 
 impl<'p> Route<'p> {
@@ -62,11 +72,23 @@ impl<'p> Route<'p> {
             ["v1", "models", name, "reload"] => Self::Reload(name),
             ["v1", "models", name, "rollback"] => Self::Rollback(name),
             ["v2"] => Self::Server,
-            ["v2", "models", name] => Self::Metadata(name),
-            ["v2", "models", name, "ready"] => Self::ModelReady(name),
-            ["v2", "models", name, "infer"] => Self::Infer(name),
+            ["v2", "models", "stats"] => Self::Statistics(None, None),
+            ["v2", "models", name, rest @ ..] => {
+                let (version, rest) = match rest {
+                    ["versions", version, rest @ ..] => (Some(*version), rest),
+                    rest => (None, rest),
+                };
+                match rest {
+                    [] => Self::Metadata(name, version),
+                    ["ready"] => Self::ModelReady(name, version),
+                    ["infer"] => Self::Infer(name, version),
+                    ["stats"] => Self::Statistics(Some(name), version),
+                    _ => return None,
+                }
+            }
             ["v2", "repository", "index"] => Self::Index,
             ["v2", "repository", "models", name, "load"] => Self::Load(name),
+            ["v2", "repository", "models", name, "unload"] => Self::Unload(name),
             _ => return None,
         })
     }
@@ -85,11 +107,13 @@ impl<'p> Route<'p> {
             Self::Reload(_) => ("reload", Method::POST),
             Self::Rollback(_) => ("rollback", Method::POST),
             Self::Server => ("server", Method::GET),
-            Self::Metadata(_) => ("metadata", Method::GET),
-            Self::ModelReady(_) => ("model_ready", Method::GET),
-            Self::Infer(_) => ("infer", Method::POST),
+            Self::Metadata(..) => ("metadata", Method::GET),
+            Self::ModelReady(..) => ("model_ready", Method::GET),
+            Self::Infer(..) => ("infer", Method::POST),
+            Self::Statistics(..) => ("statistics", Method::GET),
             Self::Index => ("index", Method::POST),
             Self::Load(_) => ("load", Method::POST),
+            Self::Unload(_) => ("unload", Method::POST),
         }
     }
 }

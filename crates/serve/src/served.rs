@@ -14,6 +14,7 @@ use crate::columns::Columns;
 use crate::metrics::{Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
+use crate::statistics::Statistics;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]
@@ -23,6 +24,7 @@ pub struct Served {
     model: Model,
     columns: Columns,
     tallies: Vec<Tally>,
+    pub(crate) statistics: Statistics,
 }
 
 /// Values of one feature over all requests.
@@ -51,7 +53,7 @@ impl Served {
     pub fn new(name: String, version: String, model: Model) -> Self {
         let columns = Columns::new(model.encoder().schema());
         let tallies = model.encoder().schema().features.iter().map(|_| Tally::default()).collect();
-        Self { name, version, model, columns, tallies }
+        Self { name, version, model, columns, tallies, statistics: Statistics::default() }
     }
 
     /// Its name.

@@ -10,6 +10,8 @@ use crate::tokens::Tokens;
 pub struct Settings {
     /// Host and port; port 0 takes a free one.
     pub listen: String,
+    /// Host and port of gRPC; without them there is none.
+    pub grpc: Option<String>,
     /// Certificates and tokens.
     pub access: Access,
     /// Requests that are ranked at the same time, each by a thread.
@@ -69,6 +71,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            grpc: None,
             access: Access::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_body: 8 << 20,

@@ -18,6 +18,7 @@ pub(crate) fn shown(entry: &Entry) -> Value {
         "opened": shown.opened.map(seconds),
         "folder": shown.folder,
         "refused": shown.refused,
+        "unloaded": shown.unloaded,
     });
     if let (Some(served), Some(fields)) = (&shown.served, model.as_object_mut()) {
         let of = served.model();

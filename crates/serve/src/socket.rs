@@ -23,7 +23,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
     }
 }

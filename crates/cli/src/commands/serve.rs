@@ -37,6 +37,9 @@ pub(crate) struct Serve {
     /// Host and port to listen on; port 0 takes a free one
     #[arg(long, visible_alias = "listen", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: String,
+    /// Host and port of the Open Inference Protocol over gRPC; without it there is none
+    #[arg(long, value_name = "ADDR")]
+    grpc: Option<String>,
     /// Certificates in PEM, the server's own first: connections are by TLS
     #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Access")]
     tls_cert: Option<PathBuf>,
@@ -116,6 +119,7 @@ impl Serve {
         let models = self.models.iter().map(|given| ModelSpec::parse(given)).collect::<Result<Vec<_>, _>>()?;
         let settings = Settings {
             listen: self.http,
+            grpc: self.grpc,
             access: Access {
                 tls: self.tls_cert.zip(self.tls_key),
                 tokens: self.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,7 @@ pub(crate) fn rows(count: usize, seed: u64) -> Vec<Value> {
 /// A server, which is killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
+    stdout: BufReader<ChildStdout>,
     pub(crate) scheme: String,
     pub(crate) address: String,
     /// Lines of standard error.
@@ -60,14 +61,19 @@ impl Server {
         }
         command.args(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let (scheme, address) = line.trim().strip_prefix("listening on ").unwrap().split_once("://").unwrap();
-        let (scheme, address) = (scheme.to_owned(), address.to_owned());
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let (scheme, address) = listening(&mut stdout);
         let (send, messages) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, scheme, address, messages }
+        Self { child, stdout, scheme, address, messages }
+    }
+
+    /// The next address that it listens on, of this scheme.
+    pub(crate) fn next_address(&mut self, scheme: &str) -> String {
+        let (found, address) = listening(&mut self.stdout);
+        assert_eq!(found, scheme);
+        address
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -119,6 +125,14 @@ impl Server {
             }
         }
     }
+}
+
+/// What a line says: scheme and address.
+fn listening(stdout: &mut impl BufRead) -> (String, String) {
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let (scheme, address) = line.trim().strip_prefix("listening on ").unwrap().split_once("://").unwrap();
+    (scheme.to_owned(), address.to_owned())
 }
 
 impl Drop for Server {

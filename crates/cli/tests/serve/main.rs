@@ -9,5 +9,6 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;
+mod grpc;
 mod models;
 mod wrong;
