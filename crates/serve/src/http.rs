@@ -21,7 +21,7 @@ use crate::queue::{Queue, Work};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
-use crate::served::Served;
+use crate::served::{Form, Served};
 use crate::server::Log;
 use crate::settings::Settings;
 use crate::shown::{changed, shown};
@@ -36,6 +36,19 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Of an answer, and of a refusal.
 const JSON: &str = "application/json";
+
+/// The forms of a body and of its answer: Arrow where the headers name it, else JSON.
+fn forms(headers: &HeaderMap) -> [Form; 2] {
+    let form = |name| {
+        let names = headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+        let mut kinds = names.filter_map(|name| name.split(|&byte| byte == b';').next().map(<[u8]>::trim_ascii));
+        if kinds.any(|kind| kind.eq_ignore_ascii_case(ARROW.as_bytes())) { Form::Arrow } else { Form::Json }
+    };
+    [form(header::CONTENT_TYPE), form(header::ACCEPT)]
+}
+
+/// The same as a stream of Arrow IPC.
+const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// The length of the JSON in front of the bytes of tensors.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -210,7 +223,8 @@ async fn answer(
         Route::Rank(name) => {
             let entry = Arc::clone(find(app, name)?);
             let served = served(&entry, None)?;
-            worked(app, (entry, served), came, request, Work::Rank).await
+            let forms = forms(request.headers());
+            worked(app, (entry, served), came, request, Work::Rank(forms)).await
         }
         Route::Reload(name) | Route::Load(name) => {
             let entry = find(app, Some(name))?;
@@ -272,7 +286,8 @@ async fn worked(
     let deadline = came + deadline(request.headers(), app.settings.timeout)?;
     let body = read(app, came, request).await?;
     let answer = ask(app, of, body, deadline, work).await?;
-    Ok(Reply { body: answer.body, content: JSON, json: answer.json })
+    let content = if matches!(work, Work::Rank([_, Form::Arrow])) { ARROW } else { JSON };
+    Ok(Reply { body: answer.body, content, json: answer.json })
 }
 
 fn metrics(app: &App) -> String {

@@ -15,7 +15,7 @@ use crate::infer::Inferred;
 use crate::queue::{Job, Work, estimate, late};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Entry};
-use crate::served::Served;
+use crate::served::{Form, Served};
 use crate::settings::Control;
 
 /// The model of a name, or the first one.
@@ -142,9 +142,11 @@ pub(crate) async fn ask(
 ) -> Result<Inferred, Refusal> {
     let (reply, answered) = oneshot::channel();
     let candidates = match work {
-        Work::Rank => estimate(&body.bytes),
+        Work::Rank([Form::Json, _]) => estimate(&body.bytes),
         // Eight bytes a value, more or less.
-        Work::Infer(_) | Work::Message => body.bytes.len() / (8 * served.columns().names.len().max(1)),
+        Work::Rank([Form::Arrow, _]) | Work::Infer(_) | Work::Message => {
+            body.bytes.len() / (8 * served.columns().names.len().max(1))
+        }
     };
     let candidates = candidates.clamp(1, app.settings.max_candidates);
     let most = app.settings.max_candidates;

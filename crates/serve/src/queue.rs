@@ -17,7 +17,7 @@ use crate::infer::Inferred;
 use crate::metrics::{Metrics, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
-use crate::served::Served;
+use crate::served::{Form, Served};
 
 /// A request that waits.
 pub(crate) struct Job {
@@ -38,8 +38,8 @@ pub(crate) struct Job {
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// A ranking.
-    Rank,
+    /// A ranking: the form of the body, and of the answer.
+    Rank([Form; 2]),
     /// Predictions by the Open Inference Protocol, with the length of the JSON where bytes come behind it.
     Infer(Option<usize>),
     /// The same by a message of gRPC, behind its head of five bytes.
@@ -163,7 +163,9 @@ fn run(queue: &Queue, metrics: &Metrics, job: Job) {
     let mut stages = Stages::default();
     stages.add(Stage::Wait, begin - came);
     let ranked = catch_unwind(AssertUnwindSafe(|| match work {
-        Work::Rank => served.rank(&body.bytes, most, &mut stages).map(|body| Inferred { body, json: None }),
+        Work::Rank(forms) => {
+            served.rank_as(&body.bytes, forms, most, &mut stages).map(|body| Inferred { body, json: None })
+        }
         Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
         Work::Message => {
             let message = Bytes::from(std::mem::take(&mut body.bytes)).split_off(HEAD);

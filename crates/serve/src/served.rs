@@ -1,17 +1,19 @@
 //! [`Served`]: a model with all that it takes to answer a rank request.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
+use arrow::array::RecordBatch;
 use pleiad_data::FeatureCount;
 use pleiad_rank::cells::Cell;
 use pleiad_rank::{Model, Scorer};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::arrow_body;
 use crate::cells::batch;
 use crate::columns::Columns;
-use crate::metrics::{Stage, Stages};
+use crate::metrics::{Laps, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
 use crate::statistics::Statistics;
@@ -94,71 +96,88 @@ impl Served {
     /// # Errors
     /// Whatever the body lacks; nothing of it is ranked then.
     pub fn rank(&self, body: &[u8], most: usize, stages: &mut Stages) -> Result<Vec<u8>, Refusal> {
-        let mut began = Instant::now();
-        let mut lap = |stages: &mut Stages, stage| {
-            let now = Instant::now();
-            stages.add(stage, now - began);
-            began = now;
+        self.rank_as(body, [Form::Json; 2], most, stages)
+    }
+
+    /// The same of a body of the first form, answered in the second one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rank_as(
+        &self,
+        body: &[u8],
+        [sent, wanted]: [Form; 2],
+        most: usize,
+        stages: &mut Stages,
+    ) -> Result<Vec<u8>, Refusal> {
+        let mut laps = Laps::new();
+        let asked = match sent {
+            Form::Json => self.asked(body, most)?,
+            Form::Arrow => arrow_body::asked(body, &self.columns, most)?,
         };
-        let mut request = RankRequest::parse(body, &self.columns, most)?;
-        let candidates = request.candidates;
-        stages.candidates = candidates;
-        let own = request.score.take().map(|score| self.scorer_of(score)).transpose()?;
-        let (ids, top, ignored) =
-            (std::mem::take(&mut request.ids), request.top.unwrap_or(usize::MAX), std::mem::take(&mut request.ignored));
-        let in_request: Vec<bool> = request.request.iter().map(Option::is_some).collect();
-        let of_request = |column: &str| self.columns.index(column).is_some_and(|at| in_request[at]);
+        stages.candidates = asked.candidates;
+        let own = asked.score.map(|score| self.scorer_of(score)).transpose()?;
+        let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
         let scorer = match &own {
             Some(scorer) => scorer,
             None => self.model.scorer().map_err(refuse)?,
         };
+        let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let answer = |ranked: &[Ranked<'_>], counts: &[FeatureCount]| {
             let answer = Answer {
                 model: &self.name,
                 version: &self.version,
-                candidates,
-                ranked,
+                candidates: asked.candidates,
+                ranked: (wanted == Form::Json).then_some(ranked),
                 unknown: self.named(counts, |count| count.unknown),
                 missing: self.named(counts, |count| count.missing),
-                ignored: &ignored,
+                ignored: &asked.ignored,
             };
             let message = |error: serde_json::Error| {
                 Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it")
             };
-            serde_json::to_vec(&answer).map_err(message)
+            match wanted {
+                Form::Json => serde_json::to_vec(&answer).map_err(message),
+                Form::Arrow => arrow_body::answer(ranked, &tasks, serde_json::to_string(&answer).map_err(message)?),
+            }
         };
-        if candidates == 0 {
-            lap(stages, Stage::Decode);
-            return answer(&[], &[]);
-        }
-        let records = batch(request, &self.columns)?;
-        lap(stages, Stage::Decode);
+        laps.add(stages, Stage::Decode);
+        let Some(records) = asked.records else { return answer(&[], &[]) };
         let rows = self.model.encode(&records).map_err(refuse)?;
-        lap(stages, Stage::Encode);
+        laps.add(stages, Stage::Encode);
         let predictions = self.model.predict(&rows).map_err(refuse)?;
-        lap(stages, Stage::Predict);
+        laps.add(stages, Stage::Predict);
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
-        let order = ordered(&scores, top);
-        lap(stages, Stage::Score);
+        let order = ordered(&scores, asked.top);
+        laps.add(stages, Stage::Score);
         self.count(&rows.counts);
-        let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
             .map(|index| Ranked {
                 index,
-                id: ids.get(index).filter(|id| **id != Cell::Null),
+                id: asked.ids.get(index).filter(|id| **id != Cell::Null),
                 score: scores[index],
                 predictions: Predicted { tasks: &tasks, values: &predictions.tasks, index },
             })
             .collect();
         let written = answer(&ranked, &rows.counts);
-        lap(stages, Stage::Write);
+        laps.add(stages, Stage::Write);
         written
     }
 
+    /// What a body of JSON asks for.
+    fn asked<'a>(&self, body: &'a [u8], most: usize) -> Result<Asked<'a>, Refusal> {
+        let mut request = RankRequest::parse(body, &self.columns, most)?;
+        let (candidates, top) = (request.candidates, request.top.unwrap_or(usize::MAX));
+        let (ids, ignored) = (std::mem::take(&mut request.ids), std::mem::take(&mut request.ignored));
+        let (score, in_request) = (request.score.take(), request.request.iter().map(Option::is_some).collect());
+        let records = (candidates > 0).then(|| batch(request, &self.columns)).transpose()?;
+        Ok(Asked { records, candidates, ids, score, top, ignored, in_request })
+    }
+
     /// The model's score with other exponents.
-    fn scorer_of(&self, score: std::collections::BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
+    fn scorer_of(&self, score: BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
         let mut rank = self.model.rank().cloned().unwrap_or_default();
         rank.score.extend(score);
         Scorer::new(&rank, self.model.encoder().schema()).map_err(|error| Refusal::of_rank(&error, &|_| false))
@@ -168,6 +187,29 @@ impl Served {
         let names = self.model.encoder().schema().features.iter().map(|feature| feature.name.as_str());
         Counts(names.zip(counts).map(|(name, count)| (name, of(count))).filter(|(_, count)| *count > 0).collect())
     }
+}
+
+/// A form of bodies and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An object of JSON.
+    Json,
+    /// A stream of Arrow IPC.
+    Arrow,
+}
+
+/// What is asked for, whatever form it came in.
+pub(crate) struct Asked<'a> {
+    /// The candidates, if there are any.
+    pub(crate) records: Option<RecordBatch>,
+    pub(crate) candidates: usize,
+    pub(crate) ids: Vec<Cell<'a>>,
+    /// Exponents of the score that are not the model's own.
+    pub(crate) score: Option<BTreeMap<String, f64>>,
+    pub(crate) top: usize,
+    pub(crate) ignored: Vec<String>,
+    /// By column of the model: whether all candidates share it.
+    pub(crate) in_request: Vec<bool>,
 }
 
 /// The first `top` candidates by score, the highest first, then by their order.
@@ -188,7 +230,9 @@ struct Answer<'a> {
     model: &'a str,
     version: &'a str,
     candidates: usize,
-    ranked: &'a [Ranked<'a>],
+    /// None where it is written in another form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranked: Option<&'a [Ranked<'a>]>,
     #[serde(skip_serializing_if = "Counts::is_empty")]
     unknown: Counts<'a>,
     #[serde(skip_serializing_if = "Counts::is_empty")]
@@ -199,18 +243,25 @@ struct Answer<'a> {
 
 /// One candidate of an answer.
 #[derive(Serialize)]
-struct Ranked<'a> {
-    index: usize,
+pub(crate) struct Ranked<'a> {
+    pub(crate) index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a Cell<'a>>,
-    score: f64,
-    predictions: Predicted<'a>,
+    pub(crate) id: Option<&'a Cell<'a>>,
+    pub(crate) score: f64,
+    pub(crate) predictions: Predicted<'a>,
 }
 
-struct Predicted<'a> {
+pub(crate) struct Predicted<'a> {
     tasks: &'a [&'a str],
     values: &'a [Vec<f32>],
     index: usize,
+}
+
+impl Predicted<'_> {
+    /// That of a task, by its number.
+    pub(crate) fn of(&self, task: usize) -> f32 {
+        self.values[task][self.index]
+    }
 }
 
 impl Serialize for Predicted<'_> {

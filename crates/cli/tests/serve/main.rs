@@ -5,6 +5,7 @@
 
 mod access;
 mod answers;
+mod arrow;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
