@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use pleiad_rank::Model;
-use pleiad_serve::{Form, Served, Stages};
+use pleiad_serve::{BodyForm, Served, Stages};
 
 /// Most candidates of a body.
 const MOST: usize = 64;
@@ -22,7 +22,7 @@ fn served() -> &'static Served {
 }
 
 fuzz_target!(|bytes: &[u8]| {
-    match served().rank_as(bytes, [Form::Arrow, Form::Json], MOST, &mut Stages::default()) {
+    match served().rank_as(bytes, [BodyForm::Arrow, BodyForm::Json], MOST, &mut Stages::default()) {
         Ok(answer) => drop(serde_json::from_slice::<serde_json::Value>(&answer).expect("an answer is JSON")),
         Err(refusal) => assert!([400, 413, 422].contains(&refusal.status), "{refusal:?}"),
     }

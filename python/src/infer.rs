@@ -52,7 +52,7 @@ pub(crate) fn infer_files(py: Python<'_>, paths: Vec<String>, labels: Vec<String
 }
 
 fn inferred(sample: &Sample, options: &InferOptions) -> PyResult<String> {
-    let refused = |problem: pleiad_train::infer::Problem| ConfigError::new_err(problem.to_string());
+    let refused = |problem: pleiad_train::infer::InferProblem| ConfigError::new_err(problem.to_string());
     let inferred = pleiad_train::infer::infer(sample, options).map_err(refused)?;
     let table: toml::Table =
         inferred.toml.parse().map_err(|error: toml::de::Error| RunError::new_err(error.to_string()))?;

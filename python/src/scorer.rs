@@ -30,7 +30,7 @@ pub(crate) struct Scorer {
 }
 
 /// What is known of some rows; of those that were skipped as bad NaN.
-struct Answer {
+struct Scored {
     tasks: Vec<Vec<f32>>,
     scores: Vec<f64>,
     /// Rows that were skipped, from 0.
@@ -38,7 +38,7 @@ struct Answer {
 }
 
 impl Scorer {
-    fn part(&self, rows: &RecordBatch) -> pleiad_rank::Result<Answer> {
+    fn part(&self, rows: &RecordBatch) -> pleiad_rank::Result<Scored> {
         let encoder = self.saved.encoder();
         let chunk = Chunk::from_rows(rows, self.plan.wanted(), &encoder.schema().csv.null)?;
         let encoded = encoder.encode(self.plan.parse(chunk)?);
@@ -53,7 +53,7 @@ impl Scorer {
         let scores = self.scorer.as_ref().map(|scorer| scorer.score(&predictions, &encoded.numbers, 0)).transpose()?;
         let (scores, tasks) = (scores.unwrap_or_default(), predictions.tasks);
         if encoded.positions.len() == all {
-            return Ok(Answer { tasks, scores, skipped: Vec::new() });
+            return Ok(Scored { tasks, scores, skipped: Vec::new() });
         }
         let mut skipped = Vec::new();
         let mut good = encoded.positions.iter().peekable();
@@ -62,14 +62,14 @@ impl Scorer {
                 skipped.push(row);
             }
         }
-        Ok(Answer {
+        Ok(Scored {
             tasks: tasks.into_iter().map(|task| spread(task, &encoded.positions, all, f32::NAN)).collect(),
             scores: if self.scorer.is_some() { spread(scores, &encoded.positions, all, f64::NAN) } else { scores },
             skipped,
         })
     }
 
-    fn answer(&self, batches: &[RecordBatch]) -> pleiad_rank::Result<Vec<Answer>> {
+    fn answer(&self, batches: &[RecordBatch]) -> pleiad_rank::Result<Vec<Scored>> {
         let parts: Vec<RecordBatch> = batches.iter().flat_map(parts).collect();
         let answered = parts.par_iter().map(|part| self.part(part)).collect::<pleiad_rank::Result<Vec<_>>>();
         // An error counts rows from the start of what it was given: the whole batch gives the number that a user can look up.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use pleiad_data::MemoryRows;
 use pleiad_report::Html;
-use pleiad_train::compare::{CompareOptions, Stage};
+use pleiad_train::compare::{CompareOptions, CompareStage};
 use pleiad_train::{ConfigFile, Event, Interrupt, Observer, TrainOptions, TrainOutcome};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -222,7 +222,7 @@ pub(crate) fn compare(
     let compared = beside(py, threads, callback, &interrupt, |to| {
         let options = CompareOptions { config: &config, out: &out, rows: memory.as_ref(), pages: Some(&Html) };
         pleiad_train::compare::compare(options, &interrupt, &mut |stage| {
-            if let Stage::Run { model, seed, number, of, known } = stage {
+            if let CompareStage::Run { model, seed, number, of, known } = stage {
                 let told = json!({
                     "event": "run", "model": model, "seed": seed, "number": number, "of": of, "known": known
                 });

@@ -80,8 +80,8 @@ fn configuration(error: &ConfigError) -> Fields {
     }
 }
 
-fn infer(problem: &pleiad_train::infer::Problem) -> Fields {
-    use pleiad_train::infer::Problem as P;
+fn infer(problem: &pleiad_train::infer::InferProblem) -> Fields {
+    use pleiad_train::infer::InferProblem as P;
     let fields = Fields::default();
     match problem {
         P::NoLabel { candidates } => {

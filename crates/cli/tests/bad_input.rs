@@ -13,7 +13,7 @@ const USAGE: i32 = 2;
 const DATA: i32 = 3;
 
 /// A mistake, made in a folder with a good log and configuration.
-struct Case {
+struct BadInput {
     name: &'static str,
     make: fn(&Folder),
     code: i32,
@@ -21,12 +21,12 @@ struct Case {
     says: &'static [&'static str],
 }
 
-fn case(name: &'static str, code: i32, says: &'static [&'static str], make: fn(&Folder)) -> Case {
-    Case { name, make, code, says }
+fn case(name: &'static str, code: i32, says: &'static [&'static str], make: fn(&Folder)) -> BadInput {
+    BadInput { name, make, code, says }
 }
 
 /// Runs `args` in every case's folder.
-fn check(args: &[&str], cases: &[Case]) {
+fn check(args: &[&str], cases: &[BadInput]) {
     let mut wrong = Vec::new();
     for case in cases {
         let folder = Folder::with_log();

@@ -305,7 +305,7 @@ mod pipes {
         let before = folder.listing();
         assert_eq!(stop(start(&folder, &train, Stdio::null()), "-TERM").code, Some(143));
         assert_eq!(stop(start(&folder, &predict, Stdio::null()), "-INT").code, Some(130));
-        // Somebody does, and writes nothing, or but a part of a row.
+        // A process does, and writes nothing, or but a part of a row.
         let path = folder.join("f.csv");
         let mut writer = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
         let evaluate = ["evaluate", "ready/model", "--data", "f.csv"];

@@ -21,72 +21,72 @@ const TOLERANCE: f64 = 1e-5;
 
 #[test]
 fn ple_with_uneven_experts_over_three_levels() {
-    Case::import("ple_uneven").check(&["sgd", "adam"]);
+    Fixture::import("ple_uneven").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn ple_with_two_levels_as_wide_as_the_input() {
-    Case::import("ple_two_levels").check(&["sgd", "adam", "adam_l2", "adamw", "adagrad"]);
+    Fixture::import("ple_two_levels").check(&["sgd", "adam", "adam_l2", "adamw", "adagrad"]);
 }
 
 #[test]
 fn cgc_with_embeddings() {
-    Case::import("cgc_embeddings").check(&["sgd", "sgd_clip", "adam", "adam_epsilon"]);
+    Fixture::import("cgc_embeddings").check(&["sgd", "sgd_clip", "adam", "adam_epsilon"]);
 }
 
 #[test]
 fn mmoe_with_gate_bias() {
-    Case::import("mmoe").check(&["sgd", "adam"]);
+    Fixture::import("mmoe").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn hard_sharing() {
-    Case::import("hard_sharing").check(&["sgd", "sgd_momentum", "adam"]);
+    Fixture::import("hard_sharing").check(&["sgd", "sgd_momentum", "adam"]);
 }
 
 #[test]
 fn single_task_with_tables_of_its_own() {
-    Case::import("single_task").check(&["sgd", "adam"]);
+    Fixture::import("single_task").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn ml_mmoe_with_three_levels_as_wide_as_the_input() {
-    Case::import("ml_mmoe").check(&["sgd", "adam"]);
+    Fixture::import("ml_mmoe").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn cross_stitch_of_three_tasks() {
-    Case::import("cross_stitch").check(&["sgd", "adam"]);
+    Fixture::import("cross_stitch").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn sluice_of_three_tasks() {
-    Case::import("sluice").check(&["sgd", "adam"]);
+    Fixture::import("sluice").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn esmm_with_a_funnel_of_three_events() {
-    Case::import("esmm").check(&["sgd", "adam"]);
+    Fixture::import("esmm").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn aitm_with_its_calibrator() {
-    Case::import("aitm").check(&["sgd", "adam"]);
+    Fixture::import("aitm").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn customized_sharing() {
-    Case::import("customized_sharing").check(&["sgd", "adam"]);
+    Fixture::import("customized_sharing").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn asymmetric_sharing() {
-    Case::import("asymmetric_sharing").check(&["sgd", "adam"]);
+    Fixture::import("asymmetric_sharing").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn mmoe_over_factorization_machine_crosses() {
-    let case = Case::import("fm");
+    let case = Fixture::import("fm");
     case.check(&["sgd", "adam"]);
     let model: Value = serde_json::from_slice(&fs::read(case.model.join("model.json")).unwrap()).unwrap();
     assert_eq!(model["model"]["interaction"], serde_json::json!({ "kind": "fm" }));
@@ -94,12 +94,12 @@ fn mmoe_over_factorization_machine_crosses() {
 
 #[test]
 fn cgc_over_a_cross_network() {
-    Case::import("cross").check(&["sgd", "adam"]);
+    Fixture::import("cross").check(&["sgd", "adam"]);
 }
 
 #[test]
 fn single_task_over_cross_networks_of_low_rank() {
-    Case::import("cross_low_rank").check(&["sgd", "adam"]);
+    Fixture::import("cross_low_rank").check(&["sgd", "adam"]);
 }
 
 /// The optimizers of `tools/golden/cases.py`, as changes to the configurations, which all have SGD at 0.1.
@@ -124,13 +124,13 @@ fn settings(optimizer: &str) -> &'static [&'static str] {
 }
 
 /// A folder of fixtures, and the model that was imported from its start weights.
-struct Case {
+struct Fixture {
     folder: PathBuf,
     scratch: TempDir,
     model: PathBuf,
 }
 
-impl Case {
+impl Fixture {
     fn import(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         let scratch = TempDir::new().unwrap();

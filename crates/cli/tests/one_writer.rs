@@ -122,7 +122,7 @@ fn a_lock_ends_with_its_process() {
     let first = hold(&folder, TRAIN, "run");
     first.signal("KILL");
     first.end();
-    // A folder with nothing in it but a lock that nobody holds is an empty one. (It may have come as far as a checkpoint.)
+    // A folder with nothing in it but a lock that no process holds is an empty one. (It may have come as far as a checkpoint.)
     if names(&folder.join("run")) == ["pleiad.lock"] {
         folder.ok(TRAIN);
     } else {
@@ -138,7 +138,7 @@ fn a_lock_ends_with_its_process() {
     folder.ok(&["train", "config.toml", "--out", "empty", "--set", "train.epochs=1"]);
 }
 
-/// Somebody removes the folder of a living run, and begins another run in its place.
+/// A user removes the folder of a living run, and begins another run in its place.
 #[test]
 fn a_run_whose_folder_was_replaced_writes_nothing_into_the_other() {
     let folder = folder();
@@ -335,7 +335,7 @@ fn temporary_rows_of_a_killed_run_go_with_the_next() {
     assert_eq!(names(&place), Vec::<String>::new());
 }
 
-/// Somebody clears up while a run is at work.
+/// A user clears up while a run is at work.
 #[test]
 fn without_its_file_a_lock_holds_all_the_same() {
     let folder = folder();

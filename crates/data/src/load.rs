@@ -10,13 +10,13 @@ use rayon::prelude::*;
 
 use crate::batch::Batch;
 use crate::counts::LabelCount;
-use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Fitter, Parsed, Plan};
 use crate::error::{Error, Result};
 use crate::raw::{RawRows, RawSample};
 use crate::read::{Chunk, DataFile, ReadAhead, Source, StopFlag, expand, identity, is_pipe, open_file, refuse_pipes};
-use crate::schema::{Block, DataConfig, Files, OnBadRow, Place, Problem, Schema, SplitConfig};
+use crate::schema::{Block, DataConfig, Files, KeyPlace, OnBadRow, Problem, Schema, SplitConfig};
 use crate::seen::{FeatureCount, add_all};
+use crate::skipped::Skipped;
 use crate::split::{Split, SplitRules};
 
 /// How far loading is.
@@ -331,7 +331,7 @@ impl<'a> Request<'a> {
 
 /// What is wrong with where rows are said to lie.
 fn not_there(key: &str, reason: &str) -> Error {
-    Error::Schema { place: Place::new(Block::Data, key), problem: Problem::Choice { reason: reason.to_owned() } }
+    Error::Schema { place: KeyPlace::new(Block::Data, key), problem: Problem::Choice { reason: reason.to_owned() } }
 }
 
 /// The chunks, where raw rows of them are wanted: parsing takes the others.

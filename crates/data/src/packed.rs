@@ -22,7 +22,7 @@ const LABEL: usize = 5;
 pub struct PackedRows<'a> {
     rows: &'a Batch,
     /// Per categorical input: where its id is; `None` for lists of ids.
-    ids: Vec<Option<Place>>,
+    ids: Vec<Option<PackedId>>,
     /// Byte of a row at which its labels begin.
     labels: usize,
     /// Bytes of a row.
@@ -32,7 +32,7 @@ pub struct PackedRows<'a> {
 
 /// Where a row has an id.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct PackedId {
     /// First byte.
     at: usize,
     /// Bytes: 1, 2, 4 or 8.
@@ -48,7 +48,7 @@ impl<'a> PackedRows<'a> {
         let places = widths.into_iter().map(|width| {
             let at = labels;
             labels += width.unwrap_or(0);
-            width.map(|width| Place { at, width })
+            width.map(|width| PackedId { at, width })
         });
         let ids = places.collect();
         let stride = labels + LABEL * rows.labels.len();
@@ -68,7 +68,7 @@ impl<'a> PackedRows<'a> {
     /// Packs the rows from row `first` on that `bytes` has room for.
     fn fill(&self, first: usize, bytes: &mut [u8]) {
         for (ids, place) in self.rows.categorical.iter().zip(&self.ids) {
-            let Some(Place { at, width }) = *place else { continue };
+            let Some(PackedId { at, width }) = *place else { continue };
             let ids = &ids.table_rows()[first..];
             match width {
                 1 => self.put::<1>(ids, at, bytes),
@@ -120,7 +120,7 @@ impl<'a> PackedRows<'a> {
     /// Appends the ids and labels of packed rows.
     fn unpack(&self, rows: &[u8], into: &mut Batch) {
         for (into, place) in into.categorical.iter_mut().zip(&self.ids) {
-            let (Ids::Single(into), Some(Place { at, width })) = (into, *place) else { continue };
+            let (Ids::Single(into), Some(PackedId { at, width })) = (into, *place) else { continue };
             match width {
                 1 => self.take(rows, at, into, |[byte]| u64::from(byte)),
                 2 => self.take(rows, at, into, |id| u64::from(u16::from_le_bytes(id))),

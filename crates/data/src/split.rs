@@ -42,13 +42,13 @@ impl Split {
 /// The parts of the training files that validate and test.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct SplitRules {
-    valid: Option<Part>,
-    test: Option<Part>,
+    valid: Option<HeldOut>,
+    test: Option<HeldOut>,
 }
 
 /// One of them, with what cells are compared with.
 #[derive(Debug, Clone, PartialEq)]
-struct Part {
+struct HeldOut {
     config: PartConfig,
     equals: Option<Comparand>,
     from: Option<Comparand>,
@@ -60,7 +60,7 @@ impl SplitRules {
     #[must_use]
     pub fn new(data: &DataConfig) -> Self {
         let part = |split: &Option<SplitConfig>| match split {
-            Some(SplitConfig::Part(part)) if !part.memory => Some(Part::new(part)),
+            Some(SplitConfig::Part(part)) if !part.memory => Some(HeldOut::new(part)),
             _ => None,
         };
         Self { valid: part(&data.valid), test: part(&data.test) }
@@ -98,7 +98,7 @@ impl SplitRules {
     /// # Errors
     /// The reason, and the number of the column at fault, if a value is missing or cannot be compared.
     pub fn assign(&self, position: u64, cells: [Cell<'_>; 2]) -> Result<Split, (usize, Reason)> {
-        let by_value = |part: &Option<Part>, at: usize| match part {
+        let by_value = |part: &Option<HeldOut>, at: usize| match part {
             Some(part) if part.config.column.is_some() => part.holds(&cells[at]).map_err(|reason| (at, reason)),
             _ => Ok(false),
         };
@@ -111,7 +111,7 @@ impl SplitRules {
             return Ok(Split::Valid);
         }
         // Validation rows are taken from one end and test rows from the other, so that neither share moves the other.
-        let share = |part: &Option<Part>| part.as_ref().and_then(|part| part.config.fraction).unwrap_or(0.0);
+        let share = |part: &Option<HeldOut>| part.as_ref().and_then(|part| part.config.fraction).unwrap_or(0.0);
         let place = (xxh64(&position.to_le_bytes(), SPLIT_SEED) >> 11) as f64 / (1u64 << 53) as f64;
         if place >= 1.0 - share(&self.test) {
             Ok(Split::Test)
@@ -123,7 +123,7 @@ impl SplitRules {
     }
 }
 
-impl Part {
+impl HeldOut {
     fn new(config: &PartConfig) -> Self {
         let comparand = |scalar: &Option<Scalar>| scalar.as_ref().map(Comparand::new);
         let [equals, from, to] = [&config.equals, &config.from, &config.to].map(comparand);

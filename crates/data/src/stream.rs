@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use crate::dataset::Skipped;
 use crate::encode::{Encoded, Encoder, Plan};
 use crate::error::Result;
 use crate::read::{DataFile, ReadAhead, Source, StopFlag};
 use crate::schema::{CsvConfig, Format, OnBadRow};
 use crate::seen::{FeatureCount, add_all};
+use crate::skipped::Skipped;
 use crate::split::SplitRules;
 
 /// What to read, and how.

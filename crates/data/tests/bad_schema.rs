@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Config;
+use common::TestConfig;
 use pleiad_data::ErrorKind;
 
 const DATA: &str = "[data]\ntrain = 'log.csv'\n";
@@ -12,7 +12,7 @@ const TASK: &str = "[[task]]\nname = 'click'\nkind = 'binary'\nlabel = { column 
 
 #[track_caller]
 fn refuses(config: &str, message: &str) {
-    let error = Config::parse(config).schema().unwrap_err();
+    let error = TestConfig::parse(config).schema().unwrap_err();
     assert_eq!(error.to_string(), message);
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.place().is_some());
@@ -265,7 +265,7 @@ fn transforms() {
         "[[feature]] block 2, transform: log1p after standardize meets values at or below -1, where it is not defined; \
          put it first, or a clip from above -1 between them",
     );
-    assert!(Config::parse(&numeric("transform = ['standardize', { clip = [0, 3] }, 'log1p']")).schema().is_ok());
+    assert!(TestConfig::parse(&numeric("transform = ['standardize', { clip = [0, 3] }, 'log1p']")).schema().is_ok());
     refuses(
         &numeric("transform = ['log1p']\nmissing = -2"),
         "[[feature]] block 2, missing: -2 is not allowed: log1p needs values above -1",

@@ -6,7 +6,7 @@ mod common;
 
 use std::path::{Path, PathBuf};
 
-use common::{Config, Folder, json};
+use common::{Folder, TestConfig, json};
 use pleiad_data::{BLOCK_ROWS, CacheUse, Error, LoadOptions, RAW_ROWS, Splits, StoredRows, StoredSplits};
 use proptest::prelude::*;
 use xxhash_rust::xxh64::xxh64;
@@ -82,7 +82,7 @@ fn folder() -> Folder {
 }
 
 fn stored(folder: &Folder, keys: &str) -> Result<StoredSplits, Error> {
-    let config = Config::parse(&config(keys));
+    let config = TestConfig::parse(&config(keys));
     StoredSplits::load(&config.data, folder.path(), &config.schema().unwrap(), LoadOptions::default())
 }
 
@@ -175,7 +175,7 @@ fn rows_that_were_never_in_memory_are_the_same_files() {
 fn raw_rows_are_kept_for_an_encoder_that_was_fitted_elsewhere() {
     let folder = folder();
     let plain = folder.load(&config("")).unwrap();
-    let other = Config::parse(&config(""));
+    let other = TestConfig::parse(&config(""));
     let encoder = Some(plain.encoder.clone());
     let options = LoadOptions { encoder, ..LoadOptions::default() };
     let again = Splits::load(&other.data, folder.path(), &other.schema().unwrap(), options).unwrap();
@@ -278,7 +278,7 @@ fn a_given_encoder_has_rows_of_its_own() {
     let text = config("cache = 'c'");
     let own = folder.load(&text).unwrap();
     folder.write("b.csv", log(3000, 5));
-    let parsed = Config::parse(&text);
+    let parsed = TestConfig::parse(&text);
     let load = || {
         let options = LoadOptions { encoder: Some(own.encoder.clone()), ..LoadOptions::default() };
         Splits::load(&parsed.data, folder.path(), &parsed.schema().unwrap(), options).unwrap()
@@ -334,7 +334,7 @@ fn damaged_rows_are_read_from_the_files_again() {
     assert!(why(&swapped).contains("train.arrow that was there"), "{}", why(&swapped));
 }
 
-/// A manifest that somebody has changed, hash and all.
+/// A manifest that was changed by hand, hash and all.
 #[test]
 fn a_forged_manifest_allocates_nothing_and_is_refused() {
     let folder = folder();
@@ -388,7 +388,7 @@ fn errors_of_the_files_leave_no_cache() {
     let strict = config("cache = 'c'").replace("\"skip\"", "\"stop\"");
     let error = folder.load(&strict).unwrap_err();
     assert!(matches!(error, Error::BadRow(_)), "{error}");
-    let parsed = Config::parse(&strict);
+    let parsed = TestConfig::parse(&strict);
     let load = || StoredSplits::load(&parsed.data, folder.path(), &parsed.schema().unwrap(), LoadOptions::default());
     assert_eq!(load().unwrap_err().to_string(), error.to_string());
     assert_eq!(std::fs::read_dir(folder.path().join("c")).unwrap().count(), 0, "nothing half-written");

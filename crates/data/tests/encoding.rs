@@ -6,7 +6,7 @@ mod common;
 use std::ops::ControlFlow;
 
 use arrow::array::{Float64Array, Int64Array, StringArray};
-use common::{Config, Folder, array, batch, json};
+use common::{Folder, TestConfig, array, batch, json};
 use pleiad_data::schema::{Files, SplitConfig};
 use pleiad_data::{
     Batch, EncodedStream, Encoder, Error, Ids, Input, LoadOptions, Phase, Progress, Split, Splits, StreamOptions,
@@ -184,7 +184,7 @@ fn a_saved_encoder_encodes_alike() {
         let saved = json(&splits.encoder);
         let encoder: Encoder = serde_json::from_str(&saved).unwrap();
         assert_eq!(json(&encoder), saved);
-        let config = Config::parse(text);
+        let config = TestConfig::parse(text);
         let options = LoadOptions { encoder: Some(encoder), ..LoadOptions::default() };
         let again = Splits::load(&config.data, folder.path(), &config.schema().unwrap(), options).unwrap();
         assert_eq!((again.train, again.valid), (splits.train, splits.valid));
@@ -324,7 +324,7 @@ fn progress_counts_rows() {
     let folder = Folder::new();
     folder.write("log.csv", format!("{HEAD}{}", lines(0..20_000)));
     folder.write("test.csv", format!("{HEAD}{}", lines(0..10)));
-    let mut config = Config::parse(CONFIG);
+    let mut config = TestConfig::parse(CONFIG);
     config.data.test = Some(SplitConfig::Files(Files::One("test.csv".to_owned())));
     let seen = std::sync::Mutex::new(Vec::new());
     let progress = |progress: Progress| {
@@ -342,7 +342,7 @@ fn progress_counts_rows() {
 fn loading_stops_when_asked_to() {
     let folder = Folder::new();
     folder.write("log.csv", format!("{HEAD}{}", lines(0..20_000)));
-    let config = Config::parse(CONFIG);
+    let config = TestConfig::parse(CONFIG);
     for phase in [Phase::Fit, Phase::Load(Split::Train)] {
         let progress = |p: Progress| if p.phase == phase { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
         let encoder = (phase != Phase::Fit).then(|| fitted().1.encoder);

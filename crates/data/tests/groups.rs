@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
-use common::{Config, Folder, batch};
+use common::{Folder, TestConfig, batch};
 use pleiad_data::schema::Groups;
 use pleiad_data::{Batch, Encoder, Error, LoadOptions, Schema, Splits, StoredRows, StoredSplits};
 use xxhash_rust::xxh64::xxh64;
@@ -47,7 +47,7 @@ fn group(text: &str) -> u64 {
     if text.is_empty() { 0 } else { xxh64(text.as_bytes(), 0) }
 }
 
-fn schema(config: &Config, column: &str) -> Schema {
+fn schema(config: &TestConfig, column: &str) -> Schema {
     config.schema().unwrap().with_groups(Some(Groups { column: column.to_owned(), k: vec![10] })).unwrap()
 }
 
@@ -69,7 +69,7 @@ fn measured_rows_have_the_group_of_their_column() {
     folder.write("train.csv", log(20_000));
     folder.write("test.csv", log(500));
     let load = |cache: &str| {
-        let config = Config::parse(&CONFIG.replace("CACHE", cache));
+        let config = TestConfig::parse(&CONFIG.replace("CACHE", cache));
         let schema = schema(&config, "user");
         Splits::load(&config.data, folder.path(), &schema, LoadOptions::default()).unwrap()
     };
@@ -84,7 +84,7 @@ fn measured_rows_have_the_group_of_their_column() {
     for cached in [load("cache = \"cache\""), load("cache = \"cache\"")] {
         assert_eq!((&cached.train, &cached.valid, &cached.test), (&plain.train, &plain.valid, &plain.test));
     }
-    let config = Config::parse(&CONFIG.replace("CACHE", ""));
+    let config = TestConfig::parse(&CONFIG.replace("CACHE", ""));
     let stored =
         StoredSplits::load(&config.data, folder.path(), &schema(&config, "user"), LoadOptions::default()).unwrap();
     assert_eq!(&all(&stored.train), plain.train.as_batch());
@@ -100,7 +100,7 @@ fn one_value_is_one_group_in_every_type() {
     let folder = Folder::new();
     folder.write("train.csv", log(100));
     folder.write("test.csv", log(20));
-    let config = Config::parse(&CONFIG.replace("CACHE", ""));
+    let config = TestConfig::parse(&CONFIG.replace("CACHE", ""));
     let schema = schema(&config, "user");
     let encoder = Splits::load(&config.data, folder.path(), &schema, LoadOptions::default()).unwrap().encoder;
     let rows = |user: ArrayRef| {
@@ -127,7 +127,7 @@ fn a_column_that_is_not_there_is_told_with_the_nearest() {
     let folder = Folder::new();
     folder.write("train.csv", log(100));
     folder.write("test.csv", log(20));
-    let config = Config::parse(&CONFIG.replace("CACHE", ""));
+    let config = TestConfig::parse(&CONFIG.replace("CACHE", ""));
     let schema = schema(&config, "users");
     let error = Splits::load(&config.data, folder.path(), &schema, LoadOptions::default()).unwrap_err();
     assert!(matches!(error, Error::MissingColumn(_)), "{error}");

@@ -6,8 +6,6 @@ use std::ops::Range;
 
 use xxhash_rust::xxh64::Xxh64;
 
-use crate::weights::Weights;
-
 /// Shape of every tensor by name.
 pub type Shapes = BTreeMap<String, Vec<usize>>;
 
@@ -30,16 +28,6 @@ pub trait TensorSink {
 
     /// Replaces the elements of a tensor from `at` on, in row-major order.
     fn write(&mut self, name: &str, at: usize, values: &[f32]);
-}
-
-impl TensorSource for Weights {
-    fn shapes(&self) -> Shapes {
-        self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
-    }
-
-    fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
-        out.extend(self.get(name).and_then(|tensor| tensor.data.get(range)).unwrap_or_default());
-    }
 }
 
 /// Ranges of `len` elements that are handed over one after the other.

@@ -1,8 +1,9 @@
 //! [`Weights`]: named f32 tensors, the form of weights that engine, artifact and import exchange.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::tensors::TensorHash;
+use crate::tensors::{Shapes, TensorHash, TensorSource};
 
 /// A tensor in row-major order.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,5 +55,15 @@ impl Weights {
     #[must_use]
     pub fn elements(&self) -> usize {
         self.tensors.values().map(|t| t.data.len()).sum()
+    }
+}
+
+impl TensorSource for Weights {
+    fn shapes(&self) -> Shapes {
+        self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shape.clone())).collect()
+    }
+
+    fn read(&self, name: &str, range: Range<usize>, out: &mut Vec<f32>) {
+        out.extend(self.get(name).and_then(|tensor| tensor.data.get(range)).unwrap_or_default());
     }
 }

@@ -9,7 +9,7 @@ use pleiad_model::objective::weighting::{DynamicAverage, GradNorm, Uncertainty};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Golden {
+struct GoldenSteps {
     conflicts: Vec<Conflict>,
     grad_norm: Vec<GradNormCase>,
     uncertainty: Vec<UncertaintyCase>,
@@ -28,18 +28,18 @@ struct Conflict {
 struct GradNormCase {
     alpha: f64,
     learning_rate: f64,
-    steps: Vec<Step>,
+    steps: Vec<JointStep>,
 }
 
 #[derive(Deserialize)]
 struct UncertaintyCase {
     kinds: Vec<TaskKind>,
     learning_rate: f64,
-    steps: Vec<Step>,
+    steps: Vec<JointStep>,
 }
 
 #[derive(Deserialize)]
-struct Step {
+struct JointStep {
     losses: Vec<f64>,
     #[serde(default)]
     norms: Vec<f64>,
@@ -56,7 +56,7 @@ struct AverageCase {
     weights: Vec<Vec<f64>>,
 }
 
-fn golden() -> Golden {
+fn golden() -> GoldenSteps {
     serde_json::from_str(include_str!("golden/joint.json")).unwrap()
 }
 

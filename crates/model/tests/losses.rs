@@ -7,7 +7,7 @@ use pleiad_model::objective::Loss;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Case {
+struct LossCase {
     kind: TaskKind,
     objective: Objective,
     /// Number, label, loss, derivative.
@@ -16,9 +16,9 @@ struct Case {
 
 #[test]
 fn values_and_derivatives_are_those_of_pytorch() {
-    let cases: Vec<Case> = serde_json::from_str(include_str!("golden/losses.json")).unwrap();
+    let cases: Vec<LossCase> = serde_json::from_str(include_str!("golden/losses.json")).unwrap();
     assert_eq!(cases.len(), 10);
-    for Case { kind, objective, rows } in cases {
+    for LossCase { kind, objective, rows } in cases {
         assert_eq!(objective.check(kind), Ok(()));
         let loss = Loss::of(kind, &objective);
         for [z, y, value, derivative] in rows {

@@ -14,8 +14,8 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 
 use crate::error::{Error, Result};
 use crate::schema::{DataLocation, GraphProto, ModelProto, OperatorSetIdProto, TensorProto, entry};
-use crate::writer::{Constant, Elements, Writer};
-use crate::{Exported, Model};
+use crate::writer::{Constant, Elements, NetworkWriter};
+use crate::{Exported, NetworkModel};
 
 /// Version of the format; its opsets are of 2022.
 const IR_VERSION: i64 = 8;
@@ -34,8 +34,8 @@ const SMALL: u64 = 1 << 10;
 const PAGE: u64 = 4096;
 
 /// Writes a model to `path`, its weights to a file beside it where both together have more than `most` bytes.
-pub(crate) fn write(model: &Model<'_>, writer: Writer, most: u64, path: &Path) -> Result<Exported> {
-    let Writer { nodes, constants, inputs, input_infos, outputs, output_infos, .. } = writer;
+pub(crate) fn write(model: &NetworkModel<'_>, writer: NetworkWriter, most: u64, path: &Path) -> Result<Exported> {
+    let NetworkWriter { nodes, constants, inputs, input_infos, outputs, output_infos, .. } = writer;
     let json = |ports| serde_json::to_string(ports).map_err(|e| Error::Inconsistent { reason: e.to_string() });
     let (operations, uses_ml) = (nodes.len(), nodes.iter().any(|node| node.domain.is_some()));
     let opset = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(version) };

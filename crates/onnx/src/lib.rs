@@ -35,14 +35,14 @@ pub use saved::export_saved;
 pub use writer::Port;
 
 use crate::schema::DataType;
-use crate::writer::Writer;
+use crate::writer::NetworkWriter;
 
 /// Most bytes of a file without external data: what a message of Protocol Buffers can have.
 pub const MOST_BYTES: u64 = (1 << 31) - 1;
 
 /// What a saved model consists of, as far as an export needs it.
 #[derive(Clone, Copy)]
-pub struct Model<'m> {
+pub struct NetworkModel<'m> {
     /// Its structure, such as `ple`; becomes the graph's name.
     pub kind: &'m str,
     /// The network.
@@ -103,19 +103,19 @@ pub struct Exported {
 /// [`Error::Exists`] if there is a file already, [`Error::Io`] if it cannot be written; [`Error::Inseparable`] and
 /// [`Error::TooLarge`] for encoders that ONNX cannot hold; [`Error::Score`] and [`Error::Inconsistent`] for parts that do not belong
 /// together.
-pub fn export(model: &Model<'_>, options: &Options, path: &Path) -> Result<Exported> {
+pub fn export(model: &NetworkModel<'_>, options: &Options, path: &Path) -> Result<Exported> {
     let writer = written(model, options.inputs)?;
     file::write(model, writer, options.most_bytes.min(MOST_BYTES), path)
 }
 
 /// The graph of a model, without its weights.
-fn written(model: &Model<'_>, inputs: Inputs) -> Result<Writer> {
-    let Model { graph, encoder, score, .. } = model;
+fn written(model: &NetworkModel<'_>, inputs: Inputs) -> Result<NetworkWriter> {
+    let NetworkModel { graph, encoder, score, .. } = model;
     graph.validate().map_err(|error| Error::Inconsistent { reason: error.to_string() })?;
     if encoder.layout() != &graph.layout {
         return Err(Error::Inconsistent { reason: "its encoder gives other inputs than its graph reads".to_owned() });
     }
-    let mut writer = Writer::default();
+    let mut writer = NetworkWriter::default();
     // Outputs keep their names whatever else there is.
     for output in &graph.outputs {
         writer.reserve(&output.task);

@@ -4,15 +4,15 @@ use pleiad_data::Pooling;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Activation, Op, ParamId, TableId};
 
-use crate::inputs::{Encoded, Rows};
+use crate::inputs::{Encoded, TableRows};
 use crate::schema::{float, int, word};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// Slope of the leaky ReLU below zero.
 const LEAK: f32 = 0.01;
 
 /// The value of every node.
-pub(crate) fn nodes(writer: &mut Writer, graph: &Graph, inputs: &Encoded) -> Vec<Value> {
+pub(crate) fn nodes(writer: &mut NetworkWriter, graph: &Graph, inputs: &Encoded) -> Vec<Value> {
     let mut network = Network { writer, graph, inputs, values: Vec::with_capacity(graph.nodes.len()) };
     for at in 0..graph.nodes.len() {
         let value = network.node(at);
@@ -22,7 +22,7 @@ pub(crate) fn nodes(writer: &mut Writer, graph: &Graph, inputs: &Encoded) -> Vec
 }
 
 struct Network<'n> {
-    writer: &'n mut Writer,
+    writer: &'n mut NetworkWriter,
     graph: &'n Graph,
     inputs: &'n Encoded,
     values: Vec<Value>,
@@ -92,8 +92,8 @@ impl Network<'_> {
         let inputs = self.inputs;
         let table = self.writer.weight(&spec.tensor(), &spec.shape());
         match &inputs.categories[slot] {
-            Rows::Single(rows) => self.writer.op("Gather", scope, &[&table, rows], vec![int("axis", 0)]),
-            Rows::Multiple { rows, owners, lengths } => {
+            TableRows::Single(rows) => self.writer.op("Gather", scope, &[&table, rows], vec![int("axis", 0)]),
+            TableRows::Multiple { rows, owners, lengths } => {
                 let w = &mut *self.writer;
                 let vectors = w.op("Gather", &format!("{scope}/vectors"), &[&table, rows], vec![int("axis", 0)]);
                 let shape = w.op("Shape", &format!("{scope}/shape"), &[&vectors], vec![]);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::inputs::Encoded;
 use crate::schema::DataType;
-use crate::writer::{BATCH, Value, Writer, named};
+use crate::writer::{BATCH, NetworkWriter, Value, named};
 
 /// Name of the score's output.
 pub(crate) const SCORE: &str = "score";
@@ -66,7 +66,7 @@ pub enum Function {
 }
 
 /// Adds an output for each task, and gives what each predicts, `[B]`. Rows that cannot be used are predicted as NaN.
-pub(crate) fn predictions(w: &mut Writer, graph: &Graph, nodes: &[Value], bad: Option<&str>) -> Vec<Value> {
+pub(crate) fn predictions(w: &mut NetworkWriter, graph: &Graph, nodes: &[Value], bad: Option<&str>) -> Vec<Value> {
     let nan = bad.map(|bad| (bad, w.float(f32::NAN)));
     let mut predictions = Vec::with_capacity(graph.outputs.len());
     for output in &graph.outputs {
@@ -108,7 +108,7 @@ pub(crate) fn predictions(w: &mut Writer, graph: &Graph, nodes: &[Value], bad: O
 /// Adds the output of the score, of numbers `of`: f64, as a product of many small probabilities leaves f32; f32 for runtimes that
 /// have no other.
 pub(crate) fn score(
-    w: &mut Writer,
+    w: &mut NetworkWriter,
     name: &str,
     score: &Score,
     encoder: &Encoder,
@@ -116,14 +116,14 @@ pub(crate) fn score(
     of: DataType,
 ) -> Result<()> {
     let at = |part: &str| format!("{name}/{part}");
-    let power = |w: &mut Writer, x: Value, exponent: f64| {
+    let power = |w: &mut NetworkWriter, x: Value, exponent: f64| {
         if exponent == 1.0 {
             return x;
         }
         let exponent = w.number(exponent, of);
         w.op("Pow", &at("factor"), &[&x, &exponent], vec![])
     };
-    let product = |w: &mut Writer, hint: &str, factors: Vec<Value>| {
+    let product = |w: &mut NetworkWriter, hint: &str, factors: Vec<Value>| {
         factors.into_iter().reduce(|a, b| w.op("Mul", &at(hint), &[&a, &b], vec![]))
     };
     let mut factors = Vec::new();
@@ -186,7 +186,7 @@ pub(crate) fn score(
 }
 
 /// The number of a column, `[B]`, as it stands in the log, or what stands for a missing one.
-fn number(w: &mut Writer, column: &str, encoder: &Encoder, inputs: &Encoded, of: DataType) -> Result<Value> {
+fn number(w: &mut NetworkWriter, column: &str, encoder: &Encoder, inputs: &Encoded, of: DataType) -> Result<Value> {
     let features = encoder.schema().features.iter().zip(encoder.fitted());
     let mut of_column = features.filter(|(feature, _)| feature.column() == column).peekable();
     if of_column.peek().is_none() {

@@ -6,7 +6,7 @@ use pleiad_model::artifact::Artifact;
 use pleiad_rank::{Factor, Model as Saved, RankFunction, RankFusion, Scorer};
 
 use crate::error::{Error, Result};
-use crate::{Exported, Function, Model, Options, Score, TaskFactor, Transform, export};
+use crate::{Exported, Function, NetworkModel, Options, Score, TaskFactor, Transform, export};
 
 /// Opens the model in `folder`, verifies it, and writes it to `out`, with its score where it has `[rank]`.
 ///
@@ -22,7 +22,7 @@ pub fn export_saved(folder: &Path, options: &Options, out: &Path) -> Result<Expo
     };
     drop(verified);
     let artifact = Artifact::open(folder).map_err(|error| Error::Model(error.into()))?;
-    let model = Model {
+    let model = NetworkModel {
         kind: artifact.kind(),
         graph: &artifact.graph,
         encoder: &artifact.encoder,

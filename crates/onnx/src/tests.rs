@@ -15,7 +15,7 @@ use prost::Message;
 use serde_json::json;
 
 use crate::schema::{DataType, GraphProto, ModelProto, TensorProto};
-use crate::{Error, Exported, Inputs, MOST_BYTES, Model, Options, Port, Result, export};
+use crate::{Error, Exported, Inputs, MOST_BYTES, NetworkModel, Options, Port, Result, export};
 
 /// A model over every kind of feature, with weights that are all unlike.
 fn model() -> (Graph, Encoder, Weights) {
@@ -36,7 +36,7 @@ fn model() -> (Graph, Encoder, Weights) {
 
 fn written(path: &Path, inputs: Inputs, most_bytes: u64) -> Result<Exported> {
     let (graph, encoder, weights) = model();
-    let model = Model { kind: "mmoe", graph: &graph, encoder: &encoder, weights: &weights, score: None };
+    let model = NetworkModel { kind: "mmoe", graph: &graph, encoder: &encoder, weights: &weights, score: None };
     export(&model, &Options { inputs, most_bytes }, path)
 }
 
@@ -175,7 +175,7 @@ fn names_are_told_apart() {
     let table = json!({ "kind": "hard-sharing", "bottom": [2], "tower": [] });
     let serde_json::Value::Object(table) = table else { panic!() };
     let graph = ModelConfig::from_table(table).unwrap().build(encoder.layout(), encoder.tasks()).unwrap();
-    let model = Model { kind: "t", graph: &graph, encoder: &encoder, weights: &Weights::default(), score: None };
+    let model = NetworkModel { kind: "t", graph: &graph, encoder: &encoder, weights: &Weights::default(), score: None };
     let writer = crate::written(&model, Inputs::Columns).unwrap();
     let names: Vec<&str> = writer.inputs.iter().map(|port| port.name.as_str()).collect();
     assert_eq!(names, ["x", "x.text", "x.integer", "x.row", "x.row_2", "t_2"]);

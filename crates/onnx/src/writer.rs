@@ -1,4 +1,4 @@
-//! [`Writer`]: a graph of ONNX, put together node by node. It has names and elements, and no model.
+//! [`NetworkWriter`]: a graph of ONNX, put together node by node. It has names and elements, and no model.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -69,7 +69,7 @@ pub(crate) fn size(size: usize) -> Size {
 
 /// A graph that grows.
 #[derive(Debug, Default)]
-pub(crate) struct Writer {
+pub(crate) struct NetworkWriter {
     names: HashSet<String>,
     pub(crate) nodes: Vec<NodeProto>,
     pub(crate) constants: Vec<Constant>,
@@ -84,7 +84,7 @@ pub(crate) struct Writer {
     ragged: usize,
 }
 
-impl Writer {
+impl NetworkWriter {
     /// A name that nothing else has: this one, or with a number behind it.
     pub(crate) fn unique(&mut self, name: &str) -> String {
         if self.names.insert(name.to_owned()) {

@@ -24,7 +24,7 @@ fn options() -> Options {
 }
 
 fn write(graph: &Graph, encoder: &Encoder, weights: &dyn TensorSource, path: &Path) {
-    let model = pleiad_onnx::Model { kind: "test", graph, encoder, weights, score: None };
+    let model = pleiad_onnx::NetworkModel { kind: "test", graph, encoder, weights, score: None };
     let exported = export(&model, &options(), path).unwrap();
     assert_eq!(exported.bytes, path.metadata().unwrap().len());
     assert_eq!(exported.data, None);
@@ -175,7 +175,7 @@ fn the_score_is_the_product_of_powers() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.onnx");
         let encoder = common::encoder(&graph.layout, &fixture::tasks());
-        let model = pleiad_onnx::Model {
+        let model = pleiad_onnx::NetworkModel {
             kind: "test",
             graph: &graph,
             encoder: &encoder,
@@ -207,8 +207,13 @@ fn the_score_is_the_product_of_powers() {
     }
     let unknown = Score { factors: vec![factor("clicks", &[], 1.0)], sum: false, transform: None };
     let encoder = common::encoder(&graph.layout, &fixture::tasks());
-    let model =
-        pleiad_onnx::Model { kind: "test", graph: &graph, encoder: &encoder, weights: &weights, score: Some(&unknown) };
+    let model = pleiad_onnx::NetworkModel {
+        kind: "test",
+        graph: &graph,
+        encoder: &encoder,
+        weights: &weights,
+        score: Some(&unknown),
+    };
     let folder = tempfile::tempdir().unwrap();
     let error = export(&model, &options(), &folder.path().join("model.onnx")).unwrap_err();
     assert_eq!(error.to_string(), "[rank] of the model names the task \"clicks\", which the model does not have");

@@ -94,7 +94,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// Told to stop, in order.
+    /// A signal asked it to stop; it ended in order.
     #[error("{what}")]
     Interrupted {
         /// The number in the [`crate::Interrupt`].

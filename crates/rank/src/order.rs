@@ -12,7 +12,7 @@ use pleiad_data::write::RecordWriter;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Interrupt;
-use crate::predict::{Order, Predicted, Sink, in_type, record, schema, type_of};
+use crate::predicted::{Order, Predicted, Sink, in_type, record, schema, type_of};
 
 /// Rows that are put together before they are written.
 const BLOCK: usize = 1 << 14;
@@ -22,14 +22,14 @@ const SPARE: usize = if cfg!(test) { 8 } else { 1 << 16 };
 
 /// A row that is held.
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct HeldRow {
     score: f64,
     position: u64,
     /// Where it is: of [`Ordered::chunks`], and in it.
     at: (usize, usize),
 }
 
-impl Entry {
+impl HeldRow {
     /// The highest score first, then what was read first. Scores are numbers.
     fn order(&self, other: &Self) -> std::cmp::Ordering {
         other.score.total_cmp(&self.score).then(self.position.cmp(&other.position))
@@ -50,7 +50,7 @@ pub(crate) struct Ordered {
     stored: usize,
     requests: HashMap<String, usize>,
     /// By request, in the order in which they are met.
-    entries: Vec<Vec<Entry>>,
+    entries: Vec<Vec<HeldRow>>,
 }
 
 impl Ordered {
@@ -82,7 +82,7 @@ impl Ordered {
         let schema = schema(names, &all);
         let mut writer = RecordWriter::create(out, Arc::clone(&schema))?;
         for entries in &mut self.entries {
-            entries.sort_unstable_by(Entry::order);
+            entries.sort_unstable_by(HeldRow::order);
             entries.truncate(self.top.unwrap_or(usize::MAX));
         }
         let ranked = self.entries.iter().flat_map(|entries| (1u64..).zip(entries));
@@ -124,9 +124,9 @@ impl Ordered {
     }
 
     /// Keeps of a request what may still be written.
-    fn prune(entries: &mut Vec<Entry>, top: usize) {
+    fn prune(entries: &mut Vec<HeldRow>, top: usize) {
         if entries.len() > top {
-            entries.select_nth_unstable_by(top, Entry::order);
+            entries.select_nth_unstable_by(top, HeldRow::order);
             entries.truncate(top);
         }
     }
@@ -176,7 +176,7 @@ impl Sink for Ordered {
             }
             let entries = &mut self.entries[request];
             // Zero has two signs, and is one score.
-            entries.push(Entry { score: score + 0.0, position, at: (chunk, row) });
+            entries.push(HeldRow { score: score + 0.0, position, at: (chunk, row) });
             if let Some(top) = self.top
                 && entries.len() >= top.saturating_mul(2).max(16)
             {

@@ -11,7 +11,7 @@ use crate::by_task::ByTask;
 use crate::config::RankConfig;
 use crate::counts::{by_feature, in_order};
 use crate::error::{Error, Result};
-use crate::predict::check_finite;
+use crate::finite::check_finite;
 
 /// A model that is to be saved.
 pub struct ToSave<'a> {

@@ -1,8 +1,7 @@
 //! Equation 1 of the paper, or a weighted sum: [`Scorer`] makes one score of the predictions of all tasks.
 
-use pleiad_data::TaskKind;
-use pleiad_data::nearest;
 use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
+use pleiad_data::{TaskKind, suggest};
 use pleiad_engine::Predictions;
 
 use crate::config::{RankConfig, RankFusion, RankTransform};
@@ -241,16 +240,6 @@ fn conditions(schema: &Schema, task: usize) -> Result<Vec<usize>> {
 fn refuse<T>(key: &[&str], problem: String) -> Result<T> {
     let key = ["rank"].iter().chain(key).map(|&part| part.to_owned()).collect();
     Err(Error::Rank { key, problem })
-}
-
-/// `"; did you mean `click`? (known: click, share)"`.
-fn suggest(name: &str, known: &[&str]) -> String {
-    let list = known.join(", ");
-    match nearest(name, known.iter().copied()) {
-        _ if known.is_empty() => String::new(),
-        Some(near) => format!("; did you mean `{near}`? (known: {list})"),
-        None => format!("; known: {list}"),
-    }
 }
 
 #[cfg(test)]

@@ -62,7 +62,7 @@ const CONFIG: &str = r#"
 const ROWS: &str = "age,city,tags,click,stay\n1,a,1|2,0,0.5\n2.5,b,,1,1.5\n,a,2,1,2.5\n30,c,7|7|1,0,\n";
 
 #[derive(Deserialize)]
-struct Config {
+struct TestConfig {
     data: DataConfig,
     feature: Vec<FeatureBlock>,
     task: Vec<TaskConfig>,
@@ -72,7 +72,7 @@ struct Config {
 /// A PLE with weights as they are drawn, saved to `model`, with or without `[rank]`.
 fn save(dir: &Path, with_rank: bool) {
     std::fs::write(dir.join("rows.csv"), ROWS).unwrap();
-    let config: Config = toml::from_str(CONFIG).unwrap();
+    let config: TestConfig = toml::from_str(CONFIG).unwrap();
     let schema = Schema::resolve(&config.data, &config.feature, &config.task).unwrap();
     let splits = Splits::load(&config.data, dir, &schema, LoadOptions::default()).unwrap();
     let level = json!({ "task_experts": 1, "shared_experts": 1, "widths": [8] });
@@ -198,7 +198,7 @@ fn many_threads_share_one_model() {
 #[test]
 fn the_score_travels_with_the_model_and_can_be_changed() {
     let (dir, model) = model();
-    let config: Config = toml::from_str(CONFIG).unwrap();
+    let config: TestConfig = toml::from_str(CONFIG).unwrap();
     assert_eq!(model.rank(), Some(&config.rank));
     let rows = model.encode(&records()).unwrap();
     let predictions = model.predict(&rows).unwrap();

@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::charts::{gains, graph, heat, learning, seesaw, weights};
-use super::page::{Cell, Section, configuration, document, facts, made, rows, stacked, table};
+use super::page::{Section, TableCell, configuration, document, facts, made, rows, stacked, table};
 use super::{ComparisonPage, ModelPage, data, explained, format};
 use pleiad_train::compare::{AlsoMeasured, ComparedModel, Comparison, SeedRun, Spread, VerdictKind};
 use pleiad_train::figures;
@@ -136,7 +136,7 @@ fn task_table(comparison: &Comparison, task: &str, metric: MetricKind) -> Markup
         let p = |value: Option<f64>| value.map_or_else(String::new, figures::p_value);
         let gain = compared.and_then(|compared| Some((compared, compared.gain?)));
         vec![
-            Cell::from(match model.name == comparison.baseline {
+            TableCell::from(match model.name == comparison.baseline {
                 true => format!("{} (baseline)", model.name),
                 false => model.name.clone(),
             }),
@@ -160,8 +160,8 @@ fn others_measured(comparison: &Comparison) -> Markup {
             let also = model.tasks.get(task).map_or(&[][..], |compared| &compared.also);
             let row = |also: &AlsoMeasured| {
                 vec![
-                    Cell::from(model.name.clone()),
-                    Cell::from(also.metric.label().into_owned()),
+                    TableCell::from(model.name.clone()),
+                    TableCell::from(also.metric.label().into_owned()),
                     also.value.map_or_else(|| "–".to_owned(), spread).into(),
                     also.gain.map_or_else(String::new, |gain| format::signed(gain.mean)).into(),
                     also.gain.map_or_else(String::new, |gain| format::bounds(gain.bounds)).into(),
@@ -169,7 +169,7 @@ fn others_measured(comparison: &Comparison) -> Markup {
             };
             also.iter().map(row).collect::<Vec<_>>()
         };
-        let mut rows: Vec<Vec<Cell>> = comparison.models.iter().flat_map(of_model).collect();
+        let mut rows: Vec<Vec<TableCell>> = comparison.models.iter().flat_map(of_model).collect();
         let metrics = rows.len() / comparison.models.len().max(1);
         // A metric's rows together, model by model.
         let mut by_metric = Vec::with_capacity(rows.len());
@@ -178,7 +178,7 @@ fn others_measured(comparison: &Comparison) -> Markup {
         }
         (task, by_metric)
     });
-    let tables: Vec<(&str, Vec<Vec<Cell>>)> = tables.filter(|(_, rows)| !rows.is_empty()).collect();
+    let tables: Vec<(&str, Vec<Vec<TableCell>>)> = tables.filter(|(_, rows)| !rows.is_empty()).collect();
     html! {
         @if !tables.is_empty() {
             details {
@@ -206,7 +206,7 @@ fn sizes(comparison: &Comparison) -> Markup {
             factor => format!("× {factor:.2}"),
         };
         vec![
-            Cell::from(model.name.clone()),
+            TableCell::from(model.name.clone()),
             format::count(model.parameters.dense).into(),
             format::count(model.parameters.tables).into(),
             widths.into(),
@@ -288,7 +288,7 @@ fn notes(comparison: &Comparison) -> Markup {
             (table(
                 "Runs that failed",
                 &["model", "seed", "why"],
-                failed.iter().map(|(model, seed, why)| vec![(*model).into(), seed.to_string().into(), Cell::Text((*why).to_owned())]),
+                failed.iter().map(|(model, seed, why)| vec![(*model).into(), seed.to_string().into(), TableCell::Text((*why).to_owned())]),
             ))
         }
     }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use pleiad_data::FeatureCount;
 
 use super::format;
-use super::page::{Cell, Section, table};
+use super::page::{Section, TableCell, table};
 use pleiad_train::{DataSummary, SplitSummary};
 
 /// Features that a table shows before it is folded away.
@@ -24,17 +24,17 @@ fn labels(summary: &DataSummary) -> Markup {
         let rows = split.rows;
         let row = move |(task, labels): (&str, &pleiad_train::LabelSummary)| {
             vec![
-                Cell::Text(name.to_owned()),
-                Cell::Text(task.to_owned()),
+                TableCell::Text(name.to_owned()),
+                TableCell::Text(task.to_owned()),
                 format::count(rows).into(),
                 format::count(labels.rows).into(),
                 labels.positives.map_or_else(|| "–".to_owned(), format::count).into(),
-                Cell::from(labels.base_rate().map_or_else(|| "–".to_owned(), format::percent)),
+                TableCell::from(labels.base_rate().map_or_else(|| "–".to_owned(), format::percent)),
             ]
         };
         split.tasks.iter().map(row).collect::<Vec<_>>()
     };
-    let rows: Vec<Vec<Cell>> = summary.splits().flat_map(of_split).collect();
+    let rows: Vec<Vec<TableCell>> = summary.splits().flat_map(of_split).collect();
     table("Labels of each split", &["split", "task", "rows", "labels", "positives", "base rate"], rows)
 }
 
@@ -52,8 +52,9 @@ fn features(summary: &DataSummary) -> Markup {
     let header: Vec<&str> = std::iter::once("feature").chain(header.iter().map(String::as_str)).collect();
     let rows = told.iter().map(|(name, counts)| {
         let shares = counts.iter().flat_map(|count| [count.missing_share(), count.unknown_share()]);
-        let cells = shares.map(|share| Cell::from(if share == 0.0 { "0".to_owned() } else { format::percent(share) }));
-        std::iter::once(Cell::Text((*name).to_owned())).chain(cells).collect()
+        let cells =
+            shares.map(|share| TableCell::from(if share == 0.0 { "0".to_owned() } else { format::percent(share) }));
+        std::iter::once(TableCell::Text((*name).to_owned())).chain(cells).collect()
     });
     let shares = table("Missing and unknown values of each feature", &header, rows);
     html! {

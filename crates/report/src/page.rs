@@ -61,40 +61,40 @@ pub(super) fn document(title: &str, headline: &Markup, sections: &[Section], pro
 }
 
 /// A cell of a table.
-pub(super) enum Cell {
+pub(super) enum TableCell {
     /// A number or a short word, to the right.
     Figure(String),
     /// Words, to the left.
     Text(String),
 }
 
-impl<S: Into<String>> From<S> for Cell {
+impl<S: Into<String>> From<S> for TableCell {
     fn from(text: S) -> Self {
         Self::Figure(text.into())
     }
 }
 
 /// A table; the first cell of each row is its heading.
-pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Markup {
+pub(super) fn table(caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<TableCell>>) -> Markup {
     table_of("", caption, header, rows)
 }
 
 /// A table whose cells stand below their row's name, each with its heading, where the screen is too narrow.
-pub(super) fn stacked(caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Markup {
+pub(super) fn stacked(caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<TableCell>>) -> Markup {
     table_of("stack-small", caption, header, rows)
 }
 
-fn table_of(class: &str, caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<Cell>>) -> Markup {
-    let cell = |cell: &Cell, heading: &str| match cell {
-        Cell::Figure(text) => html! { td data-label=(heading) { (text) } },
-        Cell::Text(text) => html! { td.text data-label=(heading) { (text) } },
+fn table_of(class: &str, caption: &str, header: &[&str], rows: impl IntoIterator<Item = Vec<TableCell>>) -> Markup {
+    let cell = |cell: &TableCell, heading: &str| match cell {
+        TableCell::Figure(text) => html! { td data-label=(heading) { (text) } },
+        TableCell::Text(text) => html! { td.text data-label=(heading) { (text) } },
     };
-    let heading = |cell: &Cell| match cell {
-        Cell::Figure(text) | Cell::Text(text) => html! { th scope="row" { (text) } },
+    let heading = |cell: &TableCell| match cell {
+        TableCell::Figure(text) | TableCell::Text(text) => html! { th scope="row" { (text) } },
     };
-    let rows: Vec<Vec<Cell>> = rows.into_iter().collect();
+    let rows: Vec<Vec<TableCell>> = rows.into_iter().collect();
     // A heading stands over words as words do.
-    let words = |column: usize| rows.first().is_some_and(|row| matches!(row.get(column), Some(Cell::Text(_))));
+    let words = |column: usize| rows.first().is_some_and(|row| matches!(row.get(column), Some(TableCell::Text(_))));
     html! {
         div.table tabindex="0" role="group" aria-label=(caption) {
             table class=(class) {

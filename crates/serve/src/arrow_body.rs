@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow::array::{
@@ -20,6 +20,7 @@ use arrow::datatypes::{DataType, Field, Fields, Schema};
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::root_as_message;
 use arrow::ipc::writer::StreamWriter;
+use pleiad_data::read::guarded;
 use pleiad_rank::cells::{Cell, column};
 
 use crate::cells::batch;
@@ -47,10 +48,8 @@ fn of_field(name: &str, status: u16, code: &'static str, message: String, advice
 pub(crate) fn asked<'a>(body: &[u8], columns: &Columns, most: usize) -> Result<Asked<'a>, Refusal> {
     check_sizes(body)?;
     // The decoder trusts some fields, and panics where they contradict each other.
-    let read = catch_unwind(AssertUnwindSafe(|| read(body, columns, most)));
-    let read = read.unwrap_or_else(|_| {
-        Err(bad("the contents of the body contradict each other", "send a stream as Arrow's own libraries write it"))
-    });
+    let read = guarded(Path::new("the body"), || Ok::<_, String>(read(body, columns, most)));
+    let read = read.map_err(|error| bad(error.to_string(), "send a stream as Arrow's own libraries write it"))?;
     let (schema, names, batches) = read?;
     let told = schema.metadata().get(KEY).map_or("{}", String::as_str);
     let (mut told, id) = RankRequest::told(told, columns)?;
@@ -85,10 +84,10 @@ pub(crate) fn asked<'a>(body: &[u8], columns: &Columns, most: usize) -> Result<A
     Ok(Asked { records: (candidates > 0).then_some(records), candidates, ids, score, top, ignored, in_request })
 }
 
-type Read = (Arc<Schema>, Vec<String>, Vec<RecordBatch>);
+type StreamParts = (Arc<Schema>, Vec<String>, Vec<RecordBatch>);
 
 /// The schema, the names of all columns, and batches of those that are columns of the model or ids.
-fn read(body: &[u8], columns: &Columns, most: usize) -> Result<Read, Refusal> {
+fn read(body: &[u8], columns: &Columns, most: usize) -> Result<StreamParts, Refusal> {
     let advice = "send a stream of Arrow IPC, as pyarrow.ipc.new_stream writes it";
     let broken = |error: arrow::error::ArrowError| bad(error.to_string(), advice);
     let schema = StreamReader::try_new(body, None).map_err(broken)?.schema();
@@ -213,8 +212,8 @@ fn check_sizes(body: &[u8]) -> Result<(), Refusal> {
     }
 }
 
-/// An answer as a stream: a batch of the candidates that are answered; `told` is the rest of it, as JSON.
-pub(crate) fn answer(ranked: &[Ranked<'_>], tasks: &[&str], told: String) -> Result<Vec<u8>, Refusal> {
+/// An answer as a stream: a batch of the candidates that are answered; `rest` is what else it says, as JSON.
+pub(crate) fn answer(ranked: &[Ranked<'_>], tasks: &[&str], rest: String) -> Result<Vec<u8>, Refusal> {
     let internal = |error: String| Refusal::new(500, "internal", error, "this is a mistake of the server; report it");
     let index = UInt64Array::from_iter_values(ranked.iter().map(|one| one.index as u64));
     let mut fields = vec![Field::new("index", DataType::UInt64, false)];
@@ -235,7 +234,7 @@ pub(crate) fn answer(ranked: &[Ranked<'_>], tasks: &[&str], told: String) -> Res
     let predictions = StructArray::try_new(of_tasks.clone(), predictions, None);
     fields.push(Field::new("predictions", DataType::Struct(of_tasks), false));
     arrays.push(Arc::new(predictions.map_err(|error| internal(error.to_string()))?));
-    let metadata = HashMap::from([(KEY.to_owned(), told)]);
+    let metadata = HashMap::from([(KEY.to_owned(), rest)]);
     let schema = Arc::new(Schema::new(fields).with_metadata(metadata));
     let written = (|| {
         let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;

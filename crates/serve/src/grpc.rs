@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use crate::body;
 use crate::http::{App, Flight, LONGEST};
-use crate::message::Head;
+use crate::message::MessageHead;
 use crate::models::{allowed, ask, find, ready as all_ready, reload, served, unload};
 use crate::proto::health::health_check_response::ServingStatus;
 use crate::proto::health::{HealthCheckRequest, HealthCheckResponse};
@@ -266,10 +266,10 @@ async fn answer(
             served(entry, version(&asked.version)).map(|served| framed(&metadata(&v2::metadata(entry, &served))))
         }
         Call::Infer => {
-            let asked = Head::of(message)?;
+            let asked = MessageHead::of(message)?;
             let entry = Arc::clone(find(app, Some(asked.model))?);
             let served = served(&entry, version(asked.version))?;
-            ask(app, (entry, served), body, deadline, Work::Message).await.map(|answer| answer.body)
+            ask(app, (entry, served), body, (came, deadline), Work::Message).await.map(|answer| answer.body)
         }
         Call::Statistics => {
             let asked: ModelStatisticsRequest = read(message)?;

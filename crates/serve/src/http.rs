@@ -21,10 +21,11 @@ use crate::queue::{Queue, Work};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
-use crate::served::{Form, Served};
+use crate::served::{BodyForm, Served};
 use crate::server::Log;
 use crate::settings::Settings;
 use crate::shown::{changed, shown};
+use crate::slow::Slow;
 use crate::socket::Pace;
 use crate::{statistics, v2};
 
@@ -38,11 +39,11 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 const JSON: &str = "application/json";
 
 /// The forms of a body and of its answer: Arrow where the headers name it, else JSON.
-fn forms(headers: &HeaderMap) -> [Form; 2] {
+fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
     let form = |name| {
         let names = headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
         let mut kinds = names.filter_map(|name| name.split(|&byte| byte == b';').next().map(<[u8]>::trim_ascii));
-        if kinds.any(|kind| kind.eq_ignore_ascii_case(ARROW.as_bytes())) { Form::Arrow } else { Form::Json }
+        if kinds.any(|kind| kind.eq_ignore_ascii_case(ARROW.as_bytes())) { BodyForm::Arrow } else { BodyForm::Json }
     };
     [form(header::CONTENT_TYPE), form(header::ACCEPT)]
 }
@@ -63,6 +64,7 @@ pub(crate) struct App {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) slow: Arc<Slow>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) draining: AtomicBool,
     pub(crate) in_flight: AtomicUsize,
@@ -214,6 +216,7 @@ async fn answer(
         Route::Live => Ok(Reply::json(&json!({ "live": true }))),
         Route::Ready => ready(app).map(|()| Reply::json(&json!({ "ready": true }))),
         Route::Metrics => Ok(Reply::text(metrics(app), "text/plain; version=0.0.4; charset=utf-8")),
+        Route::Slow => Ok(Reply::json(&app.slow.shown())),
         Route::OpenApi => Ok(Reply::text(OPENAPI.to_owned(), JSON)),
         Route::Models => {
             let models: Vec<Value> = app.entries.iter().map(|entry| shown(entry)).collect();
@@ -285,8 +288,8 @@ async fn worked(
 ) -> Result<Reply, Refusal> {
     let deadline = came + deadline(request.headers(), app.settings.timeout)?;
     let body = read(app, came, request).await?;
-    let answer = ask(app, of, body, deadline, work).await?;
-    let content = if matches!(work, Work::Rank([_, Form::Arrow])) { ARROW } else { JSON };
+    let answer = ask(app, of, body, (came, deadline), work).await?;
+    let content = if matches!(work, Work::Rank([_, BodyForm::Arrow])) { ARROW } else { JSON };
     Ok(Reply { body: answer.body, content, json: answer.json })
 }
 

@@ -285,7 +285,7 @@ pub(crate) struct Figures {
     pub(crate) rows: usize,
     /// By task.
     pub(crate) predictions: Vec<Vec<f32>>,
-    /// Empty where nobody wants them.
+    /// Empty where they are not wanted.
     pub(crate) scores: Vec<f64>,
 }
 

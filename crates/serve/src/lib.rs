@@ -14,6 +14,7 @@
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
 //! models    found, asked and changed by requests           statistics what the protocol counts
+//! slow      the last requests that took long
 //! arrow_body candidates as Arrow IPC, in and out
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference
 //! ```
@@ -45,6 +46,7 @@ mod served;
 mod server;
 mod settings;
 mod shown;
+mod slow;
 mod socket;
 mod statistics;
 mod tensor;
@@ -62,7 +64,7 @@ pub use metrics::{Stage, Stages};
 pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;
 pub use request::RankRequest;
-pub use served::{Form, Served};
+pub use served::{BodyForm, Served};
 pub use server::{Log, run};
 pub use settings::{Access, Control, Settings};
 pub use tokens::Tokens;

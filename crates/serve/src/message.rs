@@ -28,7 +28,7 @@ impl Served {
     /// Whatever it lacks, as [`Served::infer`].
     pub fn infer_message(&self, message: Bytes, most: usize, stages: &mut Stages) -> Result<Vec<u8>, Refusal> {
         let mut laps = Laps::new();
-        let head = Head::of(&message)?;
+        let head = MessageHead::of(&message)?;
         if head.most_parts > MOST_PARTS {
             let text = format!("the request has {} inputs, outputs or raw contents", head.most_parts);
             return Err(bad("inputs", text, "give each column once, and ask for each output once"));
@@ -121,23 +121,23 @@ fn typed(input: &InferInputTensor) -> Result<Vec<Cell<'_>>, Refusal> {
 
 /// What is asked for, read before the message as a whole is: a message of a few bytes each can be many parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Head<'m> {
+pub(crate) struct MessageHead<'m> {
     pub(crate) model: &'m str,
     pub(crate) version: &'m str,
     most_parts: usize,
 }
 
-impl<'m> Head<'m> {
+impl<'m> MessageHead<'m> {
     /// Of the bytes of a `ModelInferRequest`.
     pub(crate) fn of(message: &'m [u8]) -> Result<Self, Refusal> {
         let mut rest = message;
         let (mut head, mut parts) = (Self::default(), [0usize; 3]);
         while !rest.is_empty() {
-            let field = Field::next(&mut rest).ok_or_else(|| malformed("a field is cut off"))?;
+            let field = WireField::next(&mut rest).ok_or_else(|| malformed("a field is cut off"))?;
             match field {
-                Field { number: 1, bytes: Some(bytes) } => head.model = text(bytes)?,
-                Field { number: 2, bytes: Some(bytes) } => head.version = text(bytes)?,
-                Field { number: number @ 5..=7, bytes: Some(_) } => parts[number as usize - 5] += 1,
+                WireField { number: 1, bytes: Some(bytes) } => head.model = text(bytes)?,
+                WireField { number: 2, bytes: Some(bytes) } => head.version = text(bytes)?,
+                WireField { number: number @ 5..=7, bytes: Some(_) } => parts[number as usize - 5] += 1,
                 _ => {}
             }
         }
@@ -155,12 +155,12 @@ fn malformed(what: &str) -> Refusal {
 }
 
 /// A field of a message: its number and, where it has a length, its bytes.
-struct Field<'m> {
+struct WireField<'m> {
     number: u64,
     bytes: Option<&'m [u8]>,
 }
 
-impl<'m> Field<'m> {
+impl<'m> WireField<'m> {
     /// The first field of `rest`, which it leaves behind; `None` where it is cut off.
     fn next(rest: &mut &'m [u8]) -> Option<Self> {
         let key = varint(rest)?;
@@ -208,17 +208,17 @@ mod tests {
             ..ModelInferRequest::default()
         };
         let bytes = message.encode_to_vec();
-        assert_eq!(Head::of(&bytes).unwrap(), Head { model: "video", version: "7", most_parts: 4 });
-        assert!(Head::of(&bytes[..bytes.len() - 1]).is_err());
+        assert_eq!(MessageHead::of(&bytes).unwrap(), MessageHead { model: "video", version: "7", most_parts: 4 });
+        assert!(MessageHead::of(&bytes[..bytes.len() - 1]).is_err());
         // Fields of other kinds, as a later protocol may have them.
         let others = [&[0x48, 0x96, 0x01, 0x51][..], &[0; 8], &[0x5d, 0, 0, 0, 0], &bytes].concat();
-        assert_eq!(Head::of(&others), Head::of(&bytes));
+        assert_eq!(MessageHead::of(&others), MessageHead::of(&bytes));
     }
 
     proptest! {
         #[test]
         fn a_head_is_read_where_the_message_is(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            if let Ok(message) = ModelInferRequest::decode(&bytes[..]) && let Ok(head) = Head::of(&bytes) {
+            if let Ok(message) = ModelInferRequest::decode(&bytes[..]) && let Ok(head) = MessageHead::of(&bytes) {
                 prop_assert_eq!(head.model, message.model_name);
                 prop_assert_eq!(head.version, message.model_version);
             }

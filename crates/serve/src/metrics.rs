@@ -24,7 +24,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 6] = [
+    pub(crate) const ALL: [(Self, &'static str); 6] = [
         (Self::Wait, "wait"),
         (Self::Decode, "decode"),
         (Self::Encode, "encode"),

@@ -15,7 +15,7 @@ use crate::infer::Inferred;
 use crate::queue::{Job, Work, estimate, late};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Entry};
-use crate::served::{Form, Served};
+use crate::served::{BodyForm, Served};
 use crate::settings::Control;
 
 /// The model of a name, or the first one.
@@ -137,20 +137,20 @@ pub(crate) async fn ask(
     app: &App,
     (entry, served): (Arc<Entry>, Arc<Served>),
     body: Body,
-    deadline: Instant,
+    (head, deadline): (Instant, Instant),
     work: Work,
 ) -> Result<Inferred, Refusal> {
     let (reply, answered) = oneshot::channel();
     let candidates = match work {
-        Work::Rank([Form::Json, _]) => estimate(&body.bytes),
+        Work::Rank([BodyForm::Json, _]) => estimate(&body.bytes),
         // Eight bytes a value, more or less.
-        Work::Rank([Form::Arrow, _]) | Work::Infer(_) | Work::Message => {
+        Work::Rank([BodyForm::Arrow, _]) | Work::Infer(_) | Work::Message => {
             body.bytes.len() / (8 * served.columns().names.len().max(1))
         }
     };
     let candidates = candidates.clamp(1, app.settings.max_candidates);
     let most = app.settings.max_candidates;
-    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), deadline, work, reply })?;
+    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), head, deadline, work, reply })?;
     match timeout_at(deadline.into(), answered).await {
         Err(_) => Err(late()),
         Ok(Err(_)) => {

@@ -73,7 +73,7 @@ struct Versions {
     previous: Option<Opened>,
     /// Why the last one that was to be loaded was refused.
     refused: Option<String>,
-    /// Whether it was taken out of service, until somebody loads it.
+    /// Whether it was taken out of service, until it is loaded.
     unloaded: bool,
 }
 

@@ -10,6 +10,7 @@ pub(crate) enum Route<'p> {
     Ready,
     Metrics,
     OpenApi,
+    Slow,
     Models,
     Model(&'p str),
     Rank(Option<&'p str>),
@@ -28,7 +29,7 @@ pub(crate) enum Route<'p> {
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 25] = [
+pub(crate) const PATHS: [&str; 26] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
@@ -38,6 +39,7 @@ pub(crate) const PATHS: [&str; 25] = [
     "/v1/health/live",
     "/v1/health/ready",
     "/v1/openapi.json",
+    "/v1/slow",
     "/metrics",
     "/v2",
     "/v2/health/live",
@@ -65,6 +67,7 @@ impl<'p> Route<'p> {
             ["v1" | "v2", "health", "ready"] => Self::Ready,
             ["metrics"] => Self::Metrics,
             ["v1", "openapi.json"] => Self::OpenApi,
+            ["v1", "slow"] => Self::Slow,
             ["v1", "models"] => Self::Models,
             ["v1", "models", name] => Self::Model(name),
             ["v1", "rank"] => Self::Rank(None),
@@ -101,6 +104,7 @@ impl<'p> Route<'p> {
             Self::Ready => ("ready", Method::GET),
             Self::Metrics => ("metrics", Method::GET),
             Self::OpenApi => ("openapi", Method::GET),
+            Self::Slow => ("slow", Method::GET),
             Self::Models => ("models", Method::GET),
             Self::Model(_) => ("model", Method::GET),
             Self::Rank(_) => ("rank", Method::POST),

@@ -96,7 +96,7 @@ impl Served {
     /// # Errors
     /// Whatever the body lacks; nothing of it is ranked then.
     pub fn rank(&self, body: &[u8], most: usize, stages: &mut Stages) -> Result<Vec<u8>, Refusal> {
-        self.rank_as(body, [Form::Json; 2], most, stages)
+        self.rank_as(body, [BodyForm::Json; 2], most, stages)
     }
 
     /// The same of a body of the first form, answered in the second one.
@@ -106,14 +106,14 @@ impl Served {
     pub fn rank_as(
         &self,
         body: &[u8],
-        [sent, wanted]: [Form; 2],
+        [sent, wanted]: [BodyForm; 2],
         most: usize,
         stages: &mut Stages,
     ) -> Result<Vec<u8>, Refusal> {
         let mut laps = Laps::new();
         let asked = match sent {
-            Form::Json => self.asked(body, most)?,
-            Form::Arrow => arrow_body::asked(body, &self.columns, most)?,
+            BodyForm::Json => self.asked(body, most)?,
+            BodyForm::Arrow => arrow_body::asked(body, &self.columns, most)?,
         };
         stages.candidates = asked.candidates;
         let own = asked.score.map(|score| self.scorer_of(score)).transpose()?;
@@ -129,7 +129,7 @@ impl Served {
                 model: &self.name,
                 version: &self.version,
                 candidates: asked.candidates,
-                ranked: (wanted == Form::Json).then_some(ranked),
+                ranked: (wanted == BodyForm::Json).then_some(ranked),
                 unknown: self.named(counts, |count| count.unknown),
                 missing: self.named(counts, |count| count.missing),
                 ignored: &asked.ignored,
@@ -138,8 +138,8 @@ impl Served {
                 Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it")
             };
             match wanted {
-                Form::Json => serde_json::to_vec(&answer).map_err(message),
-                Form::Arrow => arrow_body::answer(ranked, &tasks, serde_json::to_string(&answer).map_err(message)?),
+                BodyForm::Json => serde_json::to_vec(&answer).map_err(message),
+                BodyForm::Arrow => arrow_body::answer(ranked, &tasks, serde_json::to_string(&answer).map_err(message)?),
             }
         };
         laps.add(stages, Stage::Decode);
@@ -191,7 +191,7 @@ impl Served {
 
 /// A form of bodies and answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum BodyForm {
     /// An object of JSON.
     Json,
     /// A stream of Arrow IPC.

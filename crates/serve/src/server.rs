@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
 use crate::settings::Settings;
+use crate::slow::Slow;
 use crate::socket::{Pace, Reads, Socket};
 use crate::tls;
 
@@ -83,11 +84,13 @@ pub fn run(
     let workers = settings.workers.max(1);
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
-    let pools = queue::start(&queue, &metrics)?;
+    let slow = Arc::new(Slow::new(settings.slow));
+    let pools = queue::start(&queue, &metrics, &slow)?;
     let app = Arc::new(App {
         entries: models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect(),
         queue,
         metrics,
+        slow,
         budget: Budget::new(settings.bodies()),
         draining: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),

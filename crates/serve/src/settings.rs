@@ -26,6 +26,8 @@ pub struct Settings {
     pub connections: usize,
     /// How long a request may take from its head on, if it does not say itself.
     pub timeout: Duration,
+    /// Requests that take longer are kept for `/v1/slow`.
+    pub slow: Duration,
     /// How long a client may take for a head or a body, and how long it may leave an answer unread.
     pub patience: Duration,
     /// How long a connection may be open without a request.
@@ -79,6 +81,7 @@ impl Default for Settings {
             queue: 20_000,
             connections: 1024,
             timeout: Duration::from_secs(10),
+            slow: Duration::from_millis(100),
             patience: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(30),

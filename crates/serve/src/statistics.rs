@@ -10,12 +10,12 @@ use crate::proto::inference::{InferStatistics, ModelStatistics, StatisticDuratio
 
 /// How many, and how long together.
 #[derive(Debug, Default)]
-struct Sum {
+struct TimeSum {
     count: AtomicU64,
     nanos: AtomicU64,
 }
 
-impl Sum {
+impl TimeSum {
     fn add(&self, time: Duration) {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.nanos.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -32,12 +32,12 @@ pub(crate) struct Statistics {
     /// Milliseconds since 1970.
     last: AtomicU64,
     rows: AtomicU64,
-    success: Sum,
-    fail: Sum,
-    queue: Sum,
-    input: Sum,
-    infer: Sum,
-    output: Sum,
+    success: TimeSum,
+    fail: TimeSum,
+    queue: TimeSum,
+    input: TimeSum,
+    infer: TimeSum,
+    output: TimeSum,
 }
 
 impl Statistics {

@@ -21,7 +21,7 @@ pub enum Error {
     Model(#[from] pleiad_model::Error),
     /// No configuration can be made of the rows.
     #[error(transparent)]
-    Infer(#[from] crate::infer::Problem),
+    Infer(#[from] crate::infer::InferProblem),
     /// The engine refused.
     #[error(transparent)]
     Engine(#[from] pleiad_engine::Error),
@@ -227,7 +227,7 @@ pub enum Error {
         /// Why.
         reason: String,
     },
-    /// Told to stop, in order.
+    /// A signal asked it to stop; it ended in order.
     #[error("{what}")]
     Interrupted {
         /// The number in the [`crate::Interrupt`].
@@ -263,7 +263,7 @@ impl Error {
             Self::SharedWeights { .. } | Self::ForeignModel { .. } | Self::ForeignFeature { .. } => ErrorKind::Config,
             Self::NotCarried { .. } => ErrorKind::Data,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
-            Self::Infer(crate::infer::Problem::NoRows) => ErrorKind::Data,
+            Self::Infer(crate::infer::InferProblem::NoRows) => ErrorKind::Data,
             Self::Infer(_) => ErrorKind::Config,
             Self::Data(error) => error.kind().into(),
             Self::Model(error) => error.kind().into(),

@@ -3,10 +3,10 @@
 use pleiad_model::Graph;
 use pleiad_model::artifact::Provenance;
 
-use crate::compare::Comparison;
+use crate::compare::result::Comparison;
 use crate::config::ConfigFile;
 use crate::explain::Explanation;
-use crate::run::RunReport;
+use crate::run::report::RunReport;
 
 /// Draws reports; they are written beside the figures, as `report.html`.
 pub trait Pages: std::fmt::Debug + Sync {

@@ -190,7 +190,7 @@ fn numbers(value: &toml::Value, path: &str, into: &mut Vec<String>) {
     }
 }
 
-/// The last part of a path that is a key of the schema, not a position and not a name of somebody's.
+/// The last part of a path that is a key of the schema, not a position and not a name that a user gave.
 fn key_of(path: &str) -> &str {
     let names = ["a", "b", "default", "shared"];
     path.rsplit('.').find(|part| part.parse::<usize>().is_err() && !names.contains(part)).unwrap()

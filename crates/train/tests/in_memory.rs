@@ -52,14 +52,14 @@ early_stopping = { patience = 5 }
 seed = 3
 "#;
 
-struct Rows {
+struct People {
     age: Vec<Option<f64>>,
     city: Vec<&'static str>,
     buy: Vec<i8>,
     spend: Vec<Option<f64>>,
 }
 
-fn rows(count: usize, salt: usize) -> Rows {
+fn rows(count: usize, salt: usize) -> People {
     let noise = |i: usize, what: usize| ((i * 7919 + what * 104_729 + salt * 31) % 1000) as f64 / 1000.0;
     let (mut age, mut city, mut buy, mut spend) = (vec![], vec![], vec![], vec![]);
     for i in 0..count {
@@ -70,10 +70,10 @@ fn rows(count: usize, salt: usize) -> Rows {
         buy.push(i8::from(bought));
         spend.push(bought.then_some(0.25 * years.floor()));
     }
-    Rows { age, city, buy, spend }
+    People { age, city, buy, spend }
 }
 
-impl Rows {
+impl People {
     fn csv(&self) -> String {
         let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let line =

@@ -9,7 +9,7 @@ use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
 use pleiad_model::architectures::REGISTRY;
 use pleiad_model::{Graph, ModelConfig, Weights};
 use pleiad_train::config::{JointLossConfig, TrainConfig, check_joint_loss};
-use pleiad_train::fit::{Fitted, MemoryKeeper, Outcome, Problem, fit};
+use pleiad_train::fit::{FitProblem, Fitted, MemoryKeeper, Outcome, fit};
 use pleiad_train::metrics::Measures;
 use pleiad_train::{Interrupt, Silent};
 use serde_json::{Value, json};
@@ -108,7 +108,7 @@ fn train(graph: &Graph, tasks: &[TaskConfig], joint_loss: JointLossConfig) -> (F
     engine.init(1);
     let rows = rows(200);
     let problem =
-        Problem { config: &config, tasks, train: (&rows).into(), valid: None, measures: &Measures::default() };
+        FitProblem { config: &config, tasks, train: (&rows).into(), valid: None, measures: &Measures::default() };
     match fit(&problem, &mut engine, None, &mut MemoryKeeper::default(), &Interrupt::default(), &mut Silent).unwrap() {
         Outcome::Finished(fitted) => (fitted, engine.weights()),
         Outcome::Interrupted { .. } => panic!("interrupted"),

@@ -10,12 +10,12 @@ use proptest::prelude::*;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
-struct Golden {
-    cases: Vec<Case>,
+struct GoldenMetrics {
+    cases: Vec<MetricCase>,
 }
 
 #[derive(Deserialize)]
-struct Case {
+struct MetricCase {
     name: String,
     kind: TaskKind,
     predictions: Vec<f32>,
@@ -36,7 +36,7 @@ fn labels(values: &[Option<f32>]) -> Labels {
 
 #[test]
 fn numbers_equal_those_of_scikit_learn() {
-    let golden: Golden = serde_json::from_str(include_str!("golden/metrics.json")).unwrap();
+    let golden: GoldenMetrics = serde_json::from_str(include_str!("golden/metrics.json")).unwrap();
     assert_eq!(golden.cases.len(), 24);
     for case in golden.cases {
         let name = format!("{} ({:?})", case.name, case.kind);

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use pleiad_report::Html;
 use pleiad_train::compare::{
-    CompareOptions, ComparedModel, Comparison, Interval, SeedRun, Spread, Stage, TaskComparison, VerdictKind, compare,
+    CompareOptions, CompareStage, ComparedModel, Comparison, Interval, SeedRun, Spread, TaskComparison, VerdictKind,
+    compare,
 };
 use pleiad_train::metrics::MetricKind;
 use pleiad_train::{ConfigFile, Observer, figures};
@@ -66,10 +67,10 @@ pub(super) struct Progress {
 
 impl Progress {
     /// Says what stage begins, and shows its progress.
-    pub(super) fn of(&mut self, stage: Stage<'_>) -> Box<dyn Observer> {
+    pub(super) fn of(&mut self, stage: CompareStage<'_>) -> Box<dyn Observer> {
         match stage {
-            Stage::Load => Box::new(TrainProgress::new("reading rows")),
-            Stage::Run { model, seed, number, of, known } => {
+            CompareStage::Load => Box::new(TrainProgress::new("reading rows")),
+            CompareStage::Run { model, seed, number, of, known } => {
                 let label = format!("{number}/{of} {model}, seed {seed}");
                 if known {
                     stderr::note(&format!("{label}: done before"));

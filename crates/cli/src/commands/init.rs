@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use pleiad_train::infer::{InferOptions, Inferred, Problem, infer, read_sample, shell};
+use pleiad_train::infer::{InferOptions, InferProblem, Inferred, infer, read_sample, shell};
 
 use super::file::{self, IfThere};
 use super::rows::FileForm;
@@ -94,8 +94,8 @@ impl Init {
     }
 
     /// The command to type where no label was to be seen.
-    fn advice(&self, problem: &Problem) -> String {
-        let Problem::NoLabel { candidates } = problem else { return String::new() };
+    fn advice(&self, problem: &InferProblem) -> String {
+        let InferProblem::NoLabel { candidates } = problem else { return String::new() };
         let Some((first, _)) = candidates.first() else { return String::new() };
         let mut command = "pleiad init".to_owned();
         for word in &self.data {

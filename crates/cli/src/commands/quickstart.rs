@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use pleiad_report::Html;
 use pleiad_train::compare::Verdict;
-use pleiad_train::quickstart::{QuickstartOptions, QuickstartReport, SAVED, Stage, quickstart};
+use pleiad_train::quickstart::{QuickstartOptions, QuickstartReport, SAVED, TourStage, quickstart};
 use pleiad_train::{Observer, figures};
 
 use super::compare;
@@ -34,13 +34,13 @@ impl Quickstart {
     pub(crate) fn run(self, global: &Global) -> Result<(), Failure> {
         let interrupt = signals::interrupt()?;
         let mut progress = compare::Progress::default();
-        let mut stage = |stage: Stage<'_>| -> Box<dyn Observer> {
+        let mut stage = |stage: TourStage<'_>| -> Box<dyn Observer> {
             match stage {
-                Stage::Generate { rows } => {
+                TourStage::Generate { rows } => {
                     stderr::note(&format!("Generating a video log of {} impressions ...", count(rows)));
                     Box::new(TrainProgress::new(""))
                 }
-                Stage::Compare(next) => progress.of(next),
+                TourStage::Compare(next) => progress.of(next),
             }
         };
         let options = QuickstartOptions { out: &self.out, rows: self.rows, pages: Some(&Html) };

@@ -77,6 +77,9 @@ pub(crate) struct Serve {
     /// Time of a request, where its header pleiad-deadline-ms says nothing
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "10", help_heading = "Limits")]
     timeout: Duration,
+    /// Keep requests that take longer, with the time of each stage, for /v1/slow
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0.1")]
+    slow: Duration,
     /// Time of a client to send a head or a body, or to read an answer on
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "10", help_heading = "Limits")]
     patience: Duration,
@@ -95,7 +98,7 @@ enum Who {
     Loopback,
     /// Whoever can connect
     Anyone,
-    /// Nobody
+    /// No client
     Nobody,
 }
 
@@ -131,6 +134,7 @@ impl Serve {
             queue: self.queue as usize,
             connections: self.connections as usize,
             timeout: self.timeout,
+            slow: self.slow,
             patience: self.patience,
             idle: self.idle,
             drain: self.drain,

@@ -165,11 +165,11 @@ impl Arena {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -c 0; ulimit -v 4000000; exec \"$0\" \"$@\" --threads 1"]);
         command.arg(assert_cmd::cargo::cargo_bin!("pleiad")).args(args).current_dir(self.dir.path());
-        // Nobody looks at streams in the folders of others.
+        // No judge looks at streams in the folders of others.
         command.env("TMPDIR", self.dir.path());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // A pipe that is full would stop the process: somebody has to read it meanwhile.
+        // A pipe that is full would stop the process: a thread has to read it meanwhile.
         let mut pipe = child.stderr.take().unwrap();
         let reader = std::thread::spawn(move || {
             let mut bytes = Vec::new();

@@ -1,6 +1,6 @@
 //! Attacks on the binary: kills while it writes, pairs of runs in one folder, damaged files of every kind that it reads.
 //!
-//! What every attack must end in is the same: a documented exit code and nothing half-written, or the result that nobody
+//! What every attack must end in is the same: a documented exit code and nothing half-written, or the result of a process that nothing
 //! disturbed. Never a panic, an abort, a wait without end, or another result with exit code 0.
 //!
 //! As a test, each kind of attack lasts some seconds. `tools/attack` runs the long form. Two variables decide:

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::json;
 
-use crate::client::{Answer, Client, Server, folder, request, rows};
+use crate::client::{Client, Response, Server, folder, request, rows};
 use crate::common::Folder;
 
 const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -90,7 +90,7 @@ fn only_who_has_a_token_is_answered() {
     let folder = folder();
     folder.write("tokens", format!("# of the app\napp={TOKEN}\n\n{OTHER}\n"));
     let server = Server::start(&folder, &["run/model", "--token-file", "tokens"]);
-    let ask = |method: &str, path: &str, headers: &str, body: &str| -> Answer {
+    let ask = |method: &str, path: &str, headers: &str, body: &str| -> Response {
         let mut client = server.connect();
         client.send(request(method, path, headers, body));
         client.answer().unwrap()

@@ -13,7 +13,7 @@ use arrow::ipc::reader::StreamReader;
 use arrow::ipc::writer::{IpcWriteOptions, StreamWriter};
 use serde_json::{Value, json};
 
-use crate::client::{Answer, Server, folder, rows};
+use crate::client::{Response, Server, folder, rows};
 
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 
@@ -38,7 +38,7 @@ fn stream(columns: Vec<(&str, ArrayRef)>, told: Option<Value>, options: IpcWrite
     writer.into_inner().unwrap()
 }
 
-fn send(server: &Server, body: &[u8], accept: &str) -> Answer {
+fn send(server: &Server, body: &[u8], accept: &str) -> Response {
     let mut client = server.connect();
     let head = format!(
         "POST /v1/rank HTTP/1.1\r\nhost: x\r\ncontent-type: {ARROW}\r\naccept: {accept}\r\ncontent-length: {}\r\n\r\n",

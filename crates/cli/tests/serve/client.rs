@@ -80,16 +80,16 @@ impl Server {
         Client::new(&self.address)
     }
 
-    pub(crate) fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Response {
         self.connect().ask("GET", path, "")
     }
 
-    pub(crate) fn post(&self, path: &str, body: &str) -> Answer {
+    pub(crate) fn post(&self, path: &str, body: &str) -> Response {
         self.connect().ask("POST", path, body)
     }
 
     /// Sends a body to `/v1/rank`.
-    pub(crate) fn rank(&self, body: &Value) -> Answer {
+    pub(crate) fn rank(&self, body: &Value) -> Response {
         self.post("/v1/rank", &body.to_string())
     }
 
@@ -149,7 +149,7 @@ pub(crate) struct Client<S = TcpStream> {
 
 /// An answer.
 #[derive(Debug, Clone)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: u16,
     /// Names in small letters.
     pub(crate) headers: Vec<(String, String)>,
@@ -157,7 +157,7 @@ pub(crate) struct Answer {
     pub(crate) bytes: Vec<u8>,
 }
 
-impl Answer {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
@@ -187,13 +187,13 @@ impl<S: Read + Write> Client<S> {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
 
-    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Answer {
+    pub(crate) fn ask(&mut self, method: &str, path: &str, body: &str) -> Response {
         self.send(request(method, path, "", body));
         self.answer().unwrap()
     }
 
     /// The next answer; `None` where the server closed the connection instead.
-    pub(crate) fn answer(&mut self) -> Option<Answer> {
+    pub(crate) fn answer(&mut self) -> Option<Response> {
         let mut line = String::new();
         // A connection that is reset is closed, too.
         if self.stream.read_line(&mut line).unwrap_or(0) == 0 {
@@ -207,7 +207,7 @@ impl<S: Read + Write> Client<S> {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut answer = Answer { status, headers, body: String::new(), bytes: Vec::new() };
+        let mut answer = Response { status, headers, body: String::new(), bytes: Vec::new() };
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; if status == 100 { 0 } else { length }];
         self.stream.read_exact(&mut body).unwrap();

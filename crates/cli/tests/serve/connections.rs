@@ -79,7 +79,7 @@ fn what_is_too_long_is_answered() {
     let folder = folder();
     let server = Server::start(&folder, &["run/model", "--max-body", "1"]);
     let long = " ".repeat(3 << 20);
-    let too_large = |answer: crate::client::Answer| {
+    let too_large = |answer: crate::client::Response| {
         let error = answer.json()["error"].clone();
         assert_eq!((answer.status, &error["code"]), (413, &json!("body_too_large")), "{answer:?}");
     };
@@ -87,7 +87,7 @@ fn what_is_too_long_is_answered() {
     let mut client = server.connect();
     client.send(request("POST", "/v1/rank", "", &long));
     too_large(client.answer().unwrap());
-    // In pieces of a length that nobody knows.
+    // In pieces, without the length of the whole.
     let mut client = server.connect();
     client.send("POST /v1/rank HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n");
     for _ in 0..48 {
@@ -99,7 +99,7 @@ fn what_is_too_long_is_answered() {
     let mut client = server.connect();
     client.send("POST /v1/rank HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 99999999\r\n\r\n");
     too_large(client.answer().unwrap());
-    // One that may send is told so.
+    // The server says so to one that may send.
     let mut client = server.connect();
     let good = body(3);
     client.send(format!(

@@ -294,7 +294,7 @@ fn a_model_is_unloaded_and_loaded() {
     assert_eq!(index("{}"), [(json!("run"), json!("UNAVAILABLE")), (json!("other"), json!("READY"))]);
     assert_eq!(index(r#"{"ready": true}"#), [(json!("other"), json!("READY"))]);
     assert_eq!(server.post("/v2/repository/index", "x").status, 400);
-    // What changes at its path does not load it: somebody has to.
+    // What changes at its path does not load it.
     std::fs::File::open(folder.join("run/model/model.json"))
         .unwrap()
         .set_modified(std::time::SystemTime::now())

@@ -127,7 +127,7 @@ fn bytes_that_are_no_text_are_refused() {
 fn addresses_and_methods_that_are_not_there_are_named() {
     let folder = folder();
     let server = Server::start(&folder, &["run/model"]);
-    let check = |answer: crate::client::Answer, status: u16, says: &str| {
+    let check = |answer: crate::client::Response, status: u16, says: &str| {
         let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(answer.status == status && message.contains(says), "{answer:?}");
     };

@@ -1,4 +1,4 @@
-//! [`Columns`]: encoded rows as Arrow columns and back, each id as narrow as its table allows.
+//! [`StoredColumns`]: encoded rows as Arrow columns and back, each id as narrow as its table allows.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ use crate::split::Split;
 /// | `task <name>` | true/false of a binary task, f32 of a regression task; null outside of its sample space |
 /// | `group`, where there are any | u64, 0 for a row without one |
 #[derive(Debug)]
-pub(super) struct Columns {
+pub(super) struct StoredColumns {
     schema: SchemaRef,
     /// Width N of the numeric part.
     numbers: usize,
@@ -109,7 +109,7 @@ fn number_field() -> FieldRef {
     Arc::new(Field::new("item", DataType::Float32, false))
 }
 
-impl Columns {
+impl StoredColumns {
     /// The columns of a split's rows: those that are trained on have no groups.
     pub(super) fn of(encoder: &Encoder, split: Split) -> Self {
         let groups = encoder.schema().groups.is_some() && split != Split::Train;
@@ -197,7 +197,7 @@ impl Columns {
     /// The rows of columns, whatever is in them.
     ///
     /// # Errors
-    /// What is wrong with them, where they are not what [`Columns::encode`] gives.
+    /// What is wrong with them, where they are not what [`StoredColumns::encode`] gives.
     pub(super) fn decode(&self, record: &RecordBatch) -> Result<Batch, String> {
         let rows = record.num_rows();
         let mut columns = record.columns().iter();
@@ -316,7 +316,7 @@ mod tests {
 
     #[test]
     fn columns_of_other_rows_are_refused() {
-        let columns = Columns::new(&layout(&[(300, false), (9, true)], 2), &tasks(), true);
+        let columns = StoredColumns::new(&layout(&[(300, false), (9, true)], 2), &tasks(), true);
         let batch = Batch {
             rows: 1,
             numeric: vec![1.0, 2.0],
@@ -327,7 +327,7 @@ mod tests {
         let record = columns.encode(&batch).unwrap();
         assert_eq!(columns.decode(&record).unwrap(), batch);
         assert!(
-            Columns::new(&layout(&[(300, false), (9, true)], 2), &tasks(), false)
+            StoredColumns::new(&layout(&[(300, false), (9, true)], 2), &tasks(), false)
                 .decode(&record)
                 .is_ok_and(|rows| rows.groups.is_empty())
         );
@@ -339,7 +339,7 @@ mod tests {
             layout(&[(300, false), (9, true), (9, false)], 2),
         ];
         for other in others {
-            assert!(Columns::new(&other, &tasks(), true).decode(&record).is_err(), "{other:?}");
+            assert!(StoredColumns::new(&other, &tasks(), true).decode(&record).is_err(), "{other:?}");
         }
     }
 
@@ -352,7 +352,7 @@ mod tests {
                 0..40,
             ),
         ) {
-            let columns = Columns::new(&layout(&[(70_000, false), (3, true)], 1), &tasks(), false);
+            let columns = StoredColumns::new(&layout(&[(70_000, false), (3, true)], 1), &tasks(), false);
             let mut batch = Batch::empty(&layout(&[(70_000, false), (3, true)], 1), 2);
             batch.rows = rows.len();
             for (number, id, list, click, time) in rows {

@@ -148,7 +148,7 @@ impl Stamp {
         let files: Vec<&DataFile> = request.sources.iter().flatten().flat_map(|source| &source.files).collect();
         if let Some(pipe) = files.iter().find(|file| is_pipe(file)) {
             return Err(format!(
-                "{} is a pipe, whose rows nobody can compare with those of another time",
+                "{} is a pipe, whose rows cannot be compared with those of another time",
                 pipe.path.display()
             ));
         }

@@ -9,11 +9,11 @@ use xxhash_rust::xxh64::xxh64;
 use super::BLOCK_ROWS;
 use super::key::{Key, Stamp};
 use crate::counts::LabelCount;
-use crate::dataset::Skipped;
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
 use crate::raw::RawRows;
 use crate::seen::FeatureCount;
+use crate::skipped::Skipped;
 
 /// Begins the file; the hash of all that follows comes next.
 const MAGIC: &str = "pleiad-encoded-rows ";
@@ -41,13 +41,13 @@ pub(super) struct SplitManifest {
     pub(super) labels: Vec<LabelCount>,
     /// Values of each feature.
     pub(super) features: Vec<FeatureCount>,
-    pub(super) blocks: Vec<Block>,
+    pub(super) blocks: Vec<StoredBlock>,
 }
 
 /// Up to [`BLOCK_ROWS`] rows: a record batch of the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Entry", into = "Entry")]
-pub(super) struct Block {
+pub(super) struct StoredBlock {
     /// Where it begins in the file.
     pub(super) offset: u64,
     pub(super) bytes: u64,
@@ -63,14 +63,14 @@ pub(super) struct Block {
 /// A block as it is written, since there are many.
 type Entry = (u64, u64, u32, u32, u64, u64);
 
-impl From<Entry> for Block {
+impl From<Entry> for StoredBlock {
     fn from((offset, bytes, rows, labelled, hash, content): Entry) -> Self {
         Self { offset, bytes, rows, labelled, hash, content }
     }
 }
 
-impl From<Block> for Entry {
-    fn from(block: Block) -> Self {
+impl From<StoredBlock> for Entry {
+    fn from(block: StoredBlock) -> Self {
         (block.offset, block.bytes, block.rows, block.labelled, block.hash, block.content)
     }
 }
@@ -112,7 +112,7 @@ impl SplitManifest {
     /// Refuses numbers that contradict each other, before anything is allocated by them.
     fn check(&self) -> Result<(), String> {
         let last = self.blocks.len().saturating_sub(1);
-        let is_sound = |(at, block): (usize, &Block)| {
+        let is_sound = |(at, block): (usize, &StoredBlock)| {
             let rows = block.rows as usize;
             block.labelled <= block.rows
                 && if at < last { rows == BLOCK_ROWS } else { (1..=BLOCK_ROWS).contains(&rows) }
@@ -132,18 +132,20 @@ mod tests {
 
     #[test]
     fn counts_that_contradict_each_other_are_refused() {
-        let block = Block { offset: 8, bytes: 64, rows: BLOCK_ROWS as u32, labelled: 9, hash: 1, content: 2 };
-        let last = Block { rows: 5, labelled: 5, ..block };
+        let block = StoredBlock { offset: 8, bytes: 64, rows: BLOCK_ROWS as u32, labelled: 9, hash: 1, content: 2 };
+        let last = StoredBlock { rows: 5, labelled: 5, ..block };
         let split =
             SplitManifest { rows: BLOCK_ROWS as u64 + 5, labels: vec![], features: vec![], blocks: vec![block, last] };
         assert_eq!(split.check(), Ok(()));
         assert!(SplitManifest { rows: 7, ..split.clone() }.check().is_err());
-        for blocks in
-            [vec![last, block], vec![block, Block { labelled: 6, ..last }], vec![block, Block { rows: 0, ..last }]]
-        {
+        for blocks in [
+            vec![last, block],
+            vec![block, StoredBlock { labelled: 6, ..last }],
+            vec![block, StoredBlock { rows: 0, ..last }],
+        ] {
             let rows = blocks.iter().map(|block| u64::from(block.rows)).sum();
             assert!(SplitManifest { rows, blocks, labels: vec![], features: vec![] }.check().is_err());
         }
-        assert_eq!(Block::from(Entry::from(block)), block);
+        assert_eq!(StoredBlock::from(Entry::from(block)), block);
     }
 }

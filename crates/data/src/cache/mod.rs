@@ -17,17 +17,17 @@ mod manifest;
 mod stored;
 mod writer;
 
-use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use self::columns::Columns;
+use self::columns::StoredColumns;
 use self::key::{Key, Stamp};
 use self::manifest::Manifest;
 pub use self::stored::StoredRows;
-use self::writer::Writer;
-use crate::dataset::{Dataset, Skipped, Splits};
+use self::writer::CacheWriter;
+use crate::cache_use::CacheUse;
+use crate::dataset::{Dataset, Splits};
 use crate::disk::{self, FolderIdentity, Lock, Refusal, TemporaryFolder, Unlockable};
 use crate::encode::Encoder;
 use crate::error::{Error, Result};
@@ -35,6 +35,7 @@ use crate::load::{Fit, LoadOptions, Request};
 use crate::raw::RawRows;
 use crate::schema::{DataConfig, Schema};
 use crate::seen::FeatureCount;
+use crate::skipped::Skipped;
 use crate::split::Split;
 
 /// Rows of a block, but for the last of a split: the unit in which encoded rows are read, checked and put in order.
@@ -52,46 +53,6 @@ const LOCK_ENDING: &str = ".lock";
 
 /// A folder that is replaced while it is opened is opened again, at most so often.
 const REOPENED: usize = 8;
-
-/// What became of the cache of a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CacheUse {
-    /// Rows were read from it.
-    Used {
-        /// Its folder.
-        folder: PathBuf,
-    },
-    /// Rows were read from their files and kept in it.
-    Built {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why what was there could not be used.
-        why: String,
-    },
-    /// Rows were read from their files and could not be kept.
-    NotKept {
-        /// Its folder.
-        folder: PathBuf,
-        /// Why not.
-        why: String,
-    },
-    /// Rows are in a temporary folder, which goes with them.
-    Temporary {
-        /// The folder.
-        folder: PathBuf,
-    },
-}
-
-impl fmt::Display for CacheUse {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Used { folder } => write!(f, "encoded rows are those of {}", folder.display()),
-            Self::Built { folder, why } => write!(f, "encoded rows are kept in {} ({why})", folder.display()),
-            Self::NotKept { folder, why } => write!(f, "encoded rows are not kept in {}: {why}", folder.display()),
-            Self::Temporary { folder } => write!(f, "encoded rows are in {} for this run", folder.display()),
-        }
-    }
-}
 
 /// The rows of a configuration, on disk.
 #[derive(Debug)]
@@ -125,7 +86,7 @@ impl StoredSplits {
             let place = std::env::temp_dir();
             disk::sweep(&place, Unlockable::RemoveOld);
             let folder = TemporaryFolder::private(&place).map_err(|source| Error::Io { path: place, source })?;
-            let writer = Writer::new(folder.path(), request.asked_for())?;
+            let writer = CacheWriter::new(folder.path(), request.asked_for())?;
             let (encoder, manifests) = fill(&mut request, writer)?;
             let cache = CacheUse::Temporary { folder: folder.path().to_path_buf() };
             let folder = Arc::new(folder);
@@ -151,7 +112,7 @@ impl StoredSplits {
             return Ok(stored);
         }
         let folder = cache.temporary()?;
-        let writer = Writer::new(folder.path(), request.asked_for())?;
+        let writer = CacheWriter::new(folder.path(), request.asked_for())?;
         let (encoder, manifests) = fill(&mut request, writer)?;
         let manifest = cache
             .manifest(encoder, manifests, request.skipped().clone(), request.raw())
@@ -188,7 +149,7 @@ impl StoredSplits {
     ) -> Result<Self, String> {
         let open = |(split, manifest): (Split, Option<manifest::SplitManifest>)| {
             let path = folder.join(writer::file_name(split));
-            let columns = Arc::new(Columns::of(&encoder, split));
+            let columns = Arc::new(StoredColumns::of(&encoder, split));
             manifest.map(|manifest| StoredRows::open(path, columns, manifest, temporary.cloned())).transpose()
         };
         let mut rows = Split::ALL.into_iter().zip(splits).map(open);
@@ -220,7 +181,7 @@ impl StoredSplits {
 }
 
 /// Reads, fits and encodes all rows into a writer.
-fn fill(request: &mut Request<'_>, mut writer: Writer) -> Result<(Encoder, [Option<manifest::SplitManifest>; 3])> {
+fn fill(request: &mut Request<'_>, mut writer: CacheWriter) -> Result<(Encoder, [Option<manifest::SplitManifest>; 3])> {
     let Fit { encoder, kept } = request.fit(KEEP_BYTES)?;
     writer.begin(&encoder)?;
     request.encode(&encoder, kept, &mut |split, parts| parts.iter().try_for_each(|part| writer.put(split, part)))?;
@@ -294,7 +255,7 @@ impl Cache {
     pub(crate) fn keep(&self, request: &Request<'_>, splits: &Splits) -> Result<(), String> {
         let keep = || -> Result<()> {
             let folder = self.temporary()?;
-            let mut writer = Writer::new(folder.path(), request.asked_for())?;
+            let mut writer = CacheWriter::new(folder.path(), request.asked_for())?;
             writer.begin(&splits.encoder)?;
             for split in Split::ALL {
                 let Some(rows) = splits.of(split) else { continue };

@@ -11,8 +11,8 @@ use rayon::prelude::*;
 use xxhash_rust::xxh64::{Xxh64, xxh64};
 
 use super::BLOCK_ROWS;
-use super::columns::Columns;
-use super::manifest::{Block, SplitManifest};
+use super::columns::StoredColumns;
+use super::manifest::{SplitManifest, StoredBlock};
 use crate::ahead::Ahead;
 use crate::batch::Batch;
 use crate::counts::LabelCount;
@@ -38,7 +38,7 @@ struct Stored {
     path: PathBuf,
     /// Held open, so that a cache that is built anew beside this run does not take it away.
     file: File,
-    columns: Arc<Columns>,
+    columns: Arc<StoredColumns>,
     manifest: SplitManifest,
     /// Removed with the last of its rows.
     _temporary: Option<Arc<TemporaryFolder>>,
@@ -51,14 +51,14 @@ impl StoredRows {
     /// Why it cannot be that of the manifest.
     pub(super) fn open(
         path: PathBuf,
-        columns: Arc<Columns>,
+        columns: Arc<StoredColumns>,
         manifest: SplitManifest,
         temporary: Option<Arc<TemporaryFolder>>,
     ) -> Result<Self, String> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let file = File::open(&path).map_err(|error| format!("{name} that was there cannot be read: {error}"))?;
         let length = file.metadata().map_err(|error| error.to_string())?.len();
-        let fits = |block: &Block| block.offset.checked_add(block.bytes).is_some_and(|end| end <= length);
+        let fits = |block: &StoredBlock| block.offset.checked_add(block.bytes).is_some_and(|end| end <= length);
         if !manifest.blocks.iter().all(fits) {
             return Err(format!("{name} that was there is cut off"));
         }

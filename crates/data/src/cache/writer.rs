@@ -1,4 +1,4 @@
-//! [`Writer`]: encoded rows into files, block by block.
+//! [`CacheWriter`]: encoded rows into files, block by block.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -9,8 +9,8 @@ use arrow::record_batch::RecordBatch;
 use rayon::prelude::*;
 use xxhash_rust::xxh64::Xxh64;
 
-use super::columns::Columns;
-use super::manifest::{Block, SplitManifest};
+use super::columns::StoredColumns;
+use super::manifest::{SplitManifest, StoredBlock};
 use super::{BLOCK_ROWS, PART_ROWS};
 use crate::batch::Batch;
 use crate::counts::LabelCount;
@@ -29,13 +29,13 @@ pub(super) fn file_name(split: Split) -> &'static str {
 }
 
 /// The files of all splits.
-pub(super) struct Writer {
+pub(super) struct CacheWriter {
     folder: PathBuf,
     wanted: [bool; 3],
     splits: [Option<SplitWriter>; 3],
 }
 
-impl Writer {
+impl CacheWriter {
     pub(super) fn new(folder: &Path, wanted: [bool; 3]) -> Result<Self> {
         Ok(Self { folder: folder.to_path_buf(), wanted, splits: [None, None, None] })
     }
@@ -45,7 +45,7 @@ impl Writer {
         for split in Split::ALL.into_iter().filter(|&split| self.wanted[split as usize]) {
             let empty = Batch::empty(encoder.layout(), encoder.tasks().len());
             let path = self.folder.join(file_name(split));
-            self.splits[split as usize] = Some(SplitWriter::create(path, Columns::of(encoder, split), empty)?);
+            self.splits[split as usize] = Some(SplitWriter::create(path, StoredColumns::of(encoder, split), empty)?);
         }
         Ok(())
     }
@@ -68,7 +68,7 @@ impl Writer {
 
 struct SplitWriter {
     path: PathBuf,
-    columns: Columns,
+    columns: StoredColumns,
     file: FileWriter<Hashing>,
     /// Rows that do not fill a block yet, or are too few to be worth several threads.
     pending: Batch,
@@ -76,7 +76,7 @@ struct SplitWriter {
 }
 
 impl SplitWriter {
-    fn create(path: PathBuf, columns: Columns, empty: Batch) -> Result<Self> {
+    fn create(path: PathBuf, columns: StoredColumns, empty: Batch) -> Result<Self> {
         let file = File::create(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let hashing = Hashing { inner: BufWriter::with_capacity(1 << 18, file), hash: Xxh64::new(0), at: 0 };
         let file = FileWriter::try_new(hashing, columns.schema())
@@ -99,10 +99,10 @@ impl SplitWriter {
     fn write(&mut self, blocks: usize) -> Result<()> {
         let error = |reason: String| Error::Write { path: self.path.clone(), reason };
         let rows = self.pending.rows;
-        let encode = |block: usize| -> Result<(RecordBatch, Block), String> {
+        let encode = |block: usize| -> Result<(RecordBatch, StoredBlock), String> {
             let batch = self.pending.slice(block * BLOCK_ROWS..rows.min((block + 1) * BLOCK_ROWS));
             let labelled = (0..batch.rows).filter(|&row| batch.is_labelled(row)).count();
-            let entry = Block {
+            let entry = StoredBlock {
                 offset: 0,
                 bytes: 0,
                 rows: batch.rows as u32,
@@ -117,7 +117,7 @@ impl SplitWriter {
             let offset = self.file.get_mut().cut().0;
             self.file.write(&record).map_err(|e| error(e.to_string()))?;
             let (end, hash) = self.file.get_mut().cut();
-            self.manifest.blocks.push(Block { offset, bytes: end - offset, hash, ..entry });
+            self.manifest.blocks.push(StoredBlock { offset, bytes: end - offset, hash, ..entry });
         }
         self.pending = self.pending.slice(rows.min(blocks * BLOCK_ROWS)..rows);
         Ok(())

@@ -2,7 +2,7 @@
 //! process ends.
 //!
 //! The folder itself is locked, where the system can do that, and a file in it, which names the holder and which every
-//! system can lock. If somebody removes the file, the folder stays locked.
+//! system can lock. If a user removes the file, the folder stays locked.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -170,7 +170,7 @@ impl Lock {
         self.held.as_ref().map_or(true, |file| is_at(file, &self.path))
     }
 
-    /// Who holds the lock of the file at `path`, if anybody does.
+    /// The process that holds the lock of the file at `path`, if one does.
     #[must_use]
     pub fn holder(path: &Path) -> Option<Holder> {
         let file = File::open(path).ok()?;
@@ -283,7 +283,7 @@ impl FolderLock {
         inside.ancestors().find_map(|above| Some((above.to_path_buf(), Self::holder(above)?)))
     }
 
-    /// Who writes a folder, if anybody does, as the file in it says.
+    /// The process that writes a folder, if one does, as the file in it says.
     #[must_use]
     pub fn holder(folder: &Path) -> Option<Holder> {
         Lock::holder(&folder.join(LOCK_FILE))
@@ -317,8 +317,8 @@ impl FolderLock {
         ))
     }
 
-    /// Looks whether the folder is still the one that was locked, before more is written into it. Where somebody has
-    /// removed the lock's file alone, the lock is taken again.
+    /// Looks whether the folder is still the one that was locked, before more is written into it. Where the lock's file
+    /// alone has been removed, the lock is taken again.
     ///
     /// # Errors
     /// [`Refusal::Gone`] if the folder was removed or replaced, and those of [`FolderLock::take`].
@@ -458,7 +458,7 @@ mod tests {
         assert_eq!(FolderLock::holder(&folder), None);
     }
 
-    /// As somebody may who clears up by hand.
+    /// As a user may who clears up by hand.
     #[cfg(unix)]
     #[test]
     fn the_file_of_a_lock_may_be_removed_and_nobody_else_gets_in() {

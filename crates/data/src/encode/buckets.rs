@@ -1,6 +1,6 @@
 //! Bucketized numbers: boundaries given, or fitted as quantiles of the training rows.
 //!
-//! A value that is so frequent that several quantiles would fall on it has a bucket of its own: see [`Parts`].
+//! A value that is so frequent that several quantiles would fall on it has a bucket of its own: see [`SplitValues`].
 
 use crate::schema::Buckets;
 
@@ -45,7 +45,7 @@ impl Sample {
         self.seen += 1;
     }
 
-    /// Boundaries of `buckets` buckets; fewer where there are fewer values. See [`Parts`].
+    /// Boundaries of `buckets` buckets; fewer where there are fewer values. See [`SplitValues`].
     pub(super) fn boundaries(&self, buckets: usize) -> Vec<f64> {
         let mut sorted = self.values.clone();
         sorted.sort_unstable_by(f64::total_cmp);
@@ -54,7 +54,7 @@ impl Sample {
             .chunk_by(|a, b| a == b)
             .map(|equal| Value { number: equal[0], rows: equal.len(), alone: false })
             .collect();
-        Parts::of(values, buckets).boundaries()
+        SplitValues::of(values, buckets).boundaries()
     }
 }
 
@@ -77,11 +77,11 @@ struct Value {
 /// A bucket that a value of its own would cut in two becomes two. If there are more than B of them by that, the two
 /// neighbours without a value of their own that hold the fewest rows become one, again and again; where there are no such
 /// neighbours, the smallest bucket becomes a part of the one before it (the first of the one behind it).
-struct Parts {
+struct SplitValues {
     parts: Vec<Value>,
 }
 
-impl Parts {
+impl SplitValues {
     /// Parts of all values, in ascending order.
     fn of(mut values: Vec<Value>, buckets: usize) -> Self {
         let (mut rows, mut left) = (values.iter().map(|value| value.rows).sum::<usize>(), buckets);

@@ -4,8 +4,8 @@ use arrow::array::Array;
 use xxhash_rust::xxh64::xxh64;
 
 use super::HASH_SEED;
+use super::bad_cells::BadCells;
 use super::integer_hash;
-use super::parse::BadCells;
 use crate::batch::Ids;
 use crate::error::Reason;
 use crate::read::{Cell, Column, List};

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use arrow::array::RecordBatch;
 use serde::{Deserialize, Serialize};
 
+use super::fitted::Fitted;
 use super::numeric::{Lately, Step, apply};
 use super::parse::{Parsed, Plan, UNKNOWN, Values};
 use super::vocabulary::Vocabulary;
@@ -24,7 +25,7 @@ use crate::split::{Split, SplitRules};
 /// deserialized, everything in it has been checked: every table row that [`Encoder::encode`] gives lies below the
 /// table's rows in [`Encoder::layout`], every number is finite.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "Document", into = "Document")]
+#[serde(try_from = "SavedEncoder", into = "SavedEncoder")]
 pub struct Encoder {
     schema: Schema,
     fitted: Vec<Fitted>,
@@ -33,43 +34,10 @@ pub struct Encoder {
     tasks: Vec<TaskSpec>,
 }
 
-/// What was fitted for one feature.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Fitted {
-    /// A number and its transforms.
-    Numeric {
-        /// Transforms in order.
-        steps: Vec<Step>,
-        /// What stands for a missing value before them; `None` where none may be missing.
-        missing: Option<f64>,
-    },
-    /// A number, piece by piece.
-    Pieces {
-        /// Boundaries of the pieces, ascending; one more than there are pieces.
-        boundaries: Vec<f64>,
-        /// What stands for a missing value before them; `None` where none may be missing.
-        missing: Option<f64>,
-    },
-    /// Looked up in the table's vocabulary.
-    Vocabulary,
-    /// Hashed.
-    Hash,
-    /// Hashed as whole numbers.
-    IntegerHash,
-    /// Taken as they are.
-    Ids,
-    /// Between boundaries.
-    Buckets {
-        /// The boundaries, ascending.
-        boundaries: Vec<f64>,
-    },
-}
-
 /// The form in which an encoder is saved.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+struct SavedEncoder {
     schema: Schema,
     /// One entry per feature.
     fitted: Vec<Fitted>,
@@ -77,7 +45,7 @@ struct Document {
     vocabularies: BTreeMap<String, Vec<String>>,
 }
 
-impl From<Encoder> for Document {
+impl From<Encoder> for SavedEncoder {
     fn from(encoder: Encoder) -> Self {
         let values = |vocabulary: &Vocabulary| vocabulary.values().map(str::to_owned).collect();
         let vocabularies = encoder.vocabularies.iter().map(|(table, voc)| (table.clone(), values(voc))).collect();
@@ -85,10 +53,10 @@ impl From<Encoder> for Document {
     }
 }
 
-impl TryFrom<Document> for Encoder {
+impl TryFrom<SavedEncoder> for Encoder {
     type Error = Error;
 
-    fn try_from(document: Document) -> Result<Self> {
+    fn try_from(document: SavedEncoder) -> Result<Self> {
         let damaged = |reason: String| Error::Encoder { reason };
         let blocks: Vec<usize> = (0..document.schema.features.len()).collect();
         document.schema.check(&blocks).map_err(|error| damaged(error.to_string()))?;

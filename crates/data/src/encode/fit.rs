@@ -6,7 +6,8 @@ use rayon::prelude::*;
 
 use super::buckets::Sample;
 use super::category;
-use super::encoder::{Encoder, Fitted};
+use super::encoder::Encoder;
+use super::fitted::{Fitted, filling};
 use super::numeric::{Lately, Moments, Step};
 use super::parse::{Parsed, Values};
 use super::pieces::PiecesFit;
@@ -233,16 +234,6 @@ fn count(counter: &mut Counter, column: &Column, multiple: Option<&Multiple>, ma
         }
     }
     Values::Numbered(numbers)
-}
-
-/// What stands for a missing value, given the mean.
-pub(super) fn filling(missing: Missing, mean: f64) -> Option<f64> {
-    match missing {
-        Missing::Error => None,
-        Missing::Mean => Some(mean),
-        Missing::Zero => Some(0.0),
-        Missing::Value(value) => Some(value),
-    }
 }
 
 impl NumericFit {

@@ -1,7 +1,7 @@
 //! Labels and sample spaces.
 
+use super::bad_cells::BadCells;
 use super::numeric::finite;
-use super::parse::BadCells;
 use crate::batch::Labels;
 use crate::compare::Comparand;
 use crate::error::Reason;
@@ -55,7 +55,7 @@ pub(super) fn parse(
         labels.weights = vec![0.0; rows];
     }
     let space = match (&task.filter, filter) {
-        (Some(filter), Some(column)) => Some(Space::new(filter).rows(column)),
+        (Some(filter), Some(column)) => Some(SampleSpace::new(filter).rows(column)),
         _ => None,
     };
     let positive = task.label.positive.as_ref().map(Comparand::new);
@@ -108,7 +108,7 @@ fn value(kind: TaskKind, positive: Option<&Comparand>, cell: Cell<'_>) -> Result
 }
 
 /// Which rows are in a sample space.
-struct Space {
+struct SampleSpace {
     /// Rows with one of these.
     wanted: Option<Vec<Comparand>>,
     /// Rows with another value than this.
@@ -117,7 +117,7 @@ struct Space {
     is_number: bool,
 }
 
-impl Space {
+impl SampleSpace {
     fn new(filter: &Where) -> Self {
         let wanted = filter.equals.as_ref().map(std::slice::from_ref).or(filter.any_of.as_deref());
         Self {

@@ -5,11 +5,13 @@
 //! depend on fitted values, so a bad row is bad in every pass. The [`Fitter`] then looks at the training rows, as often
 //! as the transforms need, and becomes an [`Encoder`], whose [`Encoder::encode`] makes a [`crate::Batch`].
 
+mod bad_cells;
 mod buckets;
 mod category;
 mod encoder;
 mod exact;
 mod fit;
+mod fitted;
 pub mod integer_hash;
 mod labels;
 pub(crate) mod numeric;
@@ -18,8 +20,9 @@ mod pieces;
 mod settle;
 mod vocabulary;
 
-pub use encoder::{Encoded, Encoder, Fitted};
+pub use encoder::{Encoded, Encoder};
 pub use fit::Fitter;
+pub use fitted::Fitted;
 pub use numeric::Step;
 pub use parse::{Parsed, Plan};
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parse::BadCells;
+use super::bad_cells::BadCells;
 use crate::error::{Hint, Reason};
 use crate::read::{Cell, Column};
 use crate::schema::{Missing, Transform};

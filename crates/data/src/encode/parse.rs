@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use arrow::array::Array;
 
+use super::bad_cells::{BadCell, BadCells};
 use super::labels::RowWeights;
 use super::{category, exact, labels, numeric};
 use crate::batch::{Ids, Labels};
@@ -95,35 +96,6 @@ impl Values {
             Self::Coded { numbers, .. } => to_rows(numbers),
             _ => {}
         }
-    }
-}
-
-/// Cells that make their rows bad, in the order they were found.
-#[derive(Debug, Default)]
-pub(crate) struct BadCells(Vec<BadCell>);
-
-#[derive(Debug)]
-struct BadCell {
-    row: usize,
-    column: Option<String>,
-    value: Option<String>,
-    reason: Reason,
-}
-
-impl BadCells {
-    pub(super) fn push(&mut self, row: usize, column: &str, cell: Cell<'_>, reason: Reason) {
-        let value = (!matches!(cell, Cell::Missing | Cell::List)).then(|| cell.to_string());
-        self.0.push(BadCell { row, column: Some(column.to_owned()), value, reason });
-    }
-
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(super) fn into_reasons(self) -> Vec<(usize, Reason)> {
-        self.0.into_iter().map(|bad| (bad.row, bad.reason)).collect()
     }
 }
 

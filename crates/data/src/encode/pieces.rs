@@ -1,8 +1,7 @@
 //! Numbers piece by piece: [`FeatureKind::Pieces`](crate::schema::FeatureKind::Pieces).
 
 use super::buckets::Sample;
-use super::encoder::Fitted;
-use super::fit::filling;
+use super::fitted::{Fitted, filling};
 use super::numeric::{Moments, Step};
 use crate::schema::Missing;
 

@@ -2,14 +2,15 @@
 //! messages: they are in one list, so that each error has one message.
 
 mod bad_row;
+mod problem;
 
 use std::path::PathBuf;
 
 pub use bad_row::{BadRow, Hint, Reason};
+pub use problem::{Block, KeyPlace, Problem};
 
 use crate::advice::Key;
 use crate::disk::Holder;
-use crate::schema::{Place, Problem};
 
 /// Result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -52,7 +53,7 @@ pub enum Error {
     #[error("{place}: {problem}")]
     Schema {
         /// The block and key.
-        place: Place,
+        place: KeyPlace,
         /// What is wrong with it.
         problem: Problem,
     },
@@ -238,7 +239,7 @@ pub enum Error {
     },
 
     /// The ending of a file to be written names no format.
-    #[error("{}: the ending tells the format to write; use one of {known}", .path.display())]
+    #[error("{}: the ending says the format to write; use one of {known}", .path.display())]
     UnknownEnding {
         /// The file.
         path: PathBuf,
@@ -346,7 +347,7 @@ impl Error {
 
     /// Block and key of the configuration that are at fault, where one is.
     #[must_use]
-    pub fn place(&self) -> Option<&Place> {
+    pub fn place(&self) -> Option<&KeyPlace> {
         match self {
             Self::Schema { place, .. } => Some(place),
             _ => None,
@@ -449,17 +450,6 @@ fn shorten(value: &str) -> String {
     short
 }
 
-/// The name among `known` that is nearest to `name`, if it is near enough to be a slip.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let folded = name.to_lowercase();
-    known
-        .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(&folded, &candidate.to_lowercase()), candidate))
-        .filter(|(similarity, _)| *similarity > 0.8)
-        // The first of equally near names: `max_by` alone would take the last.
-        .reduce(|best, next| if next.0 > best.0 { next } else { best })
-        .map(|(_, candidate)| candidate.to_owned())
-}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -468,13 +458,5 @@ mod tests {
     fn long_values_are_cut() {
         assert_eq!(shorten(&"x".repeat(81)).chars().count(), 81);
         assert_eq!(shorten(&"é".repeat(80)).chars().count(), 80);
-    }
-
-    #[test]
-    fn nearest_finds_slips_and_no_strangers() {
-        let known = ["wage_per_hour", "age", "education"];
-        assert_eq!(nearest("educaton", known).as_deref(), Some("education"));
-        assert_eq!(nearest("Age", known).as_deref(), Some("age"));
-        assert_eq!(nearest("zzz", known), None);
     }
 }

@@ -8,13 +8,13 @@ use std::thread::JoinHandle;
 use rayon::prelude::*;
 
 use super::piece::{Numbering, Piece, Split};
-use super::{Chunk, Rows};
+use super::{Chunk, RowReader};
 use crate::error::{Error, Result};
 
 /// Pieces that may wait; together with those being worked on they bound the memory.
 const WAITING: usize = 8;
 
-/// The chunks of a [`Rows`], read on a thread of its own. The order is that of the rows.
+/// The chunks of a [`RowReader`], read on a thread of its own. The order is that of the rows.
 pub struct ReadAhead {
     pieces: Option<Receiver<Result<Piece>>>,
     thread: Option<JoinHandle<()>>,
@@ -30,7 +30,7 @@ impl ReadAhead {
     ///
     /// # Errors
     /// If the system gives no thread.
-    pub fn start(mut rows: Rows) -> Result<Self> {
+    pub fn start(mut rows: RowReader) -> Result<Self> {
         let (sender, pieces) = sync_channel(WAITING);
         let unheard = Arc::clone(&rows.stop.unheard);
         let read = move || {

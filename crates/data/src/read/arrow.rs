@@ -13,7 +13,7 @@ use super::chunk::{CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::fields::{Field, of_schema};
 use super::guard::guarded;
 use super::messages::Messages;
-use super::open::{Input, Place, START};
+use super::open::{OpenFile, ReopenAt, START};
 use super::parquet::Picker;
 use super::{envelope, forms, locate};
 use crate::error::{Error, Result};
@@ -23,8 +23,8 @@ const FILE_MAGIC: &[u8; 6] = b"ARROW1";
 
 pub(super) struct ArrowReader {
     path: Arc<Path>,
-    place: Place,
-    batches: Batches,
+    place: ReopenAt,
+    batches: FileBatches,
     is_file: bool,
     /// All columns, and which of them cannot be read.
     fields: Vec<Field>,
@@ -36,7 +36,7 @@ pub(super) struct ArrowReader {
     next_row: u64,
 }
 
-enum Batches {
+enum FileBatches {
     File(FileReader<BufReader<File>>),
     Stream(StreamReader<BufReader<File>>),
     /// Where one of the others gave up.
@@ -46,7 +46,7 @@ enum Batches {
 impl ArrowReader {
     pub(super) fn open(
         path: &Arc<Path>,
-        input: Input,
+        input: OpenFile,
         wanted: &[Wanted],
         null: &[String],
         by_configuration: bool,
@@ -65,7 +65,7 @@ impl ArrowReader {
         file.rewind().map_err(read_error)?;
         let is_file = start.starts_with(FILE_MAGIC);
         if let Err(wrong) = envelope::check(&mut file, is_file).map_err(read_error)? {
-            let reason = format!("is damaged: it tells of {wrong}");
+            let reason = format!("is damaged: it speaks of {wrong}");
             return Err(Error::Damaged { path: path.to_path_buf(), reason });
         }
         file.rewind().map_err(read_error)?;
@@ -91,8 +91,8 @@ impl ArrowReader {
                 let projection = of_all(&fields);
                 let all = Some(projection.clone());
                 let batches = match is_file {
-                    true => Batches::File(guarded(path, || FileReader::try_new(file, all))?),
-                    false => Batches::Stream(guarded(path, || StreamReader::try_new(file, all))?),
+                    true => FileBatches::File(guarded(path, || FileReader::try_new(file, all))?),
+                    false => FileBatches::Stream(guarded(path, || StreamReader::try_new(file, all))?),
                 };
                 (of_schema(&schema), fields, projection, batches)
             }
@@ -112,7 +112,7 @@ impl ArrowReader {
                 for (_, field) in all.iter_mut().enumerate().filter(|(at, _)| messages.is_unknown(*at)) {
                     field.refused = Some("integers of 128 bits".to_owned());
                 }
-                (all, fields, projection, Batches::Messages(Box::new(messages)))
+                (all, fields, projection, FileBatches::Messages(Box::new(messages)))
             }
         };
         let (path, picker) = (Arc::clone(path), Picker::new(&fields, wanted, null));
@@ -131,12 +131,12 @@ impl ArrowReader {
             }
             let Self { path, batches, projection, .. } = self;
             let next = guarded(path, || match batches {
-                Batches::File(reader) => reader.next().transpose(),
-                Batches::Stream(reader) => reader.next().transpose(),
-                Batches::Messages(messages) => messages.next(projection),
+                FileBatches::File(reader) => reader.next().transpose(),
+                FileBatches::Stream(reader) => reader.next().transpose(),
+                FileBatches::Messages(messages) => messages.next(projection),
             });
             let next = match next {
-                Err(error) if !matches!(batches, Batches::Messages(_)) => Some(self.as_bytes().ok_or(error)?),
+                Err(error) if !matches!(batches, FileBatches::Messages(_)) => Some(self.as_bytes().ok_or(error)?),
                 next => next?,
             };
             match next {
@@ -166,7 +166,7 @@ impl ArrowReader {
                 _ if rows > 0 => return None,
                 _ if batch.num_rows() == 0 => {}
                 _ => {
-                    self.batches = Batches::Messages(Box::new(messages));
+                    self.batches = FileBatches::Messages(Box::new(messages));
                     return Some(batch);
                 }
             }
@@ -176,7 +176,7 @@ impl ArrowReader {
 
 /// Reads a file that the decoder refuses for a column of unknown type (harmless where the column is not used), or for a
 /// text in a dictionary (which concerns only some rows). Damaged files are still refused.
-fn otherwise(path: &Path, place: &Place, file: BufReader<File>, is_file: bool) -> Option<Messages> {
+fn otherwise(path: &Path, place: &ReopenAt, file: BufReader<File>, is_file: bool) -> Option<Messages> {
     let messages = guarded(path, || Messages::open(file, is_file)).ok()?;
     if messages.has_unknown() {
         return Some(messages);

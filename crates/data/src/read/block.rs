@@ -1,16 +1,16 @@
-//! [`Block`]: bytes of a file, in memory that is already allocated.
+//! [`ByteBlock`]: bytes of a file, in memory that is already allocated.
 
 use std::io::{ErrorKind, Read, Result};
 use std::ops::{Deref, DerefMut};
 
 /// Bytes that were read. Memory beyond them has been written before, so that reading need not clear it.
 #[derive(Debug, Default)]
-pub(super) struct Block {
+pub(super) struct ByteBlock {
     memory: Vec<u8>,
     len: usize,
 }
 
-impl Deref for Block {
+impl Deref for ByteBlock {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -18,13 +18,13 @@ impl Deref for Block {
     }
 }
 
-impl DerefMut for Block {
+impl DerefMut for ByteBlock {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.memory[..self.len]
     }
 }
 
-impl Block {
+impl ByteBlock {
     /// Forgets all bytes.
     pub(super) fn clear(&mut self) {
         self.len = 0;
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn bytes_are_those_that_were_read() {
-        let mut block = Block::default();
+        let mut block = ByteBlock::default();
         let mut file = Slow(b"abcdef", false);
         assert!(!block.fill(&mut file, 4).unwrap());
         assert_eq!(&*block, b"abcd");
@@ -115,6 +115,6 @@ mod tests {
                 Err(ErrorKind::InvalidData.into())
             }
         }
-        assert_eq!(Block::default().fill(&mut Broken, 1).unwrap_err().kind(), ErrorKind::InvalidData);
+        assert_eq!(ByteBlock::default().fill(&mut Broken, 1).unwrap_err().kind(), ErrorKind::InvalidData);
     }
 }

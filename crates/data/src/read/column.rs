@@ -5,9 +5,10 @@ use arrow::array::{
     LargeListArray, ListArray, OffsetSizeTrait, StringArray, StringBuilder, UInt64Array,
 };
 use arrow::buffer::NullBuffer;
-use arrow::compute::{CastOptions, cast_with_options, filter, nullif};
+use arrow::compute::nullif;
 use arrow::datatypes::{DataType, Decimal256Type, Float16Type, TimeUnit, i256};
 
+use super::casts::{downcast, filtered, to};
 use super::cell::Cell;
 use super::repeated::Repeated;
 use super::times::Times;
@@ -308,23 +309,5 @@ impl List {
     }
 }
 
-/// `filter` of arrays fails only where lengths differ, and then nothing can be kept.
-pub(super) fn filtered<A: Array + Clone + 'static + From<arrow::array::ArrayData>>(
-    array: &A,
-    mask: &BooleanArray,
-) -> A {
-    let empty = || A::from(arrow::array::ArrayData::new_empty(array.data_type()));
-    filter(array, mask).ok().and_then(|kept| kept.as_any().downcast_ref::<A>().cloned()).unwrap_or_else(empty)
-}
-
 /// Most digits of a 128-bit decimal.
 const WIDEST: u8 = 38;
-
-pub(super) fn downcast<A: Array + Clone + 'static>(array: &ArrayRef) -> Result<A, String> {
-    array.as_any().downcast_ref::<A>().cloned().ok_or_else(|| format!("values of type {}", array.data_type()))
-}
-
-pub(super) fn to(array: &ArrayRef, to: &DataType) -> Result<ArrayRef, String> {
-    let strict = CastOptions { safe: false, ..CastOptions::default() };
-    cast_with_options(array, to, &strict).map_err(|error| format!("a value of type {} ({error})", array.data_type()))
-}

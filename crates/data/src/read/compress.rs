@@ -6,26 +6,25 @@ use std::path::Path;
 
 use flate2::bufread::GzDecoder;
 
+use super::endings::has_ending;
+use super::failures::{MAX_WINDOW, explain, too_large};
 use super::forms;
-use super::open::{Input, START, is_stopped};
+use super::open::{OpenFile, START};
 use crate::error::{Error, Result};
 use crate::schema::Format;
 
 const BUFFER: usize = 1 << 18;
 
-/// Largest window of a zstd frame: what `zstd -d` takes without an option, too.
-const MAX_WINDOW: u64 = 1 << 27;
-
 /// Undoes the compression of a text.
 ///
 /// # Errors
 /// If it cannot be read, is empty, is named `.gz` or `.zst` and is not that, or is in a form that is not read.
-pub(super) fn open(path: &Path, input: Input, by_configuration: bool) -> Result<Box<dyn Read + Send>> {
+pub(super) fn open(path: &Path, input: OpenFile, by_configuration: bool) -> Result<Box<dyn Read + Send>> {
     let read_error = |source| explain(path, source);
     let damaged = |reason: &str| Error::Damaged { path: path.to_owned(), reason: reason.to_owned() };
     let (start, rest): (Vec<u8>, Box<dyn Read + Send>) = match input {
-        Input::Pipe { start, rest } => (start, Box::new(rest)),
-        Input::File(mut file) => {
+        OpenFile::Pipe { start, rest } => (start, Box::new(rest)),
+        OpenFile::File(mut file) => {
             let mut start = Vec::with_capacity(START);
             (&mut file).take(START as u64).read_to_end(&mut start).map_err(read_error)?;
             (start, Box::new(file))
@@ -107,19 +106,11 @@ fn not_gzip() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "bytes that are not gzip follow its end")
 }
 
-/// Refuses a zstd frame whose window is larger than anybody should need for a log.
+/// Refuses a zstd frame whose window is larger than a log needs.
 fn check_window(path: &Path, start: &[u8]) -> Result<()> {
     match window(start) {
         Some(window) if window > MAX_WINDOW => Err(too_large(path, &format!("a window of {} MiB", window >> 20))),
         _ => Ok(()),
-    }
-}
-
-fn too_large(path: &Path, what: &str) -> Error {
-    Error::OtherForm {
-        path: path.to_owned(),
-        form: format!("compressed by zstd with {what}, and Pleiad takes at most {} MiB", MAX_WINDOW >> 20),
-        advice: "compress it again without --long or --ultra, after `zstd -d --long=31`".to_owned(),
     }
 }
 
@@ -133,42 +124,6 @@ fn window(frame: &[u8]) -> Option<u64> {
     let byte = u64::from(*frame.get(5)?);
     let base = 1 << (10 + (byte >> 3));
     Some(base + base / 8 * (byte & 7))
-}
-
-/// Whether the name ends so, in any case.
-pub(super) fn has_ending(path: &Path, ending: &str) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(ending))
-}
-
-/// What an error while reading a stream means.
-pub(super) fn explain(path: &Path, source: io::Error) -> Error {
-    use io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
-    if is_stopped(&source) {
-        return Error::Stopped { rows: 0 };
-    }
-    let text = source.to_string();
-    // zstd's own words for frames that its settings refuse.
-    if text.contains("requires too much memory") {
-        return too_large(path, "a larger window");
-    }
-    if text.contains("Dictionary mismatch") {
-        let advice = "Pleiad has no dictionary to read it with: compress it again without one".to_owned();
-        return Error::OtherForm {
-            path: path.to_owned(),
-            form: "compressed by zstd with a dictionary".to_owned(),
-            advice,
-        };
-    }
-    let reason = match source.kind() {
-        UnexpectedEof => "ends too early: the file is cut off; copy or download it again".to_owned(),
-        _ if text.contains("Unknown frame descriptor") => {
-            "is damaged, or compressed by something else than zstd (files of lz4 may begin like those of zstd)"
-                .to_owned()
-        }
-        InvalidData | InvalidInput | Other => format!("is damaged: {source}"),
-        _ => return Error::Read { path: path.to_owned(), source },
-    };
-    Error::Damaged { path: path.to_owned(), reason }
 }
 
 #[cfg(test)]
@@ -190,7 +145,7 @@ mod tests {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         let mut text = String::new();
-        let mut input = open(&path, Input::File(std::fs::File::open(&path).unwrap()), true)?;
+        let mut input = open(&path, OpenFile::File(std::fs::File::open(&path).unwrap()), true)?;
         input.read_to_string(&mut text).map_err(|error| explain(&path, error)).map(|_| text)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::compress::has_ending;
+use super::endings::has_ending;
 use crate::schema::CsvConfig;
 
 /// What stands between fields and around them.
@@ -30,24 +30,10 @@ impl Dialect {
         }
     }
 
-    /// The separator, where it is one byte.
-    pub(super) fn byte(&self) -> Option<u8> {
-        match self.separator.as_slice() {
-            &[byte] => Some(byte),
-            _ => None,
-        }
-    }
-
     /// Whether every line of `bytes` is a record: neither a quote nor an escape is there.
     pub(super) fn is_plain(&self, bytes: &[u8]) -> bool {
         let has = |byte: Option<u8>| byte.is_some_and(|byte| memchr::memchr(byte, bytes).is_some());
         !has(self.quote) && !has(self.escape)
-    }
-
-    /// Separator and quote, where nothing but these and line ends says where records end.
-    pub(super) fn simple(&self) -> Option<(u8, u8)> {
-        let simple = self.escape.is_none() && !self.trim;
-        self.byte().zip(self.quote).filter(|_| simple)
     }
 }
 

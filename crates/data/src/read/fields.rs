@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arrow::array::new_empty_array;
 use arrow::datatypes::Schema;
 
+use super::data_file::DataFile;
 use super::open::Stop;
-use super::paths::DataFile;
 use super::{FileReader, Source, reduce};
 use crate::error::{Error, Result};
 

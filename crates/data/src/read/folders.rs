@@ -7,7 +7,7 @@ use arrow::array::StringArray;
 use super::cell::Cell;
 use super::chunk::{Broken, Chunk, Wanted};
 use super::column::Column;
-use super::paths::DataFile;
+use super::data_file::{DataFile, FolderColumn};
 use super::repeated::Repeated;
 use crate::compare::Comparand;
 use crate::error::Reason;
@@ -15,15 +15,6 @@ use crate::schema::Scalar;
 
 /// How writers of such folders spell a missing value.
 const MISSING: &str = "__HIVE_DEFAULT_PARTITION__";
-
-/// A column that the name of a folder gives.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct FolderColumn {
-    /// Name of the column.
-    pub column: String,
-    /// Its value in every row of the folder, a text; `None` where it is missing.
-    pub value: Option<String>,
-}
 
 /// The columns of the folders that a file lies in, outermost first.
 pub(super) fn of_path(path: &Path) -> Vec<FolderColumn> {

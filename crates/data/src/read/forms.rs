@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::compress::has_ending;
+use super::endings::has_ending;
 use crate::advice::Key;
 use crate::error::Error;
 use crate::schema::Format;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use super::Source;
 use super::dialect::Dialect;
-use super::plain::MAX_RECORD;
-use super::records::{Records, Step};
+use super::records::{MAX_RECORD, NextRecord, Records};
 use crate::advice::Key;
 use crate::error::{Error, Result};
 
@@ -36,8 +35,8 @@ pub(super) fn read(
     let set = |key: &str, value: &str| Key::csv(key).text(value, source.by_configuration);
     let (mut records, mut fields) = (Records::new(dialect, is_whole), Vec::new());
     let record = match records.find(bytes, &mut fields) {
-        Step::Record(record) => record,
-        Step::End if is_whole => return Err(Error::EmptyFile { path: path.to_path_buf() }),
+        NextRecord::Record(record) => record,
+        NextRecord::End if is_whole => return Err(Error::EmptyFile { path: path.to_path_buf() }),
         _ if bytes.len() > MAX_RECORD => {
             return Err(damaged(format!("has a header that is longer than {} MiB", MAX_RECORD >> 20)));
         }

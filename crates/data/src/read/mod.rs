@@ -1,27 +1,30 @@
 //! Readers: files into [`Chunk`]s, one format per file.
 //!
-//! A [`Rows`] goes through any number of files and gives pieces of them; any free thread decodes a piece. [`ReadAhead`]
+//! A [`RowReader`] goes through any number of files and gives pieces of them; any free thread decodes a piece. [`ReadAhead`]
 //! makes chunks of at most [`CHUNK_ROWS`] rows out of these, with only the requested columns and the place of each row.
 //! Encoders decide what the values mean.
 
 mod ahead;
 mod arrow;
 mod block;
+mod casts;
 mod cell;
 mod chunk;
 mod column;
 mod compress;
+mod data_file;
 mod dialect;
 mod encoding;
 mod encrypted;
+mod endings;
 mod envelope;
+mod failures;
 mod fields;
 mod folders;
 mod forms;
 mod guard;
 mod hand_out;
 mod header;
-mod marks;
 mod memory;
 mod messages;
 mod open;
@@ -30,7 +33,6 @@ mod parquet_bytes;
 mod paths;
 mod piece;
 mod plain;
-mod quotes;
 mod records;
 mod repeated;
 mod reused;
@@ -40,7 +42,6 @@ mod text;
 mod times;
 mod utf8;
 mod walk;
-mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -51,23 +52,25 @@ pub use ahead::ReadAhead;
 pub use cell::Cell;
 pub use chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 pub use column::{Column, List};
+pub use data_file::{DataFile, FolderColumn};
+pub use endings::format_of;
 pub use fields::Field;
-pub use folders::FolderColumn;
 pub use open::{StopFlag, refuse_pipes};
-pub use paths::{DataFile, expand, format_of, repeated};
+pub use paths::{expand, repeated};
 pub use repeated::Repeated;
 pub use sample::{Sample, SampleColumn};
 pub use times::Times;
 
 pub(crate) use encoding::{LABELS, is_label};
-pub(crate) use guard::guarded;
+pub use guard::guarded;
 pub(crate) use open::{identity, is_pipe, open_file};
 pub(crate) use repeated::MOST as MOST_REPEATED;
 
 use self::folders::Given;
 use self::open::Stop;
-use self::piece::{Part, Piece};
-use crate::error::{Error, MissingColumn, Reason, Result, nearest};
+use self::piece::{Piece, PiecePart};
+use crate::error::{Error, MissingColumn, Reason, Result};
+use crate::names::nearest;
 use crate::schema::{CsvConfig, Format};
 
 /// Files, and how they are read.
@@ -93,7 +96,7 @@ pub struct Source {
 }
 
 /// Rows of a [`Source`], read from one end to the other.
-pub struct Rows {
+pub struct RowReader {
     source: Source,
     wanted: Vec<Wanted>,
     next_file: usize,
@@ -115,13 +118,13 @@ enum FileReader {
 impl Source {
     /// Rows with the columns `wanted`. Files are opened one after the other, when their turn comes.
     #[must_use]
-    pub fn rows(&self, wanted: Vec<Wanted>) -> Rows {
+    pub fn rows(&self, wanted: Vec<Wanted>) -> RowReader {
         let stop = Stop { asked: self.stop.clone(), ..Stop::default() };
         let open = self.memory.as_ref().map(|batches| {
             let (null, by_configuration) = (&self.csv.null, self.by_configuration);
             FileReader::Memory(memory::MemoryReader::new(Arc::clone(batches), &wanted, null, by_configuration))
         });
-        Rows { source: self.clone(), wanted, next_file: 0, begins: open.is_some(), open, given: None, stop }
+        RowReader { source: self.clone(), wanted, next_file: 0, begins: open.is_some(), open, given: None, stop }
     }
 
     fn open(&self, file: &DataFile, wanted: &[Wanted], stop: &Stop) -> Result<FileReader> {
@@ -162,7 +165,7 @@ impl Source {
     }
 }
 
-impl Rows {
+impl RowReader {
     /// The next piece; `None` after the last.
     fn next_piece(&mut self) -> Result<Option<Piece>> {
         loop {
@@ -170,11 +173,11 @@ impl Rows {
             let part = match &mut self.open {
                 Some(FileReader::Text(reader)) => {
                     lines_before = reader.lines_before();
-                    reader.next_lines()?.map(Part::Lines)
+                    reader.next_lines()?.map(PiecePart::Lines)
                 }
-                Some(FileReader::Parquet(reader)) => reader.next_part()?,
-                Some(FileReader::Arrow(reader)) => reader.next_chunk()?.map(Part::Rows),
-                Some(FileReader::Memory(reader)) => reader.next_chunk()?.map(Part::Rows),
+                Some(FileReader::Parquet(reader)) => reader.next_part()?.map(PiecePart::from),
+                Some(FileReader::Arrow(reader)) => reader.next_chunk()?.map(PiecePart::Rows),
+                Some(FileReader::Memory(reader)) => reader.next_chunk()?.map(PiecePart::Rows),
                 None => None,
             };
             if let Some(part) = part {

@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tempfile::TempPath;
 
-use super::paths::{DataFile, format_of};
-use super::{Source, compress, forms};
+use super::data_file::DataFile;
+use super::endings::format_of;
+use super::failures::{Stopped, explain};
+use super::{Source, forms};
 use crate::error::{Error, Result};
 use crate::schema::Format;
 
@@ -26,7 +28,7 @@ pub(super) const START: usize = 512;
 /// Whether reading is to end before the end of the files.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stop {
-    /// Somebody outside asks for it.
+    /// The caller asks for it.
     pub(super) asked: Option<StopFlag>,
     /// No reader takes the rows any more.
     pub(super) unheard: Arc<AtomicBool>,
@@ -40,28 +42,18 @@ impl Stop {
 }
 
 /// A file that is open.
-pub(super) enum Input {
+pub(super) enum OpenFile {
     /// It can be read anywhere, and opened again.
     File(File),
     /// It is read once, from its beginning to its end. The first bytes have been read already.
     Pipe { start: Vec<u8>, rest: Pipe },
 }
 
-/// What waits for bytes, or for somebody to write them.
+/// What waits for bytes, or for a process that writes them.
 pub(super) struct Pipe {
     #[cfg_attr(not(unix), expect(dead_code, reason = "only where one can wait for a file and look up"))]
     stop: Stop,
     file: File,
-}
-
-/// Why a wait ended; see [`is_stopped`].
-#[derive(Debug, thiserror::Error)]
-#[error("asked to stop")]
-struct Stopped;
-
-/// Whether an error of reading is none of the file's.
-pub(super) fn is_stopped(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Stopped>())
 }
 
 impl Read for Pipe {
@@ -93,16 +85,16 @@ impl Read for Pipe {
 }
 
 /// Opens a file. Of a pipe the first bytes are waited for.
-pub(super) fn open(file: &DataFile, stop: &Stop) -> Result<Input> {
+pub(super) fn open(file: &DataFile, stop: &Stop) -> Result<OpenFile> {
     let read_error = |source| Error::Read { path: file.path.clone(), source };
     if !is_pipe(file) {
-        return open_file(&file.path).map(Input::File);
+        return open_file(&file.path).map(OpenFile::File);
     }
     let handle = if file.is_standard_input { standard_input() } else { open_pipe(&file.path) };
     let mut pipe = Pipe { stop: stop.clone(), file: handle.map_err(read_error)? };
     let mut start = Vec::new();
-    (&mut pipe).take(START as u64).read_to_end(&mut start).map_err(|error| compress::explain(&file.path, error))?;
-    Ok(Input::Pipe { start, rest: pipe })
+    (&mut pipe).take(START as u64).read_to_end(&mut start).map_err(|error| explain(&file.path, error))?;
+    Ok(OpenFile::Pipe { start, rest: pipe })
 }
 
 /// Opens a file on a disk, refusing directories, which would open and then fail in odd ways.
@@ -172,7 +164,7 @@ fn open_pipe(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-impl Input {
+impl OpenFile {
     /// The format: the one that is given, by the ending, the one of files without one, and else for a pipe by its first
     /// bytes.
     pub(super) fn format(&mut self, path: &Path, source: &Source) -> Result<Format> {
@@ -201,35 +193,35 @@ impl Input {
     }
 
     /// A file that can be read anywhere and opened again under the other path: of a pipe a copy, which goes with the path.
-    pub(super) fn into_file(self, path: &Path) -> Result<(File, Place)> {
+    pub(super) fn into_file(self, path: &Path) -> Result<(File, ReopenAt)> {
         if let Self::File(file) = self {
-            return Ok((file, Place::Own(Arc::from(path))));
+            return Ok((file, ReopenAt::Own(Arc::from(path))));
         }
         let io = |source| Error::Io { path: std::env::temp_dir(), source };
         let mut copy = tempfile::Builder::new().prefix("pleiad-").tempfile().map_err(io)?;
         let mut bytes = self.into_read();
         let mut buffer = vec![0; 1 << 16];
         loop {
-            match bytes.read(&mut buffer).map_err(|error| compress::explain(path, error))? {
+            match bytes.read(&mut buffer).map_err(|error| explain(path, error))? {
                 0 => break,
                 read => io::Write::write_all(&mut copy, &buffer[..read]).map_err(io)?,
             }
         }
         let (mut file, place) = copy.into_parts();
         io::Seek::rewind(&mut file).map_err(io)?;
-        Ok((file, Place::Copy(place)))
+        Ok((file, ReopenAt::Copy(place)))
     }
 }
 
 /// Where a file can be opened again.
-pub(super) enum Place {
+pub(super) enum ReopenAt {
     /// At its path.
     Own(Arc<Path>),
     /// Where it was copied to.
     Copy(TempPath),
 }
 
-impl Place {
+impl ReopenAt {
     pub(super) fn open(&self) -> Result<File> {
         match self {
             Self::Own(path) => open_file(path),

@@ -16,8 +16,7 @@ use parquet::schema::types::ColumnDescPtr;
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin, Wanted};
 use super::column::Column;
 use super::guard::guarded;
-use super::open::{Input, Place, START};
-use super::piece::Part;
+use super::open::{OpenFile, ReopenAt, START};
 use super::{encrypted, forms, locate, parquet_bytes, reduce};
 use crate::error::{Error, Result};
 use crate::footer;
@@ -31,13 +30,13 @@ pub(super) struct ParquetReader {
     next_group: usize,
     next_row: u64,
     /// The row group at hand, where it is too large to be decoded at once.
-    batches: Option<Batches>,
+    batches: Option<GroupBatches>,
     /// Rows before that one.
     group_begins: u64,
 }
 
 /// Batches of a row group.
-struct Batches {
+struct GroupBatches {
     reader: ParquetRecordBatchReader,
     group: usize,
     rows: usize,
@@ -48,12 +47,20 @@ struct Batches {
 /// What every row group's decoding needs.
 struct ParquetFile {
     path: Arc<Path>,
-    place: Place,
+    place: ReopenAt,
     metadata: ArrowReaderMetadata,
     mask: ProjectionMask,
     picker: Picker,
     /// As `metadata`, with texts as bytes; `None` if there is no such.
     as_bytes: OnceLock<Option<ArrowReaderMetadata>>,
+}
+
+/// A part of a file.
+pub(super) enum ParquetPart {
+    /// Rows of a large row group.
+    Rows(Chunk),
+    /// A row group that can be decoded as a whole.
+    Group(RowGroup),
 }
 
 /// A row group that is yet to be decoded.
@@ -66,7 +73,7 @@ pub(super) struct RowGroup {
 impl ParquetReader {
     pub(super) fn open(
         path: &Arc<Path>,
-        input: Input,
+        input: OpenFile,
         wanted: &[Wanted],
         null: &[String],
         by_configuration: bool,
@@ -110,14 +117,14 @@ impl ParquetReader {
         self.file.metadata.schema()
     }
 
-    pub(super) fn next_part(&mut self) -> Result<Option<Part>> {
+    pub(super) fn next_part(&mut self) -> Result<Option<ParquetPart>> {
         let file = Arc::clone(&self.file);
         loop {
             if let Some(batches) = &mut self.batches {
                 if let Some(batch) = batches.next(&file)? {
                     let chunk = file.chunk(&batch, self.next_row)?;
                     self.next_row += chunk.rows as u64;
-                    return Ok(Some(Part::Rows(chunk)));
+                    return Ok(Some(ParquetPart::Rows(chunk)));
                 }
                 self.batches = None;
                 file.check_rows(self.next_group - 1, self.next_row - self.group_begins)?;
@@ -127,13 +134,13 @@ impl ParquetReader {
             let number = self.next_group;
             self.next_group += 1;
             if group.total_byte_size() > GROUP_BYTES {
-                self.batches = Some(Batches::open(&file, number)?);
+                self.batches = Some(GroupBatches::open(&file, number)?);
                 self.group_begins = self.next_row;
                 continue;
             }
             let first_row = self.next_row;
             self.next_row = self.next_row.saturating_add(u64::try_from(group.num_rows()).unwrap_or(0));
-            return Ok(Some(Part::RowGroup(RowGroup { file, number, first_row })));
+            return Ok(Some(ParquetPart::Group(RowGroup { file, number, first_row })));
         }
     }
 }
@@ -195,7 +202,7 @@ impl ParquetFile {
     }
 }
 
-impl Batches {
+impl GroupBatches {
     fn open(file: &ParquetFile, group: usize) -> Result<Self> {
         Ok(Self { reader: file.decoder(&file.metadata, group, 0)?, group, rows: 0, as_bytes: false })
     }
@@ -219,7 +226,7 @@ impl Batches {
 impl RowGroup {
     pub(super) fn decode(self) -> Result<Vec<Chunk>> {
         let Self { file, number, first_row: begin } = self;
-        let (mut batches, mut first_row) = (Batches::open(&file, number)?, begin);
+        let (mut batches, mut first_row) = (GroupBatches::open(&file, number)?, begin);
         let mut chunks = Vec::new();
         while let Some(batch) = batches.next(&file)? {
             let chunk = file.chunk(&batch, first_row)?;

@@ -1,46 +1,17 @@
-//! Paths, folders and globs of a configuration into files; endings into formats.
+//! Paths, folders and globs of a configuration into files.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::{Path, PathBuf};
 
-use super::compress::has_ending;
-use super::folders::{self, FolderColumn};
-use super::walk;
+use super::data_file::DataFile;
+use super::endings::format_of;
+use super::{folders, walk};
 use crate::error::Result;
 use crate::schema::{Files, Format};
 
 /// What stands for the standard input in place of a path.
 const STANDARD_INPUT: &str = "-";
-
-/// A file of rows, and what the names of its folders say about all of its rows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DataFile {
-    /// Its path; a name for messages where it is the standard input.
-    pub path: PathBuf,
-    /// Whether it is the standard input.
-    pub is_standard_input: bool,
-    /// The columns of its `key=value` folders, outermost first.
-    pub folders: Vec<FolderColumn>,
-}
-
-impl From<PathBuf> for DataFile {
-    fn from(path: PathBuf) -> Self {
-        Self { path, is_standard_input: false, folders: Vec::new() }
-    }
-}
-
-impl DataFile {
-    fn standard_input() -> Self {
-        Self { path: "standard input".into(), is_standard_input: true, folders: Vec::new() }
-    }
-
-    /// A file below `base`, whose own folders say nothing.
-    fn below(base: &Path, path: PathBuf) -> Self {
-        let folders = folders::of_path(path.strip_prefix(base).unwrap_or(&path));
-        Self { path, is_standard_input: false, folders }
-    }
-}
 
 /// Files that `files` names, in order; those of a folder and of a glob in the order of their paths. Relative paths are
 /// relative to `base`; `-` is the standard input. With `format` the endings of the files in a folder decide nothing.
@@ -64,7 +35,7 @@ pub fn expand(base: &Path, files: &Files, format: Option<Format>) -> Result<Vec<
             Err(_) if walk::is_glob(pattern) => walk::glob(base, pattern, &is_data)?,
             _ => vec![path],
         };
-        expanded.extend(paths.into_iter().map(|path| DataFile::below(base, path)));
+        expanded.extend(paths.into_iter().map(|path| below(base, path)));
     }
     Ok(expanded)
 }
@@ -95,25 +66,10 @@ fn same_file(file: &DataFile) -> Option<PathBuf> {
     file.path.canonicalize().ok()
 }
 
-/// Format of a file, by its ending; `None` if the ending is none of those known.
-#[must_use]
-pub fn format_of(path: &Path) -> Option<Format> {
-    let stem = path.file_stem().map(Path::new);
-    let name = match stem {
-        Some(stem) if has_ending(path, "gz") || has_ending(path, "zst") => stem,
-        _ => path,
-    };
-    let is_compressed = name != path;
-    let is = |endings: &[&str]| endings.iter().any(|ending| has_ending(name, ending));
-    if is(&["csv", "tsv", "txt"]) {
-        Some(Format::Csv)
-    } else if is(&["parquet", "pq"]) && !is_compressed {
-        Some(Format::Parquet)
-    } else if is(&["arrow", "arrows", "feather", "ipc"]) && !is_compressed {
-        Some(Format::Arrow)
-    } else {
-        None
-    }
+/// A file below `base`, whose own folders say nothing.
+fn below(base: &Path, path: PathBuf) -> DataFile {
+    let folders = folders::of_path(path.strip_prefix(base).unwrap_or(&path));
+    DataFile { path, is_standard_input: false, folders }
 }
 
 #[cfg(test)]
@@ -121,23 +77,6 @@ pub fn format_of(path: &Path) -> Option<Format> {
 mod tests {
     use super::*;
     use crate::error::Error;
-
-    #[test]
-    fn endings_tell_the_format() {
-        for (name, format) in [
-            ("a.csv", Some(Format::Csv)),
-            ("a.CSV.GZ", Some(Format::Csv)),
-            ("a.tsv.zst", Some(Format::Csv)),
-            ("a.parquet", Some(Format::Parquet)),
-            ("a.feather", Some(Format::Arrow)),
-            ("a.parquet.gz", None),
-            ("a.gz", None),
-            ("a", None),
-            ("csv", None),
-        ] {
-            assert_eq!(format_of(Path::new(name)), format, "{name}");
-        }
-    }
 
     /// A folder with these files.
     fn folder(files: &[&str]) -> tempfile::TempDir {

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use super::chunk::Chunk;
 use super::folders::Given;
-use super::parquet::RowGroup;
+use super::parquet::{ParquetPart, RowGroup};
 use super::plain::Lines;
 use crate::error::Result;
 
 /// A part of a file.
 pub(super) struct Piece {
-    pub(super) part: Part,
+    pub(super) part: PiecePart,
     /// For the first one of a file: the lines before it.
     pub(super) begins: Option<u64>,
     /// What the file's folders say.
@@ -19,10 +19,19 @@ pub(super) struct Piece {
 }
 
 /// Rows, or what rows are yet to be made of.
-pub(super) enum Part {
+pub(super) enum PiecePart {
     Rows(Chunk),
     Lines(Lines),
     RowGroup(RowGroup),
+}
+
+impl From<ParquetPart> for PiecePart {
+    fn from(part: ParquetPart) -> Self {
+        match part {
+            ParquetPart::Rows(chunk) => Self::Rows(chunk),
+            ParquetPart::Group(group) => Self::RowGroup(group),
+        }
+    }
 }
 
 /// The rows of a [`Piece`].
@@ -36,15 +45,15 @@ pub(super) struct Split {
 impl Piece {
     /// Whether it is text that is yet to be split.
     pub(super) fn is_lines(&self) -> bool {
-        matches!(self.part, Part::Lines(_))
+        matches!(self.part, PiecePart::Lines(_))
     }
 
     /// Makes rows of it.
     pub(super) fn split(self) -> Result<Split> {
         let (mut chunks, lines) = match self.part {
-            Part::Rows(chunk) => (vec![chunk], None),
-            Part::RowGroup(group) => (group.decode()?, None),
-            Part::Lines(lines) => {
+            PiecePart::Rows(chunk) => (vec![chunk], None),
+            PiecePart::RowGroup(group) => (group.decode()?, None),
+            PiecePart::Lines(lines) => {
                 let (chunks, count) = lines.split();
                 (chunks, Some(count))
             }

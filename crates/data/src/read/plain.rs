@@ -1,31 +1,24 @@
 //! Text files in parts: bytes are read here and cut where a record ends; any free thread splits them into rows.
-//!
-//! Without a quote, and without a carriage return that is not part of a line end, every line is a record and every
-//! separator ends a field. All other text is taken apart by [`super::records`]; where it has quotes alone, [`super::quotes`]
-//! finds where to cut it.
 
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::block::Block;
+use super::block::ByteBlock;
 use super::chunk::{Chunk, Wanted};
 use super::dialect::Dialect;
 use super::encoding::Text;
+use super::failures::explain;
 use super::header::{self, BOM, Header};
-use super::marks::{Marks, split_line};
-use super::open::Input;
-use super::records::{Records, Step};
+use super::open::OpenFile;
+use super::records::{MAX_RECORD, NextRecord, Records};
 use super::rows::RowBuilder;
 use super::text::Form;
-use super::{Source, compress, quotes};
+use super::{Source, compress};
 use crate::error::Result;
 
 /// Bytes that are split at a time: a thousand rows or some more, which is work worth handing to another thread.
 const BLOCK: usize = 1 << 19;
-
-/// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
-pub(super) const MAX_RECORD: usize = 1 << 26;
 
 /// Reads a text file.
 pub(super) struct TextReader {
@@ -33,7 +26,7 @@ pub(super) struct TextReader {
     bytes: Box<dyn Read + Send>,
     block: usize,
     /// What was read and not given out; it begins with a record.
-    rest: Block,
+    rest: ByteBlock,
     /// Whether the bytes are at their end.
     is_over: bool,
     /// Lines of the header and before it.
@@ -41,7 +34,7 @@ pub(super) struct TextReader {
 }
 
 impl TextReader {
-    pub(super) fn open(path: &Arc<Path>, input: Input, source: &Source, wanted: &[Wanted]) -> Result<Self> {
+    pub(super) fn open(path: &Arc<Path>, input: OpenFile, source: &Source, wanted: &[Wanted]) -> Result<Self> {
         Self::over(path, compress::open(path, input, source.by_configuration)?, BLOCK, source, wanted)
     }
 
@@ -53,10 +46,10 @@ impl TextReader {
         wanted: &[Wanted],
     ) -> Result<Self> {
         let config = &source.csv;
-        let text = Text::new(bytes, config.encoding.as_deref()).map_err(|error| compress::explain(path, error))?;
+        let text = Text::new(bytes, config.encoding.as_deref()).map_err(|error| explain(path, error))?;
         let (mut bytes, dialect) = (text.bytes, Dialect::of(path, config));
         let encoding = text.encoding.map(encoding_rs::Encoding::name);
-        let mut rest = Block::default();
+        let mut rest = ByteBlock::default();
         let mut is_over = fill(path, &mut bytes, &mut rest, block.max(BOM.len()))?;
         if rest.starts_with(BOM) {
             rest.drop_first(BOM.len());
@@ -97,18 +90,15 @@ impl TextReader {
                 return Ok(None);
             }
             let dialect = &self.form.dialect;
-            let (has_returns, is_plain) = (has_bare_return(&self.rest), dialect.is_plain(&self.rest));
-            let end = match dialect.simple() {
-                _ if self.is_over => Some(self.rest.len()),
-                _ if has_returns => dialect.last_end(&self.rest),
-                _ if is_plain => memchr::memrchr(b'\n', &self.rest).map(|at| at + 1),
-                Some((separator, quote)) => quotes::last_end(&self.rest, separator, quote),
-                None => dialect.last_end(&self.rest),
+            // Where neither a quote nor an escape is, every line end ends a record.
+            let last_line = || memchr::memrchr(b'\n', &self.rest).filter(|_| dialect.is_plain(&self.rest));
+            let end = match self.is_over {
+                true => Some(self.rest.len()),
+                false => last_line().map(|at| at + 1).or_else(|| dialect.last_end(&self.rest)),
             };
             // A record that is too long gives an error when it is split; nothing after it is read.
             let is_endless = end.is_none() && self.rest.len() > MAX_RECORD;
             if let Some(end) = end.or(is_endless.then_some(self.rest.len())) {
-                let separator = dialect.byte().filter(|_| is_plain && !has_returns && !is_endless);
                 let mut rest = self.form.blocks.take().unwrap_or_default();
                 rest.extend(&self.rest[end..]);
                 let mut bytes = std::mem::replace(&mut self.rest, rest);
@@ -116,7 +106,7 @@ impl TextReader {
                 if is_endless {
                     (self.bytes, self.is_over) = (Box::new(std::io::empty()), true);
                 }
-                return Ok(Some(Lines { form: Arc::clone(&self.form), bytes, separator, is_endless }));
+                return Ok(Some(Lines { form: Arc::clone(&self.form), bytes, is_endless }));
             }
             self.block = (self.rest.len() * 2).min(MAX_RECORD + 1);
         }
@@ -124,23 +114,14 @@ impl TextReader {
 }
 
 /// Reads about `more` bytes, and returns whether that was the end.
-fn fill(path: &Path, bytes: &mut dyn Read, into: &mut Block, more: usize) -> Result<bool> {
-    into.fill(bytes, more).map_err(|source| compress::explain(path, source))
-}
-
-/// Whether a carriage return is not part of a line end.
-fn has_bare_return(bytes: &[u8]) -> bool {
-    // Most files have none, which this finds out some bytes at a time.
-    let is_bare = |at: usize| bytes.get(at + 1).is_some_and(|&next| next != b'\n');
-    memchr::memchr_iter(b'\r', bytes).any(is_bare)
+fn fill(path: &Path, bytes: &mut dyn Read, into: &mut ByteBlock, more: usize) -> Result<bool> {
+    into.fill(bytes, more).map_err(|source| explain(path, source))
 }
 
 /// Whole records of a text file.
 pub(super) struct Lines {
     form: Arc<Form>,
-    bytes: Block,
-    /// What ends every field, where every line is a record.
-    separator: Option<u8>,
+    bytes: ByteBlock,
     /// Whether they are the beginning of a record that is too long.
     is_endless: bool,
 }
@@ -148,12 +129,9 @@ pub(super) struct Lines {
 impl Lines {
     /// The rows, counted from 0 and with lines from 1, and the number of lines.
     pub(super) fn split(self) -> (Vec<Chunk>, u64) {
-        let Self { form, mut bytes, separator, is_endless } = self;
+        let Self { form, mut bytes, is_endless } = self;
         let mut rows = RowBuilder::new(&form);
-        let lines = match separator {
-            Some(separator) => split_lines(&mut rows, &bytes, separator),
-            None => split_records(&mut rows, &form.dialect, &mut bytes, is_endless),
-        };
+        let lines = split(&mut rows, &form.dialect, &mut bytes, is_endless);
         let chunks = rows.finish(&bytes);
         bytes.clear();
         form.blocks.give_back(bytes);
@@ -161,32 +139,12 @@ impl Lines {
     }
 }
 
-/// Takes lines apart, each of which is a record, and gives their number.
-fn split_lines(rows: &mut RowBuilder<'_>, bytes: &[u8], separator: u8) -> u64 {
-    let (mut at, mut line) = (0, 0);
-    let mut marks = Marks::new(bytes, separator);
-    while at < bytes.len() {
-        let before = rows.fields.len();
-        let (is_empty, next) = split_line(bytes, at, &mut marks, &mut rows.fields);
-        line += 1;
-        if is_empty {
-            rows.fields.truncate(before);
-        } else if rows.fields.len() - before == rows.width() {
-            rows.add(bytes, line);
-        } else {
-            rows.add_ragged(bytes, before, at..next, line);
-        }
-        at = next;
-    }
-    line
-}
-
 /// Takes records apart, and gives the number of lines.
-fn split_records(rows: &mut RowBuilder<'_>, dialect: &Dialect, bytes: &mut [u8], is_endless: bool) -> u64 {
+fn split(rows: &mut RowBuilder<'_>, dialect: &Dialect, bytes: &mut [u8], is_endless: bool) -> u64 {
     let mut records = Records::new(dialect, true);
     loop {
         let before = rows.fields.len();
-        let Step::Record(record) = records.next(bytes, &mut rows.fields) else { return records.lines() };
+        let NextRecord::Record(record) = records.next(bytes, &mut rows.fields) else { return records.lines() };
         let (is_whole, line) = (rows.fields.len() - before == rows.width(), record.line);
         match record.fault {
             fault if is_endless => rows.add_endless(bytes, before, fault.as_ref(), line),
@@ -237,16 +195,11 @@ mod tests {
     }
 
     fn rows(text: &[u8], config: &CsvConfig, block: usize) -> Result<Vec<String>> {
-        read(text, config, block, false)
-    }
-
-    fn read(text: &[u8], config: &CsvConfig, block: usize, by_records: bool) -> Result<Vec<String>> {
         let path: Arc<Path> = Arc::from(Path::new("log.csv"));
         let bytes = Box::new(Cursor::new(text.to_vec()));
         let mut reader = TextReader::over(&path, bytes, block, &source(config), &wanted())?;
         let (mut shown_rows, mut first_row, mut lines) = (Vec::new(), 0, reader.lines_before());
-        while let Some(mut part) = reader.next_lines()? {
-            part.separator = part.separator.filter(|_| !by_records);
+        while let Some(part) = reader.next_lines()? {
             let (chunks, count) = part.split();
             chunks.iter().for_each(|chunk| shown(chunk, first_row, lines, &mut shown_rows));
             first_row += chunks.iter().map(|chunk| chunk.rows as u64).sum::<u64>();
@@ -255,13 +208,12 @@ mod tests {
         Ok(shown_rows)
     }
 
-    /// All in one part, and without the fast path for lines.
-    fn by_records(text: &[u8], config: &CsvConfig) -> Result<Vec<String>> {
-        read(text, config, 1 << 20, true)
+    fn in_one_part(text: &[u8], config: &CsvConfig) -> Result<Vec<String>> {
+        rows(text, config, 1 << 20)
     }
 
     fn compare(text: &[u8], config: &CsvConfig) {
-        let expected = by_records(text, config).map_err(|error| error.to_string());
+        let expected = in_one_part(text, config).map_err(|error| error.to_string());
         for block in [1, 2, 3, 7, 20, 1 << 10] {
             let found = rows(text, config, block).map_err(|error| error.to_string());
             assert_eq!(found, expected, "in blocks of {block}: {:?}", String::from_utf8_lossy(text));
@@ -269,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_what_records_would_be() {
+    fn rows_are_the_same_wherever_the_file_is_cut() {
         for text in [
             "a,b\n1,2\n3,4\n",
             "a,b\n1,2\n3,4",
@@ -306,9 +258,9 @@ mod tests {
             let lines: Vec<&str> = rows.iter().filter_map(|row| row.split(':').next()).collect();
             assert_eq!(lines, ["0 line 2", "1 line 3", "2 line 5", "3 line 7", "4 line 8", "5 line 9"], "{block}");
         }
-        // Read record by record, and with a carriage return that ends no line, too.
+        // With a carriage return that is no part of a line end, too.
         let lines = |text: &[u8]| -> Vec<String> {
-            let rows = by_records(text, &config).unwrap();
+            let rows = in_one_part(text, &config).unwrap();
             rows.iter().map(|row| row.split(": ").next().unwrap_or_default().to_owned()).collect()
         };
         assert_eq!(lines(text), ["0 line 2", "1 line 3", "2 line 5", "3 line 7", "4 line 8", "5 line 9"]);
@@ -358,16 +310,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_gives_the_same_rows(
-            text in "[ab,\n\n12 \r\"é]{0,60}", line_ends in any::<bool>(), header in any::<bool>(),
-        ) {
-            // Every carriage return before a line end, or mixed line ends; one by itself is another rule.
-            let text = text.replace('\r', if line_ends { "\r\n" } else { "" });
-            let text = if line_ends { text } else { text.replace('\n', "\r\n") };
-            let config = CsvConfig { header, columns: if header { vec![] } else { vec!["a".into(), "b".into()] },
-                ..CsvConfig::default() };
-            let text = if header { format!("a,b{}{text}", if line_ends { "\n" } else { "\r\n" }) } else { text };
-            compare(text.as_bytes(), &config);
+        fn any_text_gives_the_same_rows(text in "[ab,\n\n12 \r\"é]{0,60}", header in any::<bool>()) {
+            let columns = if header { vec![] } else { vec!["a".into(), "b".into()] };
+            let text = if header { format!("a,b\n{text}") } else { text };
+            compare(text.as_bytes(), &CsvConfig { header, columns, ..CsvConfig::default() });
         }
 
         #[test]

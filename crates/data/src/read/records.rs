@@ -11,14 +11,17 @@
 
 use std::ops::Range;
 
-use memchr::{memchr_iter, memchr2, memchr3};
+use memchr::{memchr, memchr_iter, memchr2, memchr3};
 
 use super::dialect::Dialect;
-use super::text::Place;
+use super::text::FieldRange;
+
+/// Longest record. A quote that is never closed would otherwise take the rest of the file into memory.
+pub(super) const MAX_RECORD: usize = 1 << 26;
 
 /// What [`Records::next`] finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum NextRecord {
     /// A record, whose fields were appended.
     Record(Record),
     /// Only a part of a record is there.
@@ -61,21 +64,14 @@ pub(super) struct Records<'d> {
     line: u64,
     /// Fields of the record at hand that hold quotes or escapes which are no part of the text.
     coded: Vec<usize>,
-}
-
-/// Where a field's text is, and what follows it.
-struct Field {
-    place: Range<usize>,
-    is_coded: bool,
-    is_quoted: bool,
+    /// Whether a line end may stand within a field of it.
+    may_span: bool,
     fault: Option<Fault>,
-    /// Behind the field: its separator, a line end, or the end of the bytes.
-    end: usize,
 }
 
 impl<'d> Records<'d> {
     pub(super) fn new(dialect: &'d Dialect, is_whole: bool) -> Self {
-        Self { dialect, is_whole, at: 0, line: 1, coded: Vec::new() }
+        Self { dialect, is_whole, at: 0, line: 1, coded: Vec::new(), may_span: false, fault: None }
     }
 
     /// Behind the last record that was found, and the empty lines after it.
@@ -89,10 +85,10 @@ impl<'d> Records<'d> {
     }
 
     /// Finds the next record, and appends where its fields are; what is no part of their texts is taken out of `bytes`.
-    pub(super) fn next(&mut self, bytes: &mut [u8], fields: &mut Vec<Place>) -> Step {
+    pub(super) fn next(&mut self, bytes: &mut [u8], fields: &mut Vec<FieldRange>) -> NextRecord {
         let before = fields.len();
         let step = self.find(bytes, fields);
-        if let Step::Record(_) = step {
+        if let NextRecord::Record(_) = step {
             for &field in &self.coded {
                 let (start, end) = fields[before + field];
                 let kept = self.dialect.decode(&mut bytes[start as usize..end as usize]);
@@ -105,41 +101,38 @@ impl<'d> Records<'d> {
     }
 
     /// Finds the next record, and appends where its fields are, as they are written.
-    pub(super) fn find(&mut self, bytes: &[u8], fields: &mut Vec<Place>) -> Step {
+    pub(super) fn find(&mut self, bytes: &[u8], fields: &mut Vec<FieldRange>) -> NextRecord {
         self.skip_empty(bytes);
-        self.coded.clear();
         if self.at == bytes.len() {
-            return Step::End;
+            return NextRecord::End;
         }
+        self.coded.clear();
+        (self.may_span, self.fault) = (self.dialect.quote.is_none(), None);
         let (before, start) = (fields.len(), self.at);
-        let (mut begin, mut fault, mut quoted) = (start, None, false);
+        let mut begin = start;
         let end = loop {
-            let number = fields.len() - before;
-            let Some(field) = self.field(bytes, begin, number) else { return Step::Incomplete };
+            let Some((place, end)) = self.field(bytes, begin, fields.len() - before) else {
+                return NextRecord::Incomplete;
+            };
             // A block has some times the longest record at the most, which is far from 4 GiB.
-            fields.push((field.place.start as u32, field.place.end as u32));
-            if field.is_coded {
-                self.coded.push(number);
-            }
-            quoted |= field.is_quoted;
-            fault = fault.or(field.fault);
-            match bytes.get(field.end) {
-                None | Some(b'\n' | b'\r') => break field.end,
-                Some(_) => begin = field.end + self.dialect.separator.len(),
+            fields.push((place.start as u32, place.end as u32));
+            match bytes.get(end) {
+                None | Some(b'\n' | b'\r') => break end,
+                Some(_) => begin = end + self.dialect.separator.len(),
             }
         };
         let next = match bytes.get(end) {
             None => end,
             // What follows may be the other half of the line end.
-            Some(b'\r') if end + 1 == bytes.len() && !self.is_whole => return Step::Incomplete,
+            Some(b'\r') if end + 1 == bytes.len() && !self.is_whole => return NextRecord::Incomplete,
             Some(b'\r') if bytes.get(end + 1) == Some(&b'\n') => end + 2,
             Some(_) => end + 1,
         };
-        let record = Record { range: start..end, line: self.line, fault };
-        let inside = if quoted || self.dialect.quote.is_none() { count(b'\n', &bytes[start..end]) } else { 0 };
-        self.line += inside + u64::from(next > end);
+        let record = Record { range: start..end, line: self.line, fault: self.fault.take() };
+        let inside = if self.may_span { memchr_iter(b'\n', &bytes[start..end]).count() } else { 0 };
+        self.line += inside as u64 + u64::from(next > end);
         self.at = next;
-        Step::Record(record)
+        NextRecord::Record(record)
     }
 
     fn skip_empty(&mut self, bytes: &[u8]) {
@@ -149,39 +142,52 @@ impl<'d> Records<'d> {
         }
     }
 
-    /// The field that begins at `begin`; `None` if it has no end there.
-    fn field(&self, bytes: &[u8], begin: usize, number: usize) -> Option<Field> {
-        let dialect = self.dialect;
-        let opens = dialect.skip_blanks(bytes, begin);
-        let Some(quote) = dialect.quote.filter(|&quote| bytes.get(opens) == Some(&quote)) else {
-            let (end, is_coded) = self.unquoted(bytes, begin)?;
-            return Some(Field { place: begin..end, is_coded, is_quoted: false, fault: None, end });
-        };
-        let (closes, is_coded) = match self.closing(bytes, opens + 1, quote)? {
-            (Some(closes), is_coded) => (closes, is_coded),
-            (None, is_coded) => {
-                let (range, end) = (begin..bytes.len(), bytes.len());
-                let fault = Some(Fault { field: number, range, open: true });
-                return Some(Field { place: opens + 1..end, is_coded, is_quoted: true, fault, end });
+    /// Where the text of field `number` is, which begins at `begin`, and where the field ends: at its separator, a line
+    /// end, or the end of the bytes. `None` if it has no end there.
+    #[inline]
+    fn field(&mut self, bytes: &[u8], begin: usize, number: usize) -> Option<(Range<usize>, usize)> {
+        let opens = if self.dialect.trim { self.dialect.skip_blanks(bytes, begin) } else { begin };
+        if self.dialect.quote.is_some() && bytes.get(opens).copied() == self.dialect.quote {
+            return self.quoted(bytes, begin, opens, number);
+        }
+        let (end, is_coded) = self.unquoted(bytes, begin)?;
+        if is_coded {
+            self.coded.push(number);
+        }
+        Some((begin..end, end))
+    }
+
+    /// As [`Self::field`], of one whose quote opens at `opens`.
+    fn quoted(&mut self, bytes: &[u8], begin: usize, opens: usize, number: usize) -> Option<(Range<usize>, usize)> {
+        self.may_span = true;
+        let (closes, is_coded) = self.closing(bytes, opens + 1)?;
+        let (mut end, mut open) = (bytes.len(), None);
+        if let Some(closes) = closes {
+            end = self.dialect.skip_blanks(bytes, closes + 1);
+            if end == bytes.len() && !self.is_whole {
+                return None;
             }
-        };
-        let behind = dialect.skip_blanks(bytes, closes + 1);
-        if behind == bytes.len() && !self.is_whole {
-            return None;
+            if !self.dialect.ends_field(bytes, end) {
+                end = self.unquoted(bytes, closes + 1)?.0;
+                open = Some(false);
+            }
+        } else {
+            open = Some(true);
         }
-        let place = opens + 1..closes;
-        if dialect.ends_field(bytes, behind) {
-            return Some(Field { place, is_coded, is_quoted: true, fault: None, end: behind });
+        if is_coded {
+            self.coded.push(number);
         }
-        let (end, _) = self.unquoted(bytes, closes + 1)?;
-        let fault = Some(Fault { field: number, range: begin..end, open: false });
-        Some(Field { place, is_coded, is_quoted: true, fault, end })
+        if let Some(open) = open {
+            self.fault.get_or_insert(Fault { field: number, range: begin..end, open });
+        }
+        Some((opens + 1..closes.unwrap_or(end), end))
     }
 
     /// Where the quote that closes a field is, if there is one, and whether quotes or escapes stand before it that are no
     /// part of the text; `None` if that cannot be known yet.
-    fn closing(&self, bytes: &[u8], from: usize, quote: u8) -> Option<(Option<usize>, bool)> {
+    fn closing(&self, bytes: &[u8], from: usize) -> Option<(Option<usize>, bool)> {
         let (mut at, mut is_coded) = (from, false);
+        let quote = self.dialect.quote?;
         let escape = self.dialect.escape.unwrap_or(quote);
         loop {
             let Some(found) = memchr2(quote, escape, &bytes[at..]) else {
@@ -198,7 +204,7 @@ impl<'d> Records<'d> {
                     return Some((Some(at), is_coded));
                 }
                 (at, is_coded) = (at + 2, true);
-            } else if self.dialect.is_special(&bytes[at + 1..]) {
+            } else if self.dialect.special(&bytes[at + 1..]) > 0 {
                 (at, is_coded) = (at + 2, true);
             } else {
                 at += 1;
@@ -207,29 +213,29 @@ impl<'d> Records<'d> {
     }
 
     /// Where a field without quotes ends, and whether it has escapes; `None` if it has no end there.
+    #[inline]
     fn unquoted(&self, bytes: &[u8], from: usize) -> Option<(usize, bool)> {
         let dialect = self.dialect;
         let (first, escape) = (dialect.separator[0], dialect.escape.filter(|_| dialect.quote.is_none()));
-        let (mut at, mut is_coded) = (from, false);
+        // The next place where it may end; what is behind an escape is none.
+        let (mut at, mut stop, mut is_coded) = (from, from, false);
         loop {
-            let rest = &bytes[at..];
-            let Some(found) = memchr3(first, b'\n', b'\r', rest) else {
-                let escaped = escape.is_some_and(|escape| rest.contains(&escape));
-                return self.is_whole.then_some((bytes.len(), is_coded || escaped));
-            };
+            if at >= stop {
+                stop = memchr3(first, b'\n', b'\r', &bytes[at..]).map_or(bytes.len(), |found| at + found);
+            }
             if let Some(escape) = escape
-                && let Some(escaped) = memchr::memchr(escape, &rest[..found])
+                && let Some(found) = memchr(escape, &bytes[at..stop])
             {
-                at += escaped + 1;
+                at += found + 1;
                 let special = dialect.special(&bytes[at..]);
                 (at, is_coded) = (at + special, is_coded || special > 0);
-                continue;
+            } else if stop == bytes.len() {
+                return self.is_whole.then_some((stop, is_coded));
+            } else if dialect.ends_field(bytes, stop) {
+                return Some((stop, is_coded));
+            } else {
+                at = stop + 1;
             }
-            at += found;
-            if dialect.ends_field(bytes, at) {
-                return Some((at, is_coded));
-            }
-            at += 1;
         }
     }
 }
@@ -247,7 +253,10 @@ impl Dialect {
 
     /// Whether a separator, a line end or the end of the bytes is at `at`.
     fn ends_field(&self, bytes: &[u8], at: usize) -> bool {
-        bytes.get(at).is_none_or(|byte| matches!(byte, b'\n' | b'\r')) || bytes[at..].starts_with(&self.separator)
+        let Some(&byte) = bytes.get(at) else { return true };
+        // One byte is compared here: most separators are no more, and this is asked of every field.
+        let separates = || self.separator.len() == 1 || bytes[at..].starts_with(&self.separator);
+        matches!(byte, b'\n' | b'\r') || (byte == self.separator[0] && separates())
     }
 
     /// How many bytes behind an escape it takes the meaning from.
@@ -259,10 +268,6 @@ impl Dialect {
             _ if bytes.starts_with(&self.separator) => self.separator.len(),
             _ => 0,
         }
-    }
-
-    fn is_special(&self, bytes: &[u8]) -> bool {
-        self.special(bytes) > 0
     }
 
     /// Takes out of a field what is no part of its text, and gives the text's length.
@@ -287,16 +292,12 @@ impl Dialect {
     pub(super) fn last_end(&self, bytes: &[u8]) -> Option<usize> {
         let (mut records, mut fields) = (Records::new(self, false), Vec::new());
         let mut end = None;
-        while let Step::Record(_) = records.find(bytes, &mut fields) {
+        while let NextRecord::Record(_) = records.find(bytes, &mut fields) {
             fields.clear();
             end = Some(records.at());
         }
         end
     }
-}
-
-fn count(byte: u8, bytes: &[u8]) -> u64 {
-    memchr_iter(byte, bytes).count() as u64
 }
 
 #[cfg(test)]
@@ -316,8 +317,9 @@ mod tests {
     fn records(text: &str, dialect: &Dialect) -> Found {
         let mut bytes = text.as_bytes().to_vec();
         let (mut records, mut fields, mut found) = (Records::new(dialect, true), Vec::new(), Vec::new());
-        while let Step::Record(record) = records.next(&mut bytes, &mut fields) {
-            let text = |place: &Place| String::from_utf8_lossy(&bytes[place.0 as usize..place.1 as usize]).into_owned();
+        while let NextRecord::Record(record) = records.next(&mut bytes, &mut fields) {
+            let text =
+                |place: &FieldRange| String::from_utf8_lossy(&bytes[place.0 as usize..place.1 as usize]).into_owned();
             let fault = record.fault.map(|fault| (fault.field, fault.open));
             found.push((fields.iter().map(text).collect(), record.line, fault));
             fields.clear();
@@ -355,6 +357,14 @@ mod tests {
         );
         let dialect = Dialect { quote: None, ..self::dialect("::", Some(b'\\')) };
         assert_eq!(texts("a\\::b::c\\:x::d", &dialect), [["a::b", r"c\:x", "d"]]);
+    }
+
+    /// Minutes, if each escape had the rest of the field looked through again.
+    #[test]
+    fn a_field_may_have_many_escapes() {
+        let dialect = Dialect { quote: None, ..dialect("\t", Some(b'\\')) };
+        let text = "\\\t".repeat(1 << 21) + "\tb\n";
+        assert_eq!(texts(&text, &dialect), [["\t".repeat(1 << 21), "b".to_owned()]]);
     }
 
     #[test]
@@ -395,7 +405,7 @@ mod tests {
     /// What the `csv` crate makes of the same text.
     fn expected(text: &str, dialect: &Dialect) -> Vec<Vec<String>> {
         let mut reader = csv::ReaderBuilder::new();
-        reader.has_headers(false).flexible(true).delimiter(dialect.byte().unwrap()).escape(dialect.escape);
+        reader.has_headers(false).flexible(true).delimiter(dialect.separator[0]).escape(dialect.escape);
         let fields = |record: Result<csv::StringRecord, _>| record.unwrap().iter().map(str::to_owned).collect();
         reader.from_reader(text.as_bytes()).into_records().map(fields).collect()
     }
@@ -467,7 +477,7 @@ mod tests {
         bytes[end - 1] == b'\n' && dialect.last_end(bytes).is_some() && {
             let (mut records, mut fields) = (Records::new(dialect, true), Vec::new());
             let mut ends = Vec::new();
-            while let Step::Record(_) = records.find(bytes, &mut fields) {
+            while let NextRecord::Record(_) = records.find(bytes, &mut fields) {
                 ends.push(records.at());
             }
             ends.contains(&end)

@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::chunk::{Broken, CHUNK_ROWS, Chunk, Origin};
-use super::plain::MAX_RECORD;
-use super::records::Fault;
-use super::text::{Form, Place, TextBuilder};
+use super::records::{Fault, MAX_RECORD};
+use super::text::{FieldRange, Form, TextBuilder};
 use crate::error::{Hint, Reason};
 
 /// Records whose fields are found before any of them is looked at: with what is known of a column, they stay in the nearest
@@ -14,7 +13,7 @@ use crate::error::{Hint, Reason};
 const TOGETHER: usize = 32;
 
 /// Where no field is.
-const NOWHERE: Place = (1, 0);
+const NOWHERE: FieldRange = (1, 0);
 
 /// Most bytes of a value that a message shows.
 const SHOWN: usize = 400;
@@ -24,7 +23,7 @@ pub(super) struct RowBuilder<'f> {
     form: &'f Form,
     columns: Vec<TextBuilder>,
     /// Where the fields of records are that are not in `columns` yet.
-    pub(super) fields: Vec<Place>,
+    pub(super) fields: Vec<FieldRange>,
     /// Lines of the current chunk.
     lines: Vec<u64>,
     broken: Vec<Broken>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::StringArray;
 use arrow::buffer::{Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
 
-use super::block::Block;
+use super::block::ByteBlock;
 use super::chunk::{Broken, Wanted};
 use super::column::Column;
 use super::dialect::Dialect;
@@ -17,7 +17,7 @@ use crate::error::{Reason, Result};
 use crate::interner::Interner;
 
 /// Where a field begins among some bytes, and where it ends.
-pub(super) type Place = (u32, u32);
+pub(super) type FieldRange = (u32, u32);
 
 /// How a text file is written, and which of its fields are wanted.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ pub(super) struct Form {
     /// Builders that are between two parts of the file.
     builders: Reused<Vec<TextBuilder>>,
     /// Memory of parts that were taken apart.
-    pub(super) blocks: Reused<Block>,
+    pub(super) blocks: Reused<ByteBlock>,
 }
 
 impl Form {
@@ -85,7 +85,7 @@ impl Form {
     /// Appends records; `at` has the places of all their fields in `bytes`, and an invalid range is a missing
     /// value. Columns are appended one after the other, so that their data are in the cache and branches are
     /// predictable.
-    pub(super) fn push(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[Place]) {
+    pub(super) fn push(&self, columns: &mut [TextBuilder], bytes: &[u8], at: &[FieldRange]) {
         for (builder, field) in columns.iter_mut().zip(&self.fields) {
             for line in at.chunks_exact(self.width().max(1)) {
                 let field = field.and_then(|field| bytes.get(line[field].0 as usize..line[field].1 as usize));

@@ -8,7 +8,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, TimeUnit};
 
-use super::column::{downcast, filtered, to};
+use super::casts::{downcast, filtered, to};
 use crate::value::{Time, TimeKind};
 
 /// Dates and times, whole numbers of days or of parts of a second.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use glob::{MatchOptions, Pattern};
 
-use super::paths::format_of;
+use super::endings::format_of;
 use crate::error::{Error, Result};
 
 /// Names that a message shows.
@@ -38,7 +38,7 @@ pub(super) fn glob(base: &Path, pattern: &str, is_data: &dyn Fn(&Path) -> bool) 
     while let Some(part) = parts.next_if(|part| start.join(part).is_dir()) {
         start.push(part);
     }
-    let steps = parts.map(|part| Step::new(pattern, part.as_os_str().to_string_lossy().as_ref()));
+    let steps = parts.map(|part| GlobPart::new(pattern, part.as_os_str().to_string_lossy().as_ref()));
     let steps = steps.collect::<Result<Vec<_>>>()?;
     let mut walk = Walk::new(is_data);
     walk.descend(&start, &steps)?;
@@ -50,7 +50,7 @@ pub(super) fn glob(base: &Path, pattern: &str, is_data: &dyn Fn(&Path) -> bool) 
 }
 
 /// A part of a glob between two slashes.
-enum Step {
+enum GlobPart {
     /// A name as it is.
     Name(String),
     /// Any name like this one.
@@ -59,7 +59,7 @@ enum Step {
     Folders,
 }
 
-impl Step {
+impl GlobPart {
     fn new(whole: &str, part: &str) -> Result<Self> {
         if part == "**" {
             return Ok(Self::Folders);
@@ -117,11 +117,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Follows a glob down from `folder`.
-    fn descend(&mut self, folder: &Path, steps: &[Step]) -> Result<()> {
+    fn descend(&mut self, folder: &Path, steps: &[GlobPart]) -> Result<()> {
         let Some((step, rest)) = steps.split_first() else { return self.all_below(folder) };
         match step {
-            Step::Name(name) => self.go(folder.join(name), rest),
-            Step::Like(pattern) => {
+            GlobPart::Name(name) => self.go(folder.join(name), rest),
+            GlobPart::Like(pattern) => {
                 for path in entries(folder)? {
                     let name = path.file_name().unwrap_or_default().to_string_lossy();
                     if !pattern.matches_with(&name, MatchOptions::new()) {
@@ -135,8 +135,8 @@ impl<'a> Walk<'a> {
                 }
                 Ok(())
             }
-            Step::Folders if rest.is_empty() => self.all_below(folder),
-            Step::Folders => {
+            GlobPart::Folders if rest.is_empty() => self.all_below(folder),
+            GlobPart::Folders => {
                 self.descend(folder, rest)?;
                 self.within(folder, |walk| {
                     for path in entries(folder)? {
@@ -152,7 +152,7 @@ impl<'a> Walk<'a> {
     }
 
     /// What a part of a glob has matched.
-    fn go(&mut self, path: PathBuf, rest: &[Step]) -> Result<()> {
+    fn go(&mut self, path: PathBuf, rest: &[GlobPart]) -> Result<()> {
         let kind = path.metadata().map(|found| (found.is_file(), found.is_dir()));
         match kind {
             Ok((_, true)) if !rest.is_empty() => return self.descend(&path, rest),

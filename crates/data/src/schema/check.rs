@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use super::columns::expand as expand_range;
-use super::problem::{Block, Problem};
 use super::*;
 use crate::compare::Comparand;
+use crate::error::{Block, Problem};
 
 /// Most rows of one embedding table: what its tensor's shape and an index of it can hold anywhere.
 const MAX_TABLE_ROWS: u64 = 1 << 40;
@@ -202,7 +202,7 @@ pub(super) fn csv(csv: &CsvConfig) -> Result<()> {
     }
     match &csv.encoding {
         Some(label) if !crate::read::is_label(label) => {
-            let nearest = crate::error::nearest(label, crate::read::LABELS);
+            let nearest = crate::names::nearest(label, crate::read::LABELS);
             let hint = nearest.map_or_else(String::new, |label| format!("; did you mean \"{label}\"?"));
             let reason = format!("no encoding of the WHATWG Encoding Standard has this label{hint}");
             at("csv.encoding", value(format!("\"{label}\""), reason))

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::problem;
-use super::problem::{Block, Problem};
 use crate::error::Result;
+use crate::error::{Block, Problem};
 
 /// The largest k of a metric over the first k rows of a group.
 pub(crate) const LARGEST_K: u32 = 1_000_000;

@@ -10,9 +10,9 @@ mod feature;
 mod groups;
 mod objective;
 mod patterns;
-mod problem;
 mod scalar;
 mod task;
+mod task_kind;
 mod untagged;
 
 use schemars::JsonSchema;
@@ -28,10 +28,11 @@ pub use feature::{
 pub use groups::Groups;
 pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
 pub use patterns::find_columns;
-pub use problem::{Block, Place, Problem};
 pub use scalar::Scalar;
-pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskKind, TaskSpec, TaskWeight, Where};
+pub use task::{ChangingWeight, Every, LabelConfig, TaskConfig, TaskSpec, TaskWeight, Where};
+pub use task_kind::TaskKind;
 
+pub use crate::error::{Block, KeyPlace, Problem};
 use crate::error::{Error, Result};
 use crate::layout::Pooling;
 
@@ -209,6 +210,6 @@ impl Schema {
 }
 
 fn problem(block: Block, key: &str, problem: Problem) -> Error {
-    let place = if key.is_empty() { Place::block(block) } else { Place::new(block, key) };
+    let place = if key.is_empty() { KeyPlace::block(block) } else { KeyPlace::new(block, key) };
     Error::Schema { place, problem }
 }

@@ -6,9 +6,9 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess};
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
-use super::task::TaskKind;
+use super::task_kind::TaskKind;
 use super::untagged::{self, Untagged};
+use crate::error::Problem;
 
 /// What a task has beside its kind: its loss, and how the network's number becomes a prediction. The default is that of
 /// the kind. It is saved with the model.
@@ -232,12 +232,12 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Keys {
+    struct LossKeys {
         loss: LossConfig,
     }
 
     fn parse(text: &str) -> Result<LossConfig, String> {
-        toml::from_str::<Keys>(&format!("loss = {text}")).map(|keys| keys.loss).map_err(|error| error.to_string())
+        toml::from_str::<LossKeys>(&format!("loss = {text}")).map(|keys| keys.loss).map_err(|error| error.to_string())
     }
 
     #[test]

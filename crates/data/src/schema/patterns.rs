@@ -6,9 +6,10 @@
 use std::collections::HashSet;
 
 use super::columns::{expand, is_range};
-use super::problem::{Block, Problem};
 use super::{FeatureBlock, problem};
-use crate::error::{Result, nearest};
+use crate::error::Result;
+use crate::error::{Block, Problem};
+use crate::names::nearest;
 
 /// Whether a name may stand for several.
 pub(super) fn is_pattern(name: &str) -> bool {

@@ -7,18 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::objective::{LabelTransform, LossConfig, Objective, SampledConfig};
 use super::scalar::Scalar;
+use super::task_kind::TaskKind;
 use super::untagged::{self, Untagged};
 use crate::compare::Comparand;
-
-/// What a task predicts; decides its loss and its metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TaskKind {
-    /// A probability; cross-entropy of the logit.
-    Binary,
-    /// A number; squared error.
-    Regression,
-}
 
 /// What model, engine and metrics need to know of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -306,10 +297,10 @@ mod tests {
     fn positive_values_are_the_same_in_other_words() {
         let label = |positive: &str| -> LabelConfig {
             #[derive(Deserialize)]
-            struct Keys {
+            struct LabelKeys {
                 label: LabelConfig,
             }
-            toml::from_str::<Keys>(&format!("label = {{ column = 'y' {positive} }}")).unwrap().label
+            toml::from_str::<LabelKeys>(&format!("label = {{ column = 'y' {positive} }}")).unwrap().label
         };
         let of = |value: &str| label(&format!(", positive = {value}"));
         for one in ["1", "1.0", "true", "'1'", "'1.0'"] {

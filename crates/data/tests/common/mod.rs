@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 /// The parts of a configuration file that this crate knows.
 #[derive(Debug, Deserialize)]
-pub struct Config {
+pub struct TestConfig {
     pub data: DataConfig,
     #[serde(default)]
     pub feature: Vec<FeatureBlock>,
@@ -19,7 +19,7 @@ pub struct Config {
     pub task: Vec<TaskConfig>,
 }
 
-impl Config {
+impl TestConfig {
     pub fn parse(text: &str) -> Self {
         toml::from_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"))
     }
@@ -48,7 +48,7 @@ impl Folder {
     }
 
     pub fn load(&self, config: &str) -> Result<Splits, Error> {
-        let config = Config::parse(config);
+        let config = TestConfig::parse(config);
         let schema = config.schema()?;
         Splits::load(&config.data, self.path(), &schema, LoadOptions::default())
     }

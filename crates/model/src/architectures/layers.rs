@@ -70,7 +70,7 @@ pub fn scaled(widths: &[usize], factor: f64) -> Widths {
     widths.iter().map(|&width| (width as f64 * factor).round().max(1.0) as usize).collect()
 }
 
-/// Experts of one module, at the most. Bounds keep a slip of the keyboard from filling memory before anybody adds up.
+/// Experts of one module, at the most. Bounds keep a slip of the keyboard from filling memory before the size of the model is known.
 const MOST_EXPERTS: usize = 1024;
 
 /// Units of a layer, at the most.

@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Keys {
+    struct TowerKeys {
         experts: PerTask<usize>,
         tower: PerTask<Vec<usize>>,
     }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn one_value_or_many() {
-        let keys: Keys = toml::from_str("experts = 2\ntower = { default = [32], share = [64, 32] }").unwrap();
+        let keys: TowerKeys = toml::from_str("experts = 2\ntower = { default = [32], share = [64, 32] }").unwrap();
         assert_eq!(keys.experts.get("click", "experts").unwrap(), &2);
         assert_eq!(keys.tower.get("click", "tower").unwrap(), &[32]);
         assert_eq!(keys.tower.get("share", "tower").unwrap(), &[64, 32]);
@@ -148,14 +148,14 @@ mod tests {
 
     #[test]
     fn a_task_that_is_not_named_needs_a_default() {
-        let keys: Keys = toml::from_str("experts = { click = 2 }\ntower = []").unwrap();
+        let keys: TowerKeys = toml::from_str("experts = { click = 2 }\ntower = []").unwrap();
         let error = keys.experts.get("share", "task_experts").unwrap_err().to_string();
         assert!(error.contains("task_experts") && error.contains("\"share\"") && error.contains("default"), "{error}");
     }
 
     #[test]
     fn an_unknown_task_is_refused_with_the_nearest() {
-        let keys: Keys = toml::from_str("experts = { clic = 2, share = 1 }\ntower = []").unwrap();
+        let keys: TowerKeys = toml::from_str("experts = { clic = 2, share = 1 }\ntower = []").unwrap();
         let error = keys.experts.check_names(&tasks(), &[], "task_experts").unwrap_err().to_string();
         assert!(error.contains("\"clic\"") && error.contains("\"click\""), "{error}");
     }
@@ -168,7 +168,7 @@ mod tests {
             "experts = 2\ntower = 64",
             "experts = 1.5\ntower = []",
         ] {
-            assert!(toml::from_str::<Keys>(text).is_err(), "{text}");
+            assert!(toml::from_str::<TowerKeys>(text).is_err(), "{text}");
         }
     }
 }

@@ -57,7 +57,7 @@ impl TensorFile {
         let named = metadata.data_len() as u64;
         if named != rest {
             let what = if named > rest { "it is cut short" } else { "it is longer than its tensors" };
-            return Err(damaged(format!("{what}: the header tells of {named} bytes of tensors, {rest} are there")));
+            return Err(damaged(format!("{what}: the header says {named} bytes of tensors, {rest} are there")));
         }
         Ok(Self { path: path.to_owned(), file, data: 8 + length, metadata })
     }
@@ -210,7 +210,7 @@ pub(super) fn write(path: &Path, tensors: &[(String, Vec<usize>, Elements<'_>)])
         Elements::Indices(_) => (name.clone(), shape.clone(), Dtype::U64),
         Elements::Bytes(_) => (name.clone(), shape.clone(), Dtype::U8),
     });
-    let mut writer = Writer::create(path, described)?;
+    let mut writer = TensorWriter::create(path, described)?;
     for (_, _, elements) in tensors {
         match elements {
             Elements::Reals(values) => values.chunks(CHUNK / 4).try_for_each(|part| writer.reals(part).map(|_| ()))?,
@@ -222,14 +222,14 @@ pub(super) fn write(path: &Path, tensors: &[(String, Vec<usize>, Elements<'_>)])
 }
 
 /// A file whose header is written, and whose tensors follow in the order of their description.
-pub(super) struct Writer {
+pub(super) struct TensorWriter {
     path: PathBuf,
     file: BufWriter<File>,
     /// Bytes of the current elements.
     bytes: Vec<u8>,
 }
 
-impl Writer {
+impl TensorWriter {
     /// Creates a file of tensors of these names, shapes and types.
     pub(super) fn create(path: &Path, tensors: impl Iterator<Item = (String, Vec<usize>, Dtype)>) -> Result<Self> {
         let io = |source| Error::Io { path: path.to_owned(), action: "write", source };

@@ -51,14 +51,14 @@ const ROWS: &str = "age,city,tags,click,stay\n1,a,x|y,0,0.5\n2,b,,1,1.5\n3,a,y,1
 /// A small model of two tasks over a number, a category and a list, with weights that have nothing in common.
 fn artifact() -> Artifact {
     #[derive(Deserialize)]
-    struct Config {
+    struct SchemaBlocks {
         data: DataConfig,
         feature: Vec<FeatureBlock>,
         task: Vec<TaskConfig>,
     }
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("rows.csv"), ROWS).unwrap();
-    let config: Config = toml::from_str(CONFIG).unwrap();
+    let config: SchemaBlocks = toml::from_str(CONFIG).unwrap();
     let schema = Schema::resolve(&config.data, &config.feature, &config.task).unwrap();
     let splits = Splits::load(&config.data, dir.path(), &schema, LoadOptions::default()).unwrap();
 
@@ -291,7 +291,7 @@ fn paths_to_nothing_are_told() {
     }
 }
 
-/// Changes `model.json` as JSON, as somebody would who knows of hashes.
+/// Changes `model.json` as JSON, as a user would who knows of hashes.
 fn edit(path: &Path, change: impl FnOnce(&mut Value)) {
     let file = path.join(MODEL);
     let mut json: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use safetensors::Dtype;
 
-use super::tensor_file::{TensorFile, Writer};
+use super::tensor_file::{TensorFile, TensorWriter};
 use crate::error::{Error, Result};
 use crate::graph::Graph;
 use crate::tensors::{Shapes, TensorHash, TensorSink, TensorSource, parts};
@@ -21,7 +21,7 @@ use crate::weights::Weights;
 pub fn write_safetensors(path: &Path, tensors: &dyn TensorSource) -> Result<u64> {
     let shapes = tensors.shapes();
     let described = shapes.iter().map(|(name, shape)| (name.clone(), shape.clone(), Dtype::F32));
-    let mut writer = Writer::create(path, described)?;
+    let mut writer = TensorWriter::create(path, described)?;
     let mut hash = TensorHash::new();
     let mut part = Vec::new();
     for (name, shape) in &shapes {

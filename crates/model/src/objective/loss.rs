@@ -12,7 +12,7 @@ use super::{BinaryCrossEntropy, FocalLoss, Huber, RowLoss, SquaredError};
 /// is what `row` reads from z; with `log1p` it is `exp(z) - 1`.
 #[derive(Debug, Clone, Copy)]
 pub struct Loss {
-    row: Row,
+    row: AnyRowLoss,
     log1p: bool,
     positive_weight: f32,
     /// What lies between the logit of the sampled rows and that of all rows.
@@ -20,7 +20,7 @@ pub struct Loss {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Row {
+enum AnyRowLoss {
     CrossEntropy,
     Focal(FocalLoss),
     SquaredError,
@@ -31,16 +31,16 @@ enum Row {
 macro_rules! with_row {
     ($row:expr, $loss:ident => $call:expr) => {
         match $row {
-            Row::CrossEntropy => {
+            AnyRowLoss::CrossEntropy => {
                 let $loss = BinaryCrossEntropy;
                 $call
             }
-            Row::Focal($loss) => $call,
-            Row::SquaredError => {
+            AnyRowLoss::Focal($loss) => $call,
+            AnyRowLoss::SquaredError => {
                 let $loss = SquaredError;
                 $call
             }
-            Row::Huber($loss) => $call,
+            AnyRowLoss::Huber($loss) => $call,
         }
     };
 }
@@ -51,11 +51,11 @@ impl Loss {
     pub fn of(kind: TaskKind, objective: &Objective) -> Self {
         let row = match (objective.loss, kind) {
             (Some(LossConfig::Focal(focal)), _) => {
-                Row::Focal(FocalLoss { gamma: focal.gamma as f32, alpha: focal.alpha as f32 })
+                AnyRowLoss::Focal(FocalLoss { gamma: focal.gamma as f32, alpha: focal.alpha as f32 })
             }
-            (Some(LossConfig::Huber(huber)), _) => Row::Huber(Huber { delta: huber.delta as f32 }),
-            (None, TaskKind::Binary) => Row::CrossEntropy,
-            (None, TaskKind::Regression) => Row::SquaredError,
+            (Some(LossConfig::Huber(huber)), _) => AnyRowLoss::Huber(Huber { delta: huber.delta as f32 }),
+            (None, TaskKind::Binary) => AnyRowLoss::CrossEntropy,
+            (None, TaskKind::Regression) => AnyRowLoss::SquaredError,
         };
         let log1p = objective.transform == Some(LabelTransform::Log1p);
         let positive_weight = objective.positive_weight.unwrap_or(1.0) as f32;

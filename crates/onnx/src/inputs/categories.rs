@@ -6,13 +6,13 @@ use pleiad_data::encode::integer_hash;
 
 use crate::error::{Error, Result};
 use crate::schema::{DataType, floats, int, ints, words};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// A number of 53 bits is the sum of three of 24.
 const PARTS: usize = 3;
 
 /// Rows of texts by a vocabulary, value n of which has row n + 1; 0 for every other text.
-pub(super) fn vocabulary<'v>(w: &mut Writer, texts: &str, values: impl Iterator<Item = &'v str>) -> Value {
+pub(super) fn vocabulary<'v>(w: &mut NetworkWriter, texts: &str, values: impl Iterator<Item = &'v str>) -> Value {
     let mut values: Vec<&str> = values.collect();
     let mut rows: Vec<i64> = (1..=values.len() as i64).collect();
     if values.is_empty() {
@@ -30,7 +30,7 @@ pub(super) fn vocabulary<'v>(w: &mut Writer, texts: &str, values: impl Iterator<
 /// as make the vocabulary's numbers distinct, mostly one. These parts find the one candidate in the vocabulary. A comparison in
 /// f64 then says whether the number is this candidate.
 pub(super) fn exact<'v>(
-    w: &mut Writer,
+    w: &mut NetworkWriter,
     feature: &str,
     x: &str,
     values: impl Iterator<Item = &'v str>,
@@ -98,7 +98,7 @@ pub(super) fn exact<'v>(
 }
 
 /// Rows of numbers `[B]`, f64, by boundaries: 0 of a missing one, else 1 and the number of boundaries that are not above it.
-pub(super) fn buckets(w: &mut Writer, x: &str, boundaries: &[f64]) -> Value {
+pub(super) fn buckets(w: &mut NetworkWriter, x: &str, boundaries: &[f64]) -> Value {
     let at = |part: &str| format!("{x}/{part}");
     let (none, mut row) = (w.int64(0), w.int64(1));
     if !boundaries.is_empty() {
@@ -147,25 +147,25 @@ impl Numbered {
         })
     }
 
-    fn look_up(&self, w: &mut Writer, hint: &str, x: &str) -> Value {
+    fn look_up(&self, w: &mut NetworkWriter, hint: &str, x: &str) -> Value {
         float_to_int(w, hint, x, self.keys.clone(), (1..=self.keys.len() as i64).collect())
     }
 }
 
 /// Rows of whole numbers by their hash, as [`integer_hash::row`] computes it.
-pub(super) fn integer_hash(w: &mut Writer, integers: &str, table_rows: u64) -> Value {
+pub(super) fn integer_hash(w: &mut NetworkWriter, integers: &str, table_rows: u64) -> Value {
     let at = |part: &str| format!("{integers}/{part}");
-    let binary = |w: &mut Writer, kind: &str, hint: &str, a: &str, b: i64| {
+    let binary = |w: &mut NetworkWriter, kind: &str, hint: &str, a: &str, b: i64| {
         let b = w.int64(b);
         w.op(kind, &at(hint), &[a, &b], vec![])
     };
     // The remainder of ONNX has the sign of the divisor. What is left without it is divided exactly, however quotients are rounded.
-    let halves = |w: &mut Writer, x: &str, by: i64| {
+    let halves = |w: &mut NetworkWriter, x: &str, by: i64| {
         let rest = binary(w, "Mod", "rest", x, by);
         let whole = w.op("Sub", &at("whole"), &[x, &rest], vec![]);
         (rest, binary(w, "Div", "whole", &whole, by))
     };
-    let mix = |w: &mut Writer, hash: Value| {
+    let mix = |w: &mut NetworkWriter, hash: Value| {
         integer_hash::FACTORS.iter().fold(hash, |hash, &factor| {
             let product = binary(w, "Mul", "product", &hash, factor);
             binary(w, "Mod", "hash", &product, integer_hash::PRIME)
@@ -193,7 +193,7 @@ pub(super) fn integer_hash(w: &mut Writer, integers: &str, table_rows: u64) -> V
     w.op("Where", &at("row"), &[&is_missing, &none, &row], vec![])
 }
 
-fn float_to_int(w: &mut Writer, hint: &str, x: &str, keys: Vec<f32>, values: Vec<i64>) -> Value {
+fn float_to_int(w: &mut NetworkWriter, hint: &str, x: &str, keys: Vec<f32>, values: Vec<i64>) -> Value {
     let attributes = vec![floats("keys_floats", keys), ints("values_int64s", values), int("default_int64", 0)];
     w.ml("LabelEncoder", hint, &[x], attributes)
 }
@@ -225,11 +225,11 @@ mod tests {
 
     #[test]
     fn numbers_that_no_part_tells_apart_are_named() {
-        let error = exact(&mut Writer::default(), "amount", "x", ["1e-60", "2e-60"].into_iter()).unwrap_err();
+        let error = exact(&mut NetworkWriter::default(), "amount", "x", ["1e-60", "2e-60"].into_iter()).unwrap_err();
         assert!(error.is_usage());
         let text = error.to_string();
         assert!(text.contains("feature \"amount\"") && text.contains("--inputs ids"), "{text}");
-        assert!(exact(&mut Writer::default(), "amount", "x", ["NaN", "1", "abc"].into_iter()).is_err());
-        exact(&mut Writer::default(), "amount", "x", [].into_iter()).unwrap();
+        assert!(exact(&mut NetworkWriter::default(), "amount", "x", ["NaN", "1", "abc"].into_iter()).is_err());
+        exact(&mut NetworkWriter::default(), "amount", "x", [].into_iter()).unwrap();
     }
 }

@@ -8,13 +8,14 @@ use pleiad_data::schema::{Encoding, Feature, FeatureKind, Multiple};
 
 use super::numbers::{Group, beyond_f32, missing};
 use super::sources::{Form, Sources, within};
-use super::{Encoded, Rows, categories};
+use super::{Encoded, TableRows, categories};
 use crate::error::{Error, Result};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// An input for each column, and what makes of it what the model reads.
-pub(crate) fn columns(w: &mut Writer, encoder: &Encoder) -> Result<Encoded> {
-    let mut columns = Columns { w, encoder, sources: Sources::default(), may_miss: BTreeMap::new(), bad: Vec::new() };
+pub(crate) fn columns(w: &mut NetworkWriter, encoder: &Encoder) -> Result<Encoded> {
+    let mut columns =
+        ModelColumns { w, encoder, sources: Sources::default(), may_miss: BTreeMap::new(), bad: Vec::new() };
     let (mut parts, mut group, mut rows) = (Vec::new(), Group::default(), Vec::new());
     for (feature, fitted) in encoder.schema().features.iter().zip(encoder.fitted()) {
         match (&feature.read, fitted) {
@@ -33,7 +34,7 @@ pub(crate) fn columns(w: &mut Writer, encoder: &Encoder) -> Result<Encoded> {
             }
             (_, Fitted::Buckets { boundaries }) => {
                 let number = columns.number(feature, true);
-                rows.push(Rows::Single(categories::buckets(columns.w, &number, boundaries)));
+                rows.push(TableRows::Single(categories::buckets(columns.w, &number, boundaries)));
             }
             (FeatureKind::Categorical { encoding, table, multiple, .. }, _) => {
                 rows.push(columns.category(feature, *encoding, table, multiple.as_ref())?);
@@ -49,14 +50,14 @@ pub(crate) fn columns(w: &mut Writer, encoder: &Encoder) -> Result<Encoded> {
     let numbers: Vec<Value> = parts.iter().filter_map(|group| group.write(columns.w, &mut bad)).collect();
     columns.bad.extend(bad);
     let bad = columns.bad_rows();
-    let Columns { w, sources, .. } = columns;
+    let ModelColumns { w, sources, .. } = columns;
     let numbers = if numbers.is_empty() { String::new() } else { w.concat("numbers", &numbers, 1) };
     let width = encoder.layout().numeric_width();
     Ok(Encoded { numbers, width, categories: rows, bad, raw: sources.numbers() })
 }
 
-struct Columns<'c> {
-    w: &'c mut Writer,
+struct ModelColumns<'c> {
+    w: &'c mut NetworkWriter,
     encoder: &'c Encoder,
     sources: Sources,
     /// Numbers that are inputs, and whether all features allow a missing one.
@@ -65,7 +66,7 @@ struct Columns<'c> {
     bad: Vec<Value>,
 }
 
-impl Columns<'_> {
+impl ModelColumns<'_> {
     fn number(&mut self, feature: &Feature, may_miss: bool) -> Value {
         let what = if may_miss { "number; NaN where it is missing" } else { "number, which must not be missing" };
         let value = self.sources.single(self.w, feature.column(), Form::Number, what, &feature.name);
@@ -79,12 +80,12 @@ impl Columns<'_> {
         encoding: Encoding,
         table: &str,
         multiple: Option<&Multiple>,
-    ) -> Result<Rows> {
+    ) -> Result<TableRows> {
         match encoding {
             Encoding::Exact(_) => {
                 let number = self.number(feature, true);
                 let values = self.encoder.vocabulary(table).into_iter().flatten();
-                Ok(Rows::Single(categories::exact(self.w, &feature.name, &number, values)?))
+                Ok(TableRows::Single(categories::exact(self.w, &feature.name, &number, values)?))
             }
             Encoding::Vocabulary(_) => {
                 let missing = if multiple.is_some() { "unknown" } else { "unknown or missing" };
@@ -117,18 +118,18 @@ impl Columns<'_> {
     }
 
     /// Values as they come in.
-    fn given(&mut self, feature: &Feature, multiple: Option<&Multiple>, form: Form, what: &str) -> Rows {
+    fn given(&mut self, feature: &Feature, multiple: Option<&Multiple>, form: Form, what: &str) -> TableRows {
         match multiple {
-            None => Rows::Single(self.sources.single(self.w, feature.column(), form, what, &feature.name)),
+            None => TableRows::Single(self.sources.single(self.w, feature.column(), form, what, &feature.name)),
             Some(multiple) => {
                 let column = (feature.column(), multiple.separator.as_str());
                 let (rows, owners, lengths) = self.sources.list(self.w, column, form, what, &feature.name);
-                Rows::Multiple { rows, owners, lengths }
+                TableRows::Multiple { rows, owners, lengths }
             }
         }
     }
 
-    fn within(&mut self, given: Rows, table_rows: u64) -> Rows {
+    fn within(&mut self, given: TableRows, table_rows: u64) -> TableRows {
         let (rows, bad) = within(self.w, given, table_rows);
         self.bad.push(bad);
         rows
@@ -149,9 +150,9 @@ impl Columns<'_> {
 }
 
 /// Values of the same rows, made of those that are there.
-fn mapped(rows: Rows, map: impl FnOnce(&str) -> Value) -> Rows {
+fn mapped(rows: TableRows, map: impl FnOnce(&str) -> Value) -> TableRows {
     match rows {
-        Rows::Single(values) => Rows::Single(map(&values)),
-        Rows::Multiple { rows, owners, lengths } => Rows::Multiple { rows: map(&rows), owners, lengths },
+        TableRows::Single(values) => TableRows::Single(map(&values)),
+        TableRows::Multiple { rows, owners, lengths } => TableRows::Multiple { rows: map(&rows), owners, lengths },
     }
 }

@@ -3,12 +3,12 @@
 use pleiad_data::{Input, InputLayout};
 
 use super::lists::owners;
-use super::{Encoded, Rows};
+use super::{Encoded, TableRows};
 use crate::schema::DataType;
-use crate::writer::{BATCH, Value, Writer, named, size};
+use crate::writer::{BATCH, NetworkWriter, Value, named, size};
 
 /// An input for each feature of the layout.
-pub(crate) fn ids(w: &mut Writer, layout: &InputLayout) -> Encoded {
+pub(crate) fn ids(w: &mut NetworkWriter, layout: &InputLayout) -> Encoded {
     let mut encoded = Encoded { width: layout.numeric_width(), ..Encoded::default() };
     let mut numbers: Vec<Value> = Vec::new();
     // The pieces of a number stand side by side under one name.
@@ -26,7 +26,7 @@ pub(crate) fn ids(w: &mut Writer, layout: &InputLayout) -> Encoded {
             Input::Categorical { name, rows, pooling: None, .. } => {
                 let holds = format!("feature \"{name}\", encoded: a table row from 0 to {}", rows - 1);
                 let row = w.input(&format!("{name}.row"), DataType::Int64, &[named(BATCH)], holds, name);
-                encoded.categories.push(Rows::Single(row));
+                encoded.categories.push(TableRows::Single(row));
             }
             Input::Categorical { name, rows, pooling: Some(_), .. } => {
                 let holds =
@@ -36,7 +36,7 @@ pub(crate) fn ids(w: &mut Writer, layout: &InputLayout) -> Encoded {
                 let holds = format!("feature \"{name}\": number of table rows of each row");
                 let lengths = w.input(&format!("{name}.lengths"), DataType::Int64, &[named(BATCH)], holds, name);
                 let owners = owners(w, name, &rows, &lengths);
-                encoded.categories.push(Rows::Multiple { rows, owners, lengths });
+                encoded.categories.push(TableRows::Multiple { rows, owners, lengths });
             }
         }
     }

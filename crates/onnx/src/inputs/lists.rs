@@ -12,10 +12,10 @@
 //! That takes as many steps as there are values; vectors are then added by `ScatterElements`, in the order of the values.
 
 use crate::schema::{int, word};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// The row of the batch that each of `values` `[T]` belongs to, `[T]`.
-pub(super) fn owners(w: &mut Writer, name: &str, values: &str, lengths: &str) -> Value {
+pub(super) fn owners(w: &mut NetworkWriter, name: &str, values: &str, lengths: &str) -> Value {
     let at = |part: &str| format!("{name}/{part}");
     let axis = w.int64(0);
     let ends = w.op("CumSum", &at("ends"), &[lengths, &axis], vec![]);
@@ -33,7 +33,7 @@ pub(super) fn owners(w: &mut Writer, name: &str, values: &str, lengths: &str) ->
 }
 
 /// The sum of `numbers` `[T]`, int64, of each row of the batch, `[B]`.
-pub(super) fn sums(w: &mut Writer, name: &str, numbers: &str, owners: &str, lengths: &str) -> Value {
+pub(super) fn sums(w: &mut NetworkWriter, name: &str, numbers: &str, owners: &str, lengths: &str) -> Value {
     let at = |part: &str| format!("{name}/{part}");
     let batch = w.op("Shape", &at("batch"), &[lengths], vec![]);
     let zero = w.int64s(&[0]);

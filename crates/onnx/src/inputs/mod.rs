@@ -20,7 +20,7 @@ pub(crate) struct Encoded {
     /// N.
     pub(crate) width: usize,
     /// Table rows by slot.
-    pub(crate) categories: Vec<Rows>,
+    pub(crate) categories: Vec<TableRows>,
     /// Which rows of the batch cannot be used, `[B]`; `None` where that is not looked at.
     pub(crate) bad: Option<Value>,
     /// The number of a column, `[B]` f64, where it is an input.
@@ -29,7 +29,7 @@ pub(crate) struct Encoded {
 
 /// Table rows of one slot, int64.
 #[derive(Debug, Clone)]
-pub(crate) enum Rows {
+pub(crate) enum TableRows {
     /// One per row of the batch, `[B]`.
     Single(Value),
     /// Any number per row of the batch.

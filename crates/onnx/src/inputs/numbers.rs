@@ -6,7 +6,7 @@
 use pleiad_data::encode::Step;
 
 use crate::schema::{DataType, int, ints};
-use crate::writer::{Value, Writer};
+use crate::writer::{NetworkWriter, Value};
 
 /// Features with the same kinds of steps.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ impl Group {
     }
 
     /// The numbers `[B, F]`, f32; adds to `bad` which rows of the batch have one that cannot be used.
-    pub(super) fn write(&self, w: &mut Writer, bad: &mut Vec<Value>) -> Option<Value> {
+    pub(super) fn write(&self, w: &mut NetworkWriter, bad: &mut Vec<Value>) -> Option<Value> {
         let first = self.steps.first()?;
         let shape = vec![1, self.steps.len()];
         let mut x = w.concat("numbers/raw", &self.columns, 1);
@@ -102,14 +102,14 @@ impl Group {
 }
 
 /// `(x - from) / by`.
-fn scaled(w: &mut Writer, x: &str, from: Vec<f64>, by: Vec<f64>, shape: &[usize]) -> Value {
+fn scaled(w: &mut NetworkWriter, x: &str, from: Vec<f64>, by: Vec<f64>, shape: &[usize]) -> Value {
     let (from, by) = (w.doubles(&from, shape.to_vec()), w.doubles(&by, shape.to_vec()));
     let difference = w.op("Sub", "numbers/difference", &[x, &from], vec![]);
     w.op("Div", "numbers/scaled", &[&difference, &by], vec![])
 }
 
 /// Which rows of `x` `[B, F]` hold a number beyond f32, or NaN where `nan` does not allow it: `[B]`.
-pub(super) fn beyond_f32(w: &mut Writer, x: &str) -> Value {
+pub(super) fn beyond_f32(w: &mut NetworkWriter, x: &str) -> Value {
     let most = w.double(f64::from(f32::MAX));
     let sizes = w.op("Abs", "numbers/sizes", &[x], vec![]);
     let large = w.op("Greater", "numbers/large", &[&sizes, &most], vec![]);
@@ -117,7 +117,7 @@ pub(super) fn beyond_f32(w: &mut Writer, x: &str) -> Value {
 }
 
 /// Which rows of `x` `[B, C]` hold NaN where none is allowed: `[B]`.
-pub(super) fn missing(w: &mut Writer, x: &str, may_miss: &[bool]) -> Option<Value> {
+pub(super) fn missing(w: &mut NetworkWriter, x: &str, may_miss: &[bool]) -> Option<Value> {
     if may_miss.iter().all(|may_miss| *may_miss) {
         return None;
     }
@@ -131,7 +131,7 @@ pub(super) fn missing(w: &mut Writer, x: &str, may_miss: &[bool]) -> Option<Valu
 }
 
 /// Which rows of `x` `[B, F]`, true or false, hold true: `[B]`.
-fn any(w: &mut Writer, x: &str) -> Value {
+fn any(w: &mut NetworkWriter, x: &str) -> Value {
     let counted = w.cast(x, "numbers/counted", DataType::Int32);
     let attributes = vec![ints("axes", vec![1]), int("keepdims", 0)];
     let most = w.op("ReduceMax", "numbers/most", &[&counted], attributes);

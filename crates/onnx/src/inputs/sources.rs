@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::lists::owners;
-use super::{Rows, lists};
+use super::{TableRows, lists};
 use crate::schema::DataType;
-use crate::writer::{BATCH, Value, Writer, named};
+use crate::writer::{BATCH, NetworkWriter, Value, named};
 
 /// In which form a column is read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,7 +33,14 @@ pub(super) struct Sources {
 
 impl Sources {
     /// A column with one value a row, `[B]`.
-    pub(super) fn single(&mut self, w: &mut Writer, column: &str, form: Form, what: &str, feature: &str) -> Value {
+    pub(super) fn single(
+        &mut self,
+        w: &mut NetworkWriter,
+        column: &str,
+        form: Form,
+        what: &str,
+        feature: &str,
+    ) -> Value {
         let key = (column.to_owned(), form.clone(), None);
         if let Some(value) = self.singles.get(&key) {
             note(w, value, feature);
@@ -56,7 +63,7 @@ impl Sources {
     /// each row has.
     pub(super) fn list(
         &mut self,
-        w: &mut Writer,
+        w: &mut NetworkWriter,
         (column, separator): (&str, &str),
         form: Form,
         what: &str,
@@ -97,8 +104,8 @@ impl Sources {
 }
 
 /// Table rows that are all within their table, and which rows of the batch have one that is not.
-pub(super) fn within(w: &mut Writer, rows: Rows, table_rows: u64) -> (Rows, Value) {
-    let (Rows::Single(given) | Rows::Multiple { rows: given, .. }) = &rows;
+pub(super) fn within(w: &mut NetworkWriter, rows: TableRows, table_rows: u64) -> (TableRows, Value) {
+    let (TableRows::Single(given) | TableRows::Multiple { rows: given, .. }) = &rows;
     let at = |part: &str| format!("{given}/{part}");
     let [zero, end] = [0, table_rows as i64].map(|bound| w.int64(bound));
     let below = w.op("Less", &at("below"), &[given, &zero], vec![]);
@@ -106,12 +113,12 @@ pub(super) fn within(w: &mut Writer, rows: Rows, table_rows: u64) -> (Rows, Valu
     let outside = w.op("Or", &at("outside"), &[&below, &above], vec![]);
     let inside = w.op("Where", &at("inside"), &[&outside, &zero, given], vec![]);
     match &rows {
-        Rows::Single(_) => (Rows::Single(inside), outside),
-        Rows::Multiple { owners, lengths, .. } => {
+        TableRows::Single(_) => (TableRows::Single(inside), outside),
+        TableRows::Multiple { owners, lengths, .. } => {
             let counted = w.cast(&outside, &at("counted"), DataType::Int64);
             let sums = lists::sums(w, given, &counted, owners, lengths);
             let bad = w.op("Greater", &at("bad"), &[&sums, &zero], vec![]);
-            (Rows::Multiple { rows: inside, owners: owners.clone(), lengths: lengths.clone() }, bad)
+            (TableRows::Multiple { rows: inside, owners: owners.clone(), lengths: lengths.clone() }, bad)
         }
     }
 }
@@ -129,7 +136,7 @@ fn elements(form: &Form) -> DataType {
 }
 
 /// One more feature reads an input.
-fn note(w: &mut Writer, value: &str, feature: &str) {
+fn note(w: &mut NetworkWriter, value: &str, feature: &str) {
     if let Some(port) = w.inputs.iter_mut().find(|port| port.name == value)
         && !feature.is_empty()
         && !port.features.iter().any(|other| other == feature)

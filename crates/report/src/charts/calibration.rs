@@ -5,7 +5,7 @@ use pleiad_data::TaskKind;
 
 use super::plot::{Area, Look, Scale, px, svg, x_axis, y_axis};
 use crate::format;
-use crate::page::{Cell, figure, table};
+use crate::page::{TableCell, figure, table};
 use pleiad_train::explain::{CalibrationBin, CalibrationCurve};
 
 const HEIGHT: f64 = 300.0;
@@ -25,7 +25,7 @@ pub(crate) fn calibration(task: &str, curve: &CalibrationCurve) -> Markup {
             format!("[{}, {}]", format::metric(Some(low)), format::metric(Some(high)))
         });
         vec![
-            Cell::from(format::count(bin.rows)),
+            TableCell::from(format::count(bin.rows)),
             format::metric(Some(bin.predicted)).into(),
             format::metric(Some(bin.observed)).into(),
             interval.into(),

@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::heat::mark;
 use super::plot::{Area, Look, Scale, WIDTH, px, svg, x_axis};
 use crate::format;
-use crate::page::{Cell, figure, table};
+use crate::page::{TableCell, figure, table};
 use pleiad_train::compare::{ComparedModel, Interval, Side};
 use pleiad_train::figures;
 use pleiad_train::metrics::MetricKind;
@@ -19,7 +19,7 @@ pub(crate) fn gains(models: &[(usize, &ComparedModel)], task: &str, metric: Metr
     let rows = models.iter().map(|(_, model)| {
         let gain = of(model);
         vec![
-            Cell::from(model.name.clone()),
+            TableCell::from(model.name.clone()),
             gain.map_or_else(|| "–".to_owned(), |gain| format::signed(gain.mean)).into(),
             gain.map_or_else(String::new, |gain| format::bounds(gain.bounds)).into(),
             gain.map_or_else(String::new, |gain| gain.seeds.to_string()).into(),

@@ -5,8 +5,8 @@ use pleiad_model::Graph;
 
 use super::plot::px;
 use crate::format;
-use crate::page::{Cell, table};
-use crate::structure::{Edge, Kind, Module, Structure};
+use crate::page::{TableCell, table};
+use crate::structure::{Edge, Module, ModuleKind, Structure};
 
 const BOX: (f64, f64) = (118.0, 38.0);
 /// Between boxes of a row, and between rows.
@@ -69,7 +69,7 @@ impl Places {
         let place = |(at, module): (usize, &Module)| {
             let y = MARGIN + module.rank as f64 * (BOX.1 + GAP.1);
             match module.kind {
-                Kind::Inputs => (MARGIN, y, width - 2.0 * MARGIN),
+                ModuleKind::Inputs => (MARGIN, y, width - 2.0 * MARGIN),
                 _ if row(module) == 1 && module.owner.is_none() => ((width - BOX.0) / 2.0, y, BOX.0),
                 _ => {
                     let at_left = left(column(module)) + step * beside[at] as f64;
@@ -85,7 +85,7 @@ impl Places {
 }
 
 fn stacked(module: &Module) -> bool {
-    module.members > 1 && module.kind == Kind::Module
+    module.members > 1 && module.kind == ModuleKind::Module
 }
 
 fn class(owner: Option<usize>) -> String {
@@ -96,9 +96,9 @@ fn draw(module: &Module, places: &Places, at: usize, tasks: &[&str]) -> Markup {
     let (x, y, width) = places.boxes[at];
     let widths = module.widths.iter().map(usize::to_string).collect::<Vec<_>>().join("→");
     let (first, second) = match module.kind {
-        Kind::Inputs => (format::plural(module.members as u64, "feature"), format!("{widths} numbers wide")),
-        Kind::Task => (module.label.clone(), "prediction".to_owned()),
-        Kind::Module => {
+        ModuleKind::Inputs => (format::plural(module.members as u64, "feature"), format!("{widths} numbers wide")),
+        ModuleKind::Task => (module.label.clone(), "prediction".to_owned()),
+        ModuleKind::Module => {
             let first = match module.members {
                 1 => module.label.clone(),
                 many => format!("{many} {}", module.label),
@@ -118,7 +118,7 @@ fn draw(module: &Module, places: &Places, at: usize, tasks: &[&str]) -> Markup {
             @if stacked(module) {
                 rect.behind x=(px(x + 5.0)) y=(px(y - 5.0)) width=(px(width)) height=(px(BOX.1)) rx="7" {}
             }
-            rect.box x=(px(x)) y=(px(y)) width=(px(width)) height=(px(BOX.1)) rx=(if module.kind == Kind::Task { "19" } else { "7" }) {}
+            rect.box x=(px(x)) y=(px(y)) width=(px(width)) height=(px(BOX.1)) rx=(if module.kind == ModuleKind::Task { "19" } else { "7" }) {}
             text.mid.b x=(middle) y=(px(y + 16.0)) { (format::clipped(&first, 19)) }
             text.mid.m x=(middle) y=(px(y + 30.0)) { (format::clipped(&second, 19)) }
         }
@@ -131,9 +131,9 @@ fn arrow(edge: &Edge, structure: &Structure, places: &Places) -> Markup {
     let target = tx + tw / 2.0;
     // Where there are several, the second one looks out above.
     let top = if stacked(to) { ty - 5.0 } else { ty };
-    let (sx, sy) = (if from.kind == Kind::Inputs { target } else { fx + fw / 2.0 }, fy + BOX.1);
+    let (sx, sy) = (if from.kind == ModuleKind::Inputs { target } else { fx + fw / 2.0 }, fy + BOX.1);
     let (line, tip) = if to.rank == from.rank + 1
-        || (from.kind != Kind::Inputs && to.kind == Kind::Task && (sx - target).abs() < 1.0)
+        || (from.kind != ModuleKind::Inputs && to.kind == ModuleKind::Task && (sx - target).abs() < 1.0)
     {
         let half = (top - sy) / 2.0;
         let line = format!(
@@ -151,7 +151,7 @@ fn arrow(edge: &Edge, structure: &Structure, places: &Places) -> Markup {
     } else {
         // Past the boxes in between, along the left side of the column.
         let (gutter, middle) = (tx - GAP.0 / 2.0, ty + BOX.1 / 2.0);
-        let start = if from.kind == Kind::Inputs {
+        let start = if from.kind == ModuleKind::Inputs {
             format!("M{} {}", px(gutter), px(sy))
         } else {
             let (a, b) = (sy + GAP.1 * 0.45, sy + GAP.1 * 0.9);
@@ -169,7 +169,7 @@ fn arrow(edge: &Edge, structure: &Structure, places: &Places) -> Markup {
         );
         (line, format!("M{} {}l-7 -4v8Z", px(tx), px(middle)))
     };
-    let owner = if from.kind == Kind::Inputs { to.owner } else { from.owner };
+    let owner = if from.kind == ModuleKind::Inputs { to.owner } else { from.owner };
     html! {
         g class=(class(owner)) {
             @if edge.selects { path.edge.select d=(line) {} } @else { path.edge d=(line) {} }
@@ -180,16 +180,17 @@ fn arrow(edge: &Edge, structure: &Structure, places: &Places) -> Markup {
 
 fn numbers(structure: &Structure) -> Markup {
     let name = |at: usize| structure.modules[at].scope.clone();
-    let rows =
-        structure.modules.iter().enumerate().filter(|(_, module)| module.kind != Kind::Task).map(|(at, module)| {
+    let rows = structure.modules.iter().enumerate().filter(|(_, module)| module.kind != ModuleKind::Task).map(
+        |(at, module)| {
             let widths: Vec<String> = module.widths.iter().map(usize::to_string).collect();
             vec![
-                Cell::Text(module.scope.clone()),
+                TableCell::Text(module.scope.clone()),
                 format::count(module.members as u64).into(),
                 widths.join(", ").into(),
                 format::count(module.parameters).into(),
-                Cell::Text(structure.read_by(at).into_iter().map(name).collect::<Vec<_>>().join(", ")),
+                TableCell::Text(structure.read_by(at).into_iter().map(name).collect::<Vec<_>>().join(", ")),
             ]
-        });
+        },
+    );
     table("Modules of the model", &["module", "members", "layer widths", "parameters", "reads"], rows)
 }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::plot::{Area, Look, Scale, px, svg, x_axis};
 use crate::format;
-use crate::page::{Cell, figure, table};
+use crate::page::{TableCell, figure, table};
 use pleiad_train::explain::{FeatureImportance, TaskImportance};
 
 /// Bars of a picture; the table has every feature.
@@ -21,7 +21,7 @@ pub(crate) fn importance(task: &str, importance: &TaskImportance, repeats: usize
     let rows = features.iter().map(|feature| {
         let loss = feature.loss.map_or_else(|| "–".to_owned(), format::signed);
         vec![
-            Cell::from(feature.feature.clone()),
+            TableCell::from(feature.feature.clone()),
             loss.into(),
             feature.sd.map_or_else(String::new, |sd| format::metric(Some(sd))).into(),
         ]

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::plot::{Area, Look, Scale, legend, path, px, svg, x_axis, y_axis};
 use crate::format;
-use crate::page::{Cell, figure, table};
+use crate::page::{TableCell, figure, table};
 use pleiad_train::fit::EpochRecord;
 use pleiad_train::metrics::MetricKind;
 use pleiad_train::run::RunReport;
@@ -37,7 +37,7 @@ pub(crate) fn run(report: &RunReport, task: &str, metric: MetricKind) -> Markup 
             format::metric(valid[i]).into(),
             format::metric(loss[i]).into(),
             format!("{:.1e}", epoch.learning_rate).into(),
-            Cell::from(format::count(epoch.rows_per_second.round().max(0.0) as u64)),
+            TableCell::from(format::count(epoch.rows_per_second.round().max(0.0) as u64)),
             format::percent(epoch.input_wait).into(),
         ]
     });
@@ -64,8 +64,8 @@ pub(crate) fn models(models: &[(&str, &[&RunReport])], task: &str, metric: Metri
     let header: Vec<&str> = std::iter::once("epoch").chain(models.iter().map(|(name, _)| *name)).collect();
     let numbers = |series: &[Series], what: &str| {
         let rows = (0..epochs).map(|epoch| {
-            let values = series.iter().map(|series| Cell::from(format::metric(series.mean[epoch])));
-            std::iter::once(Cell::from((epoch + 1).to_string())).chain(values).collect()
+            let values = series.iter().map(|series| TableCell::from(format::metric(series.mean[epoch])));
+            std::iter::once(TableCell::from((epoch + 1).to_string())).chain(values).collect()
         });
         table(what, &header, rows)
     };

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::plot::{Area, Look, Scale, px, svg, x_axis, y_axis};
 use crate::format;
-use crate::page::{Cell, figure, table};
+use crate::page::{TableCell, figure, table};
 use pleiad_train::compare::{ComparedModel, Comparison, Interval};
 use pleiad_train::metrics::gain;
 
@@ -59,14 +59,14 @@ fn pair(comparison: &Comparison, a: &str, b: &str) -> Markup {
     let title = format!("Gain on {b} against gain on {a}");
     let rows = points.iter().flat_map(|point| {
         let mean = vec![
-            Cell::from(point.name.to_owned()),
+            TableCell::from(point.name.to_owned()),
             "mean".into(),
             format!("{} {}", format::signed(point.x.mean), format::bounds(point.x.bounds)).into(),
             format!("{} {}", format::signed(point.y.mean), format::bounds(point.y.bounds)).into(),
         ];
         let seeds = point.seeds.iter().map(|(seed, x, y)| {
             vec![
-                Cell::from(point.name.to_owned()),
+                TableCell::from(point.name.to_owned()),
                 seed.to_string().into(),
                 format::signed(*x).into(),
                 format::signed(*y).into(),

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::plot::{Area, Look, Scale, legend, path, px, svg, x_axis, y_axis};
 use crate::format;
-use crate::page::{Cell, figure, table};
+use crate::page::{TableCell, figure, table};
 use pleiad_train::fit::EpochRecord;
 
 const HEIGHT: f64 = 190.0;
@@ -26,8 +26,8 @@ pub(crate) fn weights(history: &[EpochRecord]) -> Option<Markup> {
     let title = "Weights of the tasks in the joint loss by epoch";
     let header: Vec<&str> = std::iter::once("epoch").chain(tasks.iter().copied()).collect();
     let rows = history.iter().enumerate().map(|(i, epoch)| {
-        let cells = all.iter().map(|weights| Cell::from(format::metric(weights[i])));
-        std::iter::once(Cell::from(epoch.epoch.to_string())).chain(cells).collect()
+        let cells = all.iter().map(|weights| TableCell::from(format::metric(weights[i])));
+        std::iter::once(TableCell::from(epoch.epoch.to_string())).chain(cells).collect()
     });
     let numbers = table(title, &header, rows);
     let picture = html! {

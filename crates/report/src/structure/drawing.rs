@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, NodeSpec, Op, ParamId};
 
-use super::{Edge, Kind, Module, Structure};
+use super::{Edge, Module, ModuleKind, Structure};
 
 /// A module's scope, and the turn at which it is read and answered.
 type Key = (String, usize);
@@ -26,7 +26,7 @@ impl<'g> Drawing<'g> {
     pub(super) fn new(graph: &'g Graph) -> Self {
         let tasks = graph.outputs.iter().map(|output| output.task.as_str()).collect();
         let modules = vec![Module {
-            kind: Kind::Inputs,
+            kind: ModuleKind::Inputs,
             scope: "inputs".to_owned(),
             label: "features".to_owned(),
             owner: None,
@@ -105,7 +105,7 @@ impl<'g> Drawing<'g> {
         self.tasks();
         self.rank();
         for module in &mut self.modules {
-            if module.members == 1 && module.kind == Kind::Module {
+            if module.members == 1 && module.kind == ModuleKind::Module {
                 module.label = singular(&module.label);
             }
         }
@@ -142,7 +142,7 @@ impl<'g> Drawing<'g> {
         let owner = self.tasks.iter().position(|task| parts().any(|part| part == *task));
         let label = parts().rfind(|part| !is_number(part) && !self.tasks.contains(part)).unwrap_or(scope);
         self.modules.push(Module {
-            kind: Kind::Module,
+            kind: ModuleKind::Module,
             scope: scope.to_owned(),
             label: label.to_owned(),
             owner,
@@ -191,7 +191,7 @@ impl<'g> Drawing<'g> {
     fn tasks(&mut self) {
         for (task, output) in self.graph.outputs.iter().enumerate() {
             self.modules.push(Module {
-                kind: Kind::Task,
+                kind: ModuleKind::Task,
                 scope: output.task.clone(),
                 label: output.task.clone(),
                 owner: Some(task),
@@ -226,7 +226,7 @@ impl<'g> Drawing<'g> {
             }
         }
         let last = self.modules.iter().map(|module| module.rank).max().unwrap_or(0);
-        self.modules.iter_mut().filter(|module| module.kind == Kind::Task).for_each(|module| module.rank = last);
+        self.modules.iter_mut().filter(|module| module.kind == ModuleKind::Task).for_each(|module| module.rank = last);
     }
 }
 

@@ -15,7 +15,7 @@ use self::drawing::Drawing;
 
 /// What a box stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ModuleKind {
     /// All features.
     Inputs,
     /// Experts, a gate, a tower, ...
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 /// A box.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Module {
-    pub(super) kind: Kind,
+    pub(super) kind: ModuleKind,
     /// Its scope, such as `levels.0.income.experts`.
     pub(super) scope: String,
     /// What it is: `experts`, `gate`, `tower`.

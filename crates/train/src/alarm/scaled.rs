@@ -48,7 +48,7 @@ pub(crate) fn scaled(encoder: &Encoder, train: &RowSet, counts: &[FeatureCount],
     let alarm = |at: usize| {
         let column = column_of(encoder, at)?;
         let count = counts.get(at).filter(|count| count.missing < count.rows)?;
-        let look = Look { name: &features[at].name, transform: transform(&features[at].read), count };
+        let look = ScaledColumn { name: &features[at].name, transform: transform(&features[at].read), count };
         if encoder.is_constant(at) {
             return Some(look.constant());
         }
@@ -83,13 +83,13 @@ fn of_column(rows: &Batch, column: usize) -> Vec<f32> {
     rows.numeric.iter().skip(column).step_by(rows.numeric_width().max(1)).copied().collect()
 }
 
-struct Look<'a> {
+struct ScaledColumn<'a> {
     name: &'a str,
     transform: &'a [Transform],
     count: &'a FeatureCount,
 }
 
-impl Look<'_> {
+impl ScaledColumn<'_> {
     fn constant(&self) -> Alarm {
         let text = format!(
             "feature {:?} is one number in all rows that its transforms were fitted on, so that nothing can be learned of it; \
@@ -131,7 +131,7 @@ impl Look<'_> {
 
     /// Whether different numbers are one input, in the precision of f32.
     fn lost(&self, (numbers, inputs): (&[f64], Vec<f32>)) -> Option<Alarm> {
-        // What is beyond a limit is one input because somebody wanted it so.
+        // What is beyond a limit is one input because the configuration says so.
         if self.transform.iter().any(|step| matches!(step, Transform::Clip(_))) {
             return None;
         }
@@ -185,7 +185,7 @@ mod tests {
 
     fn look(values: &[f64]) -> Option<String> {
         let count = FeatureCount::default();
-        let look = Look { name: "age", transform: &[Transform::Standardize], count: &count };
+        let look = ScaledColumn { name: "age", transform: &[Transform::Standardize], count: &count };
         let inputs = standardized(values);
         look.pressed(inputs.clone()).or_else(|| look.lost((values, inputs))).map(|alarm| alarm.text)
     }

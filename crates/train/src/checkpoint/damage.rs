@@ -13,7 +13,7 @@ const NEWEST: &str = "step-000000000010";
 const BEFORE: &str = "step-000000000005";
 const GONE: &str = "step-000000000001";
 
-fn state(step: u64) -> State {
+fn state(step: u64) -> FitState {
     let sums = json!({ "joint": 0.5, "steps": 1, "tasks": [[0.5, 3]], "weights": [1.0] });
     let stopping = json!({ "best": null, "reference": null, "waited": 0 });
     serde_json::from_value(json!({

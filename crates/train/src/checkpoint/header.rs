@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use crate::error::{Error, Result};
-use crate::fit::State;
+use crate::fit::FitState;
 
 /// Version of the form of a checkpoint.
 const VERSION: u64 = 2;
@@ -36,7 +36,7 @@ pub(super) struct Header {
     /// The hash of the tensors, as [`pleiad_model::artifact::write_safetensors`] gives it, in hexadecimal.
     pub(super) weights_xxh64: String,
     pub(super) optimizer_xxh64: String,
-    pub(super) state: State,
+    pub(super) state: FitState,
 }
 
 /// The checkpoints that the best weights are in.
@@ -61,7 +61,7 @@ struct Versioned {
 }
 
 impl Header {
-    pub(super) fn new(identity: Identity, data: String, best: Bests, hashes: [u64; 2], state: State) -> Self {
+    pub(super) fn new(identity: Identity, data: String, best: Bests, hashes: [u64; 2], state: FitState) -> Self {
         let [weights_xxh64, optimizer_xxh64] = hashes.map(hex);
         let Bests { of_all: best, of_tasks: bests } = best;
         Self { version: VERSION, identity, data, best, bests, weights_xxh64, optimizer_xxh64, state }

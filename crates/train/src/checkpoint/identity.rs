@@ -1,5 +1,6 @@
 //! [`Identity`]: what a run is, so that it is not resumed as another.
 
+use std::fmt;
 use std::path::Path;
 
 use pleiad_model::ModelConfig;
@@ -63,11 +64,11 @@ impl Identity {
 
     /// Refuses a run that began as another. The error names every difference.
     pub(crate) fn check(&self, begun: &Self, run: &Path) -> Result<()> {
-        let mut differences = Vec::new();
-        compare(&begun.0, &self.0, "", &mut differences);
+        let differences = compare(&begun.0, &self.0);
         if differences.is_empty() {
             return Ok(());
         }
+        let differences = differences.iter().map(|difference| format!("  {difference}")).collect();
         Err(Error::Differs { path: run.to_path_buf(), differences })
     }
 
@@ -81,23 +82,46 @@ impl Identity {
     }
 }
 
-/// Lists every difference of two values below `path`, a line each.
-pub(crate) fn compare(begun: &Value, now: &Value, path: &str, differences: &mut Vec<String>) {
+/// A key that two configurations have otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Difference {
+    /// The key, with dots.
+    pub(crate) key: String,
+    /// Its value in the one that something was begun with, as it is written.
+    pub(crate) begun: String,
+    /// Its value now.
+    pub(crate) now: String,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: it has {}, this one {}", self.key, self.begun, self.now)
+    }
+}
+
+/// Every difference of two values.
+pub(crate) fn compare(begun: &Value, now: &Value) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    compare_below("", begun, now, &mut differences);
+    differences
+}
+
+fn compare_below(path: &str, begun: &Value, now: &Value, differences: &mut Vec<Difference>) {
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (begun, now) {
         (Value::Object(a), Value::Object(b)) => {
             for key in a.keys().chain(b.keys().filter(|key| !a.contains_key(*key))) {
                 let of = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
-                compare(&of(a), &of(b), &below(key), differences);
+                compare_below(&below(key), &of(a), &of(b), differences);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (i, (a, b)) in a.iter().zip(b).enumerate() {
-                compare(a, b, &below(&i.to_string()), differences);
+                compare_below(&below(&i.to_string()), a, b, differences);
             }
         }
         (a, b) if a == b => {}
-        (a, b) => differences.push(format!("  {path}: it has {}, this one {}", shown(a), shown(b))),
+        (a, b) => differences.push(Difference { key: path.to_owned(), begun: shown(a), now: shown(b) }),
     }
 }
 

@@ -23,20 +23,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use self::header::{Bests, Header, OPTIMIZER, WEIGHTS, check, is_damage};
-pub(crate) use identity::{Identity, compare};
+pub(crate) use identity::{Difference, Identity, compare};
 use pleiad_data::disk::{self, TemporaryFolder, Unlockable, create_folders, sync_folder};
 use pleiad_engine::Engine;
 use pleiad_model::artifact::{read_safetensors_into, write_safetensors};
 use pleiad_model::{Shapes, TensorSink};
 
 use crate::error::{Error, Result};
-use crate::fit::{Best, Event, Keeper, Observer, State};
+use crate::fit::{Best, Event, FitState, Keeper, Observer};
 
 /// What a checkpoint holds: the state of the loop here, tensors still on disk.
 #[derive(Debug)]
 pub struct Checkpointed {
     /// State of the loop.
-    pub state: State,
+    pub state: FitState,
     folder: PathBuf,
     weights_xxh64: String,
     optimizer_xxh64: String,
@@ -176,7 +176,7 @@ impl CheckpointStore {
         }
     }
 
-    fn write(&self, name: &str, state: &State, engine: &Engine, identity: &Identity) -> Result<()> {
+    fn write(&self, name: &str, state: &FitState, engine: &Engine, identity: &Identity) -> Result<()> {
         let io = |path: &Path| {
             let path = path.to_path_buf();
             move |error| Error::Io { path, source: error }
@@ -238,7 +238,7 @@ fn remove(path: &Path) -> Result<()> {
 }
 
 impl Keeper for CheckpointStore {
-    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
+    fn save(&mut self, state: &FitState, engine: &Engine, best: Best<'_>) -> Result<()> {
         let Some(identity) = self.identity.clone() else { return Ok(()) };
         let name = format!("{PREFIX}{:012}", state.step);
         match best {

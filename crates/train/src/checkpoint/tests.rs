@@ -37,8 +37,8 @@ fn config() -> TrainConfig {
     serde_json::from_value(json!({ "optimizer": { "kind": "adam", "learning_rate": 0.1 } })).unwrap()
 }
 
-fn state(step: u64) -> State {
-    State { step, ..State::new(&config(), 1) }
+fn state(step: u64) -> FitState {
+    FitState { step, ..FitState::new(&config(), 1) }
 }
 
 fn store(folder: &Path, seed: u64) -> CheckpointStore {

@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::result::{ComparedModel, Missing};
+use super::compared::ComparedModel;
+use super::task::Missing;
 use super::verdict::{Verdict, VerdictKind};
 use crate::figures::list;
 
@@ -208,7 +209,7 @@ fn nothing_told(models: &[ComparedModel], baseline: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::result::SeedRun;
+    use super::super::compared::SeedRun;
     use super::super::verdict::tests::{BARELY, DOWN, EITHER, UP, task, verdicts};
     use super::*;
     use crate::ByTask;

@@ -3,9 +3,12 @@
 use pleiad_data::TaskSpec;
 
 use super::answer::Answer;
-use super::result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
-use super::runs::{Ran, folder_of};
+use super::compared::{ComparedModel, SeedRun};
+use super::correction::corrected;
+use super::result::{Comparison, MeasuredOn};
+use super::runs::{SeedOutcome, folder_of};
 use super::sizes::SizedModel;
+use super::task::{AlsoMeasured, Missing, TaskComparison};
 use super::verdict::Verdict;
 use crate::ByTask;
 use crate::config::CompareConfig;
@@ -14,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, why_no_group};
 use crate::metrics::{Measures, MetricKind, TaskMetrics, gain};
 use crate::run::RunReport;
-use crate::statistics::{Interval, Spread, holm};
+use crate::statistics::{Interval, Spread};
 
 /// Rows of a task's sample space, or of the rarer class of a binary task, below which a metric is decided by chance.
 const FEW: u64 = 100;
@@ -23,7 +26,7 @@ const FEW: u64 = 100;
 const SIZE_TOLERANCE: f64 = 0.02;
 
 /// All that a comparison is made of.
-pub(super) struct Parts<'a> {
+pub(super) struct ComparisonParts<'a> {
     pub(super) config: &'a CompareConfig,
     pub(super) tasks: &'a [TaskSpec],
     pub(super) measures: &'a Measures,
@@ -34,12 +37,12 @@ pub(super) struct Parts<'a> {
     pub(super) models: &'a [SizedModel],
     pub(super) slugs: &'a [String],
     /// By model, then by seed.
-    pub(super) runs: &'a [Vec<Ran>],
+    pub(super) runs: &'a [Vec<SeedOutcome>],
     /// Notes on how models were trained.
     pub(super) notes: Vec<String>,
 }
 
-impl Parts<'_> {
+impl ComparisonParts<'_> {
     pub(super) fn assemble(self) -> Result<Comparison> {
         let baseline = self.config.models.iter().position(|m| m.name == self.config.baseline).unwrap_or(0);
         let runs: Vec<Vec<SeedRun>> = (0..self.models.len()).map(|m| self.seed_runs(m)).collect();
@@ -84,9 +87,9 @@ impl Parts<'_> {
     }
 
     fn seed_runs(&self, model: usize) -> Vec<SeedRun> {
-        let of = |(ran, &seed): (&Ran, &u64)| match ran {
-            Ran::Failed(reason) => SeedRun::Failed { seed, reason: reason.clone() },
-            Ran::Finished(report) => match self.evaluation(report) {
+        let of = |(ran, &seed): (&SeedOutcome, &u64)| match ran {
+            SeedOutcome::Failed(reason) => SeedRun::Failed { seed, reason: reason.clone() },
+            SeedOutcome::Finished(report) => match self.evaluation(report) {
                 Some(evaluation) => SeedRun::Finished {
                     seed,
                     run: folder_of(&self.slugs[model], seed).display().to_string(),
@@ -177,16 +180,16 @@ impl Parts<'_> {
     ) -> Result<ComparedModel> {
         let SizedModel { model, graph, factor } = &self.models[at];
         let summary = graph.summary();
-        let speed = |ran: &Ran| match ran {
-            Ran::Finished(report) => {
+        let speed = |ran: &SeedOutcome| match ran {
+            SeedOutcome::Finished(report) => {
                 Spread::of(&report.history.iter().map(|epoch| epoch.rows_per_second).collect::<Vec<_>>())
                     .map(|spread| spread.mean)
             }
-            Ran::Failed(_) => None,
+            SeedOutcome::Failed(_) => None,
         };
-        let finished = |ran: &Ran| match ran {
-            Ran::Finished(report) => Some(report.unmoved),
-            Ran::Failed(_) => None,
+        let finished = |ran: &SeedOutcome| match ran {
+            SeedOutcome::Finished(report) => Some(report.unmoved),
+            SeedOutcome::Failed(_) => None,
         };
         let unmoved: Vec<bool> = self.runs[at].iter().filter_map(finished).collect();
         let speeds: Vec<f64> = self.runs[at].iter().filter_map(speed).collect();
@@ -345,20 +348,6 @@ fn why_undefined(metrics: &TaskMetrics, metric: MetricKind, on: MeasuredOn) -> S
         TaskMetrics::Binary(_) => format!("a prediction or a label of its {rows} {on} rows is not finite"),
         TaskMetrics::Regression(_) => format!("errors of its {rows} {on} rows are too large to be squared and added"),
     }
-}
-
-/// Corrects the p values of all gains for one another (Holm); gives their number, too.
-#[must_use]
-pub fn corrected(models: Vec<ByTask<TaskComparison>>) -> (Vec<ByTask<TaskComparison>>, usize) {
-    let all = models.iter().flat_map(|tasks| tasks.iter().filter_map(|(_, task)| task.p_value));
-    let all: Vec<f64> = all.collect();
-    let mut adjusted = holm(&all).into_iter();
-    let mut correct = |(name, task): (&str, &TaskComparison)| {
-        let p_holm = task.p_value.and_then(|_| adjusted.next());
-        (name.to_owned(), TaskComparison { p_holm, ..task.clone() })
-    };
-    let models = models.iter().map(|tasks| tasks.iter().map(&mut correct).collect()).collect();
-    (models, all.len())
 }
 
 fn about_failures(models: &[ComparedModel]) -> Vec<String> {

@@ -6,10 +6,13 @@
 
 mod answer;
 mod assemble;
+mod compared;
+mod correction;
 mod page;
-mod result;
+pub(crate) mod result;
 mod runs;
 mod sizes;
+mod task;
 mod verdict;
 
 use std::path::Path;
@@ -19,11 +22,13 @@ use pleiad_data::MemoryRows;
 use pleiad_model::{Graph, ModelConfig};
 
 pub use answer::Answer;
-pub use assemble::corrected;
-pub use result::{AlsoMeasured, ComparedModel, Comparison, MeasuredOn, Missing, SeedRun, TaskComparison};
+pub use compared::{ComparedModel, SeedRun};
+pub use correction::corrected;
+pub use result::{Comparison, MeasuredOn};
+pub use task::{AlsoMeasured, Missing, TaskComparison};
 pub use verdict::{Verdict, VerdictKind};
 
-use self::runs::Ran;
+use self::runs::SeedOutcome;
 use self::sizes::{SizedModel, matched};
 use crate::Interrupt;
 use crate::checkpoint::Identity;
@@ -49,7 +54,7 @@ pub struct CompareOptions<'a> {
 
 /// What happens next; a new [`Observer`] is asked for with each.
 #[derive(Debug, Clone, Copy)]
-pub enum Stage<'a> {
+pub enum CompareStage<'a> {
     /// Rows are read.
     Load,
     /// A model is trained, or was before.
@@ -79,7 +84,7 @@ pub enum Stage<'a> {
 pub fn compare<'o>(
     options: CompareOptions<'_>,
     interrupt: &Interrupt,
-    stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
+    stage: &mut dyn FnMut(CompareStage<'_>) -> Box<dyn Observer + 'o>,
 ) -> Result<Comparison> {
     let CompareOptions { config: file, out, rows, pages } = options;
     let config = comparison_of(file)?;
@@ -101,7 +106,7 @@ pub fn compare<'o>(
     folder.sweep();
     folder.require_writable()?;
     file.make_table_folder()?;
-    let mut observer = stage(Stage::Load);
+    let mut observer = stage(CompareStage::Load);
     if let Some(text) = lock.warning() {
         observer.event(&crate::Event::Warning(&text));
     }
@@ -115,7 +120,7 @@ pub fn compare<'o>(
         file.check_memory_of(Some(name), graph, data.rows.train.rows)?;
     }
     let (losses, left_out) = joint_losses(file, config, &models);
-    let mut runs: Vec<Vec<Ran>> = vec![Vec::new(); models.len()];
+    let mut runs: Vec<Vec<SeedOutcome>> = vec![Vec::new(); models.len()];
     let of = models.len() * config.seeds.len();
     let mut number = 0;
     // Seed by seed, so that a comparison that is cut short has compared something.
@@ -126,7 +131,7 @@ pub fn compare<'o>(
             let identity = Identity::of(&config, model, None)?;
             let path = out.join(runs::folder_of(&slugs[m], seed));
             let known = runs::known(&path, &identity, data.fingerprint()?)?;
-            let mut observer = stage(Stage::Run { model: names[m], seed, number, of, known: known.is_some() });
+            let mut observer = stage(CompareStage::Run { model: names[m], seed, number, of, known: known.is_some() });
             let ran = match known {
                 Some(ran) => ran,
                 None => {
@@ -134,7 +139,7 @@ pub fn compare<'o>(
                     runs::train(trainee, identity, &RunFolder::new(&path).held_by(&lock), interrupt, &mut *observer)?
                 }
             };
-            if let Ran::Failed(reason) = &ran {
+            if let SeedOutcome::Failed(reason) = &ran {
                 observer.event(&crate::Event::Warning(&format!("failed, and the comparison goes on: {reason}")));
             }
             runs[m].push(ran);
@@ -148,7 +153,7 @@ pub fn compare<'o>(
     });
     let notes = flattered.into_iter().chain(left_out).collect();
     let measures = file.config.measures();
-    let parts = assemble::Parts {
+    let parts = assemble::ComparisonParts {
         config,
         tasks,
         measures: &measures,

@@ -5,7 +5,7 @@ use std::path::Path;
 use pleiad_model::artifact::Provenance;
 
 use super::result::Comparison;
-use super::runs::{Ran, folder_of};
+use super::runs::{SeedOutcome, folder_of};
 use super::sizes::SizedModel;
 use crate::config::ConfigFile;
 use crate::error::Result;
@@ -24,10 +24,10 @@ pub(super) fn page(
     comparison: &Comparison,
     models: &[SizedModel],
     slugs: &[String],
-    runs: &[Vec<Ran>],
+    runs: &[Vec<SeedOutcome>],
 ) -> Result<String> {
-    let explained = |(slug, runs): (&String, &Vec<Ran>)| -> Result<Option<Explanation>> {
-        let first = runs.iter().zip(&comparison.seeds).find(|(ran, _)| matches!(ran, Ran::Finished(_)));
+    let explained = |(slug, runs): (&String, &Vec<SeedOutcome>)| -> Result<Option<Explanation>> {
+        let first = runs.iter().zip(&comparison.seeds).find(|(ran, _)| matches!(ran, SeedOutcome::Finished(_)));
         let Some((_, &seed)) = first else { return Ok(None) };
         RunFolder::new(&out.join(folder_of(slug, seed))).explanation()
     };
@@ -38,8 +38,8 @@ pub(super) fn page(
         runs: runs
             .iter()
             .filter_map(|ran| match ran {
-                Ran::Finished(report) => Some(&**report),
-                Ran::Failed(_) => None,
+                SeedOutcome::Finished(report) => Some(&**report),
+                SeedOutcome::Failed(_) => None,
             })
             .collect(),
         explanation: explanation.as_ref(),

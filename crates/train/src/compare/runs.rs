@@ -19,7 +19,7 @@ use crate::run::{Job, REMOVE_IT, RunFolder, RunReport, Trainee, read_sealed, wri
 
 /// What became of a run.
 #[derive(Debug, Clone)]
-pub(super) enum Ran {
+pub(super) enum SeedOutcome {
     Finished(Box<RunReport>),
     Failed(String),
 }
@@ -66,7 +66,7 @@ pub(super) fn slugs(names: &[&str]) -> Vec<String> {
 }
 
 /// What is known of a run already: its end, if it was brought to one. What a killed comparison left of it goes.
-pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Result<Option<Ran>> {
+pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Result<Option<SeedOutcome>> {
     let check_data = |begun: &str| match begun == fingerprint {
         true => Ok(()),
         false => {
@@ -80,7 +80,7 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
         identity.check_hash(&report.config_hash, path)?;
         check_data(&report.data_fingerprint)?;
         remove_dir(&folder.checkpoints())?;
-        return Ok(Some(Ran::Finished(Box::new(report))));
+        return Ok(Some(SeedOutcome::Finished(Box::new(report))));
     }
     let Some(failure) = read_sealed::<Failure>(path.join("failed.json"), "the end of a run", REMOVE_IT)? else {
         return Ok(None);
@@ -88,7 +88,7 @@ pub(super) fn known(path: &Path, identity: &Identity, fingerprint: &str) -> Resu
     identity.check_hash(&failure.config_hash, path)?;
     check_data(&failure.data_fingerprint)?;
     remove_dir(&folder.checkpoints())?;
-    Ok(Some(Ran::Failed(failure.reason)))
+    Ok(Some(SeedOutcome::Failed(failure.reason)))
 }
 
 /// Trains one model with one seed, from its last checkpoint where there is one.
@@ -101,7 +101,7 @@ pub(super) fn train(
     folder: &RunFolder,
     interrupt: &Interrupt,
     observer: &mut dyn Observer,
-) -> Result<Ran> {
+) -> Result<SeedOutcome> {
     let path = folder.path();
     let mut store = CheckpointStore::new(folder.checkpoints());
     let checkpoint = store.latest(observer)?;
@@ -114,7 +114,7 @@ pub(super) fn train(
         Ok(report) => {
             // Nothing resumes a finished run, and checkpoints of every run would outweigh all the rest.
             remove_dir(&folder.checkpoints())?;
-            Ok(Ran::Finished(Box::new(report)))
+            Ok(SeedOutcome::Finished(Box::new(report)))
         }
         Err(error) if is_failure(&error) => {
             let failure = Failure {
@@ -125,7 +125,7 @@ pub(super) fn train(
             folder.require_ours()?;
             write_sealed(&path.join("failed.json"), &failure)?;
             remove_dir(&folder.checkpoints())?;
-            Ok(Ran::Failed(failure.reason))
+            Ok(SeedOutcome::Failed(failure.reason))
         }
         Err(error) => {
             // Those that nothing was written into: `seed-1`, the model's, and `runs`. Others are not removed.

@@ -2,14 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::result::{Missing, TaskComparison};
+use super::task::{Missing, TaskComparison};
 use crate::ByTask;
 use crate::figures;
 use crate::metrics::MetricKind;
 use crate::statistics::Side;
-
-/// Gains with a p value below this are more than chance.
-pub(super) const LEVEL: f64 = 0.05;
 
 /// What a model does to the tasks, against the baseline.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,7 +160,7 @@ fn left_over(tasks: &ByTask<TaskComparison>) -> String {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::compare::assemble::corrected;
+    use crate::compare::correction::corrected;
     use crate::statistics::Interval;
 
     pub(in crate::compare) const UP: &[f64] = &[0.010, 0.011, 0.009];

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::tree::Step;
+use super::tree::PathStep;
 use super::{ConfigFile, provisional_layout};
 use crate::error::Result;
 use crate::fit::shared_tensor;
@@ -51,7 +51,7 @@ impl ConfigFile {
                      as in \"single-task\", and else the best of all tasks together), or train a task by itself",
                     model.kind()
                 );
-                Err(self.error_at(&[Step::from("train"), Step::from("best_epoch")], message))
+                Err(self.error_at(&[PathStep::from("train"), PathStep::from("best_epoch")], message))
             }
         }
     }

@@ -1,12 +1,12 @@
 //! [`Issue`]: what a check of configured values found, before it is led back to a line.
 
-use super::tree::{Step, parse_path};
+use super::tree::{PathStep, parse_path};
 
 /// A value that serde accepts and training cannot use.
 #[derive(Debug)]
 pub(crate) struct Issue {
     /// Where it stands.
-    pub(crate) path: Vec<Step>,
+    pub(crate) path: Vec<PathStep>,
     /// What is wrong and what would be right.
     pub(crate) message: String,
 }
@@ -18,7 +18,7 @@ impl Issue {
     }
 
     /// An issue at a path.
-    pub(crate) fn at(path: Vec<Step>, message: impl Into<String>) -> Self {
+    pub(crate) fn at(path: Vec<PathStep>, message: impl Into<String>) -> Self {
         Self { path, message: message.into() }
     }
 }

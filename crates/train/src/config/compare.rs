@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use pleiad_data::suggest;
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::ModelConfig;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
@@ -11,9 +12,8 @@ use serde::de::{DeserializeSeed, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::check::{Issue, check_option};
-use super::explain::suggest;
 use super::joint_loss::JointLossConfig;
-use super::tree::Step;
+use super::tree::PathStep;
 
 /// `[compare]`: which models are compared, over which seeds, against which one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -62,15 +62,16 @@ impl CompareConfig {
             }
             let Some(joint_loss) = &model.joint_loss else { continue };
             joint_loss.check().map_err(|issue| Issue {
-                path: [Step::from("compare"), Step::from("model"), Step::from(i)]
+                path: [PathStep::from("compare"), PathStep::from("model"), PathStep::from(i)]
                     .into_iter()
-                    .chain(issue.path.into_iter().skip_while(|step| *step == Step::from("train")))
+                    .chain(issue.path.into_iter().skip_while(|step| *step == PathStep::from("train")))
                     .collect(),
                 ..issue
             })?;
         }
         for (i, name) in names.iter().enumerate() {
-            let at = || vec![Step::from("compare"), Step::from("model"), Step::from(i), Step::from("name")];
+            let at =
+                || vec![PathStep::from("compare"), PathStep::from("model"), PathStep::from(i), PathStep::from("name")];
             if name.trim().is_empty() {
                 return Err(Issue::at(at(), "a model needs a name that can be read"));
             }
@@ -83,7 +84,7 @@ impl CompareConfig {
         }
         for (i, seed) in self.seeds.iter().enumerate() {
             if self.seeds[..i].contains(seed) {
-                let at = vec![Step::from("compare"), Step::from("seeds"), Step::from(i)];
+                let at = vec![PathStep::from("compare"), PathStep::from("seeds"), PathStep::from(i)];
                 return Err(Issue::at(at, format!("the seed {seed} is given twice; it would count one run as two")));
             }
         }
@@ -96,6 +97,11 @@ impl CompareConfig {
         }
         Ok(())
     }
+}
+
+impl NamedModel {
+    /// Keys of the table that are not the model's.
+    pub(super) const OWN_KEYS: [&str; 3] = ["name", "optimizer", "joint_loss"];
 }
 
 impl Serialize for NamedModel {

@@ -10,8 +10,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::explain::{self, Complaint};
-use super::source::Source;
-use super::tree::{Step, assign, child, dotted, insert, parse_path, parse_path_spanned, rename, replace, shift, walk};
+use super::models;
+use super::source::ConfigText;
+use super::tree::{PathStep, assign, child, dotted, insert, parse_path_spanned, rename, replace, shift, walk};
 use crate::error::{ConfigError, Place};
 
 /// What no configuration holds: the mark of a change by which serde is asked again.
@@ -21,7 +22,7 @@ const MARK: &str = "\u{1}";
 pub(crate) type Retry<'r, 's> = dyn Fn(Spanned<DeValue<'s>>) -> Option<String> + 'r;
 
 /// Changes the node at a path and gives the message that serde must then have if the node is the culprit.
-type Change<'c, 's> = dyn Fn(&mut Spanned<DeValue<'s>>, &[Step]) -> Says + 'c;
+type Change<'c, 's> = dyn Fn(&mut Spanned<DeValue<'s>>, &[PathStep]) -> Says + 'c;
 
 /// What serde says of a changed tree.
 enum Says {
@@ -33,7 +34,7 @@ enum Says {
 
 /// A node that serde may complain of.
 struct Candidate {
-    path: Vec<Step>,
+    path: Vec<PathStep>,
     key: Option<Range<usize>>,
     value: Range<usize>,
 }
@@ -41,7 +42,7 @@ struct Candidate {
 /// A parsed configuration: the tree over its source.
 #[derive(Debug)]
 pub(crate) struct Document<'s> {
-    source: &'s Source,
+    source: &'s ConfigText,
     root: Spanned<DeValue<'s>>,
 }
 
@@ -50,7 +51,7 @@ impl<'s> Document<'s> {
     ///
     /// # Errors
     /// Text that is not TOML (a key given twice among it), and a `--set` that names no place in the tree.
-    pub(crate) fn parse(source: &'s Source) -> Result<Self, ConfigError> {
+    pub(crate) fn parse(source: &'s ConfigText) -> Result<Self, ConfigError> {
         let table = DeTable::parse(&source.text)
             .map_err(|e| source.error(e.span(), format!("not valid TOML: {}", e.message())))?;
         let root = Spanned::new(table.span(), DeValue::Table(table.into_inner()));
@@ -64,7 +65,7 @@ impl<'s> Document<'s> {
     fn set(&mut self, set: &'s str, span: &Range<usize>) -> Result<(), String> {
         let (key, value) = split_assignment(set).ok_or("expected KEY=VALUE, such as train.epochs=3")?;
         let at = |range: Range<usize>| span.start + range.start..span.start + range.end;
-        let path: Vec<(Step, Range<usize>)> =
+        let path: Vec<(PathStep, Range<usize>)> =
             parse_path_spanned(key)?.into_iter().map(|(step, range)| (step, at(range))).collect();
         let text = value.trim();
         let start = set.len() - value.trim_start().len();
@@ -87,7 +88,7 @@ impl<'s> Document<'s> {
     }
 
     /// The node at a path, or the deepest node on the way to it.
-    pub(crate) fn span(&self, path: &[Step]) -> Option<Range<usize>> {
+    pub(crate) fn span(&self, path: &[PathStep]) -> Option<Range<usize>> {
         let mut node = &self.root;
         let mut span = None;
         for step in path {
@@ -104,14 +105,14 @@ impl<'s> Document<'s> {
     }
 
     /// An error at a path (`["train", "epochs"]`), whose message names the path.
-    pub(crate) fn error(&self, path: &[Step], message: impl std::fmt::Display) -> ConfigError {
+    pub(crate) fn error(&self, path: &[PathStep], message: impl std::fmt::Display) -> ConfigError {
         let name = if path.is_empty() { String::new() } else { format!("{}: ", dotted(path)) };
         let key = (!path.is_empty()).then(|| dotted(path));
         ConfigError { key, ..self.source.error(self.span(path), format!("{name}{message}")) }
     }
 
     /// An error about the key at a path, which stands at `span`.
-    fn error_at(&self, path: &[Step], span: Range<usize>, message: String) -> ConfigError {
+    fn error_at(&self, path: &[PathStep], span: Range<usize>, message: String) -> ConfigError {
         ConfigError { key: Some(dotted(path)), ..self.source.error(Some(span), message) }
     }
 
@@ -130,36 +131,46 @@ impl<'s> Document<'s> {
     ///
     /// `retry` gives serde's message for a changed tree: see [`Document::which`].
     pub(crate) fn explain(&self, error: &toml::de::Error, retry: &Retry<'_, 's>) -> ConfigError {
-        let (mut message, mut prefix) = (error.message(), "");
-        let mut span = error.span().unwrap_or_else(|| self.root.span());
-        let mut under = self.path_of(&span);
-        // A model is read from a buffered table. Its message begins with a key, as in `model.tower: ...`, or it is serde's
-        // message about its keys.
-        if let Some((_, rest)) = message.strip_prefix("model of kind \"").and_then(|m| m.split_once("\": ")) {
-            prefix = &message[..message.len() - rest.len()];
-            message = rest;
-        } else if let Some((key, rest)) = message.strip_prefix("model.").and_then(|m| m.split_once(": ")) {
-            under.extend(parse_path(key).unwrap_or_default());
-            span = self.span(&under).unwrap_or(span);
-            prefix = &message[..message.len() - rest.len()];
-            message = rest;
-        }
-        // Exact places come with a span; for the rest serde is asked again with the candidates changed.
-        let which = |candidates: Vec<Candidate>, change: &Change<'_, 's>| {
-            self.which(candidates, change, &|root| retry(root)?.strip_prefix(prefix).map(str::to_owned))
+        let span = error.span().unwrap_or_else(|| self.root.span());
+        let under = self.path_of(&span);
+        // A model is read from a buffered table, so that serde's error has the place of the whole table. Read by itself, the
+        // table gives the model's own error.
+        let model = models::table_of(&under).filter(|model| self.node(model).is_some_and(|node| node.span() == span));
+        let refused = model.and_then(|model| Some((model, models::refusal(self.node(model)?)?)));
+        let Some((model, refusal)) = refused else {
+            return self.explain_at(under.clone(), span, error.message(), retry);
         };
+        let path: Vec<PathStep> = model.iter().cloned().chain(refusal.key.clone()).collect();
+        let span = if refusal.key.is_empty() { span } else { self.span(&path).unwrap_or(span) };
+        self.explain_at(path, span, &refusal.message, &|root| {
+            let changed = models::refusal(node_at(&root, model)?)?;
+            (changed.key == refusal.key).then_some(changed.message)
+        })
+    }
+
+    /// As [`Document::explain`], of a message about the node at `under`, which stands at `span`, or one below it.
+    fn explain_at(
+        &self,
+        under: Vec<PathStep>,
+        span: Range<usize>,
+        message: &str,
+        retry: &Retry<'_, 's>,
+    ) -> ConfigError {
+        // Exact places come with a span; for the rest serde is asked again with the candidates changed.
+        let which = |candidates: Vec<Candidate>, change: &Change<'_, 's>| self.which(candidates, change, retry);
         match explain::read(message) {
             Complaint::UnknownKey { key, known } => {
                 let renamed = format!("{key}{MARK}");
-                let candidates = self.candidates(&under, &|path, _| path.last() == Some(&Step::Key(key.to_owned())));
+                let candidates =
+                    self.candidates(&under, &|path, _| path.last() == Some(&PathStep::Key(key.to_owned())));
                 let expected = message.replacen(&format!("`{key}`"), &format!("`{renamed}`"), 1);
                 let at = which(candidates, &|root, path| {
                     rename(root, path, &renamed);
                     Says::Message(expected.clone())
                 });
                 // serde's span may be that of a value which --set made together with the key, deeper than the key.
-                let at_key = |path: Vec<Step>| {
-                    let key = path.iter().rposition(|step| *step == Step::Key(key.to_owned()));
+                let at_key = |path: Vec<PathStep>| {
+                    let key = path.iter().rposition(|step| *step == PathStep::Key(key.to_owned()));
                     path[..key.map_or(path.len(), |key| key + 1)].to_vec()
                 };
                 let (path, span) = at.map_or_else(|| (at_key(under), span), |at| (at.path, at.key.unwrap_or(at.value)));
@@ -181,9 +192,9 @@ impl<'s> Document<'s> {
                     Says::WrongType(None)
                 });
                 let (path, span) = at.map_or((under, span), |at| (at.path, at.value));
-                let missing: Vec<Step> = path.iter().cloned().chain([Step::from(key)]).collect();
+                let missing: Vec<PathStep> = path.iter().cloned().chain([PathStep::from(key)]).collect();
                 let by_set = self.kind_by_set(&path, &span);
-                let kinds = if key == "kind" { self.kinds(&path, prefix, retry) } else { String::new() };
+                let kinds = if key == "kind" { self.kinds(&path, retry) } else { String::new() };
                 self.error_at(&missing, span, format!("missing key `{key}` in {}{by_set}{kinds}", dotted(&path)))
             }
             Complaint::UnknownWord { word, known } => {
@@ -255,8 +266,8 @@ impl<'s> Document<'s> {
     }
 
     /// A --set that chose the `kind` of a table, where a line of the file does not fit that kind.
-    fn kind_by_set(&self, table: &[Step], blamed: &Range<usize>) -> String {
-        let kind: Vec<Step> = table.iter().cloned().chain([Step::from("kind")]).collect();
+    fn kind_by_set(&self, table: &[PathStep], blamed: &Range<usize>) -> String {
+        let kind: Vec<PathStep> = table.iter().cloned().chain([PathStep::from("kind")]).collect();
         let found = self.node(&kind).filter(|kind| self.source.is_set(&kind.span()) && !self.source.is_set(blamed));
         match found.map(|kind| self.source.place(&kind.span())) {
             Some(Place::Set(set)) => format!(" (whose kind --set {set} has changed)"),
@@ -265,12 +276,12 @@ impl<'s> Document<'s> {
     }
 
     /// The node at a path.
-    pub(crate) fn node(&self, path: &[Step]) -> Option<&Spanned<DeValue<'s>>> {
-        path.iter().try_fold(&self.root, |node, step| child(node, step).map(|(_, next)| next))
+    pub(crate) fn node(&self, path: &[PathStep]) -> Option<&Spanned<DeValue<'s>>> {
+        node_at(&self.root, path)
     }
 
     /// Nodes at or below a path that may be the one that serde complains of.
-    fn candidates(&self, under: &[Step], may_be: &dyn Fn(&[Step], &DeValue<'_>) -> bool) -> Vec<Candidate> {
+    fn candidates(&self, under: &[PathStep], may_be: &dyn Fn(&[PathStep], &DeValue<'_>) -> bool) -> Vec<Candidate> {
         let mut found = Vec::new();
         walk(&self.root, &mut |path, key, node| {
             if path.starts_with(under) && may_be(path, node.get_ref()) {
@@ -298,11 +309,11 @@ impl<'s> Document<'s> {
     }
 
     /// Which kinds the table at `path`, which has none, may have: serde says so where it is given one that there is not.
-    fn kinds(&self, path: &[Step], prefix: &str, retry: &Retry<'_, 's>) -> String {
+    fn kinds(&self, path: &[PathStep], retry: &Retry<'_, 's>) -> String {
         let mut root = self.root.clone();
         insert(&mut root, path, "kind", MARK);
         let message = retry(root).unwrap_or_default();
-        match explain::read(message.strip_prefix(prefix).unwrap_or(&message)) {
+        match explain::read(&message) {
             Complaint::UnknownWord { word: MARK, known } if !known.is_empty() => {
                 format!("; it is one of `{}`", known.join("`, `"))
             }
@@ -312,7 +323,7 @@ impl<'s> Document<'s> {
 
     /// The path of the node, or of the key, that stands at `span`; the deepest, for a table that a --set makes shares
     /// its span with the value inside.
-    fn path_of(&self, span: &Range<usize>) -> Vec<Step> {
+    fn path_of(&self, span: &Range<usize>) -> Vec<PathStep> {
         let mut found = Vec::new();
         walk(&self.root, &mut |path, key, node| {
             if node.span() == *span || key == Some(span) {
@@ -321,6 +332,11 @@ impl<'s> Document<'s> {
         });
         found
     }
+}
+
+/// The node of a tree at a path.
+fn node_at<'t, 's>(root: &'t Spanned<DeValue<'s>>, path: &[PathStep]) -> Option<&'t Spanned<DeValue<'s>>> {
+    path.iter().try_fold(root, |node, step| child(node, step).map(|(_, next)| next))
 }
 
 /// Splits at the first `=` outside of quotes.

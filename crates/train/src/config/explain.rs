@@ -2,6 +2,7 @@
 //!
 //! serde hands its complaints on as text. Their forms are fixed (`serde::de::Error`), so they can be read back.
 
+use pleiad_data::suggest;
 use toml::de::DeValue;
 
 use super::foreign;
@@ -165,18 +166,6 @@ pub(super) fn complains_of_type(message: &str, mark: &str, wanted: Option<&str>)
     }
 }
 
-/// `"; did you mean `epochs`?"` where a known name is near, and the known names.
-pub(crate) fn suggest(name: &str, known: &[&str]) -> String {
-    if known.is_empty() {
-        return String::new();
-    }
-    let list = known.join(", ");
-    match nearest(name, known) {
-        Some(near) => format!("; did you mean `{near}`? (known: {list})"),
-        None => format!("; known: {list}"),
-    }
-}
-
 /// Like [`suggest`] for a key, which may have another library's name.
 pub(super) fn suggest_key(name: &str, known: &[&str]) -> String {
     foreign_first(name, known, foreign::key(name, known))
@@ -196,16 +185,6 @@ fn foreign_first(name: &str, known: &[&str], meant: Option<&str>) -> String {
         },
         None => suggest(name, known),
     }
-}
-
-/// The known name nearest to `name`, if it is near enough to be meant.
-pub(crate) fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    known
-        .iter()
-        .map(|k| (strsim::jaro_winkler(&name.to_lowercase(), &k.to_lowercase()), *k))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, k)| k)
 }
 
 /// serde's words for what was expected, in words for people, where `found` stands instead.
@@ -300,11 +279,5 @@ mod tests {
     #[test]
     fn names_with_backticks_do_not_confuse() {
         assert_eq!(read("unknown field `a`b`, expected `c`"), Complaint::UnknownKey { key: "a`b", known: vec!["c"] });
-    }
-
-    #[test]
-    fn suggests_only_what_is_near() {
-        assert_eq!(nearest("epoch", &["seed", "epochs"]), Some("epochs"));
-        assert_eq!(nearest("zzz", &["seed", "epochs"]), None);
     }
 }

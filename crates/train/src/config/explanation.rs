@@ -82,12 +82,12 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Keys {
+    struct ExplainKeys {
         explain: ExplainConfig,
     }
 
     fn read(text: &str) -> Result<ExplainConfig, String> {
-        let keys = toml::from_str::<Keys>(text).map_err(|error| error.to_string())?;
+        let keys = toml::from_str::<ExplainKeys>(text).map_err(|error| error.to_string())?;
         keys.explain.check().map_err(|issue| issue.message)?;
         Ok(keys.explain)
     }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::ConfigFile;
-use super::tree::Step;
+use super::tree::PathStep;
 use crate::error::Result;
 
 impl ConfigFile {
@@ -17,7 +17,7 @@ impl ConfigFile {
         written.map_err(|error| {
             // The system's own words come with a temporary name.
             let message = format!("cannot write to the folder {}: {}; name another", folder.display(), error.kind());
-            self.error_at(&[Step::from("train"), Step::from("table_folder")], message)
+            self.error_at(&[PathStep::from("train"), PathStep::from("table_folder")], message)
         })
     }
 }

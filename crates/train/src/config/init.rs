@@ -12,7 +12,8 @@ use pleiad_model::{Graph, ModelConfig};
 use serde_json::Value;
 
 use super::ConfigFile;
-use super::tree::Step;
+use super::tree::PathStep;
+use crate::checkpoint::Difference;
 use crate::error::{Error, Result};
 
 /// Keys of `[model]` that are of training alone.
@@ -38,7 +39,7 @@ impl ConfigFile {
                 continue;
             };
             if let Some((key, message)) = other_task(before, task) {
-                let path: Vec<Step> = [Step::from("task"), Step::from(at)].into_iter().chain(key).collect();
+                let path: Vec<PathStep> = [PathStep::from("task"), PathStep::from(at)].into_iter().chain(key).collect();
                 return Err(self.error_at(&path, told(message)));
             }
         }
@@ -62,7 +63,7 @@ impl ConfigFile {
              blocks stand in the order of the model: {}",
             order.join(", ")
         );
-        Err(self.error_at(&[Step::from("task")], told(message)))
+        Err(self.error_at(&[PathStep::from("task")], told(message)))
     }
 
     /// The encoder of a saved model under this configuration: what was fitted stays, and tasks, labels and the form of CSV
@@ -88,9 +89,8 @@ impl ConfigFile {
                     read["column"] = feature.column().into();
                     read
                 };
-                let mut lines = Vec::new();
-                crate::checkpoint::compare(&json(saved), &json(here), "", &mut lines);
-                let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
+                let differences = crate::checkpoint::compare(&json(saved), &json(here));
+                let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
                 format!("feature {:?} is read otherwise ({})", here.name, lines.join("; "))
             }
             (Some(saved), Some(here)) => format!("feature {} is {:?}, here {:?}", at + 1, saved.name, here.name),
@@ -98,7 +98,8 @@ impl ConfigFile {
             (None, here) => format!("it has no feature {:?}", here.map_or("", |here| &here.name)),
         };
         let block = here.get(at).and_then(|feature| self.block_of(feature));
-        let place: Vec<Step> = std::iter::once(Step::from("feature")).chain(block.map(Step::from)).collect();
+        let place: Vec<PathStep> =
+            std::iter::once(PathStep::from("feature")).chain(block.map(PathStep::from)).collect();
         let message = format!(
             "--init {}: its features are not those of this configuration: {what}; its encoders and weights have no meaning \
              here, use the [[feature]] blocks that it was trained with",
@@ -133,14 +134,14 @@ impl ConfigFile {
 }
 
 /// What makes a task another one under its name: the key, and what to say.
-fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, String)> {
+fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<PathStep>, String)> {
     let name = &now.name;
     if before.kind != now.kind {
         let kind = |task: &TaskConfig| format!("{:?}", task.kind).to_lowercase();
         let (before, now) = (kind(before), kind(now));
         let message =
             format!("kind: its task {name:?} is {before}, here it is {now}: the weights predict something else");
-        return Some((vec![Step::from("kind")], message));
+        return Some((vec![PathStep::from("kind")], message));
     }
     let (was, is) = (&before.label, &now.label);
     // A label of another column is another question on purpose; the other value of the same one is a slip.
@@ -153,7 +154,7 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
             "label.positive: its task {name:?} predicts that the label is {was}, here it would be {is}: use the value that \
              it was trained with"
         );
-        return Some((vec![Step::from("label"), Step::from("positive")], message));
+        return Some((vec![PathStep::from("label"), PathStep::from("positive")], message));
     }
     if before.sampled != now.sampled {
         let say =
@@ -163,7 +164,7 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
             say(before),
             say(now)
         );
-        return Some((vec![Step::from("sampled")], message));
+        return Some((vec![PathStep::from("sampled")], message));
     }
     if was.transform != is.transform {
         let say = |label: &pleiad_data::schema::LabelConfig| if label.transform.is_some() { "is" } else { "is not" };
@@ -172,7 +173,7 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
             say(was),
             say(is)
         );
-        return Some((vec![Step::from("label"), Step::from("transform")], message));
+        return Some((vec![PathStep::from("label"), PathStep::from("transform")], message));
     }
     None
 }
@@ -180,13 +181,11 @@ fn other_task(before: &TaskConfig, now: &TaskConfig) -> Option<(Vec<Step>, Strin
 /// Keys of `[model]` that a saved model has otherwise, each with what to say.
 fn differing_keys(saved: &Value, model: &ModelConfig) -> Result<Vec<(String, String)>> {
     let now = serde_json::to_value(model).map_err(|e| Error::Encode { reason: e.to_string() })?;
-    let mut lines = Vec::new();
-    crate::checkpoint::compare(saved, &now, "", &mut lines);
-    let keys = lines.iter().filter_map(|line| {
-        let (key, values) = line.trim().split_once(": it has ")?;
-        let (before, now) = values.split_once(", this one ")?;
-        let words = format!("the model has model.{key} = {before}, this configuration {now}");
-        Some((key.to_owned(), words))
-    });
-    Ok(keys.filter(|(key, _)| !OF_TRAINING.contains(&key.as_str())).collect())
+    let differences = crate::checkpoint::compare(saved, &now).into_iter();
+    let keys = differences.filter(|difference| !OF_TRAINING.contains(&difference.key.as_str()));
+    let words = |Difference { key, begun, now }: Difference| {
+        let words = format!("the model has model.{key} = {begun}, this configuration {now}");
+        (key, words)
+    };
+    Ok(keys.map(words).collect())
 }

@@ -4,7 +4,7 @@ use pleiad_data::schema::{Feature, FeatureKind};
 use pleiad_engine::check_memory;
 use pleiad_model::Graph;
 
-use super::tree::Step;
+use super::tree::PathStep;
 use super::{ConfigFile, TrainConfig, provisional_layout};
 use crate::error::Result;
 
@@ -38,13 +38,13 @@ impl ConfigFile {
     }
 
     /// The `[[feature]]` block that has the table, if it is known.
-    fn path_of_table(&self, table: &str) -> Vec<Step> {
+    fn path_of_table(&self, table: &str) -> Vec<PathStep> {
         let of_table = |feature: &&Feature| match &feature.read {
             FeatureKind::Categorical { table: own, .. } => table == own || table.ends_with(&format!(".{own}")),
             _ => false,
         };
         let Some(feature) = self.schema.features.iter().find(of_table) else { return Vec::new() };
         let Some(block) = self.block_of(feature) else { return Vec::new() };
-        vec![Step::from("feature"), Step::from(block), Step::from("encoding")]
+        vec![PathStep::from("feature"), PathStep::from(block), PathStep::from("encoding")]
     }
 }

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use pleiad_data::TaskSpec;
 use pleiad_data::schema::Groups;
+use pleiad_data::{TaskSpec, suggest};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::check::Issue;
-use super::explain::suggest;
-use super::tree::Step;
+use super::tree::PathStep;
 use crate::metrics::{Measures, MetricKind};
 
 /// k of NDCG and recall, unless others are given.
@@ -53,7 +52,7 @@ impl MetricsConfig {
         }
         let measures = self.measures();
         for (name, metric) in &self.main {
-            let at = |message| Issue::at(["metrics", "main", name].map(Step::from).to_vec(), message);
+            let at = |message| Issue::at(["metrics", "main", name].map(PathStep::from).to_vec(), message);
             let task = tasks.iter().find(|task| task.name == *name).ok_or_else(|| {
                 let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
                 at(format!("there is no task {name:?}{}", suggest(name, &names)))

@@ -16,6 +16,7 @@ mod init;
 mod joint_loss;
 mod memory;
 mod metrics;
+mod models;
 mod patterns;
 mod selection;
 mod source;
@@ -36,7 +37,7 @@ pub use joint_loss::{
 };
 pub use metrics::MetricsConfig;
 use pleiad_data::schema::{Block, DataConfig, Encoding, FeatureBlock, FeatureKind, Schema, TaskConfig};
-use pleiad_data::{Input, InputLayout, Pooling};
+use pleiad_data::{Input, InputLayout, Pooling, nearest};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_model::{Interaction, ModelConfig};
 use pleiad_rank::{RankConfig, Scorer};
@@ -47,8 +48,8 @@ pub use train::{AverageConfig, CheckpointConfig, EarlyStopping, TrainConfig};
 
 use self::check::Issue;
 use self::document::Document;
-use self::source::Source;
-use self::tree::{Step, parse_path};
+use self::source::ConfigText;
+use self::tree::{PathStep, parse_path};
 use crate::error::{ConfigError, Error, Place, Result};
 use crate::metrics::Measures;
 
@@ -136,7 +137,7 @@ impl Config {
 fn rank_issue(error: pleiad_rank::Error) -> Issue {
     match error {
         pleiad_rank::Error::Rank { key, problem } => {
-            Issue::at(key.iter().map(|part| Step::from(part.as_str())).collect(), problem)
+            Issue::at(key.iter().map(|part| PathStep::from(part.as_str())).collect(), problem)
         }
         other => Issue::new("rank", other.to_string()),
     }
@@ -152,9 +153,9 @@ fn schema_issue(error: pleiad_data::Error) -> Issue {
         return Issue::at(Vec::new(), error.to_string());
     };
     let mut path = match place.block {
-        Block::Data => vec![Step::from("data")],
-        Block::Feature(index) => vec![Step::from("feature"), Step::from(index)],
-        Block::Task(index) => vec![Step::from("task"), Step::from(index)],
+        Block::Data => vec![PathStep::from("data")],
+        Block::Feature(index) => vec![PathStep::from("feature"), PathStep::from(index)],
+        Block::Task(index) => vec![PathStep::from("task"), PathStep::from(index)],
         Block::Root => Vec::new(),
     };
     path.extend(place.key.and_then(|key| parse_path(&key).ok()).unwrap_or_default());
@@ -168,7 +169,7 @@ pub struct ConfigFile {
     pub config: Config,
     /// The data, features and tasks it describes, checked and with ranges of columns expanded.
     pub schema: Schema,
-    source: Source,
+    source: ConfigText,
 }
 
 impl ConfigFile {
@@ -194,7 +195,7 @@ impl ConfigFile {
     /// # Errors
     /// [`Error::Config`].
     pub fn parse(path: &Path, text: String, sets: &[String]) -> Result<Self> {
-        Self::read(Source::new(path.to_path_buf(), text, sets), None)
+        Self::read(ConfigText::new(path.to_path_buf(), text, sets), None)
     }
 
     /// A configuration that a program has put together, for rows that it hands over: `[data] train` is missing, and splits that
@@ -214,10 +215,10 @@ impl ConfigFile {
     /// # Errors
     /// As there.
     pub fn parse_in_memory(text: String, columns: &[String]) -> Result<Self> {
-        Self::read(Source::new(PathBuf::from("configuration"), text, &[]), Some(columns))
+        Self::read(ConfigText::new(PathBuf::from("configuration"), text, &[]), Some(columns))
     }
 
-    fn read(source: Source, in_memory: Option<&[String]>) -> Result<Self> {
+    fn read(source: ConfigText, in_memory: Option<&[String]>) -> Result<Self> {
         let path = source.file.clone();
         let (mut config, schema) = {
             let document = Document::parse(&source)?;
@@ -291,7 +292,8 @@ impl ConfigFile {
                 .into()),
             (Some(name), _) => models.iter().find(|m| m.name == name).map(|m| &m.model).ok_or_else(|| {
                 let there = if names.is_empty() { "there are none".to_owned() } else { quoted(&names) };
-                let near = explain::nearest(name, &names).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
+                let near =
+                    nearest(name, names.iter().copied()).map_or(String::new(), |n| format!("; did you mean {n:?}?"));
                 self.source.error(None, format!("--model {name:?} is none of [[compare.model]]{near} ({there})")).into()
             }),
         }
@@ -320,7 +322,9 @@ impl ConfigFile {
                 "{kind:?} makes a product of probabilities over all rows of {task:?}, which those of sampled rows are not: train \
                  on the whole log, or choose another structure"
             );
-            return Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("sampled")], message));
+            return Err(
+                self.error_at(&[PathStep::from("task"), PathStep::from(at), PathStep::from("sampled")], message)
+            );
         }
         let space_of_its_own = |task: &TaskConfig| task.filter.is_some() && model.entire_space().contains(&task.name);
         let Some(at) = self.config.tasks.iter().position(space_of_its_own) else { return Ok(()) };
@@ -333,7 +337,7 @@ impl ConfigFile {
              let the label be 0, not missing, in rows without the event (label.missing = 0 takes empty ones for 0)",
             self.config.tasks[at].name
         );
-        Err(self.error_at(&[Step::from("task"), Step::from(at), Step::from("where")], message))
+        Err(self.error_at(&[PathStep::from("task"), PathStep::from(at), PathStep::from("where")], message))
     }
 
     /// Refuses a `[train] joint_loss` that has nothing to act on in the model that was chosen with
@@ -406,7 +410,7 @@ impl ConfigFile {
                 error.to_string()
             }
             pleiad_model::Error::DropoutRate { rate, .. } => {
-                path.push(Step::from("dropout"));
+                path.push(PathStep::from("dropout"));
                 format!("must be at least 0 and below 1, not {rate}")
             }
             error => error.to_string(),
@@ -415,18 +419,18 @@ impl ConfigFile {
     }
 
     /// Where the model stands that was chosen with [`ConfigFile::model`].
-    fn path_of_model(&self, name: Option<&str>) -> Vec<Step> {
-        let Some(name) = name else { return vec![Step::from("model")] };
+    fn path_of_model(&self, name: Option<&str>) -> Vec<PathStep> {
+        let Some(name) = name else { return vec![PathStep::from("model")] };
         let models = self.config.compare.as_ref().map_or(&[][..], |c| &c.models);
         let index = models.iter().position(|m| m.name == name).unwrap_or_default();
-        vec![Step::from("compare"), Step::from("model"), Step::from(index)]
+        vec![PathStep::from("compare"), PathStep::from("model"), PathStep::from(index)]
     }
 
     /// Where a key of the model stands that was chosen with [`ConfigFile::model`]; `[interaction]` may stand for all models.
-    fn path_in_model(&self, name: Option<&str>, key: &str) -> Vec<Step> {
+    fn path_in_model(&self, name: Option<&str>, key: &str) -> Vec<PathStep> {
         let (mut path, below) = (self.path_of_model(name), parse_path(key).unwrap_or_default());
-        if below.first() == Some(&Step::from("interaction")) {
-            path.push(Step::from("interaction"));
+        if below.first() == Some(&PathStep::from("interaction")) {
+            path.push(PathStep::from("interaction"));
             if !self.says(&path) {
                 return below;
             }
@@ -437,16 +441,18 @@ impl ConfigFile {
     }
 
     /// Where the width of a feature's embedding stands.
-    fn path_of_embedding(&self, feature: &str) -> Vec<Step> {
+    fn path_of_embedding(&self, feature: &str) -> Vec<PathStep> {
         let found = self.schema.features.iter().find(|known| known.name == feature);
-        let Some(block) = found.and_then(|feature| self.block_of(feature)) else { return vec![Step::from("feature")] };
+        let Some(block) = found.and_then(|feature| self.block_of(feature)) else {
+            return vec![PathStep::from("feature")];
+        };
         let path = |key: &str| parse_path(&format!("feature.{block}.{key}")).unwrap_or_default();
         let beside = path("exact.embedding");
         if self.says(&beside) && feature.ends_with(".exact") { beside } else { path("embedding") }
     }
 
     /// Whether something stands in the file, or in a `--set`, at this path.
-    fn says(&self, path: &[Step]) -> bool {
+    fn says(&self, path: &[PathStep]) -> bool {
         Document::parse(&self.source).is_ok_and(|document| document.node(path).is_some())
     }
 
@@ -464,7 +470,7 @@ impl ConfigFile {
         Error::Config(ConfigError { file, place: place.unwrap_or(Place::File), key: None, message })
     }
 
-    fn error_at(&self, path: &[Step], message: String) -> Error {
+    fn error_at(&self, path: &[PathStep], message: String) -> Error {
         Error::Config(match Document::parse(&self.source) {
             Ok(document) => document.error(path, message),
             Err(error) => error,

@@ -3,11 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use pleiad_data::TaskSpec;
+use pleiad_data::{TaskSpec, suggest};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::explain::suggest;
 use super::metrics::check_metric;
 use crate::metrics::{Measures, MetricKind, unknown};
 

@@ -1,4 +1,4 @@
-//! [`Source`]: the text of a configuration, and where in it an offset stands.
+//! [`ConfigText`]: the text of a configuration, and where in it an offset stands.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::error::{ConfigError, Place, Position};
 /// Text of a configuration file and of every `--set`, as one address space: byte offsets below `text.len()` are in
 /// the file, each `--set` has a range of its own behind it.
 #[derive(Debug, Clone)]
-pub(crate) struct Source {
+pub(crate) struct ConfigText {
     /// The file.
     pub(crate) file: PathBuf,
     /// Its text.
@@ -17,7 +17,7 @@ pub(crate) struct Source {
     sets: Vec<(usize, String)>,
 }
 
-impl Source {
+impl ConfigText {
     /// A file's text and the changes that the shell asks for.
     pub(crate) fn new(file: PathBuf, text: String, sets: &[String]) -> Self {
         // One byte between the ranges, so that an error at the very end of the file is not taken for the first --set.

@@ -98,7 +98,7 @@ fn dead_expert(expert: &ExpertRange, gates: &[GateUtilisation]) -> Option<Alarm>
         Some(most) if most < UNUSED && uses().count() > 1 => alarm(
             most,
             format!(
-                "{name} gets {} at most from any of its {} gates over {rows} rows: nobody uses it; take an expert away, \
+                "{name} gets {} at most from any of its {} gates over {rows} rows: no gate uses it; take an expert away, \
                  or try another seed if other runs use it",
                 percent(most),
                 uses().count()

@@ -273,7 +273,7 @@ mod tests {
 
     const ROWS: usize = 2000;
 
-    /// A number that is no use, one that is, and a list; the first task can be told from the second number, the second
+    /// A number that is no use, one that is, and a list; the first task follows from the second number, the second
     /// task has no rows of class 1, the third is measured where the list has two values.
     fn rows() -> Batch {
         let numeric: Vec<f32> = (0..ROWS)

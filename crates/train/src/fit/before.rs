@@ -3,7 +3,7 @@
 use pleiad_data::{Batch, TaskKind, TaskSpec};
 use pleiad_engine::Predictions;
 
-use super::{Event, Observer, Problem};
+use super::{Event, FitProblem, Observer};
 use crate::config::Selection;
 use crate::error::{Error, Result};
 use crate::evaluate::evaluate;
@@ -11,7 +11,7 @@ use crate::evaluate::evaluate;
 /// Why the metric that epochs are compared by is not defined on the validation rows, if it is not; found out before the
 /// first step rather than after an epoch. It depends on the labels alone, so that any predictions will do.
 pub(super) fn cannot_compare_epochs(
-    problem: &Problem<'_>,
+    problem: &FitProblem<'_>,
     specs: &[TaskSpec],
     observer: &mut dyn Observer,
 ) -> Result<Option<String>> {
@@ -40,7 +40,7 @@ pub(super) fn cannot_compare_epochs(
 }
 
 /// Warns of binary tasks whose training labels are all alike: this is allowed, and never meant.
-pub(super) fn warn_of_one_class(problem: &Problem<'_>, observer: &mut dyn Observer) {
+pub(super) fn warn_of_one_class(problem: &FitProblem<'_>, observer: &mut dyn Observer) {
     for (task, labels) in problem.tasks.iter().zip(problem.train.label_counts()) {
         if let (TaskKind::Binary, Some(only)) = (task.kind, labels.only) {
             let text =

@@ -5,20 +5,9 @@ use std::collections::BTreeSet;
 use pleiad_model::Graph;
 use pleiad_model::graph::{ParamId, TableId};
 
-use super::state::State;
+use super::state::{Best, FitState};
 use super::stopping::Stopping;
 use crate::config::TrainConfig;
-
-/// Whose weights of an epoch are the best so far.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Best<'a> {
-    /// Nobody's.
-    No,
-    /// All, as one.
-    All,
-    /// Those of these tasks, by position.
-    Tasks(&'a [usize]),
-}
 
 /// What an epoch means.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +28,7 @@ impl Judged {
     }
 }
 
-impl State {
+impl FitState {
     /// Takes note of an epoch's score, or of every task's own, and of whether training is to stop: by task, when patience has
     /// run out for all of them at once.
     pub(super) fn judge(
@@ -103,7 +92,7 @@ mod tests {
         let stopping =
             EarlyStopping { patience: 2, ..serde_json::from_str(r#"{"patience": 2}"#).unwrap_or_else(|_| panic!()) };
         let config = TrainConfig { early_stopping: Some(stopping), ..TrainConfig::default() };
-        let mut state = State::new(&config, 2);
+        let mut state = FitState::new(&config, 2);
         let scores = [[0.5, 0.5], [0.7, 0.4], [0.6, 0.3], [0.6, 0.8], [0.6, 0.7], [0.6, 0.7]];
         let mut judged = Vec::new();
         for (epoch, own) in (1..).zip(&scores) {

@@ -5,7 +5,7 @@ use pleiad_engine::optim::OptimizerConfig;
 
 use super::diagnose::Rates;
 use super::movement::{Moved, Movement};
-use super::{Event, State, Trainer, diagnose};
+use super::{Event, FitState, Trainer, diagnose};
 use crate::alarm::{Alarm, AlarmKind};
 use crate::error::{Error, Result, because};
 
@@ -114,7 +114,7 @@ impl Trainer<'_> {
     /// What is out of the ordinary in `batch` and in the settings of the step at hand, whose learning rates are multiplied with
     /// `factor`.
     pub(super) fn likely_cause(&self, batch: &Batch, factor: f64) -> Option<String> {
-        let State { step, epoch, .. } = self.state;
+        let FitState { step, epoch, .. } = self.state;
         let weights = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch));
         let tasks: Vec<(&TaskSpec, f64)> = self.specs.iter().zip(weights).collect();
         let config = self.problem.config;

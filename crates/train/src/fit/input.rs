@@ -1,4 +1,4 @@
-//! [`Input`]: the batches of an epoch in its order, from rows in memory or on disk.
+//! [`EpochRows`]: the batches of an epoch in its order, from rows in memory or on disk.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const BATCHES_AHEAD: usize = 4;
 const WINDOWS_WAITING: usize = 0;
 
 /// Rows that batches are made of.
-pub(super) enum Input<'a> {
+pub(super) enum EpochRows<'a> {
     Memory {
         rows: Arc<PackedRows<'a>>,
         /// Rows in the sample space of any task: the union that training runs on.
@@ -40,7 +40,7 @@ pub(super) enum Batches<'a> {
     Stored(Ahead<Batch>),
 }
 
-impl<'a> Input<'a> {
+impl<'a> EpochRows<'a> {
     pub(super) fn new(rows: Rows<'a>, of_requests: &RequestColumns) -> Self {
         match rows {
             Rows::Memory(rows) => {

@@ -2,7 +2,7 @@
 //!
 //! It reads encoded rows, moves the weights of an engine and keeps the best ones. It uses no file and no terminal:
 //! checkpoints go to a [`Keeper`], events to an [`Observer`], and an [`Interrupt`] ends it between two steps. All that it
-//! must remember between two steps is in [`State`], so that a run that is stopped and resumed gives the same bits as
+//! must remember between two steps is in [`FitState`], so that a run that is stopped and resumed gives the same bits as
 //! one that never stopped.
 
 mod before;
@@ -25,19 +25,18 @@ mod windows;
 
 use std::time::{Duration, Instant};
 
-pub use best::Best;
 pub(crate) use best::shared_tensor;
 pub use history::EpochRecord;
 pub use observer::{Event, Observer, Silent};
 use pleiad_data::schema::TaskConfig;
 use pleiad_data::{Batch, RequestColumns, TaskKind, TaskSpec};
 use pleiad_engine::Engine;
-pub use state::{Keeper, MemoryKeeper, State, StopReason};
+pub use state::{Best, FitState, Keeper, MemoryKeeper, StopReason};
 
 use self::before::{cannot_compare_epochs, warn_of_one_class};
 use self::best::own_tensors;
 use self::history::LossSums;
-use self::input::{Batches, Input};
+use self::input::{Batches, EpochRows};
 use self::joint::take_step;
 use self::movement::Movement;
 use crate::ByTask;
@@ -52,7 +51,7 @@ use crate::rows::Rows;
 
 /// What a model is trained on and how.
 #[derive(Debug, Clone, Copy)]
-pub struct Problem<'a> {
+pub struct FitProblem<'a> {
     /// `[train]`.
     pub config: &'a TrainConfig,
     /// The tasks, in the order of the labels.
@@ -108,27 +107,27 @@ pub struct Fitted {
 /// # Errors
 /// [`Error::NoTrainingRows`], [`Error::NoSelection`], [`Error::NonFinite`], and those of engine and keeper.
 pub fn fit(
-    problem: &Problem<'_>,
+    problem: &FitProblem<'_>,
     engine: &mut Engine,
-    state: Option<State>,
+    state: Option<FitState>,
     keeper: &mut dyn Keeper,
     interrupt: &Interrupt,
     observer: &mut dyn Observer,
 ) -> Result<Outcome> {
-    let state = state.unwrap_or_else(|| State::new(problem.config, problem.tasks.len()));
+    let state = state.unwrap_or_else(|| FitState::new(problem.config, problem.tasks.len()));
     Trainer::new(problem, engine, state, keeper, interrupt, observer)?.run()
 }
 
 struct Trainer<'a> {
-    problem: &'a Problem<'a>,
+    problem: &'a FitProblem<'a>,
     specs: Vec<TaskSpec>,
     kinds: Vec<TaskKind>,
     engine: &'a mut Engine,
     keeper: &'a mut dyn Keeper,
     interrupt: &'a Interrupt,
     observer: &'a mut dyn Observer,
-    state: State,
-    input: Input<'a>,
+    state: FitState,
+    input: EpochRows<'a>,
     /// Rows in the sample space of any task: the union that training runs on.
     rows: usize,
     steps_per_epoch: u64,
@@ -154,14 +153,14 @@ enum Flow {
 
 impl<'a> Trainer<'a> {
     fn new(
-        problem: &'a Problem<'a>,
+        problem: &'a FitProblem<'a>,
         engine: &'a mut Engine,
-        state: State,
+        state: FitState,
         keeper: &'a mut dyn Keeper,
         interrupt: &'a Interrupt,
         observer: &'a mut dyn Observer,
     ) -> Result<Self> {
-        let input = Input::new(problem.train, &RequestColumns::of(&engine.graph().layout));
+        let input = EpochRows::new(problem.train, &RequestColumns::of(&engine.graph().layout));
         let rows = input.rows();
         if rows == 0 {
             return Err(Error::NoTrainingRows { rows: problem.train.count() as usize });
@@ -250,7 +249,7 @@ impl<'a> Trainer<'a> {
     /// The epoch at hand, from the step that the state is at.
     fn epoch(&mut self) -> Result<Flow> {
         let begin = Instant::now();
-        let State { epoch, step_in_epoch, .. } = self.state;
+        let FitState { epoch, step_in_epoch, .. } = self.state;
         let mut batches = self.input.begin(self.problem.config, epoch, step_in_epoch)?;
         self.steps(&mut batches, begin)
     }
@@ -282,7 +281,7 @@ impl<'a> Trainer<'a> {
 
     fn step(&mut self, beside: impl FnOnce() + Send) -> Result<()> {
         let config = self.problem.config;
-        let State { step, epoch, .. } = self.state;
+        let FitState { step, epoch, .. } = self.state;
         let own: Vec<f64> = self.problem.tasks.iter().map(|task| task.weight.at(step, epoch)).collect();
         let weights = self.state.weighting.weights(config, &self.kinds, own);
         let factor = self.factor(step);

@@ -1,4 +1,4 @@
-//! [`State`]: what the loop remembers between two steps; [`Keeper`]: what saves it.
+//! [`FitState`]: what the loop remembers between two steps; [`Keeper`]: what saves it.
 
 use std::collections::BTreeSet;
 
@@ -6,7 +6,6 @@ use pleiad_engine::Engine;
 use pleiad_model::Weights;
 use serde::{Deserialize, Serialize};
 
-use super::best::Best;
 use super::first_rows::FirstRows;
 use super::history::{EpochRecord, LossSums};
 use super::joint::WeightingState;
@@ -27,7 +26,7 @@ pub enum StopReason {
 /// Everything but weights and optimizer state that training needs to go on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct State {
+pub struct FitState {
     /// Epochs done.
     pub epoch: u64,
     /// Steps done of the epoch at hand.
@@ -54,7 +53,7 @@ pub struct State {
     pub(crate) unmoved: bool,
 }
 
-impl State {
+impl FitState {
     pub(crate) fn new(config: &TrainConfig, tasks: usize) -> Self {
         Self {
             epoch: 0,
@@ -73,13 +72,24 @@ impl State {
     }
 }
 
+/// Whose weights of an epoch are the best so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Best<'a> {
+    /// None's.
+    No,
+    /// All, as one.
+    All,
+    /// Those of these tasks, by position.
+    Tasks(&'a [usize]),
+}
+
 /// Who keeps the state of training.
 pub trait Keeper {
     /// Keeps the state. `best` says whose weights in the engine are the best so far.
     ///
     /// # Errors
     /// If it cannot; training then stops.
-    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()>;
+    fn save(&mut self, state: &FitState, engine: &Engine, best: Best<'_>) -> Result<()>;
 
     /// Gives `engine` the weights that were last saved as the best. With `own`, by task the names of its own tensors, each
     /// task's are those that were last saved as its best.
@@ -97,7 +107,7 @@ pub struct MemoryKeeper {
 }
 
 impl Keeper for MemoryKeeper {
-    fn save(&mut self, _: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
+    fn save(&mut self, _: &FitState, engine: &Engine, best: Best<'_>) -> Result<()> {
         match best {
             Best::No => {}
             Best::All => self.best = engine.weights(),

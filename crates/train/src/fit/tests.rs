@@ -91,13 +91,13 @@ fn engine(config: &TrainConfig) -> Engine {
 /// Everything that a run on disk keeps, in memory.
 #[derive(Default)]
 struct Everything {
-    last: Option<(State, Weights, Weights)>,
+    last: Option<(FitState, Weights, Weights)>,
     best: MemoryKeeper,
     saves: usize,
 }
 
 impl Keeper for Everything {
-    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
+    fn save(&mut self, state: &FitState, engine: &Engine, best: Best<'_>) -> Result<()> {
         self.saves += 1;
         // Through JSON, as on disk.
         let state = serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap();
@@ -151,7 +151,7 @@ impl std::ops::Deref for Kept {
 
 fn train(config: &TrainConfig, train: &Batch, valid: Option<&Batch>) -> Result<Kept> {
     let tasks = tasks();
-    let problem = Problem {
+    let problem = FitProblem {
         config,
         tasks: &tasks,
         train: train.into(),
@@ -205,8 +205,13 @@ fn without_validation_rows_the_last_epoch_is_kept() {
     let config = config(3, 0.01);
     let tasks = tasks();
     let train = rows(64, 1);
-    let problem =
-        Problem { config: &config, tasks: &tasks, train: (&train).into(), valid: None, measures: &Measures::default() };
+    let problem = FitProblem {
+        config: &config,
+        tasks: &tasks,
+        train: (&train).into(),
+        valid: None,
+        measures: &Measures::default(),
+    };
     let mut engine = engine(&config);
     let mut keeper = Everything::default();
     let fitted =
@@ -276,7 +281,7 @@ fn tasks_that_share_weights_keep_one_epoch() {
     let (few, valid) = (rows(40, 1), rows(300, 2));
     let config = TrainConfig { best_epoch: Some(BestEpoch::PerTask), ..config(2, 0.03) };
     let tasks = tasks();
-    let problem = Problem {
+    let problem = FitProblem {
         config: &config,
         tasks: &tasks,
         train: (&few).into(),
@@ -310,7 +315,7 @@ fn resumes(config: &TrainConfig) {
     // Seven steps an epoch: before the first, within epochs, at the end of one, in the last one.
     for stop_after in [1, 5, 7, 12, 14, 27] {
         let tasks = tasks();
-        let problem = Problem {
+        let problem = FitProblem {
             config,
             tasks: &tasks,
             train: (&train_rows).into(),
@@ -346,8 +351,13 @@ fn checkpoints_come_as_often_as_asked_for() {
     let mut config = config(4, 0.02);
     let saves = |config: &TrainConfig| {
         let tasks = tasks();
-        let problem =
-            Problem { config, tasks: &tasks, train: (&train_rows).into(), valid: None, measures: &Measures::default() };
+        let problem = FitProblem {
+            config,
+            tasks: &tasks,
+            train: (&train_rows).into(),
+            valid: None,
+            measures: &Measures::default(),
+        };
         let mut keeper = Everything::default();
         fit(&problem, &mut engine(config), None, &mut keeper, &Interrupt::default(), &mut Silent).unwrap();
         keeper.saves
@@ -420,8 +430,13 @@ impl Observer for Warned {
 fn labels_of_one_class_are_told() {
     let warnings = |rows: &Batch| {
         let (config, tasks, mut warned) = (config(1, 1e-3), tasks(), Warned::default());
-        let problem =
-            Problem { config: &config, tasks: &tasks, train: rows.into(), valid: None, measures: &Measures::default() };
+        let problem = FitProblem {
+            config: &config,
+            tasks: &tasks,
+            train: rows.into(),
+            valid: None,
+            measures: &Measures::default(),
+        };
         let mut keeper = MemoryKeeper::default();
         fit(&problem, &mut engine(&config), None, &mut keeper, &Interrupt::default(), &mut warned).unwrap();
         warned.0

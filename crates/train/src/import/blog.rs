@@ -6,12 +6,12 @@
 //! `Experts_B`, `Task_Gates`, `Shared_Gates`, and can be carried over. Their shared gate weighs the experts of A, the shared ones, then
 //! those of B.
 
-use super::net::{Body, Level, Net};
-use super::package::width_of;
-use super::state::{Stack, State};
+use super::layers::width_of;
+use super::net::{Level, Net, NetBody};
+use super::state::{Stack, StateDict};
 use crate::error::Result;
 
-pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
+pub(super) fn read(state: &mut StateDict, x: usize, tasks: usize) -> Result<Net> {
     let parts = ["Extraction_layer1", "CGC"];
     for part in parts {
         for shared_name in ["expert_layer", "Exper_Layer", "gate_layer", "Task_Gate_Layer"] {
@@ -65,11 +65,11 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
         levels.push(Level { own: vec![a, b], shared, gates, shared_gate });
     }
     let towers = (1..=tasks).map(|k| state.sequential(&format!("tower{k}"), width)).collect::<Result<_>>()?;
-    Ok(Net { body: Body::Ple(levels), towers })
+    Ok(Net { body: NetBody::Ple(levels), towers })
 }
 
 /// Experts whose layers stand in a `Sequential` named `dnn_layer` or `layer`.
-fn experts(state: &mut State, at: &str, inputs: usize) -> Result<Vec<Stack>> {
+fn experts(state: &mut StateDict, at: &str, inputs: usize) -> Result<Vec<Stack>> {
     let mut experts = Vec::new();
     for e in 0..state.count(at).max(1) {
         let long = format!("{at}.{e}.dnn_layer");

@@ -5,13 +5,13 @@
 //! `shared_expert_num` of them: what is read is what gates weigh, and the others are left out. It has a shared gate at
 //! the top level, too, which nothing reads.
 
-use super::net::{Body, Level, Net};
-use super::state::{HIDDEN_GATE, Linear, Stack, State};
+use super::net::{Level, Net, NetBody};
+use super::state::{HIDDEN_GATE, Linear, Stack, StateDict};
 use crate::error::Result;
 
 pub(super) const TABLES: &str = "embedding_dict";
 
-pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
+pub(super) fn read(state: &mut StateDict, x: usize, tasks: usize) -> Result<Net> {
     for hidden in ["specific_gate_dnn.", "shared_gate_dnn.", "gate_dnn."] {
         if let Some(tensor) = state.first(hidden) {
             return Err(state.refuse(tensor, HIDDEN_GATE));
@@ -26,12 +26,12 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
         let mut levels = Vec::with_capacity(count);
         for j in 0..count {
             let level = level(state, j, count, width, tasks)?;
-            width = super::package::width_of(&level.shared, width);
+            width = super::layers::width_of(&level.shared, width);
             levels.push(level);
         }
-        Body::Ple(levels)
+        NetBody::Ple(levels)
     } else {
-        super::package::check_tasks(state, "gate_dnn_final_layer", tasks)?;
+        super::layers::check_tasks(state, "gate_dnn_final_layer", tasks)?;
         let experts = experts(state, "expert_dnn", width)?;
         let mut gates = Vec::with_capacity(tasks);
         for k in 0..tasks {
@@ -39,10 +39,10 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             state.check_gate(&gate, experts.len(), "all")?;
             gates.push(gate);
         }
-        width = super::package::width_of(&experts, width);
-        Body::Mmoe { experts, gates }
+        width = super::layers::width_of(&experts, width);
+        NetBody::Mmoe { experts, gates }
     };
-    super::package::check_tasks(state, "tower_dnn_final_layer", tasks)?;
+    super::layers::check_tasks(state, "tower_dnn_final_layer", tasks)?;
     let mut towers = Vec::with_capacity(tasks);
     for k in 0..tasks {
         let at = format!("tower_dnn.{k}");
@@ -57,8 +57,8 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
     Ok(Net { body, towers })
 }
 
-fn level(state: &mut State, j: usize, count: usize, width: usize, tasks: usize) -> Result<Level> {
-    super::package::check_tasks(state, &format!("specific_experts.{j}"), tasks)?;
+fn level(state: &mut StateDict, j: usize, count: usize, width: usize, tasks: usize) -> Result<Level> {
+    super::layers::check_tasks(state, &format!("specific_experts.{j}"), tasks)?;
     let own: Vec<Vec<Stack>> =
         (0..tasks).map(|k| experts(state, &format!("specific_experts.{j}.{k}"), width)).collect::<Result<_>>()?;
     let mut shared = experts(state, &format!("shared_experts.{j}.0"), width)?;
@@ -89,12 +89,12 @@ fn level(state: &mut State, j: usize, count: usize, width: usize, tasks: usize) 
     Ok(Level { own, shared, gates, shared_gate: Some(gate) })
 }
 
-fn experts(state: &mut State, at: &str, inputs: usize) -> Result<Vec<Stack>> {
+fn experts(state: &mut StateDict, at: &str, inputs: usize) -> Result<Vec<Stack>> {
     (0..state.count(at).max(1)).map(|e| dnn(state, &format!("{at}.{e}"), inputs)).collect()
 }
 
 /// Layers of its `DNN`, each with a batch norm of the same number where it has them.
-fn dnn(state: &mut State, at: &str, inputs: usize) -> Result<Stack> {
+fn dnn(state: &mut StateDict, at: &str, inputs: usize) -> Result<Stack> {
     if let Some(tensor) = state.first(&format!("{at}.activation_layers.")) {
         return Err(state.refuse(tensor, "an activation with parameters of its own (PReLU, Dice) has no form here"));
     }

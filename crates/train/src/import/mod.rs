@@ -2,10 +2,12 @@
 //!
 //! They have this project's names, or those of a [`Package`]. Of a package's, [`state`] takes tensors out of the `state_dict`, one
 //! file per package ([`rechub`], [`deepctr`], [`mtreclib`], [`blog`]) knows their names and makes a [`net`] of them, and
-//! [`package`] brings it over: its inputs into the order of the configuration, its tables beside it.
+//! [`carry`] brings it over: its inputs into the order of the configuration, its tables beside it.
 
 mod blog;
+mod carry;
 mod deepctr;
+mod layers;
 mod mtreclib;
 mod net;
 mod package;
@@ -94,7 +96,7 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
             (model, read_weights(options.weights, &graph)?, None, Vec::new())
         }
         Some(package) => {
-            let carried = package::carry(package, options.weights, file, encoder.layout(), data.tasks(), configured)?;
+            let carried = carry::carry(package, options.weights, file, encoder.layout(), data.tasks(), configured)?;
             let found = configured.is_none().then_some(carried.keys);
             (carried.model, carried.weights, found, carried.notes)
         }

@@ -12,13 +12,13 @@ use std::path::Path;
 use pleiad_data::{Input, InputLayout};
 use pleiad_model::Weights;
 
-use super::net::{Body, Level, Net};
-use super::package::{check_tasks, share_out, width_of};
-use super::state::{Stack, State};
+use super::layers::{check_tasks, share_out, width_of};
+use super::net::{Level, Net, NetBody};
+use super::state::{Stack, StateDict};
 use crate::error::{Error, Result};
 
 pub(super) fn read(
-    state: &mut State,
+    state: &mut StateDict,
     config: &Path,
     layout: &InputLayout,
     tasks: usize,
@@ -42,11 +42,11 @@ pub(super) fn read(
             width = width_of(&level.shared, width);
             levels.push(level);
         }
-        Body::Ple(levels)
+        NetBody::Ple(levels)
     } else if state.first("expert.0.0.").is_some() {
         let level = early(state, width, tasks)?;
         width = width_of(&level.shared, width);
-        Body::Ple(vec![level])
+        NetBody::Ple(vec![level])
     } else {
         check_tasks(state, "gate", tasks)?;
         let experts = experts(state, "expert", width)?;
@@ -57,7 +57,7 @@ pub(super) fn read(
             gates.push(gate);
         }
         width = width_of(&experts, width);
-        Body::Mmoe { experts, gates }
+        NetBody::Mmoe { experts, gates }
     };
     check_tasks(state, "tower", tasks)?;
     let towers = (0..tasks).map(|k| state.sequential(&format!("tower.{k}.mlp"), width)).collect::<Result<_>>()?;
@@ -67,7 +67,7 @@ pub(super) fn read(
 }
 
 /// Cuts the one table into those of the features; gives the width of all embeddings, and of one.
-fn tables(state: &mut State, config: &Path, layout: &InputLayout, weights: &mut Weights) -> Result<(usize, usize)> {
+fn tables(state: &mut StateDict, config: &Path, layout: &InputLayout, weights: &mut Weights) -> Result<(usize, usize)> {
     let name = "embedding.embedding.weight";
     let fields: Vec<(&str, &str, usize, usize)> = layout
         .inputs
@@ -102,7 +102,7 @@ fn tables(state: &mut State, config: &Path, layout: &InputLayout, weights: &mut 
     Ok((fields.len() * dim, dim))
 }
 
-fn level(state: &mut State, j: usize, count: usize, width: usize, tasks: usize) -> Result<Level> {
+fn level(state: &mut StateDict, j: usize, count: usize, width: usize, tasks: usize) -> Result<Level> {
     check_tasks(state, &format!("task_experts.{j}"), tasks)?;
     let own: Vec<Vec<Stack>> =
         (0..tasks).map(|k| experts(state, &format!("task_experts.{j}.{k}"), width)).collect::<Result<_>>()?;
@@ -124,7 +124,7 @@ fn level(state: &mut State, j: usize, count: usize, width: usize, tasks: usize) 
 }
 
 /// The early form, of one level.
-fn early(state: &mut State, width: usize, tasks: usize) -> Result<Level> {
+fn early(state: &mut StateDict, width: usize, tasks: usize) -> Result<Level> {
     if let Some(tensor) = state.first("expert.1.") {
         return Err(state.refuse(
             tensor,
@@ -151,6 +151,6 @@ fn early(state: &mut State, width: usize, tasks: usize) -> Result<Level> {
     Ok(Level { own, shared, gates, shared_gate: None })
 }
 
-fn experts(state: &mut State, at: &str, inputs: usize) -> Result<Vec<Stack>> {
+fn experts(state: &mut StateDict, at: &str, inputs: usize) -> Result<Vec<Stack>> {
     (0..state.count(at).max(1)).map(|e| state.sequential(&format!("{at}.{e}.mlp"), inputs)).collect()
 }

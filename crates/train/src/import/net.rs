@@ -9,12 +9,12 @@ use crate::error::{Error, Result};
 
 /// What the tensors of a source describe.
 pub(super) struct Net {
-    pub(super) body: Body,
+    pub(super) body: NetBody,
     /// Per task, hidden layers and the one that gives the logit.
     pub(super) towers: Vec<Stack>,
 }
 
-pub(super) enum Body {
+pub(super) enum NetBody {
     Ple(Vec<Level>),
     Mmoe { experts: Vec<Stack>, gates: Vec<Linear> },
 }
@@ -35,11 +35,11 @@ impl Net {
     pub(super) fn first_layers(&mut self) -> Vec<&mut Linear> {
         let mut found: Vec<&mut Linear> = Vec::new();
         match &mut self.body {
-            Body::Mmoe { experts, gates } => {
+            NetBody::Mmoe { experts, gates } => {
                 found.extend(experts.iter_mut().filter_map(|expert| expert.first_mut()));
                 found.extend(gates);
             }
-            Body::Ple(levels) => {
+            NetBody::Ple(levels) => {
                 let Some(level) = levels.first_mut() else { return found };
                 let experts = level.own.iter_mut().flatten().chain(&mut level.shared);
                 found.extend(experts.filter_map(|expert| expert.first_mut()));
@@ -51,8 +51,10 @@ impl Net {
 
     fn gates(&self) -> Vec<&Linear> {
         match &self.body {
-            Body::Mmoe { gates, .. } => gates.iter().collect(),
-            Body::Ple(levels) => levels.iter().flat_map(|level| level.gates.iter().chain(&level.shared_gate)).collect(),
+            NetBody::Mmoe { gates, .. } => gates.iter().collect(),
+            NetBody::Ple(levels) => {
+                levels.iter().flat_map(|level| level.gates.iter().chain(&level.shared_gate)).collect()
+            }
         }
     }
 
@@ -76,10 +78,10 @@ impl Net {
             tasks.iter().zip(&towers).map(|(task, widths)| (task.name.clone(), json!(widths))).collect::<Value>()
         };
         let mut keys = match &self.body {
-            Body::Mmoe { experts, .. } => {
+            NetBody::Mmoe { experts, .. } => {
                 json!({ "kind": "mmoe", "experts": experts.len(), "widths": widths(experts.first()) })
             }
-            Body::Ple(levels) => {
+            NetBody::Ple(levels) => {
                 let level = |level: &Level| {
                     json!({
                         "task_experts": level.own.first().map_or(0, Vec::len),
@@ -114,11 +116,11 @@ impl Net {
         let mut stacks: Vec<(String, &Stack)> = Vec::new();
         let mut gates: Vec<(String, &Linear)> = Vec::new();
         match &self.body {
-            Body::Mmoe { experts, gates: by_task } => {
+            NetBody::Mmoe { experts, gates: by_task } => {
                 stacks.extend(experts.iter().enumerate().map(|(e, expert)| (format!("experts.{e}"), expert)));
                 gates.extend(tasks.iter().zip(by_task).map(|(task, gate)| (format!("gates.{}", task.name), gate)));
             }
-            Body::Ple(levels) => {
+            NetBody::Ple(levels) => {
                 for (j, level) in levels.iter().enumerate() {
                     let modules = tasks.iter().map(|task| task.name.as_str()).zip(&level.own);
                     for (module, experts) in modules.chain([("shared", &level.shared)]) {

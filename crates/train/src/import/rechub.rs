@@ -1,13 +1,13 @@
 //! `torch-rechub` (0.7 to 0.9): `PLE` and `MMOE`. Gates have a batch norm between linear layer and softmax, which folds, and a
 //! bias; x is every embedding, then every number.
 
-use super::net::{Body, Level, Net};
-use super::state::{Stack, State};
+use super::net::{Level, Net, NetBody};
+use super::state::{Stack, StateDict};
 use crate::error::Result;
 
 pub(super) const TABLES: &str = "embedding.embed_dict";
 
-pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
+pub(super) fn read(state: &mut StateDict, x: usize, tasks: usize) -> Result<Net> {
     let mut width = x;
     let body = if state.first("cgc_layers.").is_some() {
         let count = state.count("cgc_layers");
@@ -16,8 +16,8 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             let at = format!("cgc_layers.{j}");
             let all = experts(state, &format!("{at}.experts_specific"), width)?;
             let shared = experts(state, &format!("{at}.experts_shared"), width)?;
-            super::package::check_tasks(state, &format!("{at}.gates_specific"), tasks)?;
-            let own = super::package::share_out(state, all, tasks, &format!("{at}.experts_specific"))?;
+            super::layers::check_tasks(state, &format!("{at}.gates_specific"), tasks)?;
+            let own = super::layers::share_out(state, all, tasks, &format!("{at}.experts_specific"))?;
             let mut gates = Vec::with_capacity(tasks);
             for (k, own) in own.iter().enumerate() {
                 let gate = state.gate(&format!("{at}.gates_specific.{k}.mlp"), width)?;
@@ -31,12 +31,12 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             } else {
                 None
             };
-            width = super::package::width_of(&shared, width);
+            width = super::layers::width_of(&shared, width);
             levels.push(Level { own, shared, gates, shared_gate });
         }
-        Body::Ple(levels)
+        NetBody::Ple(levels)
     } else {
-        super::package::check_tasks(state, "gates", tasks)?;
+        super::layers::check_tasks(state, "gates", tasks)?;
         let experts = experts(state, "experts", width)?;
         let mut gates = Vec::with_capacity(tasks);
         for k in 0..tasks {
@@ -44,14 +44,14 @@ pub(super) fn read(state: &mut State, x: usize, tasks: usize) -> Result<Net> {
             state.check_gate(&gate, experts.len(), "all")?;
             gates.push(gate);
         }
-        width = super::package::width_of(&experts, width);
-        Body::Mmoe { experts, gates }
+        width = super::layers::width_of(&experts, width);
+        NetBody::Mmoe { experts, gates }
     };
-    super::package::check_tasks(state, "towers", tasks)?;
+    super::layers::check_tasks(state, "towers", tasks)?;
     let towers = (0..tasks).map(|k| state.sequential(&format!("towers.{k}.mlp"), width)).collect::<Result<_>>()?;
     Ok(Net { body, towers })
 }
 
-fn experts(state: &mut State, at: &str, inputs: usize) -> Result<Vec<Stack>> {
+fn experts(state: &mut StateDict, at: &str, inputs: usize) -> Result<Vec<Stack>> {
     (0..state.count(at).max(1)).map(|e| state.sequential(&format!("{at}.{e}.mlp"), inputs)).collect()
 }

@@ -1,4 +1,4 @@
-//! [`State`]: the tensors of a PyTorch `state_dict`, taken out one by one, so that those that are left are known.
+//! [`StateDict`]: the tensors of a PyTorch `state_dict`, taken out one by one, so that those that are left are known.
 //!
 //! Linear weights are `[out, in]`. A batch norm in evaluation mode is a factor and a summand per output, so that one behind a
 //! linear layer is folded into it:
@@ -14,14 +14,14 @@ use std::path::{Path, PathBuf};
 
 use pleiad_model::{Tensor, Weights};
 
-use super::Package;
+use super::package::Package;
 use crate::error::{Error, Result};
 
 /// PyTorch's epsilon of a batch norm.
 const EPSILON: f64 = 1e-5;
 
 /// Tensors of a package that are not read yet.
-pub(super) struct State {
+pub(super) struct StateDict {
     path: PathBuf,
     package: Package,
     left: Weights,
@@ -47,7 +47,7 @@ pub(super) struct Linear {
 /// Linear layers one after the other.
 pub(super) type Stack = Vec<Linear>;
 
-impl State {
+impl StateDict {
     pub(super) fn new(path: &Path, package: Package, tensors: Weights) -> Self {
         Self { path: path.to_path_buf(), package, left: tensors, notes: Vec::new() }
     }

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::profile::{Kind, Profile};
+use super::profile::{Profile, ValueKind};
 use super::quote::{count, quoted, shown};
 use super::words;
 
@@ -49,12 +49,12 @@ const MOST_ROWS: usize = 1_000_000;
 
 pub(super) fn feature(profile: &Profile, scale: &Scale<'_>) -> Feature {
     let facts = facts(profile);
-    let is_code = profile.kind == Kind::Whole
+    let is_code = profile.kind == ValueKind::Whole
         && profile.distinct() > 2
         && !profile.is_nameless
         && (words::is_id(&profile.name) || words::is_code(&profile.name) || words::is_person(&profile.name));
     let (lines, kind) = match profile.kind {
-        Kind::Whole | Kind::Decimal if !is_code => (number(profile, scale), FeatureSort::Number),
+        ValueKind::Whole | ValueKind::Decimal if !is_code => (number(profile, scale), FeatureSort::Number),
         _ => category(profile, scale),
     };
     Feature { lines, facts, kind }
@@ -103,7 +103,7 @@ fn is_free(profile: &Profile, suffix: &str, scale: &Scale<'_>) -> bool {
 
 fn category(profile: &Profile, scale: &Scale<'_>) -> (Vec<String>, FeatureSort) {
     let mut lines = vec![line("kind", "\"categorical\"", "")];
-    if profile.kind == Kind::List {
+    if profile.kind == ValueKind::List {
         lines.push(line("multiple", "true", "several values a row; their embeddings are averaged"));
         if let Some(separator) = profile.separator.filter(|&separator| separator != '|') {
             lines.push(line("separator", &quoted(&separator.to_string()), ""));
@@ -144,19 +144,19 @@ fn round_up(number: usize) -> usize {
 pub(super) fn facts(profile: &Profile) -> String {
     let distinct = count(profile.distinct());
     let text = match profile.kind {
-        Kind::Missing => "no values".to_owned(),
-        Kind::Bool => "true and false".to_owned(),
-        Kind::Whole | Kind::Decimal => {
+        ValueKind::Missing => "no values".to_owned(),
+        ValueKind::Bool => "true and false".to_owned(),
+        ValueKind::Whole | ValueKind::Decimal => {
             let (least, most) = profile.range();
-            let what = if profile.kind == Kind::Whole { "whole numbers" } else { "numbers" };
+            let what = if profile.kind == ValueKind::Whole { "whole numbers" } else { "numbers" };
             // The size of an id says nothing.
-            if profile.kind == Kind::Whole && words::is_id(&profile.name) {
+            if profile.kind == ValueKind::Whole && words::is_id(&profile.name) {
                 return format!("{distinct} ids{}", missing(profile));
             }
             format!("{what}, {distinct} different, {least} to {most}")
         }
-        Kind::Text => format!("{distinct} texts{}", such_as(profile)),
-        Kind::Time => {
+        ValueKind::Text => format!("{distinct} texts{}", such_as(profile)),
+        ValueKind::Time => {
             let texts = || profile.values.iter().map(|value| value.text.as_str());
             format!(
                 "times, {} to {}",
@@ -164,7 +164,7 @@ pub(super) fn facts(profile: &Profile) -> String {
                 shown(texts().max().unwrap_or_default())
             )
         }
-        Kind::List => {
+        ValueKind::List => {
             let mean = profile.elements as f64 / profile.rows.max(1) as f64;
             format!("lists of {distinct} values, {mean:.1} a row{}", such_as(profile))
         }
@@ -173,7 +173,7 @@ pub(super) fn facts(profile: &Profile) -> String {
 }
 
 fn missing(profile: &Profile) -> String {
-    if profile.missing() == 0 || profile.kind == Kind::Missing {
+    if profile.missing() == 0 || profile.kind == ValueKind::Missing {
         return String::new();
     }
     let share = 100.0 * profile.missing() as f64 / profile.rows.max(1) as f64;

@@ -7,14 +7,14 @@ const RUN: usize = 16;
 
 /// An entry of `columns`, and what is said of it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(super) struct ColumnEntry {
     /// As a configuration has it, in quotes.
     pub(super) written: String,
     pub(super) comment: String,
 }
 
 /// The entries of some columns, each with what was seen in it.
-pub(super) fn entries(columns: &[(&str, &str)]) -> Vec<Entry> {
+pub(super) fn entries(columns: &[(&str, &str)]) -> Vec<ColumnEntry> {
     let mut entries = Vec::new();
     let mut at = 0;
     while at < columns.len() {
@@ -23,11 +23,11 @@ pub(super) fn entries(columns: &[(&str, &str)]) -> Vec<Entry> {
         match numbered(name).filter(|_| run >= RUN) {
             Some((stem, first)) => {
                 let written = quoted(&format!("{stem}[{first}..{}]", first + run as u64));
-                entries.push(Entry { written, comment: format!("{} columns; the first: {comment}", count(run)) });
+                entries.push(ColumnEntry { written, comment: format!("{} columns; the first: {comment}", count(run)) });
                 at += run;
             }
             None => {
-                entries.push(Entry { written: quoted(name), comment: comment.to_owned() });
+                entries.push(ColumnEntry { written: quoted(name), comment: comment.to_owned() });
                 at += 1;
             }
         }

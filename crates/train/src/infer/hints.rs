@@ -1,6 +1,6 @@
 //! What a person may want to add: a split by time, groups of rows, weights.
 
-use super::profile::{Kind, Profile};
+use super::profile::{Profile, ValueKind};
 use super::quote::{count, quoted};
 use super::words;
 
@@ -24,7 +24,7 @@ pub(super) fn split(profile: &Profile) -> Option<[String; 2]> {
         return None;
     }
     let written = |text: &str| match profile.kind {
-        Kind::Whole if text.parse::<i64>().is_ok() => text.to_owned(),
+        ValueKind::Whole if text.parse::<i64>().is_ok() => text.to_owned(),
         _ => quoted(text),
     };
     let (name, from, to) = (quoted(&profile.name), written(&valid.text), written(&test.text));
@@ -38,6 +38,9 @@ pub(super) fn split(profile: &Profile) -> Option<[String; 2]> {
 pub(super) fn group(profile: &Profile) -> Option<String> {
     let is_one = words::is_visit(&profile.name) || words::is_person(&profile.name) && words::is_id(&profile.name);
     let rows = profile.present as f64 / profile.distinct().max(1) as f64;
-    let is_one = is_one && profile.refused.is_none() && matches!(profile.kind, Kind::Whole | Kind::Text) && rows >= 2.0;
+    let is_one = is_one
+        && profile.refused.is_none()
+        && matches!(profile.kind, ValueKind::Whole | ValueKind::Text)
+        && rows >= 2.0;
     is_one.then(|| format!("{} different values, {rows:.1} rows each", count(profile.distinct())))
 }

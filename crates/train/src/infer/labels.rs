@@ -1,8 +1,8 @@
 //! What is to be predicted: the columns that the user names, or those that look like labels.
 
-use super::profile::{Kind, NONE, Profile};
+use super::profile::{NONE, Profile, ValueKind};
 use super::quote::{count, quoted, shown};
-use super::{Problem, words};
+use super::{InferProblem, words};
 
 /// A task.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Wish {
     within: Option<usize>,
 }
 
-fn wish(text: &str, profiles: &[Profile]) -> Result<Wish, Problem> {
+fn wish(text: &str, profiles: &[Profile]) -> Result<Wish, InferProblem> {
     let at = |name: &str| profiles.iter().position(|profile| profile.name == name);
     let of_label = |text: &str| {
         if let Some(at) = at(text) {
@@ -77,7 +77,7 @@ fn wish(text: &str, profiles: &[Profile]) -> Result<Wish, Problem> {
         (Some(_), Some(space)) => space,
         _ => name,
     };
-    Err(Problem::NoColumn {
+    Err(InferProblem::NoColumn {
         label: text.to_owned(),
         column: missing.to_owned(),
         nearest: pleiad_data::nearest(missing, profiles.iter().map(|profile| profile.name.as_str())),
@@ -125,7 +125,7 @@ fn is_amount(profile: &Profile) -> bool {
 ///
 /// # Errors
 /// A wish that cannot be, and a table whose labels are not to be seen.
-pub(super) fn find(profiles: &[Profile], wishes: &[String]) -> Result<Vec<Label>, Problem> {
+pub(super) fn find(profiles: &[Profile], wishes: &[String]) -> Result<Vec<Label>, InferProblem> {
     let wishes: Vec<Wish> = if wishes.is_empty() {
         let is_obvious = |profile: &Profile| {
             is_zero_or_one(profile) && words::is_event(&profile.name)
@@ -137,12 +137,12 @@ pub(super) fn find(profiles: &[Profile], wishes: &[String]) -> Result<Vec<Label>
         wishes.iter().map(|text| wish(text, profiles)).collect::<Result<_, _>>()?
     };
     if wishes.is_empty() {
-        return Err(Problem::NoLabel { candidates: candidates(profiles) });
+        return Err(InferProblem::NoLabel { candidates: candidates(profiles) });
     }
     let mut labels: Vec<Label> = Vec::with_capacity(wishes.len());
     for wish in wishes {
         if labels.iter().any(|label| label.at == wish.at) {
-            return Err(Problem::Label {
+            return Err(InferProblem::Label {
                 column: profiles[wish.at].name.clone(),
                 reason: "it is named twice".to_owned(),
             });
@@ -159,9 +159,9 @@ pub(super) fn find(profiles: &[Profile], wishes: &[String]) -> Result<Vec<Label>
     Ok(labels)
 }
 
-fn label(profiles: &[Profile], wish: &Wish) -> Result<Label, Problem> {
+fn label(profiles: &[Profile], wish: &Wish) -> Result<Label, InferProblem> {
     let profile = &profiles[wish.at];
-    let refuse = |reason: String| Problem::Label { column: profile.name.clone(), reason };
+    let refuse = |reason: String| InferProblem::Label { column: profile.name.clone(), reason };
     if let Some(reason) = &profile.refused {
         return Err(refuse(format!("it {reason}")));
     }
@@ -192,7 +192,7 @@ fn label(profiles: &[Profile], wish: &Wish) -> Result<Label, Problem> {
         let commonest = profile.commonest().map(|value| value.text.clone()).unwrap_or_default();
         return Err(refuse(if profile.is_number() {
             "it has numbers that are infinite, or too large to learn".to_owned()
-        } else if profile.kind == Kind::List || profile.kind == Kind::Time {
+        } else if profile.kind == ValueKind::List || profile.kind == ValueKind::Time {
             "its values are neither numbers nor two categories".to_owned()
         } else {
             let example = format!("{}={commonest}", profile.name);
@@ -207,8 +207,8 @@ fn label(profiles: &[Profile], wish: &Wish) -> Result<Label, Problem> {
 }
 
 /// The sample space of a label, which is said of it.
-fn space(profiles: &[Profile], label: usize, at: usize) -> Result<(usize, Positive), Problem> {
-    let refuse = |reason: &str| Problem::Label { column: profiles[at].name.clone(), reason: reason.to_owned() };
+fn space(profiles: &[Profile], label: usize, at: usize) -> Result<(usize, Positive), InferProblem> {
+    let refuse = |reason: &str| InferProblem::Label { column: profiles[at].name.clone(), reason: reason.to_owned() };
     if at == label {
         return Err(refuse("it cannot be its own sample space"));
     }
@@ -262,10 +262,10 @@ fn truth(profiles: &[Profile], label: &Label) -> Vec<Option<f64>> {
     (0..own.rows).map(truth).collect()
 }
 
-fn describe(profile: &Profile, label: &mut Label) -> Result<(), Problem> {
+fn describe(profile: &Profile, label: &mut Label) -> Result<(), InferProblem> {
     let (positives, negatives) = label.sides();
     let rows = if label.positive.is_some() { positives + negatives } else { positives };
-    let refuse = |reason: String| Problem::Label { column: profile.name.clone(), reason };
+    let refuse = |reason: String| InferProblem::Label { column: profile.name.clone(), reason };
     let space = if label.within.is_some() { " in its sample space" } else { "" };
     if label.positive.is_none() {
         let (least, most) = profile.range();
@@ -304,7 +304,7 @@ fn candidates(profiles: &[Profile]) -> Vec<(String, String)> {
         if profile.refused.is_some() || profile.name.is_empty() {
             continue;
         }
-        if profile.distinct() == 2 && positive_of(profile).is_some() && profile.kind != Kind::List {
+        if profile.distinct() == 2 && positive_of(profile).is_some() && profile.kind != ValueKind::List {
             let why = format!("two values, {:.2} % positive", rate(profile));
             let rank = match (is_last, is_zero_or_one(profile), rate(profile) < 35.0) {
                 (true, ..) => 0,

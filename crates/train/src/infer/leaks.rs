@@ -40,7 +40,7 @@ pub(super) fn leak(profile: &Profile, label: &Label) -> Option<String> {
     // Values that nearly every row has for itself determine everything, and say nothing.
     if errors * 50 <= rarer && groups * 10 <= positives + negatives {
         let right = 100.0 * (1.0 - errors as f64 / (positives + negatives) as f64);
-        return Some(format!("its value alone tells {:?} in {right:.2} % of the rows", label.name));
+        return Some(format!("its value alone gives {:?} in {right:.2} % of the rows", label.name));
     }
     if !(profile.is_number() && profile.distinct() > 2) {
         return None;

@@ -68,7 +68,7 @@ pub struct LeftOut {
 /// Why there is no configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum Problem {
+pub enum InferProblem {
     /// No row.
     #[error("there are no rows, so nothing can be seen of the columns")]
     NoRows,
@@ -139,9 +139,9 @@ pub fn sample_rows(columns: usize) -> usize {
 ///
 /// # Errors
 /// Where labels are not to be seen or cannot be, or no column can be a feature.
-pub fn infer(sample: &Sample, options: &InferOptions) -> Result<Inferred, Problem> {
+pub fn infer(sample: &Sample, options: &InferOptions) -> Result<Inferred, InferProblem> {
     if sample.rows == 0 {
-        return Err(Problem::NoRows);
+        return Err(InferProblem::NoRows);
     }
     let profiles: Vec<Profile> = sample.columns.iter().map(Profile::new).collect();
     let labels = labels::find(&profiles, &options.labels)?;
@@ -155,7 +155,7 @@ pub fn infer(sample: &Sample, options: &InferOptions) -> Result<Inferred, Proble
     };
     let features = roles.iter().filter(|role| matches!(role, Role::Feature(_))).count();
     if features == 0 {
-        return Err(Problem::NoFeature { left_out: left_out() });
+        return Err(InferProblem::NoFeature { left_out: left_out() });
     }
     let toml = write::configuration(sample, options, &profiles, &labels, &roles);
     let tasks = labels.iter().map(|label| label.name.clone()).collect();

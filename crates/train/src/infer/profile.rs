@@ -24,7 +24,7 @@ pub(super) struct Value {
 
 /// What its values are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum ValueKind {
     /// None at all.
     Missing,
     Bool,
@@ -44,7 +44,7 @@ pub(super) struct Profile {
     pub(super) rows: usize,
     /// Rows that have one.
     pub(super) present: usize,
-    pub(super) kind: Kind,
+    pub(super) kind: ValueKind,
     /// Different values, in the order in which they come; of lists, the elements.
     pub(super) values: Vec<Value>,
     /// Which of them each row has; [`NONE`] for none. Empty for lists.
@@ -72,7 +72,7 @@ impl Profile {
             refused: column.refused.clone(),
             rows: 0,
             present: 0,
-            kind: Kind::Missing,
+            kind: ValueKind::Missing,
             values: Vec::new(),
             codes: Vec::new(),
             infinite: 0,
@@ -104,7 +104,7 @@ impl Profile {
                 Cell::Missing | Cell::List => NONE,
                 cell if cell.is_nan_text() => NONE,
                 Cell::Float(value) if value.is_infinite() => {
-                    (self.infinite, self.kind) = (self.infinite + 1, Kind::Decimal);
+                    (self.infinite, self.kind) = (self.infinite + 1, ValueKind::Decimal);
                     NONE
                 }
                 cell => cell.with_text(|text| {
@@ -145,17 +145,17 @@ impl Profile {
         let has_numbers = others.len() < self.values.len();
         self.kind = match self.present {
             0 => self.kind,
-            present if typed_times > 0 || times == present => Kind::Time,
-            present if bools == present => Kind::Bool,
+            present if typed_times > 0 || times == present => ValueKind::Time,
+            present if bools == present => ValueKind::Bool,
             _ if others.is_empty() => number_kind(&self.values),
             _ if has_numbers && others.iter().all(|value| MISSING.contains(&value.text.as_str())) => {
                 self.null = others.iter().map(|value| value.text.clone()).collect();
                 self.forget_null();
                 number_kind(&self.values)
             }
-            _ => Kind::Text,
+            _ => ValueKind::Text,
         };
-        if self.kind == Kind::Text {
+        if self.kind == ValueKind::Text {
             self.find_separator();
         }
     }
@@ -179,7 +179,7 @@ impl Profile {
     }
 
     fn count_lists(&mut self, column: &SampleColumn) {
-        self.kind = Kind::List;
+        self.kind = ValueKind::List;
         let mut at: HashMap<String, usize> = HashMap::new();
         for part in &column.parts {
             self.rows += part.len();
@@ -230,12 +230,12 @@ impl Profile {
         self.elements = parts.iter().map(|(_, count)| count).sum();
         self.values = parts.into_iter().map(|(text, count)| Value { text, number: None, count }).collect();
         self.codes.clear();
-        self.kind = Kind::List;
+        self.kind = ValueKind::List;
     }
 
     /// Whether values are numbers, which true and false are not here.
     pub(super) fn is_number(&self) -> bool {
-        matches!(self.kind, Kind::Whole | Kind::Decimal)
+        matches!(self.kind, ValueKind::Whole | ValueKind::Decimal)
     }
 
     /// Different values.
@@ -279,9 +279,9 @@ fn fits(number: f64) -> bool {
     !number.is_finite() || number.abs() < 1e30
 }
 
-fn number_kind(values: &[Value]) -> Kind {
+fn number_kind(values: &[Value]) -> ValueKind {
     let is_whole = |value: &Value| value.number.is_some_and(|number| number.fract() == 0.0);
-    if values.iter().all(is_whole) { Kind::Whole } else { Kind::Decimal }
+    if values.iter().all(is_whole) { ValueKind::Whole } else { ValueKind::Decimal }
 }
 
 /// Whether a text is a date, or a date with a time.

@@ -3,7 +3,7 @@
 use super::choose::{self, Feature, Scale};
 use super::labels::Label;
 use super::leaks::leak;
-use super::profile::{Kind, Profile, Value};
+use super::profile::{Profile, Value, ValueKind};
 use super::quote::{count, shown};
 use super::words;
 
@@ -105,14 +105,14 @@ fn role(at: usize, profile: &Profile, labels: &[Label], scale: &Scale<'_>) -> Ro
     if let Some(reason) = row_id(profile) {
         return out(Why::Id, reason);
     }
-    if profile.kind == Kind::Text && profile.length > 60.0 && profile.distinct() * 2 > profile.present {
+    if profile.kind == ValueKind::Text && profile.length > 60.0 && profile.distinct() * 2 > profile.present {
         return out(
             Why::Text,
             format!("{:.0} characters on average, {} different texts", profile.length, count(profile.distinct())),
         );
     }
     let is_fraction = |value: &Value| value.number.is_some_and(|number| number.fract() != 0.0);
-    if profile.kind == Kind::List && (profile.is_nameless || profile.values.iter().any(is_fraction)) {
+    if profile.kind == ValueKind::List && (profile.is_nameless || profile.values.iter().any(is_fraction)) {
         let reason = "lists of fractions are no categories; write a vector as columns, one a number";
         return out(Why::Refused, reason.to_owned());
     }
@@ -141,10 +141,10 @@ fn is_event(profile: &Profile) -> bool {
 }
 
 fn is_time(profile: &Profile) -> bool {
-    if profile.kind == Kind::Time {
+    if profile.kind == ValueKind::Time {
         return true;
     }
-    if profile.kind != Kind::Whole || !words::is_time(&profile.name) {
+    if profile.kind != ValueKind::Whole || !words::is_time(&profile.name) {
         return false;
     }
     let (least, most) = profile.range();
@@ -162,14 +162,14 @@ fn row_id(profile: &Profile) -> Option<String> {
     let each = profile.distinct() == profile.present && profile.present >= 20;
     let by_name = words::is_id(&profile.name);
     let is_name = match profile.kind {
-        Kind::Text => each,
-        Kind::Whole => each && (by_name || profile.rises()),
+        ValueKind::Text => each,
+        ValueKind::Whole => each && (by_name || profile.rises()),
         _ => false,
     };
     if is_name {
         return Some(format!("all {} values are different", count(profile.present)));
     }
-    let is_visit = words::is_visit(&profile.name) && matches!(profile.kind, Kind::Text | Kind::Whole);
+    let is_visit = words::is_visit(&profile.name) && matches!(profile.kind, ValueKind::Text | ValueKind::Whole);
     is_visit.then(|| {
         let rows = profile.present as f64 / profile.distinct().max(1) as f64;
         format!("{} different values, {rows:.1} rows each: a group of [metrics], perhaps", count(profile.distinct()))

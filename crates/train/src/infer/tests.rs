@@ -25,7 +25,7 @@ fn options(labels: &[&str]) -> InferOptions {
     InferOptions { labels, train: vec!["rows.arrow".to_owned()], ..InferOptions::default() }
 }
 
-fn inferred(columns: &[(&str, ArrayRef)], labels: &[&str]) -> Result<Inferred, Problem> {
+fn inferred(columns: &[(&str, ArrayRef)], labels: &[&str]) -> Result<Inferred, InferProblem> {
     infer(&Sample::of_batches(&[batch(columns)], &[]).unwrap(), &options(labels))
 }
 
@@ -142,7 +142,7 @@ proptest! {
         writer.finish().unwrap();
         let sample = Sample::of_batches(&[batch], &[]).unwrap();
         match infer(&sample, &options(&[&label])) {
-            Err(Problem::Label { .. } | Problem::NoFeature { .. }) => {}
+            Err(InferProblem::Label { .. } | InferProblem::NoFeature { .. }) => {}
             Err(other) => prop_assert!(false, "{other}"),
             Ok(found) => {
                 let config = ConfigFile::parse(&folder.path().join("config.toml"), found.toml.clone(), &[]);

@@ -26,7 +26,7 @@ const NAMED: usize = 40;
 /// Lines of a `[[feature]]`, and its columns, each with what was seen.
 type Block<'a> = (&'a [String], Vec<(&'a str, &'a str)>);
 
-struct Writer<'a> {
+struct ConfigWriter<'a> {
     text: String,
     sample: &'a Sample,
     options: &'a InferOptions,
@@ -42,7 +42,7 @@ pub(super) fn configuration(
     labels: &[Label],
     roles: &[Role],
 ) -> String {
-    let mut writer = Writer { text: String::new(), sample, options, profiles, labels, roles };
+    let mut writer = ConfigWriter { text: String::new(), sample, options, profiles, labels, roles };
     writer.head();
     writer.data();
     writer.features();
@@ -56,7 +56,7 @@ pub(super) fn configuration(
     writer.text
 }
 
-impl Writer<'_> {
+impl ConfigWriter<'_> {
     fn line(&mut self, text: impl AsRef<str>) {
         self.text.push_str(text.as_ref());
         self.text.push('\n');
@@ -324,7 +324,7 @@ impl Writer<'_> {
     fn model(&mut self) {
         self.line("\n[model]");
         if self.labels.len() == 1 {
-            self.key("kind", "\"single-task\"", "one task shares with nobody; with more tasks: kind = \"ple\"");
+            self.key("kind", "\"single-task\"", "one task shares with none; with more tasks: kind = \"ple\"");
             self.key("bottom", "[64, 32]", "");
         } else {
             self.ple();

@@ -11,8 +11,8 @@ use super::groups::{OverGroups, Ranked, ties};
 /// ```
 ///
 /// n_g counts the group's rows in the task's sample space ("impressions" in those papers), AUC_g is [`super::Auc`] over them,
-/// ties counting half. A group whose rows are all of one class has no AUC: it is left out of both sums, and counted. Telling
-/// one user from another, which AUC over all rows rewards, earns nothing here.
+/// ties counting half. A group whose rows are all of one class has no AUC: it is left out of both sums, and counted. An
+/// order of the users among themselves, which AUC over all rows rewards, earns nothing here.
 #[must_use]
 pub fn gauc(rows: &Ranked) -> OverGroups {
     let (mut sum, mut weight, mut left_out) = (ExactSum::default(), 0u64, 0);

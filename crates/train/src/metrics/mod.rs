@@ -7,6 +7,7 @@
 //! finite, is `None`; it is never NaN. Which metric stops a training, and what is printed, is decided elsewhere.
 
 mod auc;
+mod by_group;
 mod calibration;
 mod gauc;
 mod groups;
@@ -28,9 +29,10 @@ mod weighted_auc;
 mod weighted_r2;
 
 pub use auc::Auc;
+pub use by_group::{AtK, GroupMetrics};
 pub use calibration::Calibration;
 pub use gauc::gauc;
-pub use groups::{AtK, GroupMetrics, GroupedRows, OverGroups, Ranked};
+pub use groups::{GroupedRows, OverGroups, Ranked};
 pub(crate) use kind::unknown;
 pub use kind::{MetricKind, gain};
 pub use log_loss::LogLoss;

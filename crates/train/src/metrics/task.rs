@@ -3,7 +3,7 @@
 use pleiad_data::{Labels, TaskKind};
 use serde::{Deserialize, Serialize};
 
-use super::groups::at;
+use super::by_group::at;
 use super::weighted::Weighted;
 use super::{
     Auc, Calibration, GroupMetrics, GroupedRows, LogLoss, Mae, Metric, MetricKind, Mse, R2, normalized_entropy, pr_auc,
@@ -128,7 +128,7 @@ impl TaskMetrics {
 /// The state from which [`TaskMetrics`] are computed.
 #[derive(Debug, Clone)]
 pub struct TaskMetricsState {
-    state: State,
+    state: KindState,
     groups: Option<Groups>,
     /// In place of `state` where rows have weights.
     weighted: Option<Weighted>,
@@ -137,7 +137,7 @@ pub struct TaskMetricsState {
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum KindState {
     Binary(Auc, LogLoss, Calibration),
     Regression { rows: u64, mse: Mse, mae: Mae, r2: R2 },
 }
@@ -177,9 +177,9 @@ impl TaskMetricsState {
 
     fn with_auc(kind: TaskKind, auc: Auc, bounded: bool) -> Self {
         let state = match kind {
-            TaskKind::Binary => State::Binary(auc, LogLoss::default(), Calibration::default()),
+            TaskKind::Binary => KindState::Binary(auc, LogLoss::default(), Calibration::default()),
             TaskKind::Regression => {
-                State::Regression { rows: 0, mse: Mse::default(), mae: Mae::default(), r2: R2::default() }
+                KindState::Regression { rows: 0, mse: Mse::default(), mae: Mae::default(), r2: R2::default() }
             }
         };
         Self { state, groups: None, weighted: None, kind, bounded }
@@ -206,12 +206,12 @@ impl TaskMetricsState {
         let rows = predictions.iter().zip(&labels.values).zip(&labels.present);
         let rows = rows.filter_map(|((&prediction, &label), &present)| present.then_some((prediction, label)));
         match &mut self.state {
-            State::Binary(auc, log_loss, calibration) => rows.for_each(|(p, y)| {
+            KindState::Binary(auc, log_loss, calibration) => rows.for_each(|(p, y)| {
                 auc.add(p, y);
                 log_loss.add(p, y);
                 calibration.add(p, y);
             }),
-            State::Regression { rows: count, mse, mae, r2 } => rows.for_each(|(p, y)| {
+            KindState::Regression { rows: count, mse, mae, r2 } => rows.for_each(|(p, y)| {
                 *count += 1;
                 mse.add(p, y);
                 mae.add(p, y);
@@ -231,12 +231,15 @@ impl TaskMetricsState {
             (_, None) => {}
         }
         match (&mut self.state, &other.state) {
-            (State::Binary(auc, log_loss, calibration), State::Binary(a, l, c)) => {
+            (KindState::Binary(auc, log_loss, calibration), KindState::Binary(a, l, c)) => {
                 auc.merge(a);
                 log_loss.merge(l);
                 calibration.merge(c);
             }
-            (State::Regression { rows, mse, mae, r2 }, State::Regression { rows: n, mse: s, mae: a, r2: r }) => {
+            (
+                KindState::Regression { rows, mse, mae, r2 },
+                KindState::Regression { rows: n, mse: s, mae: a, r2: r },
+            ) => {
                 *rows += n;
                 mse.merge(s);
                 mae.merge(a);
@@ -252,13 +255,13 @@ impl TaskMetricsState {
     /// The metrics over all rows added so far.
     #[must_use]
     pub fn compute(&self) -> TaskMetrics {
-        let is_binary = matches!(self.state, State::Binary(..));
+        let is_binary = matches!(self.state, KindState::Binary(..));
         let by_group = self.groups.as_ref().map(|groups| groups.rows.ranked().compute(is_binary, &groups.k));
         if let Some(weighted) = &self.weighted {
             return weighted.compute(by_group);
         }
         match &self.state {
-            State::Binary(auc, log_loss, calibration) => {
+            KindState::Binary(auc, log_loss, calibration) => {
                 let (ties, log_loss) = (auc.ties(), log_loss.compute());
                 let (rows, positives) = (auc.positives() + auc.negatives(), auc.positives());
                 TaskMetrics::Binary(BinaryMetrics {
@@ -274,7 +277,7 @@ impl TaskMetricsState {
                     by_group,
                 })
             }
-            State::Regression { rows, mse, mae, r2 } => TaskMetrics::Regression(RegressionMetrics {
+            KindState::Regression { rows, mse, mae, r2 } => TaskMetrics::Regression(RegressionMetrics {
                 rows: *rows,
                 mse: mse.compute(),
                 mae: mae.compute(),

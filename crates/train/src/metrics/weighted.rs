@@ -24,11 +24,11 @@ pub(super) struct Weighted {
     positives: u64,
     negatives: Option<f64>,
     weights: ExactSum,
-    state: State,
+    state: WeightedState,
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum WeightedState {
     Binary { auc: WeightedAuc, log_loss: ExactSum, predicted: ExactSum, observed: ExactSum },
     Regression { squares: ExactSum, distances: ExactSum, r2: WeightedR2 },
 }
@@ -39,8 +39,10 @@ impl Weighted {
         let auc = if bounded { WeightedAuc::bounded(WeightedAuc::BOUND) } else { WeightedAuc::default() };
         let sum = ExactSum::default;
         let state = match kind {
-            TaskKind::Binary => State::Binary { auc, log_loss: sum(), predicted: sum(), observed: sum() },
-            TaskKind::Regression => State::Regression { squares: sum(), distances: sum(), r2: WeightedR2::default() },
+            TaskKind::Binary => WeightedState::Binary { auc, log_loss: sum(), predicted: sum(), observed: sum() },
+            TaskKind::Regression => {
+                WeightedState::Regression { squares: sum(), distances: sum(), r2: WeightedR2::default() }
+            }
         };
         Self { rows: 0, positives: 0, negatives, weights: sum(), state }
     }
@@ -53,14 +55,14 @@ impl Weighted {
         self.rows += 1;
         self.weights.add(weight);
         match &mut self.state {
-            State::Binary { auc, log_loss, predicted, observed } => {
+            WeightedState::Binary { auc, log_loss, predicted, observed } => {
                 self.positives += u64::from(label >= 0.5);
                 auc.add(prediction, label, weight);
                 log_loss.add(weight * surprise(prediction, label));
                 predicted.add(weight * p);
                 observed.add(weight * y);
             }
-            State::Regression { squares, distances, r2 } => {
+            WeightedState::Regression { squares, distances, r2 } => {
                 squares.add(weight * (p - y).powi(2));
                 distances.add(weight * (p - y).abs());
                 r2.add(prediction, label, weight);
@@ -75,15 +77,18 @@ impl Weighted {
         self.weights.merge(&other.weights);
         match (&mut self.state, &other.state) {
             (
-                State::Binary { auc, log_loss, predicted, observed },
-                State::Binary { auc: a, log_loss: l, predicted: p, observed: o },
+                WeightedState::Binary { auc, log_loss, predicted, observed },
+                WeightedState::Binary { auc: a, log_loss: l, predicted: p, observed: o },
             ) => {
                 auc.merge(a);
                 log_loss.merge(l);
                 predicted.merge(p);
                 observed.merge(o);
             }
-            (State::Regression { squares, distances, r2 }, State::Regression { squares: s, distances: d, r2: r }) => {
+            (
+                WeightedState::Regression { squares, distances, r2 },
+                WeightedState::Regression { squares: s, distances: d, r2: r },
+            ) => {
                 squares.merge(s);
                 distances.merge(d);
                 r2.merge(r);
@@ -98,7 +103,7 @@ impl Weighted {
         let mean = |sum: &ExactSum| Some(sum.value()? / total?);
         let rows = self.rows;
         match &self.state {
-            State::Binary { auc, log_loss, predicted, observed } => TaskMetrics::Binary(BinaryMetrics {
+            WeightedState::Binary { auc, log_loss, predicted, observed } => TaskMetrics::Binary(BinaryMetrics {
                 rows,
                 positives: self.positives,
                 auc: auc.compute(),
@@ -117,7 +122,7 @@ impl Weighted {
                 ),
                 by_group,
             }),
-            State::Regression { squares, distances, r2 } => TaskMetrics::Regression(RegressionMetrics {
+            WeightedState::Regression { squares, distances, r2 } => TaskMetrics::Regression(RegressionMetrics {
                 rows,
                 mse: mean(squares),
                 mae: mean(distances),

@@ -25,7 +25,7 @@ const CONFIG: &str = include_str!("video.toml");
 /// The model that is saved.
 pub const SAVED: &str = "PLE";
 
-/// Rows that a log may have: with fewer, hardly anybody shares or comments in it; more are no first tour.
+/// Rows that a log may have: with fewer, hardly a user shares or comments in it; more are no first tour.
 pub const ROWS: RangeInclusive<u64> = 1_000..=100_000_000;
 
 /// What to generate and where.
@@ -41,14 +41,14 @@ pub struct QuickstartOptions<'a> {
 
 /// What happens next; a new [`Observer`] is asked for with each.
 #[derive(Debug, Clone, Copy)]
-pub enum Stage<'a> {
+pub enum TourStage<'a> {
     /// The log is written.
     Generate {
         /// Its rows.
         rows: u64,
     },
     /// Models are compared.
-    Compare(compare::Stage<'a>),
+    Compare(compare::CompareStage<'a>),
 }
 
 /// What was made.
@@ -72,7 +72,7 @@ pub struct QuickstartReport {
 pub fn quickstart<'o>(
     options: QuickstartOptions<'_>,
     interrupt: &Interrupt,
-    stage: &mut dyn FnMut(Stage<'_>) -> Box<dyn Observer + 'o>,
+    stage: &mut dyn FnMut(TourStage<'_>) -> Box<dyn Observer + 'o>,
 ) -> Result<QuickstartReport> {
     let out = options.out;
     if !ROWS.contains(&options.rows) {
@@ -89,7 +89,7 @@ pub fn quickstart<'o>(
     disk::sweep(parent, Unlockable::RemoveOld);
     let folder = TemporaryFolder::private(parent).map_err(|e| Error::io(parent, e))?;
 
-    let mut observer = stage(Stage::Generate { rows: options.rows });
+    let mut observer = stage(TourStage::Generate { rows: options.rows });
     if let Some(text) = lock.warning() {
         observer.event(&Event::Warning(&text));
     }
@@ -101,7 +101,7 @@ pub fn quickstart<'o>(
     let file = ConfigFile::parse(&path, CONFIG.to_owned(), &[])?;
     let compared = folder.path().join("compared");
     let options_of = CompareOptions { config: &file, out: &compared, rows: None, pages: options.pages };
-    let comparison = compare(options_of, interrupt, &mut |next| stage(Stage::Compare(next)))
+    let comparison = compare(options_of, interrupt, &mut |next| stage(TourStage::Compare(next)))
         .map_err(|error| interrupted(interrupt).unwrap_or(error))?;
     save_model(&comparison, &compared, &folder.path().join("model"))?;
 
@@ -137,7 +137,7 @@ fn generate(rows: u64, folder: &Path, interrupt: &Interrupt, observer: &mut dyn 
     let later = rows.div_ceil(2);
     let whole = VideoLog::new(VideoOptions { rows: first + later, ..VideoOptions::default() })?;
     for (name, skipped, rows) in [("video.parquet", 0, rows), ("later.parquet", first / BLOCK_ROWS, later)] {
-        let part = Part { log: &whole, skipped, rows };
+        let part = PartOfLog { log: &whole, skipped, rows };
         write_log(&part, folder.join(name), &mut |rows| {
             observer.event(&Event::Generated { rows });
             if interrupt.raised().is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -148,14 +148,14 @@ fn generate(rows: u64, folder: &Path, interrupt: &Interrupt, observer: &mut dyn 
 }
 
 /// Rows of a log, from the first one of a block on.
-struct Part<'a> {
+struct PartOfLog<'a> {
     log: &'a VideoLog,
     /// Blocks before it.
     skipped: u64,
     rows: u64,
 }
 
-impl SyntheticLog for Part<'_> {
+impl SyntheticLog for PartOfLog<'_> {
     fn schema(&self) -> SchemaRef {
         self.log.schema()
     }

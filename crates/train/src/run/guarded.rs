@@ -7,7 +7,7 @@ use pleiad_engine::Engine;
 use super::folder::RunFolder;
 use crate::checkpoint::CheckpointStore;
 use crate::error::Result;
-use crate::fit::{Best, Keeper, State};
+use crate::fit::{Best, FitState, Keeper};
 
 /// The checkpoints of a run in its folder.
 pub(super) struct Guarded<'a> {
@@ -16,7 +16,7 @@ pub(super) struct Guarded<'a> {
 }
 
 impl Keeper for Guarded<'_> {
-    fn save(&mut self, state: &State, engine: &Engine, best: Best<'_>) -> Result<()> {
+    fn save(&mut self, state: &FitState, engine: &Engine, best: Best<'_>) -> Result<()> {
         self.folder.require_ours()?;
         self.store.save(state, engine, best)
     }

@@ -16,7 +16,7 @@ mod data;
 mod folder;
 mod guarded;
 mod job;
-mod report;
+pub(crate) mod report;
 mod tensorboard;
 mod trained;
 

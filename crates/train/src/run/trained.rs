@@ -16,7 +16,7 @@ use crate::config::{Config, TrainConfig};
 use crate::counts::ParameterCount;
 use crate::error::{Error, Result};
 use crate::evaluate::{Evaluation, evaluate};
-use crate::fit::{Event, Fitted, Keeper, Observer, Outcome, Problem, fit};
+use crate::fit::{Event, FitProblem, Fitted, Keeper, Observer, Outcome, fit};
 use crate::rows::Rows;
 
 /// Training rows that are predicted where there are no others to see what comes out. As many show that a task predicts one
@@ -81,7 +81,7 @@ pub fn train_model(
     };
     let splits = &data.splits;
     let measures = config.measures();
-    let problem = Problem {
+    let problem = FitProblem {
         config: train,
         tasks: &config.tasks,
         train: (&splits.train).into(),

@@ -39,7 +39,7 @@ pub(super) fn schema(with_truth: bool) -> SchemaRef {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Columns {
+pub(super) struct LogColumns {
     user_id: Int64Builder,
     video_id: Int64Builder,
     author_id: Int64Builder,
@@ -58,7 +58,7 @@ pub(super) struct Columns {
     truth: [Float64Builder; LABELS.len()],
 }
 
-impl Columns {
+impl LogColumns {
     pub(super) fn push_features(&mut self, user: &User, video: &Video, context: Context, age_known: bool) {
         self.user_id.append_value(user.id);
         self.video_id.append_value(video.id);

@@ -9,7 +9,7 @@ use arrow::record_batch::RecordBatch;
 use rand::Rng;
 use rand_distr::{Distribution, Zipf};
 
-use self::columns::Columns;
+use self::columns::LogColumns;
 use self::funnel::{Context, Funnel};
 use self::world::World;
 use super::{SyntheticLog, check_rows, refuse, stream};
@@ -117,7 +117,7 @@ impl SyntheticLog for VideoLog {
     fn block(&self, index: u64) -> Result<RecordBatch> {
         let rows = self.rows_of(index);
         let mut rng = stream(self.options.seed, "video/rows", index);
-        let mut columns = Columns::default();
+        let mut columns = LogColumns::default();
         for _ in 0..rows {
             let user = self.world.user(self.user_rank.sample(&mut rng) as u64 - 1);
             let video = self.world.video(self.video_rank.sample(&mut rng) as u64 - 1);

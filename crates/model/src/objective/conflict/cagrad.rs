@@ -49,7 +49,7 @@ pub fn cagrad(gram: &Gram, c: f64) -> Vec<f64> {
         return mean;
     }
     // In units of the largest gradient, so that gaps mean the same for gradients of any size.
-    let mut problem = Problem {
+    let mut problem = LeastNorm {
         gram: Gram::from_fn(active.len(), |i, j| gram.get(active[i], active[j]) / largest),
         mean: active.iter().map(|&k| gram.with_combination(k, &mean) / largest).collect(),
         radius: radius / largest.sqrt(),
@@ -68,7 +68,7 @@ pub fn cagrad(gram: &Gram, c: f64) -> Vec<f64> {
 }
 
 /// `min_w F(w) = <w, mean> + radius sqrt(w^T gram w + damping^2)` over the simplex.
-struct Problem {
+struct LeastNorm {
     gram: Gram,
     mean: Vec<f64>,
     radius: f64,
@@ -83,7 +83,7 @@ struct At {
     value: f64,
 }
 
-impl Problem {
+impl LeastNorm {
     /// The minimum, found from w, and the damped norm there.
     fn solve(&self, mut w: Vec<f64>) -> (Vec<f64>, f64) {
         let n = self.gram.tasks();
@@ -303,7 +303,7 @@ mod tests {
             let gram = gram(&g);
             let largest = (0..tasks).map(|k| gram.get(k, k)).fold(0.0, f64::max);
             let mean = vec![1.0 / tasks as f64; tasks];
-            let problem = Problem {
+            let problem = LeastNorm {
                 gram: Gram::from_fn(tasks, |i, j| gram.get(i, j) / largest),
                 mean: (0..tasks).map(|k| gram.with_combination(k, &mean) / largest).collect(),
                 radius: 0.4,

@@ -38,7 +38,7 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped_with_every_method
         // Within the first epoch, at the end of the second, within the last.
         for stop_after in [3, 14, 24] {
             let tasks = tasks();
-            let problem = Problem {
+            let problem = FitProblem {
                 config: &config,
                 tasks: &tasks,
                 train: (&train_rows).into(),
@@ -67,7 +67,8 @@ fn a_resumed_training_gives_the_bits_of_one_that_never_stopped_with_every_method
 
 fn weights_of(config: &TrainConfig, tasks: &[TaskConfig]) -> Vec<Vec<f64>> {
     let train_rows = rows(100, 1);
-    let problem = Problem { config, tasks, train: (&train_rows).into(), valid: None, measures: &Measures::default() };
+    let problem =
+        FitProblem { config, tasks, train: (&train_rows).into(), valid: None, measures: &Measures::default() };
     let mut keeper = MemoryKeeper::default();
     let fitted =
         fit(&problem, &mut engine(config), None, &mut keeper, &Interrupt::default(), &mut Silent).map(finished);
@@ -107,11 +108,11 @@ fn the_tasks_own_weights_multiply_those_of_the_method() {
 
 #[test]
 fn states_and_records_that_are_older_than_the_weights_can_be_read() {
-    let state = State::new(&config(1, 0.1), 2);
+    let state = FitState::new(&config(1, 0.1), 2);
     let mut json = serde_json::to_value(&state).unwrap();
     json.as_object_mut().unwrap().remove("weighting").unwrap();
     json["sums"].as_object_mut().unwrap().remove("weights").unwrap();
-    let read: State = serde_json::from_value(json).unwrap();
+    let read: FitState = serde_json::from_value(json).unwrap();
     assert_eq!(read.weighting, state.weighting);
 
     let fitted = train(&config(1, 0.01), &rows(64, 1), None).unwrap();

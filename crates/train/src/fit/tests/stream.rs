@@ -4,7 +4,7 @@ use pleiad_data::schema::{DataConfig, FeatureBlock, Schema};
 use pleiad_data::{LoadOptions, RequestColumns, StoredSplits};
 
 use super::*;
-use crate::fit::input::Input;
+use crate::fit::input::EpochRows;
 
 /// The rows of [`rows`], as a log and as it comes back from disk.
 fn stored(batch: &Batch) -> (tempfile::TempDir, StoredSplits) {
@@ -29,7 +29,7 @@ fn stored(batch: &Batch) -> (tempfile::TempDir, StoredSplits) {
 
 fn run(config: &TrainConfig, train: Rows<'_>, valid: Option<Rows<'_>>) -> Kept {
     let tasks = tasks();
-    let problem = Problem { config, tasks: &tasks, train, valid, measures: &Measures::default() };
+    let problem = FitProblem { config, tasks: &tasks, train, valid, measures: &Measures::default() };
     let mut keeper = MemoryKeeper::default();
     let mut engine = engine(config);
     let fitted =
@@ -74,7 +74,7 @@ fn a_shuffled_epoch_reads_every_row_once() {
     let batch = three_blocks();
     let (_folder, splits) = stored(&batch);
     let config = config(1, 0.01);
-    let input = Input::new(Rows::Stored { rows: &splits.train, window: 2000 }, &RequestColumns::default());
+    let input = EpochRows::new(Rows::Stored { rows: &splits.train, window: 2000 }, &RequestColumns::default());
     let rows = input.rows();
     assert_eq!(rows, (0..batch.rows).filter(|&row| batch.is_labelled(row)).count());
     let read = |epoch: u64, step: u64| {
@@ -116,7 +116,7 @@ fn a_run_that_is_stopped_anywhere_resumes_to_the_same_bits() {
     let steps = whole.steps / 3;
     for stop in [1, steps / 2, steps, steps + 21, 2 * steps + 1] {
         let tasks = tasks();
-        let problem = Problem {
+        let problem = FitProblem {
             config: &config,
             tasks: &tasks,
             train: rows,
@@ -160,7 +160,7 @@ fn damage_on_the_way_ends_training_with_an_error() {
     std::fs::write(&path, bytes).unwrap();
     let (config, tasks) = (config(1, 0.01), tasks());
     let train = Rows::Stored { rows: &splits.train, window: 2000 };
-    let problem = Problem { config: &config, tasks: &tasks, train, valid: None, measures: &Measures::default() };
+    let problem = FitProblem { config: &config, tasks: &tasks, train, valid: None, measures: &Measures::default() };
     let mut keeper = MemoryKeeper::default();
     let error = fit(&problem, &mut engine(&config), None, &mut keeper, &Interrupt::default(), &mut Silent).unwrap_err();
     assert!(error.to_string().contains("has changed since it was written"), "{error}");

@@ -1,10 +1,10 @@
-//! Errors in a configuration, and their places: [`Place`] and [`Problem`].
+//! Errors in a configuration, and their places: [`KeyPlace`] and [`Problem`].
 
 use std::fmt;
 
 /// The block and key of the configuration that a [`Problem`] is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct KeyPlace {
     /// The block.
     pub block: Block,
     /// The key in it, dotted where it is nested; `None` for the block as a whole.
@@ -24,7 +24,7 @@ pub enum Block {
     Root,
 }
 
-impl Place {
+impl KeyPlace {
     pub(crate) fn new(block: Block, key: &str) -> Self {
         Self { block, key: Some(key.to_owned()) }
     }
@@ -34,7 +34,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for KeyPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.block {
             Block::Data => f.write_str("[data]")?,
@@ -49,7 +49,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is wrong; reads after the [`Place`].
+/// What is wrong; reads after the [`KeyPlace`].
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
