@@ -62,6 +62,24 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A file of changes that cannot be written.
+    #[error("{}: the audit cannot be written: {source}; give another file with --audit", .path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A version that cannot take the exponents that were set by a call.
+    #[error(
+        "model {name:?}: its score was changed by a call, and the new version cannot take that: {reason}; take it back first"
+    )]
+    Weights {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// Other machines could ask, and nobody said that they may.
     #[error(
         "{address} can be reached from other machines, and every request would be answered; give --token-file FILE, listen on \

@@ -19,6 +19,7 @@ use pleiad_data::nearest;
 use prost::Message;
 use serde_json::Value;
 
+use crate::audit::Asker;
 use crate::body;
 use crate::http::{App, Flight, LONGEST};
 use crate::message::MessageHead;
@@ -233,9 +234,11 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Vec<u8>, Refusal> {
     let (head, incoming) = request.into_parts();
-    if !matches!(call, Call::Health | Call::Live | Call::Ready) {
-        app.settings.access.tokens.who(&head.headers)?;
-    }
+    let token = match call {
+        Call::Health | Call::Live | Call::Ready => None,
+        _ => app.settings.access.tokens.who(&head.headers)?.map(str::to_owned),
+    };
+    let who = Asker { token, peer };
     let deadline = came + deadline(&head.headers, app.settings.timeout)?;
     let until = (came + app.settings.patience).into();
     let body = body::read(incoming, app.settings.max_body.saturating_add(HEAD), false, until, &app.budget).await?;
@@ -290,14 +293,14 @@ async fn answer(
         Call::Load => {
             let asked: RepositoryModelLoadRequest = read(message)?;
             let entry = find(app, Some(&asked.model_name))?;
-            allowed(app, peer, &head.headers)?;
-            reload(app, entry).await.map(|_| framed(&RepositoryModelLoadResponse {}))
+            allowed(app, &who, &head.headers)?;
+            reload(app, entry, &who).await.map(|_| framed(&RepositoryModelLoadResponse {}))
         }
         Call::Unload => {
             let asked: RepositoryModelUnloadRequest = read(message)?;
             let entry = find(app, Some(&asked.model_name))?;
-            allowed(app, peer, &head.headers)?;
-            unload(app, entry).await.map(|()| framed(&RepositoryModelUnloadResponse {}))
+            allowed(app, &who, &head.headers)?;
+            unload(app, entry, &who).await.map(|()| framed(&RepositoryModelUnloadResponse {}))
         }
     }
 }

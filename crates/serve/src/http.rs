@@ -14,9 +14,10 @@ use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
 
+use crate::audit::{Asker, Audit};
 use crate::body::{self, Body, Budget};
 use crate::metrics::{Metrics, ModelNow, Now};
-use crate::models::{allowed, ask, find, ready, reload, served, unload};
+use crate::models::{allowed, ask, find, ready, reload, roll_back, served, unload, weigh};
 use crate::queue::{Queue, Work};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
@@ -65,6 +66,7 @@ pub(crate) struct App {
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) slow: Arc<Slow>,
+    pub(crate) audit: Audit,
     pub(crate) budget: Arc<Budget>,
     pub(crate) draining: AtomicBool,
     pub(crate) in_flight: AtomicUsize,
@@ -129,6 +131,7 @@ pub(crate) async fn handle(
         Some(Route::Live | Route::Ready) => Ok(None),
         _ => app.settings.access.tokens.who(request.headers()),
     };
+    let who = who.map(|token| Asker { token: token.map(str::to_owned), peer });
     let (label, answered) = match (route, who) {
         (_, Err(refusal)) => {
             // The client is still sending its body, and reads the answer behind it.
@@ -137,12 +140,12 @@ pub(crate) async fn handle(
             }
             (route.map_or("unknown", |route| route.label().0), Err(refusal))
         }
-        (None, _) => ("unknown", Err(unknown(&path))),
-        (Some(route), _) => {
+        (None, Ok(_)) => ("unknown", Err(unknown(&path))),
+        (Some(route), Ok(who)) => {
             let (label, wanted) = route.label();
             let is_right = method == wanted || (wanted == Method::GET && method == Method::HEAD);
             match is_right {
-                true => (label, answer(&app, route, peer, came, request).await),
+                true => (label, answer(&app, route, &who, came, request).await),
                 false => {
                     let message = format!("{path} takes {wanted}, not {method}");
                     let methods = if wanted == Method::GET { "GET, HEAD" } else { "POST" };
@@ -205,7 +208,7 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
 async fn answer(
     app: &Arc<App>,
     route: Route<'_>,
-    peer: SocketAddr,
+    who: &Asker,
     came: Instant,
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
@@ -231,13 +234,19 @@ async fn answer(
         }
         Route::Reload(name) | Route::Load(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, peer, request.headers())?;
-            reload(app, entry).await.map(|change| Reply::json(&changed(entry, &change)))
+            allowed(app, who, request.headers())?;
+            reload(app, entry, who).await.map(|change| Reply::json(&changed(entry, &change)))
+        }
+        Route::Score(name) => {
+            let entry = find(app, Some(name))?;
+            allowed(app, who, request.headers())?;
+            let body = read(app, came, request).await?;
+            weigh(app, entry, &body.bytes, who).await.map(|change| Reply::json(&change))
         }
         Route::Unload(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, peer, request.headers())?;
-            unload(app, entry).await.map(|()| Reply::json(&json!({ "model": name, "unloaded": true })))
+            allowed(app, who, request.headers())?;
+            unload(app, entry, who).await.map(|()| Reply::json(&json!({ "model": name, "unloaded": true })))
         }
         Route::Server => Ok(v2::server()),
         Route::Metadata(name, version) => {
@@ -260,12 +269,8 @@ async fn answer(
         Route::Index => v2::index_of(app, &read(app, came, request).await?.bytes),
         Route::Rollback(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, peer, request.headers())?;
-            let Some(change) = entry.roll_back() else {
-                let message = format!("model {name:?} has no previous version");
-                return Err(Refusal::new(409, "no_previous", message, "a version is kept when another one is loaded"));
-            };
-            app.log.note(&format!("model {name:?}: rolled back to version {}", change.version));
+            allowed(app, who, request.headers())?;
+            let change = roll_back(app, entry, who)?;
             Ok(Reply::json(&changed(entry, &change)))
         }
     }

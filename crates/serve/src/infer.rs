@@ -151,7 +151,10 @@ impl Served {
         let predictions = self.model().predict(&rows).map_err(refuse)?;
         laps.add(stages, Stage::Predict);
         let scores = match wanted.contains(&Which::Score) {
-            true => self.model().score(&rows, &predictions).map_err(refuse)?,
+            true => match self.weighted() {
+                Some(weighted) => weighted.scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?,
+                None => self.model().score(&rows, &predictions).map_err(refuse)?,
+            },
             false => Vec::new(),
         };
         laps.add(stages, Stage::Score);
@@ -162,7 +165,7 @@ impl Served {
     /// The outputs of these names, each at most once; all of them without names.
     pub(crate) fn wanted(&self, names: Option<Vec<&str>>) -> Result<Vec<Which>, Refusal> {
         let tasks = self.model().tasks();
-        let has_score = self.model().scorer().is_ok();
+        let has_score = self.has_score();
         let Some(names) = names else {
             return Ok((0..tasks.len()).map(Which::Task).chain(has_score.then_some(Which::Score)).collect());
         };
@@ -210,7 +213,7 @@ impl Served {
         let inputs: Vec<Value> = columns.names.iter().zip(&columns.lists).map(input).collect();
         let output = |name: &str, datatype: &str| json!({ "name": name, "datatype": datatype, "shape": [-1] });
         let mut outputs: Vec<Value> = self.model().tasks().iter().map(|task| output(&task.name, "FP32")).collect();
-        if self.model().scorer().is_ok() {
+        if self.has_score() {
             outputs.push(output(SCORE, "FP64"));
         }
         json!({

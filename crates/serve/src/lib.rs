@@ -14,7 +14,8 @@
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
 //! models    found, asked and changed by requests           statistics what the protocol counts
-//! slow      the last requests that took long
+//! slow      the last requests that took long              audit     who changed what is served
+//! weights   of the score, changed meanwhile
 //! arrow_body candidates as Arrow IPC, in and out
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference
 //! ```
@@ -24,6 +25,7 @@
 #![forbid(unsafe_code)]
 
 mod arrow_body;
+mod audit;
 mod body;
 mod cells;
 mod columns;
@@ -54,6 +56,7 @@ mod tls;
 mod tokens;
 mod v2;
 mod value;
+mod weights;
 
 pub use columns::Columns;
 pub use error::{Error, Result};

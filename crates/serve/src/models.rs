@@ -1,11 +1,12 @@
 //! Models as requests name them: found, asked, and changed by those who may.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::audit::{Asker, ModelChange};
 use hyper::header::{self, HeaderMap};
 use pleiad_data::nearest;
+use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
@@ -17,6 +18,7 @@ use crate::refusal::Refusal;
 use crate::registry::{Change, Entry};
 use crate::served::{BodyForm, Served};
 use crate::settings::Control;
+use crate::weights::WeightChange;
 
 /// The model of a name, or the first one.
 pub(crate) fn find<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Arc<Entry>, Refusal> {
@@ -58,10 +60,10 @@ pub(crate) fn out_of_service(entry: &Entry) -> Refusal {
 }
 
 /// Whether who asks may change what is served. A page that a browser on this machine shows may not: browsers name its origin.
-pub(crate) fn allowed(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
+pub(crate) fn allowed(app: &App, who: &Asker, headers: &HeaderMap) -> Result<(), Refusal> {
     let may = match app.settings.control {
         Control::Anyone => true,
-        Control::Loopback => peer.ip().to_canonical().is_loopback(),
+        Control::Loopback => who.peer.ip().to_canonical().is_loopback(),
         Control::Nobody => false,
     };
     if may && !headers.contains_key(header::ORIGIN) {
@@ -77,13 +79,15 @@ pub(crate) fn allowed(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Resul
 }
 
 /// Loads what stands at a model's path now.
-pub(crate) async fn reload(app: &App, entry: &Arc<Entry>) -> Result<Change, Refusal> {
+pub(crate) async fn reload(app: &App, entry: &Arc<Entry>, who: &Asker) -> Result<Change, Refusal> {
+    let from = entry.current().map(|served| served.version().to_owned());
     let loader = Arc::clone(entry);
     let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
     match loaded {
         Ok(Ok(change)) => {
             if change.changed {
                 app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                written(app, entry, who, "reload", json!(from), json!(change.version));
             }
             Ok(change)
         }
@@ -104,7 +108,8 @@ pub(crate) async fn reload(app: &App, entry: &Arc<Entry>) -> Result<Change, Refu
 }
 
 /// Takes a model out of service.
-pub(crate) async fn unload(app: &App, entry: &Arc<Entry>) -> Result<(), Refusal> {
+pub(crate) async fn unload(app: &App, entry: &Arc<Entry>, who: &Asker) -> Result<(), Refusal> {
+    let from = entry.current().map(|served| served.version().to_owned());
     let unloader = Arc::clone(entry);
     // It waits for a version that is being loaded.
     let unloaded = tokio::task::spawn_blocking(move || unloader.unload()).await;
@@ -112,6 +117,7 @@ pub(crate) async fn unload(app: &App, entry: &Arc<Entry>) -> Result<(), Refusal>
         Ok(was_served) => {
             if was_served {
                 app.log.note(&format!("model {:?}: unloaded", entry.spec.name));
+                written(app, entry, who, "unload", json!(from), json!(null));
             }
             Ok(())
         }
@@ -119,6 +125,38 @@ pub(crate) async fn unload(app: &App, entry: &Arc<Entry>) -> Result<(), Refusal>
             Err(Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it"))
         }
     }
+}
+
+/// Serves the version before again.
+pub(crate) fn roll_back(app: &App, entry: &Entry, who: &Asker) -> Result<Change, Refusal> {
+    let from = entry.current().map(|served| served.version().to_owned());
+    let Some(change) = entry.roll_back() else {
+        let message = format!("model {:?} has no previous version", entry.spec.name);
+        return Err(Refusal::new(409, "no_previous", message, "a version is kept when another one is loaded"));
+    };
+    app.log.note(&format!("model {:?}: rolled back to version {}", entry.spec.name, change.version));
+    written(app, entry, who, "rollback", json!(from), json!(change.version));
+    Ok(change)
+}
+
+/// Changes the exponents of a model's score.
+pub(crate) async fn weigh(app: &App, entry: &Arc<Entry>, body: &[u8], who: &Asker) -> Result<Value, Refusal> {
+    let change = WeightChange::parse(body)?.score;
+    let changer = Arc::clone(entry);
+    // It waits for a version that is being loaded.
+    let [from, to] = match tokio::task::spawn_blocking(move || changer.weigh(change)).await {
+        Ok(changed) => changed?,
+        Err(error) => {
+            return Err(Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it"));
+        }
+    };
+    app.log.note(&format!("model {:?}: the exponents of its score are {}", entry.spec.name, json!(to)));
+    written(app, entry, who, "score", json!(from), json!(to));
+    Ok(json!({ "model": entry.spec.name, "from": from, "to": to }))
+}
+
+fn written(app: &App, entry: &Entry, who: &Asker, what: &'static str, from: Value, to: Value) {
+    app.audit.write(Some(who), ModelChange { model: &entry.spec.name, what, from, to }, &*app.log);
 }
 
 /// Whether every model that is to be served is.

@@ -1,5 +1,6 @@
 //! The models of a server: opened, verified, replaced in one step, and put back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::error::{Error, Result};
 use crate::metrics::OfModel;
+use crate::models::out_of_service;
+use crate::refusal::Refusal;
 use crate::served::Served;
 
 /// The longest text of a pointer file.
@@ -84,12 +87,17 @@ struct Opened {
     opened: SystemTime,
 }
 
+/// Exponents of a score by task; `None` where a model has no score.
+pub(crate) type Exponents = Option<BTreeMap<String, f64>>;
+
 /// A model of the server.
 pub(crate) struct Entry {
     pub(crate) spec: ModelSpec,
     pub(crate) counted: OfModel,
     sets: Vec<String>,
     versions: RwLock<Versions>,
+    /// Exponents that were set by a call, for later versions.
+    weights: Mutex<Option<BTreeMap<String, f64>>>,
     /// Held while a version is loaded: what was there when it was looked at last.
     loading: Mutex<Option<Seen>>,
 }
@@ -132,6 +140,7 @@ impl Entry {
             counted: OfModel::new(),
             sets: sets.to_vec(),
             versions: RwLock::default(),
+            weights: Mutex::default(),
             loading: Mutex::default(),
         }
     }
@@ -230,6 +239,30 @@ impl Entry {
         Some(Self::change(&versions, true, Instant::now()))
     }
 
+    /// Changes exponents of the score, of the versions in memory and of later ones; `None` goes back to the models' own. Gives those
+    /// before and now.
+    pub(crate) fn weigh(&self, change: Option<BTreeMap<String, f64>>) -> Result<[Exponents; 2], Refusal> {
+        // Not while another version is loaded.
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let versions = self.versions();
+        let Some(current) = versions.first() else { return Err(out_of_service(self)) };
+        let before = current.rank_now().map(|rank| rank.score);
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = change.map(|change| {
+            let mut all = weights.clone().unwrap_or_default();
+            all.extend(change);
+            all
+        });
+        let of_current = wanted.as_ref().map(|score| current.weigh(score)).transpose()?;
+        current.set_weights(of_current);
+        for former in &versions[1..] {
+            // A version without such a task keeps its own exponents.
+            former.set_weights(wanted.as_ref().and_then(|score| former.weigh(score).ok()));
+        }
+        *weights = wanted;
+        Ok([before, current.rank_now().map(|rank| rank.score)])
+    }
+
     /// Takes it out of service and frees its versions; requests that have begun end with the one that they began with. Whether
     /// it was in service.
     pub(crate) fn unload(&self) -> bool {
@@ -270,6 +303,13 @@ impl Entry {
                 }
                 let version = after.unwrap_or_default();
                 let served = Arc::new(Served::new(self.spec.name.clone(), version, model));
+                if let Some(score) = &*self.weights.lock().unwrap_or_else(PoisonError::into_inner) {
+                    let weights = served.weigh(score).map_err(|refusal| Error::Weights {
+                        name: self.spec.name.clone(),
+                        reason: refusal.message.clone(),
+                    })?;
+                    served.set_weights(Some(weights));
+                }
                 return Ok(Opened { served, folder, opened: SystemTime::now() });
             }
             before = after;

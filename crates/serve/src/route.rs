@@ -16,6 +16,7 @@ pub(crate) enum Route<'p> {
     Rank(Option<&'p str>),
     Reload(&'p str),
     Rollback(&'p str),
+    Score(&'p str),
     /// Of the Open Inference Protocol.
     Server,
     Metadata(&'p str, Option<&'p str>),
@@ -29,13 +30,14 @@ pub(crate) enum Route<'p> {
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 26] = [
+pub(crate) const PATHS: [&str; 27] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
     "/v1/models/{name}/rank",
     "/v1/models/{name}/reload",
     "/v1/models/{name}/rollback",
+    "/v1/models/{name}/score",
     "/v1/health/live",
     "/v1/health/ready",
     "/v1/openapi.json",
@@ -74,6 +76,7 @@ impl<'p> Route<'p> {
             ["v1", "models", name, "rank"] => Self::Rank(Some(name)),
             ["v1", "models", name, "reload"] => Self::Reload(name),
             ["v1", "models", name, "rollback"] => Self::Rollback(name),
+            ["v1", "models", name, "score"] => Self::Score(name),
             ["v2"] => Self::Server,
             ["v2", "models", "stats"] => Self::Statistics(None, None),
             ["v2", "models", name, rest @ ..] => {
@@ -110,6 +113,7 @@ impl<'p> Route<'p> {
             Self::Rank(_) => ("rank", Method::POST),
             Self::Reload(_) => ("reload", Method::POST),
             Self::Rollback(_) => ("rollback", Method::POST),
+            Self::Score(_) => ("score", Method::POST),
             Self::Server => ("server", Method::GET),
             Self::Metadata(..) => ("metadata", Method::GET),
             Self::ModelReady(..) => ("model_ready", Method::GET),

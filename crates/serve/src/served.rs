@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use arrow::array::RecordBatch;
 use pleiad_data::FeatureCount;
@@ -17,6 +18,7 @@ use crate::metrics::{Laps, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
 use crate::statistics::Statistics;
+use crate::weights::Weighted;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]
@@ -27,6 +29,7 @@ pub struct Served {
     columns: Columns,
     tallies: Vec<Tally>,
     pub(crate) statistics: Statistics,
+    pub(crate) weights: RwLock<Option<Arc<Weighted>>>,
 }
 
 /// Values of one feature over all requests.
@@ -55,7 +58,7 @@ impl Served {
     pub fn new(name: String, version: String, model: Model) -> Self {
         let columns = Columns::new(model.encoder().schema());
         let tallies = model.encoder().schema().features.iter().map(|_| Tally::default()).collect();
-        Self { name, version, model, columns, tallies, statistics: Statistics::default() }
+        Self { name, version, model, columns, tallies, statistics: Statistics::default(), weights: RwLock::default() }
     }
 
     /// Its name.
@@ -119,9 +122,11 @@ impl Served {
         let own = asked.score.map(|score| self.scorer_of(score)).transpose()?;
         let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
-        let scorer = match &own {
-            Some(scorer) => scorer,
-            None => self.model.scorer().map_err(refuse)?,
+        let weighted = self.weighted();
+        let scorer = match (&own, &weighted) {
+            (Some(scorer), _) => scorer,
+            (None, Some(weighted)) => &weighted.scorer,
+            (None, None) => self.model.scorer().map_err(refuse)?,
         };
         let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let answer = |ranked: &[Ranked<'_>], counts: &[FeatureCount]| {
@@ -178,7 +183,7 @@ impl Served {
 
     /// The model's score with other exponents.
     fn scorer_of(&self, score: BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
-        let mut rank = self.model.rank().cloned().unwrap_or_default();
+        let mut rank = self.rank_now().unwrap_or_default();
         rank.score.extend(score);
         Scorer::new(&rank, self.model.encoder().schema()).map_err(|error| Refusal::of_rank(&error, &|_| false))
     }

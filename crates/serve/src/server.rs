@@ -13,6 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pleiad_rank::Interrupt;
+use serde_json::json;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -20,6 +21,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::audit::{Audit, ModelChange};
 use crate::body::Budget;
 use crate::error::{Error, Result};
 use crate::grpc;
@@ -81,6 +83,7 @@ pub fn run(
     if let Some(grpc) = &settings.grpc {
         wanted.push((Speech::Grpc, grpc.clone(), tls(b"h2")?));
     }
+    let audit = Audit::open(settings.audit.as_deref())?;
     let workers = settings.workers.max(1);
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
@@ -91,6 +94,7 @@ pub fn run(
         queue,
         metrics,
         slow,
+        audit,
         budget: Budget::new(settings.bodies()),
         draining: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),
@@ -237,11 +241,15 @@ fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
                 }
             }
             for (entry, before) in app.entries.iter().zip(&mut before) {
+                let from = entry.current().map(|served| served.version().to_owned());
                 match entry.load_if_changed(before) {
                     None => {}
                     Some(Ok(change)) if !change.changed => {}
                     Some(Ok(change)) => {
                         app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                        let (model, to) = (&entry.spec.name, json!(change.version));
+                        let change = ModelChange { model, what: "reload", from: json!(from), to };
+                        app.audit.write(None, change, &*app.log);
                     }
                     Some(Err(error)) => app.log.warn(&format!("{error}; the version before is served on")),
                 }

@@ -36,6 +36,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How often the folders of models are looked at; `None` never.
     pub watch: Option<Duration>,
+    /// A file to which changes of models are appended, a line of JSON each.
+    pub audit: Option<PathBuf>,
     /// Who may reload and roll back.
     pub control: Control,
 }
@@ -86,6 +88,7 @@ impl Default for Settings {
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(30),
             watch: Some(Duration::from_secs(1)),
+            audit: None,
             control: Control::Loopback,
         }
     }

@@ -33,7 +33,8 @@ pub(crate) fn shown(entry: &Entry) -> Value {
         fields.insert("structure".to_owned(), json!(of.kind()));
         fields.insert("tasks".to_owned(), tasks.collect());
         fields.insert("features".to_owned(), features.collect());
-        fields.insert("rank".to_owned(), json!(of.rank()));
+        fields.insert("rank".to_owned(), json!(served.rank_now()));
+        fields.insert("rank_is_changed".to_owned(), json!(served.weighted().is_some()));
     }
     model
 }

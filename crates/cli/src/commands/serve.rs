@@ -59,9 +59,12 @@ pub(crate) struct Serve {
     /// Look for changed models so often; 0 never
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     watch: Duration,
-    /// Who may reload and roll back
+    /// Who may reload, roll back, unload and change the score
     #[arg(long, value_enum, default_value_t = Who::Loopback)]
     control: Who,
+    /// Append each change of a model to this file, a line of JSON: who, what, from, to
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
     /// Longest body of a request
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024), default_value_t = 8, help_heading = "Limits")]
     max_body: u32,
@@ -135,6 +138,7 @@ impl Serve {
             connections: self.connections as usize,
             timeout: self.timeout,
             slow: self.slow,
+            audit: self.audit,
             patience: self.patience,
             idle: self.idle,
             drain: self.drain,
@@ -183,6 +187,7 @@ impl From<Error> for Failure {
             | Error::Pointer { .. }
             | Error::Tls { .. }
             | Error::Tokens { .. }
+            | Error::Audit { .. }
             | Error::Exposed { .. } => Self::usage(error.to_string()),
             other => Self::run(other.to_string()),
         }
