@@ -320,11 +320,7 @@ impl<'a> Input<'a> {
             }
             _ => {
                 let message = format!("input {name:?} has no values, or has them twice");
-                return Err(bad(
-                    name,
-                    message,
-                    "give `data`, or the parameter binary_data_size and bytes behind the JSON",
-                ));
+                Err(bad(name, message, "give `data`, or the parameter binary_data_size and bytes behind the JSON"))
             }
         }
     }
