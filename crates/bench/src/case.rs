@@ -125,8 +125,8 @@ impl Case {
         });
         let requests = self.requests.filter(|requests| requests.by_request).map_or(0, |requests| requests.fields);
         InputLayout {
-            inputs: numeric.chain(categorical).collect(),
             per_request: (0..requests).map(|slot| format!("c{slot}")).collect(),
+            ..InputLayout::new(numeric.chain(categorical).collect())
         }
     }
 

@@ -95,13 +95,28 @@ pub struct InputLayout {
     /// computed once a request.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub per_request: Vec<String>,
+    /// Lists whose values another feature weighs, where their [`Pooling`] would make one vector of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<Attention>,
+}
+
+/// A list whose values another feature weighs ([`crate::schema::AttentionConfig`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attention {
+    /// The feature with several values.
+    pub feature: String,
+    /// The feature that weighs them.
+    pub target: String,
+    /// Widths of the hidden layers that make a score of a value and the target.
+    pub widths: Vec<usize>,
 }
 
 impl InputLayout {
     /// These inputs, of which each row has its own values.
     #[must_use]
     pub fn new(inputs: Vec<Input>) -> Self {
-        Self { inputs, per_request: Vec::new() }
+        Self { inputs, ..Self::default() }
     }
 
     /// Whether rows of one request have this input in common.

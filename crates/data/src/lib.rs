@@ -47,7 +47,7 @@ pub use counts::LabelCount;
 pub use dataset::{Dataset, Splits};
 pub use encode::{Encoded, Encoder};
 pub use error::{BadRow, Comparison, Error, ErrorKind, Hint, MissingColumn, Reason, Result};
-pub use layout::{Input, InputLayout, Pooling};
+pub use layout::{Attention, Input, InputLayout, Pooling};
 pub use load::{LoadOptions, MemoryRows, Phase, Progress};
 pub use names::{nearest, suggest};
 pub use packed::PackedRows;

@@ -200,6 +200,41 @@ fn embeddings_and_tables() {
 }
 
 #[test]
+fn what_weighs_a_list() {
+    let item = "[[feature]]\ncolumns = ['item']\nkind = 'categorical'\nembedding = 4";
+    let list =
+        |lines: &str| feature(&format!("columns = ['seen']\nkind = 'categorical'\nembedding = 4\n{lines}\n{item}"));
+    let attention = |keys: &str| list(&format!("multiple = true\nattention = {{ {keys} }}"));
+    let at = |rest: &str| format!("[[feature]] block 2, attention{rest}");
+    refuses(
+        &list("attention = { target = 'item' }"),
+        &at(": has no meaning here: only features with multiple = true take it"),
+    );
+    refuses(
+        &list("multiple = true\npooling = 'sum'\nattention = { target = 'item' }"),
+        "[[feature]] block 2, pooling: has no meaning here: `attention` already says how the values' embeddings become one",
+    );
+    refuses(
+        &attention("target = 'itm'"),
+        &at(".target: \"itm\" is not allowed: no feature has this name; did you mean \"item\"?"),
+    );
+    refuses(
+        &attention("target = 'seen'"),
+        &at(".target: \"seen\" is not allowed: \
+             the values are weighed by the embedding of a feature that has one value in each row"),
+    );
+    refuses(
+        &attention("target = 'item'").replacen("embedding = 4\nmultiple", "embedding = 8\nmultiple", 1),
+        &at(".target: \"item\" is not allowed: its embedding has 4 numbers and that of \"seen\" has 8; \
+             they are multiplied, so make them equal"),
+    );
+    refuses(
+        &attention("target = 'item', widths = [8, 0]"),
+        &at(".widths: [8, 0] is not allowed: at most 8 layers, each of 1 to 65536 units"),
+    );
+}
+
+#[test]
 fn keys_of_another_kind() {
     refuses(
         &feature("columns = ['city']\nkind = 'categorical'\nembedding = 4\nmissing = 'mean'"),

@@ -13,6 +13,8 @@ use crate::sparse::Table;
 pub(crate) struct BatchCheck {
     numeric_width: usize,
     slots: Vec<Slot>,
+    /// Entries that are parts of the same events.
+    together: Vec<(usize, usize)>,
     tasks: Vec<String>,
 }
 
@@ -37,8 +39,15 @@ impl BatchCheck {
             }
         });
         let mut slots: Vec<Slot> = categorical.collect();
+        let mut together = Vec::new();
         for node in &graph.nodes {
-            if let Op::Embedding { table, slot, .. } = node.op
+            if let Op::Events { slot, list, .. } = node.op
+                && slot != list
+                && !together.contains(&(list, slot))
+            {
+                together.push((list, slot));
+            }
+            if let Op::Embedding { table, slot, .. } | Op::Events { table, slot, .. } = node.op
                 && let Some(slot) = slots.get_mut(slot)
             {
                 let rows = |table: usize| graph.tables[table].rows;
@@ -46,7 +55,7 @@ impl BatchCheck {
             }
         }
         let tasks = graph.outputs.iter().map(|output| output.task.clone()).collect();
-        Self { numeric_width: graph.layout.numeric_width(), slots, tasks }
+        Self { numeric_width: graph.layout.numeric_width(), slots, together, tasks }
     }
 
     /// Refuses a batch of another layout, with ids beyond a table, or, where `labelled`, without labels for every task.
@@ -83,6 +92,18 @@ impl BatchCheck {
             }
             if let Some(table) = slot.table {
                 tables[table].check_ids(ids)?;
+            }
+        }
+        for &(list, slot) in &self.together {
+            let (one, other) = (&batch.categorical[list], &batch.categorical[slot]);
+            let differs = |row: &usize| one.range(*row).len() != other.range(*row).len();
+            if let Some(row) = (0..rows).find(differs) {
+                let names = [list, slot].map(|at| &self.slots[at].name);
+                let [one, other] = [one, other].map(|ids| ids.range(row).len());
+                return wrong(format!(
+                    "row {row} has {one} values of {:?} and {other} of {:?}: they are parts of the same events, so each row needs as many of one as of the other",
+                    names[0], names[1]
+                ));
             }
         }
         if labelled {

@@ -118,7 +118,8 @@ impl Gradients {
             .map(|u| {
                 let (of, grad, ld, col) = match u.from {
                     TableGradient::Batch { batch, at } => {
-                        (GradientOf::BatchRows, &*self.batch_wide[pass][batch], at.ld, at.col)
+                        let of = if u.space.list().is_some() { GradientOf::Values } else { GradientOf::BatchRows };
+                        (of, &*self.batch_wide[pass][batch], at.ld, at.col)
                     }
                     TableGradient::Fold { fold, feature } => {
                         let dim = plan.folds[fold].features[feature].dim;

@@ -12,6 +12,7 @@ mod engine;
 mod error;
 mod exec;
 mod executor;
+mod gate_rows;
 mod gates;
 #[allow(unsafe_code)]
 mod kernels;
@@ -31,6 +32,7 @@ mod storage;
 
 pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};
+pub use gate_rows::GateRows;
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
 pub use kernels::peak::product_peak;
 pub use memory::{check_memory, check_memory_to_predict};

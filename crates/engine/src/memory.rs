@@ -129,6 +129,8 @@ fn dense_bytes(graph: &Graph, copies: Copies, batch_rows: usize) -> u128 {
         match node.op {
             // They have places of their own on the way; what is put together or bent lies where it was computed.
             Op::Concat | Op::Activation { .. } => {}
+            // There may be none.
+            Op::Events { .. } => {}
             Op::Embedding { .. } => looked_up = looked_up.saturating_add(node.width as u128),
             _ => values = values.saturating_add(node.width as u128),
         }

@@ -10,6 +10,7 @@ use pleiad_model::{Graph, TensorSource, Weights};
 use crate::check::BatchCheck;
 use crate::error::Result;
 use crate::exec::Shard;
+use crate::gate_rows::GateRows;
 use crate::gates::GateStatistics;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
@@ -115,6 +116,19 @@ impl Predictor {
         let (parts, outputs): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
         parts.iter().for_each(|part| statistics.merge(part));
         Ok(joined(outputs, &losses, batch.rows))
+    }
+
+    /// The weights of every gate in each row of `batch`, in the order of the graph.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn gate_weights(&self, batch: &Batch) -> Result<Vec<GateRows<'_>>> {
+        self.check.check(&self.parameters.tables, batch, false)?;
+        let parts = self.inspector()?.run(&self.parameters, batch, |shard, plan| {
+            let of = |&view| shard.rows_of(&plan.values, view).flatten().copied().collect::<Vec<f32>>();
+            plan.gates.iter().map(of).collect()
+        });
+        Ok(GateRows::joined(&self.graph.gates, parts, batch))
     }
 
     fn inspector(&self) -> Result<&Runner> {

@@ -2,10 +2,13 @@
 //!
 //! Rows of one request follow one another and have the values of its features in common. They are found by these values:
 //! a batch stays a batch of rows, whoever made it, and a row that differs from the one before begins a request.
+//!
+//! Events are values of lists, which the batch has for each row, and the requests for each request: their offsets say which events
+//! belong to which row.
 
 use std::ops::Range;
 
-use pleiad_data::{Batch, RequestColumns};
+use pleiad_data::{Batch, Ids, RequestColumns};
 use pleiad_model::graph::Space;
 
 /// The requests of a batch that is cut into shards. A request that two shards have a part of is one in each.
@@ -42,12 +45,33 @@ impl Requests {
         Self { of_rows, batch, shards }
     }
 
-    /// The rows of a space: those of `batch`, or one for each of its requests.
+    /// The rows of a space: those of `batch`, or one for each of its requests. Of events, the rows that they belong to.
     pub(crate) fn rows<'b>(&'b self, batch: &'b Batch, space: Space) -> &'b Batch {
-        match space {
-            Space::Row => batch,
-            Space::Request => &self.batch,
+        if space.owner() == Space::Request { &self.batch } else { batch }
+    }
+
+    /// Of events, where those of each row that has some begin, and at the end where the last ones end; nothing of another space.
+    pub(crate) fn ends<'b>(&'b self, batch: &'b Batch, space: Space) -> &'b [usize] {
+        let list = space.list().and_then(|list| self.rows(batch, space).categorical.get(list));
+        match list {
+            Some(Ids::Multiple { offsets, .. }) => offsets,
+            _ => &[],
         }
+    }
+
+    /// The rows of a space that belong to these rows and requests of a shard.
+    pub(crate) fn span(
+        &self,
+        batch: &Batch,
+        (rows, requests): (&Range<usize>, &Range<usize>),
+        space: Space,
+    ) -> Range<usize> {
+        let owners = if space.owner() == Space::Request { requests } else { rows };
+        if space.list().is_none() {
+            return owners.clone();
+        }
+        let end = |owner: usize| self.ends(batch, space).get(owner).copied().unwrap_or_default();
+        end(owners.start)..end(owners.end)
     }
 
     /// The requests of a shard.
@@ -60,11 +84,11 @@ impl Requests {
         self.of_rows.get(rows).unwrap_or_default()
     }
 
-    /// Number of rows of the spaces, given that of the batch.
-    pub(crate) fn count(&self, rows: usize, space: Space) -> usize {
-        match space {
-            Space::Row => rows,
-            Space::Request => self.batch.rows,
+    /// Number of rows of a space.
+    pub(crate) fn count(&self, batch: &Batch, space: Space) -> usize {
+        match space.list() {
+            None => self.rows(batch, space).rows,
+            Some(_) => self.ends(batch, space).last().copied().unwrap_or_default(),
         }
     }
 }
@@ -114,7 +138,8 @@ mod tests {
             categorical("id", 1, None),
             categorical("tags", 2, Some(Pooling::Sum)),
         ];
-        RequestColumns::of(&InputLayout { inputs, per_request: ["number", "id", "tags"].map(String::from).to_vec() })
+        let per_request = ["number", "id", "tags"].map(String::from).to_vec();
+        RequestColumns::of(&InputLayout { per_request, ..InputLayout::new(inputs) })
     }
 
     #[test]
@@ -133,7 +158,12 @@ mod tests {
         assert_eq!(requests.of_rows(0..7), [0, 0, 1, 2, 2, 3, 4]);
         assert_eq!(requests.of_shard(0), 0..5);
         let own = requests.rows(&batch, Space::Request);
-        assert_eq!((own.rows, requests.count(7, Space::Request), requests.count(7, Space::Row)), (5, 5, 7));
+        assert_eq!((own.rows, requests.count(&batch, Space::Request), requests.count(&batch, Space::Row)), (5, 5, 7));
+        // Each row has the events of its request.
+        let events = [Space::Event(2), Space::RequestEvent(2)];
+        assert_eq!(events.map(|space| requests.count(&batch, space)), [6, 4]);
+        assert_eq!(events.map(|space| requests.span(&batch, (&(2..6), &(1..4)), space)), [2..5, 1..3]);
+        assert_eq!(requests.ends(&batch, Space::RequestEvent(2)), [0, 1, 2, 3, 3, 4]);
         assert_eq!(own.numeric.chunks(2).map(|row| row[1]).collect::<Vec<_>>(), [1.0, 2.0, 2.0, 2.0, 1.0]);
         assert_eq!(own.categorical[1], Ids::Single(vec![3, 3, 5, 5, 3]));
         assert_eq!(own.categorical[2].range(3), 3..3);

@@ -65,7 +65,7 @@ impl Runner {
         let shared = self.pass.shared(parameters, batch, &requests);
         let run_shard = |(s, rows): (usize, Range<usize>)| {
             workspaces.with(plan, |workspace| {
-                let mut shard = Shard::new((rows, requests.of_shard(s)), workspace, Vec::new());
+                let mut shard = Shard::new(shared, (rows, requests.of_shard(s)), workspace, Vec::new());
                 forward(shared, &mut shard);
                 read(&shard, plan)
             })

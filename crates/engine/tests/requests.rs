@@ -36,7 +36,7 @@ fn layout(per_request: &[String]) -> InputLayout {
         categorical("place", 4, "place", 9, 4, None),
         categorical("kind", 5, "kind", 3, 2, None),
     ];
-    InputLayout { inputs, per_request: per_request.to_vec() }
+    InputLayout { per_request: per_request.to_vec(), ..InputLayout::new(inputs) }
 }
 
 const FEATURES: [&str; 9] = ["a", "user", "seen", "b", "item", "c", "tags", "place", "kind"];

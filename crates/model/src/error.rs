@@ -96,6 +96,26 @@ pub enum Error {
         /// What was to be applied.
         found: String,
     },
+    /// A feature that a structure names and the configuration does not have.
+    #[error("{}there is no feature {feature:?} {wanted}{}", in_scope(scope), did_you_mean(nearest.as_deref()))]
+    NoFeature {
+        /// Where it is named; empty at the root of the model.
+        scope: String,
+        /// The name.
+        feature: String,
+        /// What kind of feature it must be, as `with an embedding`.
+        wanted: &'static str,
+        /// The nearest name of such a feature.
+        nearest: Option<String>,
+    },
+    /// An operation on the events of rows that reads something without events.
+    #[error("{scope}: reads the events of each row, but {input:?} has none: take the values of a list, by `events`")]
+    NoEvents {
+        /// The operation.
+        scope: String,
+        /// What it reads.
+        input: String,
+    },
     /// A prediction that is not one number.
     #[error("the prediction of task {task:?} has {width} numbers, it must have one")]
     OutputWidth {
@@ -318,6 +338,11 @@ impl Error {
 /// `FILE: `, or nothing for weights that are in no file.
 fn of_file(path: &Path) -> String {
     if path.as_os_str().is_empty() { String::new() } else { format!("{}: ", path.display()) }
+}
+
+/// `SCOPE: `, or nothing at the root of the model.
+fn in_scope(scope: &str) -> String {
+    if scope.is_empty() { String::new() } else { format!("{scope}: ") }
 }
 
 fn did_you_mean(nearest: Option<&str>) -> String {

@@ -35,13 +35,13 @@ const PAGE: u64 = 4096;
 
 /// Writes a model to `path`, its weights to a file beside it where both together have more than `most` bytes.
 pub(crate) fn write(model: &NetworkModel<'_>, writer: NetworkWriter, most: u64, path: &Path) -> Result<Exported> {
-    let NetworkWriter { nodes, constants, inputs, input_infos, outputs, output_infos, .. } = writer;
+    let NetworkWriter { nodes, constants, inputs, input_infos, outputs, output_infos, opset: needed, .. } = writer;
     let json = |ports| serde_json::to_string(ports).map_err(|e| Error::Inconsistent { reason: e.to_string() });
     let (operations, uses_ml) = (nodes.len(), nodes.iter().any(|node| node.domain.is_some()));
     let opset = |domain: &str, version| OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(version) };
     let mut head = ModelProto {
         ir_version: Some(IR_VERSION),
-        opset_import: vec![opset("", OPSET)],
+        opset_import: vec![opset("", OPSET.max(needed))],
         producer_name: Some("pleiad".to_owned()),
         producer_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         metadata_props: vec![entry("pleiad.inputs", json(&inputs)?), entry("pleiad.outputs", json(&outputs)?)],

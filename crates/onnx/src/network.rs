@@ -1,11 +1,16 @@
-//! The graph of a model, operation by operation: encoded inputs `[B, ..]` into the number of each task `[B, 1]`.
+//! The graph of a model, operation by operation: encoded inputs `[B, ..]` into the number of each task `[B, 1]`. What belongs to a
+//! request stands in each of its rows here, and so do the events of its lists (`events`).
+
+mod events;
+
+use std::collections::BTreeMap;
 
 use pleiad_data::Pooling;
 use pleiad_model::Graph;
-use pleiad_model::graph::{Activation, Op, ParamId, TableId};
+use pleiad_model::graph::{Activation, Op, ParamId, Space, TableId};
 
 use crate::inputs::{Encoded, TableRows};
-use crate::schema::{float, int, word};
+use crate::schema::{float, int};
 use crate::writer::{NetworkWriter, Value};
 
 /// Slope of the leaky ReLU below zero.
@@ -13,7 +18,8 @@ const LEAK: f32 = 0.01;
 
 /// The value of every node.
 pub(crate) fn nodes(writer: &mut NetworkWriter, graph: &Graph, inputs: &Encoded) -> Vec<Value> {
-    let mut network = Network { writer, graph, inputs, values: Vec::with_capacity(graph.nodes.len()) };
+    let values = Vec::with_capacity(graph.nodes.len());
+    let mut network = Network { writer, graph, inputs, spaces: graph.spaces(), values, by_event: BTreeMap::new() };
     for at in 0..graph.nodes.len() {
         let value = network.node(at);
         network.values.push(value);
@@ -25,7 +31,10 @@ struct Network<'n> {
     writer: &'n mut NetworkWriter,
     graph: &'n Graph,
     inputs: &'n Encoded,
+    spaces: Vec<Space>,
     values: Vec<Value>,
+    /// What events of a list name of nodes that have one row for each row of the batch, by node and list.
+    by_event: BTreeMap<(usize, usize), Value>,
 }
 
 impl Network<'_> {
@@ -33,7 +42,8 @@ impl Network<'_> {
         let graph = self.graph;
         let node = &graph.nodes[at];
         let scope = node.scope.as_str();
-        let x: Vec<Value> = node.inputs.iter().map(|input| self.values[input.0].clone()).collect();
+        let list = graph.reads(node, &self.spaces).list();
+        let x: Vec<Value> = node.inputs.iter().map(|&input| self.read(input, list)).collect();
         let first = x.first().map_or("", String::as_str);
         match &node.op {
             Op::Numeric { first, count } => self.columns(scope, *first, *count),
@@ -67,6 +77,14 @@ impl Network<'_> {
                 self.scaled(scope, sum, *scale)
             }
             Op::Pairs => self.pairs(scope, &x),
+            Op::Events { table, slot, .. } => self.events(scope, *table, *slot),
+            Op::SegmentSum => self.segment_sum(scope, first, list, node.width, false),
+            Op::SegmentMean => self.segment_sum(scope, first, list, node.width, true),
+            Op::SegmentSoftmax => self.segment_softmax(scope, first, list, node.width),
+            Op::SegmentMixture => {
+                let weighed = self.writer.op("Mul", &format!("{scope}/weighed"), &[&x[1], &x[0]], vec![]);
+                self.segment_sum(scope, &weighed, list, node.width, false)
+            }
         }
     }
 
@@ -93,32 +111,10 @@ impl Network<'_> {
         let table = self.writer.weight(&spec.tensor(), &spec.shape());
         match &inputs.categories[slot] {
             TableRows::Single(rows) => self.writer.op("Gather", scope, &[&table, rows], vec![int("axis", 0)]),
-            TableRows::Multiple { rows, owners, lengths } => {
-                let w = &mut *self.writer;
-                let vectors = w.op("Gather", &format!("{scope}/vectors"), &[&table, rows], vec![int("axis", 0)]);
-                let shape = w.op("Shape", &format!("{scope}/shape"), &[&vectors], vec![]);
-                let owners = w.column(owners);
-                let owners = w.op("Expand", &format!("{scope}/owners"), &[&owners, &shape], vec![]);
-                let batch = w.op("Shape", &format!("{scope}/batch"), &[lengths], vec![]);
-                let width = w.int64s(&[spec.dim as i64]);
-                let shape = w.concat(&format!("{scope}/pooled"), &[batch, width], 0);
-                let zero = w.float(0.0);
-                let zeros = w.op("Expand", &format!("{scope}/zeros"), &[&zero, &shape], vec![]);
-                let sums = w.op(
-                    "ScatterElements",
-                    scope,
-                    &[&zeros, &owners, &vectors],
-                    vec![int("axis", 0), word("reduction", "add")],
-                );
-                if pooling != Some(Pooling::Mean) {
-                    return sums;
-                }
-                let counts = w.cast(lengths, &format!("{scope}/counts"), crate::schema::DataType::Float);
-                // A row without values has zeros, and none of them is divided by none.
-                let one = w.float(1.0);
-                let counts = w.op("Max", &format!("{scope}/counts"), &[&counts, &one], vec![]);
-                let counts = w.column(&counts);
-                w.op("Div", scope, &[&sums, &counts], vec![])
+            TableRows::Multiple { rows, .. } => {
+                let name = format!("{scope}/vectors");
+                let vectors = self.writer.op("Gather", &name, &[&table, rows], vec![int("axis", 0)]);
+                self.segment_sum(scope, &vectors, Some(slot), spec.dim, pooling == Some(Pooling::Mean))
             }
         }
     }

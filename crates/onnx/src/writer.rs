@@ -82,6 +82,8 @@ pub(crate) struct NetworkWriter {
     weights: BTreeMap<String, Value>,
     /// Dimensions that have a name, beside that of the batch.
     ragged: usize,
+    /// The opset that operations need beyond [`crate::file`]'s own; 0 where none does.
+    pub(crate) opset: i64,
 }
 
 impl NetworkWriter {
@@ -98,6 +100,11 @@ impl NetworkWriter {
             }
             number += 1;
         }
+    }
+
+    /// Says that an operation is one of this opset, or of later ones.
+    pub(crate) fn needs_opset(&mut self, opset: i64) {
+        self.opset = self.opset.max(opset);
     }
 
     /// Keeps a name for what comes later; whether nothing has it.
@@ -151,7 +158,9 @@ impl NetworkWriter {
             return vec![x.to_owned()];
         }
         let outputs: Vec<Value> = (0..parts).map(|_| self.unique(hint)).collect();
-        self.node("Split", "", &[x], outputs.clone(), vec![crate::schema::int("axis", axis)]);
+        // The sizes are given since opsets differ in what they take without them.
+        let sizes = self.int64s(&vec![1; parts]);
+        self.node("Split", "", &[x, &sizes], outputs.clone(), vec![crate::schema::int("axis", axis)]);
         outputs
     }
 

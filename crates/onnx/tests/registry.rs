@@ -9,6 +9,7 @@ mod fixture;
 use std::path::Path;
 
 use pleiad_data::{Batch, Encoder, Ids, Input, InputLayout, TaskSpec};
+use pleiad_model::graph::{Activation, GraphBuilder};
 use pleiad_model::{Graph, TensorSource, Weights};
 use pleiad_onnx::{Function, Inputs, MOST_BYTES, Options, Score, TaskFactor, Transform, export};
 use rten::{Model, ValueOrView};
@@ -123,6 +124,34 @@ fn crosses_waves_and_pieces() {
         let batches = [common::batch(&layout, 1, 5), common::batch(&layout, 200, 6)];
         let found = difference(&graph, &common::tasks(), &weights, &batches);
         assert!(found < TOLERANCE, "{interaction}: {found:e}");
+    }
+}
+
+/// Attention over a list, with and without requests: what a row of the batch or a request has, events gather.
+#[test]
+fn events_of_lists() {
+    for per_request in [&[][..], &["a", "seen", "tags"]] {
+        let per_request = per_request.iter().map(|name| (*name).to_owned()).collect();
+        let mut graph = Graph::new(InputLayout { per_request, ..fixture::layout() });
+        let mut g = GraphBuilder::new(&mut graph);
+        let (x, item) = (g.input("").unwrap(), g.embedding("", "item").unwrap());
+        let [seen] = g.events("", &["seen"]).unwrap()[..] else { panic!() };
+        let crossed = g.pairs("crossed", &[seen, item]).unwrap();
+        let pair = g.concat("pair", &[seen, item, crossed, x]).unwrap();
+        let hidden = g.linear(pair, "hidden", 3, Activation::Tanh).unwrap();
+        let score = g.linear(hidden, "score", 1, Activation::Identity).unwrap();
+        let attended = g.segment_softmax_sum("attended", score, hidden).unwrap();
+        let [tags] = g.events("", &["tags"]).unwrap()[..] else { panic!() };
+        let (sum, mean) = (g.segment_sum("sum", tags).unwrap(), g.segment_mean("mean", hidden).unwrap());
+        let all = g.concat("all", &[x, attended, sum, mean]).unwrap();
+        for task in fixture::tasks() {
+            let y = g.linear(all, &task.name, 1, Activation::Identity).unwrap();
+            g.output(&task, y).unwrap();
+        }
+        let weights = fixture::engine(&graph).weights();
+        let batches = [fixture::batch(1, 3), fixture::batch(300, 4)];
+        let found = difference(&graph, &fixture::tasks(), &weights, &batches);
+        assert!(found < TOLERANCE, "{found:e}");
     }
 }
 

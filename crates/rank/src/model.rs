@@ -4,8 +4,8 @@ use std::path::Path;
 
 use arrow::array::RecordBatch;
 use pleiad_data::encode::{Encoded, Plan};
-use pleiad_data::{Batch, EncodedStream, Encoder, FeatureCount, Skipped, SplitRules, TaskSpec};
-use pleiad_engine::{Predictions, Predictor, check_memory_to_predict};
+use pleiad_data::{Batch, EncodedStream, Encoder, FeatureCount, RawRows, Skipped, SplitRules, TaskSpec};
+use pleiad_engine::{GateRows, Predictions, Predictor, check_memory_to_predict};
 use pleiad_model::artifact::Artifact;
 use pleiad_model::{Graph, ModelConfig};
 use serde_json::{Map, Value};
@@ -37,6 +37,8 @@ pub struct Model {
     predictor: Predictor,
     /// Values of each feature in the rows that it was trained on, where they are known.
     training_counts: Option<Vec<FeatureCount>>,
+    /// The raw rows of its golden rows.
+    sample: RawRows,
     rank: Option<RankConfig>,
     scorer: Option<Scorer>,
 }
@@ -77,7 +79,8 @@ impl Model {
         let predictions = predictor.predict(&golden.batch)?;
         golden.check(predictor.graph(), &predictions.tasks)?;
         let plan = Plan::new(encoder.schema(), SplitRules::default(), false, &[]);
-        let opened = Self { kind, funnel, encoder, plan, predictor, training_counts, rank: None, scorer: None };
+        let sample = golden.raw;
+        let opened = Self { kind, funnel, encoder, plan, predictor, training_counts, sample, rank: None, scorer: None };
         let Some(rank) = rank else { return Ok(opened) };
         let rank = serde_json::from_value(rank).map_err(|error| {
             let reason = format!("its [rank] cannot be read by this version of Pleiad: {error}");
@@ -125,6 +128,12 @@ impl Model {
     #[must_use]
     pub fn predictor(&self) -> &Predictor {
         &self.predictor
+    }
+
+    /// Some rows of those that it was trained on, as they were read; none in a model that was saved without.
+    #[must_use]
+    pub fn sample(&self) -> &RawRows {
+        &self.sample
     }
 
     /// `[rank]`, where the model has one.
@@ -177,6 +186,14 @@ impl Model {
         let predictions = self.predictor.predict(&rows.batch)?;
         check_finite(&predictions, self.tasks(), 0)?;
         Ok(predictions)
+    }
+
+    /// The weights of every gate in each row, in the order of the graph; none where the structure has no gates.
+    ///
+    /// # Errors
+    /// [`Error::Engine`] for rows that another model has encoded.
+    pub fn gate_weights(&self, rows: &Rows) -> Result<Vec<GateRows<'_>>> {
+        Ok(self.predictor.gate_weights(&rows.batch)?)
     }
 
     /// Scores `[B]` of these predictions by equation 1.

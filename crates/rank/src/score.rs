@@ -1,5 +1,7 @@
 //! Equation 1 of the paper, or a weighted sum: [`Scorer`] makes one score of the predictions of all tasks.
 
+pub mod shares;
+
 use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
 use pleiad_data::{TaskKind, suggest};
 use pleiad_engine::Predictions;
@@ -295,12 +297,12 @@ mod tests {
         Schema::resolve(&data, &feature, &task).unwrap()
     }
 
-    fn scorer(rank: &str) -> Result<Scorer, String> {
+    pub(super) fn scorer(rank: &str) -> Result<Scorer, String> {
         let rank: RankConfig = toml::from_str(rank).map_err(|error| error.to_string())?;
         Scorer::new(&rank, &schema()).map_err(|error| error.to_string())
     }
 
-    fn predictions() -> Predictions {
+    pub(super) fn predictions() -> Predictions {
         Predictions { tasks: vec![vec![0.5, 0.25], vec![0.2, 0.4], vec![3.0, 1.5], vec![0.1, 0.9]] }
     }
 

@@ -58,7 +58,7 @@ pub(crate) fn asked<'a>(body: &[u8], columns: &Columns, most: usize) -> Result<A
     let one = one.map_err(|error| bad(error.to_string(), "send batches of one schema"))?;
     let in_request: Vec<bool> = told.request.iter().map(Option::is_some).collect();
     told.candidates = candidates;
-    let (top, score) = (told.top.unwrap_or(usize::MAX), told.score.take());
+    let (top, explain, score) = (told.top.unwrap_or(usize::MAX), told.explain, told.score.take());
     let mut left: Vec<&str> = told.ignored.iter().map(String::as_str).collect();
     left.extend(names.iter().map(String::as_str).filter(|&name| columns.index(name).is_none() && name != id));
     let ignored = ignored(left);
@@ -81,7 +81,16 @@ pub(crate) fn asked<'a>(body: &[u8], columns: &Columns, most: usize) -> Result<A
     let options = RecordBatchOptions::new().with_row_count(Some(candidates));
     let records = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options);
     let records = records.map_err(|error| bad(error.to_string(), "send each column once"))?;
-    Ok(Asked { records: (candidates > 0).then_some(records), candidates, ids, score, top, ignored, in_request })
+    Ok(Asked {
+        records: (candidates > 0).then_some(records),
+        candidates,
+        ids,
+        score,
+        top,
+        explain,
+        ignored,
+        in_request,
+    })
 }
 
 type StreamParts = (Arc<Schema>, Vec<String>, Vec<RecordBatch>);

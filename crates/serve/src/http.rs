@@ -18,10 +18,12 @@ use crate::audit::{Asker, Audit};
 use crate::body::{self, Body, Budget};
 use crate::metrics::{Metrics, ModelNow, Now};
 use crate::models::{allowed, ask, find, ready, reload, roll_back, served, unload, weigh};
+use crate::page;
 use crate::queue::{Queue, Work};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
+use crate::sample;
 use crate::served::{BodyForm, Served};
 use crate::server::Log;
 use crate::settings::Settings;
@@ -186,6 +188,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content));
+    if content == page::HTML {
+        page::guard(headers);
+    }
     if let Some(methods) = allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
     }
@@ -213,6 +218,7 @@ async fn answer(
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
     match route {
+        Route::Root if page::is_wanted(request.headers()) => Ok(Reply::text(page::text(), page::HTML)),
         Route::Root => Ok(Reply::json(&json!({
             "server": "pleiad", "version": env!("CARGO_PKG_VERSION"), "paths": PATHS,
         }))),
@@ -226,6 +232,12 @@ async fn answer(
             Ok(Reply::json(&json!({ "models": models })))
         }
         Route::Model(name) => Ok(Reply::json(&shown(find(app, Some(name))?))),
+        Route::Sample(name) => {
+            let entry = find(app, Some(name))?;
+            let served = served(entry, None)?;
+            sample::body(served.model()).map(|body| Reply::json(&body))
+        }
+        Route::Recent => Ok(Reply::json(&json!(app.metrics.recent.figures()))),
         Route::Rank(name) => {
             let entry = Arc::clone(find(app, name)?);
             let served = served(&entry, None)?;

@@ -11,6 +11,8 @@
 //! columns   what a model reads                             cells     cells into Arrow columns
 //! infer     the Open Inference Protocol (tensor)           v2        its addresses
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
+//! explain   why a candidate stands where it does          recent    the last minute in figures
+//! page      the page at / (page/)                         sample    a body to try a model with
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
 //! models    found, asked and changed by requests           statistics what the protocol counts
@@ -30,6 +32,7 @@ mod body;
 mod cells;
 mod columns;
 mod error;
+mod explain;
 mod grpc;
 mod http;
 mod in_process;
@@ -38,12 +41,15 @@ mod load;
 mod message;
 mod metrics;
 mod models;
+mod page;
 mod proto;
 mod queue;
+mod recent;
 mod refusal;
 mod registry;
 mod request;
 mod route;
+mod sample;
 mod served;
 mod server;
 mod settings;

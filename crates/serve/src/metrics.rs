@@ -6,6 +6,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::recent::Recent;
+
 /// A part of the way of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
@@ -158,6 +160,8 @@ pub(crate) struct Metrics {
     /// By route and status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     seconds: Histogram<14>,
+    /// The last minute of rankings and predictions.
+    pub(crate) recent: Recent,
     pub(crate) connections: AtomicU64,
     pub(crate) panics: AtomicU64,
     pub(crate) handshakes_failed: AtomicU64,
@@ -168,6 +172,7 @@ impl Metrics {
         Self {
             requests: Mutex::default(),
             seconds: Histogram::new(&SECONDS),
+            recent: Recent::new(),
             connections: AtomicU64::new(0),
             panics: AtomicU64::new(0),
             handshakes_failed: AtomicU64::new(0),
@@ -179,6 +184,9 @@ impl Metrics {
         let mut requests = self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *requests.entry((route, status)).or_default() += 1;
         drop(requests);
+        if matches!(route, "rank" | "infer" | "grpc_infer") {
+            self.recent.add(time, status >= 400);
+        }
         if route == "rank" && status == 200 {
             self.seconds.observe(time.as_secs_f64());
         }

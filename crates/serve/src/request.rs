@@ -20,7 +20,7 @@ use crate::refusal::{Place, Refusal};
 use crate::value::{CELL, Text};
 
 /// The keys of a body.
-const KEYS: [&str; 7] = ["request", "rows", "columns", "id", "ids", "score", "top"];
+const KEYS: [&str; 8] = ["request", "rows", "columns", "id", "ids", "score", "top", "explain"];
 
 /// The field that is a candidate's id where the body says nothing else.
 const ID: &str = "id";
@@ -44,6 +44,8 @@ pub struct RankRequest<'de> {
     pub(crate) score: Option<BTreeMap<String, f64>>,
     /// How many candidates are answered.
     pub(crate) top: Option<usize>,
+    /// Whether each ranked candidate is explained.
+    pub(crate) explain: bool,
     /// Fields that are no columns of the model, the first of them.
     pub(crate) ignored: Vec<String>,
 }
@@ -73,10 +75,10 @@ impl<'de> RankRequest<'de> {
             let message = format!("the metadata has {key:?}");
             return Err(Refusal::new(400, "bad_request", message, "give candidates as rows of the batches").at(place));
         }
-        let RankRequest { request, score, top, ignored, .. } = state.found;
+        let RankRequest { request, score, top, explain, ignored, .. } = state.found;
         let request = request.into_iter().map(|cell| cell.map(owned)).collect::<Vec<_>>();
         let columns = vec![None; request.len()];
-        let told = RankRequest { request, columns, score, top, ignored, ..RankRequest::default() };
+        let told = RankRequest { request, columns, score, top, explain, ignored, ..RankRequest::default() };
         Ok((told, state.id.into_owned()))
     }
 
@@ -341,6 +343,9 @@ impl<'de> Visitor<'de> for Body<'_, '_, 'de> {
                     (state.id, state.has_id) = (id, true);
                 }),
                 "score" => map.next_value().map(|score| state.found.score = score),
+                "explain" => {
+                    map.next_value::<Option<bool>>().map(|explain| state.found.explain = explain == Some(true))
+                }
                 _ => map.next_value::<Option<u64>>().and_then(|top| match top {
                     Some(0) => Err(A::Error::custom("must be 1 or more")),
                     top => {

@@ -13,6 +13,8 @@ pub(crate) enum Route<'p> {
     Slow,
     Models,
     Model(&'p str),
+    Sample(&'p str),
+    Recent,
     Rank(Option<&'p str>),
     Reload(&'p str),
     Rollback(&'p str),
@@ -30,17 +32,19 @@ pub(crate) enum Route<'p> {
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 27] = [
+pub(crate) const PATHS: [&str; 29] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
     "/v1/models/{name}/rank",
+    "/v1/models/{name}/sample",
     "/v1/models/{name}/reload",
     "/v1/models/{name}/rollback",
     "/v1/models/{name}/score",
     "/v1/health/live",
     "/v1/health/ready",
     "/v1/openapi.json",
+    "/v1/recent",
     "/v1/slow",
     "/metrics",
     "/v2",
@@ -72,6 +76,8 @@ impl<'p> Route<'p> {
             ["v1", "slow"] => Self::Slow,
             ["v1", "models"] => Self::Models,
             ["v1", "models", name] => Self::Model(name),
+            ["v1", "models", name, "sample"] => Self::Sample(name),
+            ["v1", "recent"] => Self::Recent,
             ["v1", "rank"] => Self::Rank(None),
             ["v1", "models", name, "rank"] => Self::Rank(Some(name)),
             ["v1", "models", name, "reload"] => Self::Reload(name),
@@ -110,6 +116,8 @@ impl<'p> Route<'p> {
             Self::Slow => ("slow", Method::GET),
             Self::Models => ("models", Method::GET),
             Self::Model(_) => ("model", Method::GET),
+            Self::Sample(_) => ("sample", Method::GET),
+            Self::Recent => ("recent", Method::GET),
             Self::Rank(_) => ("rank", Method::POST),
             Self::Reload(_) => ("reload", Method::POST),
             Self::Rollback(_) => ("rollback", Method::POST),

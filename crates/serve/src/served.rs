@@ -7,13 +7,14 @@ use std::sync::{Arc, RwLock};
 use arrow::array::RecordBatch;
 use pleiad_data::FeatureCount;
 use pleiad_rank::cells::Cell;
-use pleiad_rank::{Model, Scorer};
+use pleiad_rank::{Model, RankFusion, Scorer};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
 use crate::arrow_body;
 use crate::cells::batch;
 use crate::columns::Columns;
+use crate::explain::{self, Explained};
 use crate::metrics::{Laps, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
@@ -119,6 +120,14 @@ impl Served {
             BodyForm::Arrow => arrow_body::asked(body, &self.columns, most)?,
         };
         stages.candidates = asked.candidates;
+        let explains = asked.explain;
+        if explains {
+            if wanted == BodyForm::Arrow {
+                let message = "an answer in Arrow explains nothing";
+                return Err(Refusal::new(400, "bad_request", message, "accept JSON, or leave `explain` out"));
+            }
+            explain::check(asked.candidates.min(asked.top))?;
+        }
         let own = asked.score.map(|score| self.scorer_of(score)).transpose()?;
         let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
@@ -134,6 +143,7 @@ impl Served {
                 model: &self.name,
                 version: &self.version,
                 candidates: asked.candidates,
+                explains: explains.then(|| scorer.fusion()),
                 ranked: (wanted == BodyForm::Json).then_some(ranked),
                 unknown: self.named(counts, |count| count.unknown),
                 missing: self.named(counts, |count| count.missing),
@@ -157,6 +167,11 @@ impl Served {
         let order = ordered(&scores, asked.top);
         laps.add(stages, Stage::Score);
         self.count(&rows.counts);
+        let mut explained = match explains {
+            true => explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?,
+            false => Vec::new(),
+        }
+        .into_iter();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
             .map(|index| Ranked {
@@ -164,6 +179,7 @@ impl Served {
                 id: asked.ids.get(index).filter(|id| **id != Cell::Null),
                 score: scores[index],
                 predictions: Predicted { tasks: &tasks, values: &predictions.tasks, index },
+                explain: explained.next().map(Box::new),
             })
             .collect();
         let written = answer(&ranked, &rows.counts);
@@ -175,10 +191,11 @@ impl Served {
     fn asked<'a>(&self, body: &'a [u8], most: usize) -> Result<Asked<'a>, Refusal> {
         let mut request = RankRequest::parse(body, &self.columns, most)?;
         let (candidates, top) = (request.candidates, request.top.unwrap_or(usize::MAX));
+        let explain = request.explain;
         let (ids, ignored) = (std::mem::take(&mut request.ids), std::mem::take(&mut request.ignored));
         let (score, in_request) = (request.score.take(), request.request.iter().map(Option::is_some).collect());
         let records = (candidates > 0).then(|| batch(request, &self.columns)).transpose()?;
-        Ok(Asked { records, candidates, ids, score, top, ignored, in_request })
+        Ok(Asked { records, candidates, ids, score, top, explain, ignored, in_request })
     }
 
     /// The model's score with other exponents.
@@ -212,6 +229,8 @@ pub(crate) struct Asked<'a> {
     /// Exponents of the score that are not the model's own.
     pub(crate) score: Option<BTreeMap<String, f64>>,
     pub(crate) top: usize,
+    /// Whether candidates are explained.
+    pub(crate) explain: bool,
     pub(crate) ignored: Vec<String>,
     /// By column of the model: whether all candidates share it.
     pub(crate) in_request: Vec<bool>,
@@ -235,6 +254,9 @@ struct Answer<'a> {
     model: &'a str,
     version: &'a str,
     candidates: usize,
+    /// Where candidates are explained, what their shares are shares of.
+    #[serde(rename = "fusion", skip_serializing_if = "Option::is_none")]
+    explains: Option<RankFusion>,
     /// None where it is written in another form.
     #[serde(skip_serializing_if = "Option::is_none")]
     ranked: Option<&'a [Ranked<'a>]>,
@@ -254,6 +276,8 @@ pub(crate) struct Ranked<'a> {
     pub(crate) id: Option<&'a Cell<'a>>,
     pub(crate) score: f64,
     pub(crate) predictions: Predicted<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) explain: Option<Box<Explained<'a>>>,
 }
 
 pub(crate) struct Predicted<'a> {

@@ -10,6 +10,7 @@ mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;
+mod explained;
 mod grpc;
 mod models;
 mod wrong;

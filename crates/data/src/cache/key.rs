@@ -95,7 +95,7 @@ fn neutral(schema: &Schema) -> Schema {
             FeatureKind::Categorical { embedding, multiple, .. } => {
                 *embedding = 1;
                 if let Some(multiple) = multiple {
-                    multiple.pooling = Pooling::Sum;
+                    (multiple.pooling, multiple.attention) = (Pooling::Sum, None);
                 }
             }
         }

@@ -278,7 +278,7 @@ mod tests {
         }
         let mut bad = BadCells::default();
         let column = Column::Text(StringArray::from(vec![Some("7|8"), None, Some("x|7"), Some("")]));
-        let multiple = Multiple { separator: "|".into(), pooling: Pooling::Sum };
+        let multiple = Multiple { separator: "|".into(), pooling: Pooling::Sum, attention: None };
         let ids = integers("x", &column, Some(&multiple), 1001, &mut bad);
         let [seven, eight] = [7, 8].map(|value| integer_hash::row(value, 1001));
         assert_eq!(ids, Ids::Multiple { offsets: vec![0, 2, 2, 4, 4], rows: vec![seven, eight, 0, seven] });
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_text_are_a_list() {
-        let multiple = Multiple { separator: "|".into(), pooling: Pooling::Sum };
+        let multiple = Multiple { separator: "|".into(), pooling: Pooling::Sum, attention: None };
         let column = Column::Text(StringArray::from(vec![Some("b|a||b"), None, Some(""), Some("c")]));
         let ids = rows(&column, Some(&multiple), |text| u64::from(text.map_or(0, |text| text.as_bytes()[0])));
         assert_eq!(ids, Ids::Multiple { offsets: vec![0, 3, 3, 3, 4], rows: vec![98, 97, 98, 99] });

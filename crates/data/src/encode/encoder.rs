@@ -78,7 +78,7 @@ impl Encoder {
             let (found, expected) = (fitted.len(), schema.features.len());
             return Err(damaged(format!("{found} features are fitted, and the schema has {expected}")));
         }
-        let mut layout = InputLayout::default();
+        let mut layout = InputLayout { attention: schema.attention(), ..InputLayout::default() };
         let (mut columns, mut slots) = (0, 0);
         let mut used = 0;
         let mut tables = std::collections::BTreeSet::new();

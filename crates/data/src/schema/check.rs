@@ -280,6 +280,7 @@ fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
             let multiple = block.multiple.then(|| Multiple {
                 separator: block.separator.clone().unwrap_or_else(|| "|".to_owned()),
                 pooling: block.pooling.unwrap_or(Pooling::Mean),
+                attention: block.attention.clone(),
             });
             Ok(FeatureKind::Categorical {
                 encoding: block.encoding.unwrap_or_default(),
@@ -307,7 +308,7 @@ fn kind(block: &FeatureBlock, name: &str) -> Result<FeatureKind, Fault> {
 /// Refuses keys that belong to another kind.
 fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
     use FeatureKindConfig::{Bucketized, Categorical, Numeric};
-    let given: [(&'static str, bool, &[FeatureKindConfig]); 13] = [
+    let given: [(&'static str, bool, &[FeatureKindConfig]); 14] = [
         ("transform", !block.transform.is_empty(), &[Numeric]),
         ("missing", block.missing.is_some(), &[Numeric]),
         ("exact", block.exact.is_some(), &[Numeric]),
@@ -319,6 +320,7 @@ fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
         ("multiple", block.multiple, &[Categorical]),
         ("separator", block.separator.is_some(), &[Categorical]),
         ("pooling", block.pooling.is_some(), &[Categorical]),
+        ("attention", block.attention.is_some(), &[Categorical]),
         ("boundaries", block.boundaries.is_some(), &[Bucketized]),
         ("buckets", block.buckets.is_some(), &[Bucketized]),
     ];
@@ -333,10 +335,18 @@ fn reject_strangers(block: &FeatureBlock) -> Result<(), Fault> {
             return Err((key, pointless(format!("{kinds} features take it, and this one is {}", word(&block.kind)))));
         }
     }
-    for (key, is_given) in [("separator", block.separator.is_some()), ("pooling", block.pooling.is_some())] {
+    let of_lists = [
+        ("separator", block.separator.is_some()),
+        ("pooling", block.pooling.is_some()),
+        ("attention", block.attention.is_some()),
+    ];
+    for (key, is_given) in of_lists {
         if is_given && !block.multiple {
             return Err((key, pointless("only features with multiple = true take it")));
         }
+    }
+    if block.pooling.is_some() && block.attention.is_some() {
+        return Err(("pooling", pointless("`attention` already says how the values' embeddings become one")));
     }
     Ok(())
 }
@@ -603,6 +613,54 @@ pub(super) fn requests(request: Option<&str>, features: &[Feature], blocks: &[us
         }
         _ => Ok(()),
     }
+}
+
+/// Hidden layers of what weighs a list, at the most.
+const MAX_SCORE_LAYERS: usize = 8;
+
+/// Checks what weighs the values of lists.
+pub(super) fn attention(features: &[Feature], blocks: &[usize]) -> Result<()> {
+    /// The width of a feature's embedding where it has one value.
+    fn single(feature: &Feature) -> Option<usize> {
+        match &feature.read {
+            FeatureKind::Categorical { embedding, multiple: None, .. } | FeatureKind::Bucketized { embedding, .. } => {
+                Some(*embedding)
+            }
+            _ => None,
+        }
+    }
+    for (at, feature) in features.iter().enumerate() {
+        let FeatureKind::Categorical { embedding, multiple: Some(multiple), .. } = &feature.read else { continue };
+        let Some(AttentionConfig { target, widths }) = &multiple.attention else { continue };
+        let wrong = |key, what| Err(problem(Block::Feature(blocks.get(at).copied().unwrap_or(at)), key, what));
+        if widths.len() > MAX_SCORE_LAYERS || widths.iter().any(|width| !(1..=MAX_EMBEDDING).contains(width)) {
+            let reason = format!("at most {MAX_SCORE_LAYERS} layers, each of 1 to {MAX_EMBEDDING} units");
+            return wrong("attention.widths", value(format!("{widths:?}"), reason));
+        }
+        let key = "attention.target";
+        let named = features.iter().find(|other| other.name == *target);
+        match named.map(single) {
+            None => {
+                let known = features.iter().filter(|other| single(other).is_some()).map(|other| other.name.as_str());
+                let near = crate::names::nearest(target, known);
+                let near = near.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"));
+                return wrong(key, value(format!("\"{target}\""), format!("no feature has this name{near}")));
+            }
+            Some(None) => {
+                let reason = "the values are weighed by the embedding of a feature that has one value in each row";
+                return wrong(key, value(format!("\"{target}\""), reason));
+            }
+            Some(Some(width)) if width != *embedding => {
+                let reason = format!(
+                    "its embedding has {width} numbers and that of \"{}\" has {embedding}; they are multiplied, so make them equal",
+                    feature.name
+                );
+                return wrong(key, value(format!("\"{target}\""), reason));
+            }
+            Some(Some(_)) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Largest factor by which a weight changes with each step or epoch.

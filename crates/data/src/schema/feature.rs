@@ -16,7 +16,7 @@ use crate::layout::Pooling;
 /// | kind | keys |
 /// | --- | --- |
 /// | `numeric` | `transform`, `missing`, `exact`, `pieces`, `periodic` |
-/// | `categorical` | `encoding`, `embedding`, `table`, `multiple`, `separator`, `pooling` |
+/// | `categorical` | `encoding`, `embedding`, `table`, `multiple`, `separator`, `pooling`, `attention` |
 /// | `bucketized` | `boundaries` or `buckets`, `embedding` |
 #[derive(Debug, Clone, PartialEq, Serialize, DeriveDeserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -75,6 +75,9 @@ pub struct FeatureBlock {
     /// Multiple: how the values' embeddings become one. Default: `"mean"`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooling: Option<Pooling>,
+    /// Multiple: the values' embeddings are weighed by another feature, such as the candidate, instead of `pooling`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<AttentionConfig>,
     /// Bucketized: ascending boundaries; a value lies in the bucket after the last boundary that is not above it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub boundaries: Option<Vec<f64>>,
@@ -82,6 +85,26 @@ pub struct FeatureBlock {
     /// its own, and the rest is cut as if it were not there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<usize>,
+}
+
+/// `attention = { target = "item_id" }` of a feature with several values: attention after DIN (Zhou et al., *Deep Interest
+/// Network for Click-Through Rate Prediction*, KDD 2018), with a softmax.
+///
+/// With v_e the embedding of value e of the row's list and c that of the row's target, the feature gives
+/// `sum_e softmax(s)_e v_e`, `s_e = m([v_e, c, v_e * c])`, the product element by element; m has hidden layers of `widths` units
+/// (ReLU) and one output. A row without values gives zeros.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, DeriveDeserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AttentionConfig {
+    /// The feature that weighs the values: one with a single value and an embedding as wide as theirs.
+    pub target: String,
+    /// Widths of the hidden layers that make a score of a value and the target.
+    #[serde(default = "score_widths")]
+    pub widths: Vec<usize>,
+}
+
+fn score_widths() -> Vec<usize> {
+    vec![32]
 }
 
 /// What has one value of a feature.

@@ -23,7 +23,8 @@ pub use data::{
     CsvConfig, DEFAULT_WINDOW, DataConfig, Files, Format, OnBadRow, PartConfig, SplitConfig, Stream, WindowConfig,
 };
 pub use feature::{
-    Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, Per, PeriodicConfig, Transform, VocabularyConfig,
+    AttentionConfig, Encoding, ExactConfig, FeatureBlock, FeatureKindConfig, Missing, Per, PeriodicConfig, Transform,
+    VocabularyConfig,
 };
 pub use groups::Groups;
 pub use objective::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective, SampledConfig};
@@ -34,7 +35,7 @@ pub use task_kind::TaskKind;
 
 pub use crate::error::{Block, KeyPlace, Problem};
 use crate::error::{Error, Result};
-use crate::layout::Pooling;
+use crate::layout::{Attention, Pooling};
 
 /// A checked description of rows: how files are written, every feature, every task. It is saved with the model and is
 /// all that is needed, beside what an encoder has fitted, to read rows again.
@@ -152,6 +153,9 @@ pub struct Multiple {
     pub separator: String,
     /// How the values' embeddings become one.
     pub pooling: Pooling,
+    /// What weighs them instead, if something does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<AttentionConfig>,
 }
 
 /// The buckets of a bucketized number.
@@ -194,10 +198,22 @@ impl Schema {
     pub(crate) fn check(&self, blocks: &[usize]) -> Result<()> {
         check::csv(&self.csv)?;
         check::features(&self.features, blocks)?;
+        check::attention(&self.features, blocks)?;
         check::requests(self.request.as_deref(), &self.features, blocks)?;
         check::tasks(&self.tasks)?;
         self.groups.as_ref().map_or(Ok(()), Groups::check)?;
         check::leakage(&self.features, blocks, &self.tasks)
+    }
+
+    /// The lists whose values another feature weighs, in the order of the features.
+    #[must_use]
+    pub fn attention(&self) -> Vec<Attention> {
+        let of = |feature: &Feature| {
+            let FeatureKind::Categorical { multiple: Some(multiple), .. } = &feature.read else { return None };
+            let AttentionConfig { target, widths } = multiple.attention.clone()?;
+            Some(Attention { feature: feature.name.clone(), target, widths })
+        };
+        self.features.iter().filter_map(of).collect()
     }
 
     /// What model, engine and metrics need to know of the tasks, in configuration order.

@@ -5,7 +5,7 @@ use super::{Shard, Shared, copy, gather, products};
 use crate::kernels::dropout::Mask;
 use crate::kernels::mixture::Share;
 use crate::kernels::periodic::WavesGradient;
-use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs};
+use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs, segment};
 use crate::plan::{BackStep, Gathered, Step, View, Weights, Write};
 
 /// Runs the plan backward over the shard. Gradients of dense parameters, and behind them what folds sum, are written to
@@ -22,7 +22,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             shard.write(gradients, view, |_, memory| view.at.rows_mut(memory, rows).for_each(|row| row.fill(0.0)));
         }
         match &plan.steps[back.step] {
-            Step::Numeric { .. } | Step::Lookup { .. } => {}
+            Step::Numeric { .. } | Step::Lookup { .. } | Step::Events { .. } => {}
             step @ Step::Periodic { column, frequencies, weight, bias, y } => {
                 if let Some(drawn) = drawn {
                     shard.write(gradients, *y, |_, d| drawn.mask_column(*column, d, y.at, first, rows));
@@ -55,17 +55,16 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             Step::Gather { from: Gathered::Table(fold), y, .. } => {
                 gather::to_tables(plan, shard, *fold, *y, gradient, accumulate);
             }
-            Step::Gather { from: Gathered::Request(_), y, .. } => {
+            Step::Gather { from: Gathered::Space(_), y, .. } => {
                 if let Some((x, accumulate)) = contribution(back, 0) {
-                    gather::to_requests(shared, shard, *y, x, accumulate);
+                    gather::to_space(shared, shard, *y, x, accumulate);
                 }
             }
             Step::Product { .. } => products::backward(shared, shard, back, gradient, accumulate),
             Step::Activate { function, x, y } => {
                 let kept = if function.invertible() { *y } else { *x };
                 shard.write(gradients, *y, |shard, d| {
-                    let (kept, kept_at) = shard.read(values, kept);
-                    activation::backward(*function, kept, kept_at, d, y.at, rows);
+                    activation::backward(*function, shard.matrix(values, kept), y.at.of_mut(d, rows));
                 });
                 if let Some((x, accumulate)) = contribution(back, 0) {
                     copy(shard, gradients, *y, x, accumulate);
@@ -130,13 +129,57 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 }
             }
             Step::Pairs { inputs, y } => all_pairs(shard, shared, back, inputs, *y),
+            Step::Segment { mean, x, y } => {
+                if let Some((d_x, accumulate)) = contribution(back, 0) {
+                    let ends = shard.ends(values[x.buffer].space);
+                    shard.write(gradients, d_x, |shard, memory| {
+                        segment::sum_gradient(memory, d_x.at, shard.read(gradients, *y), ends, *mean, accumulate);
+                    });
+                }
+            }
+            Step::SegmentSoftmax { x, y } => {
+                let ends = shard.ends(values[x.buffer].space);
+                shard.write(gradients, *y, |shard, d| {
+                    let (g, g_at) = shard.read(values, *y);
+                    segment::softmax_gradient(g, g_at, d, y.at, ends);
+                });
+                if let Some((x, accumulate)) = contribution(back, 0) {
+                    copy(shard, gradients, *y, x, accumulate);
+                }
+            }
+            Step::SegmentMix { weights, x, y } => {
+                let ends = shard.ends(values[x.buffer].space);
+                if let Some((d_w, accumulate)) = contribution(back, 0) {
+                    shard.write(gradients, d_w, |shard, memory| {
+                        let (d, x) = (shard.read(gradients, *y), shard.read(values, *x));
+                        segment::mix_weight_gradient(memory, d_w.at, d, x, ends, accumulate);
+                    });
+                }
+                if let Some((d_x, accumulate)) = contribution(back, 1) {
+                    shard.write(gradients, d_x, |shard, memory| {
+                        let (d, w) = (shard.read(gradients, *y), shard.read(values, *weights));
+                        segment::mix_gradient(memory, d_x.at, d, w, ends, accumulate);
+                    });
+                }
+            }
         }
     }
     // Nothing more is added to what tables gather after all shards.
     for step in drawn.iter().flat_map(|_| &plan.steps) {
-        if let (Some(drawn), Step::Lookup { slot, y, .. }) = (drawn, step) {
-            let span = shard.span_of(plan, step);
-            shard.write(gradients, *y, |_, memory| drawn.mask_slot(*slot, memory, y.at, span.start, span.len()));
+        match (drawn, step) {
+            (Some(drawn), Step::Lookup { slot, y, .. }) => {
+                let span = shard.span_of(plan, step);
+                shard.write(gradients, *y, |_, memory| {
+                    drawn.mask_slot(*slot, memory, y.at, span.start, span.len());
+                });
+            }
+            (Some(drawn), Step::Events { slot, y, .. }) => {
+                let space = plan.space(step);
+                shard.write(gradients, *y, |shard, memory| {
+                    gather::mask_events(shard, drawn, (*slot, space), memory, y.at);
+                });
+            }
+            _ => {}
         }
     }
 }

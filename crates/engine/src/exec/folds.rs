@@ -6,11 +6,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::layers::{Layers, weights};
-use crate::kernels::Columns;
 use crate::kernels::folded::narrow;
-use crate::kernels::linear::{Arithmetic, Layer, Output, Scratch};
-use crate::kernels::product::{Matrix, product};
+use crate::kernels::linear::{Arithmetic, Layer, Scratch};
+use crate::kernels::product::product;
 use crate::kernels::reduce::add_to;
+use crate::kernels::{MatMut, MatRef};
 use crate::plan::{Fold, Plan};
 use crate::sparse::Table;
 use crate::storage::Storage;
@@ -42,7 +42,7 @@ impl Prepared {
         let arithmetic = arithmetic.of_f32();
         let field = |_| Field {
             own: arithmetic == Arithmetic::Tiles,
-            layer: Layer::new(arithmetic, fold.outputs, std::iter::empty()),
+            layer: Layer::new(arithmetic, fold.outputs, Vec::new(), None),
             vectors: Vec::new(),
             scratch: Scratch::default(),
         };
@@ -70,27 +70,20 @@ impl Prepared {
             if scale != 1.0 {
                 field.vectors.iter_mut().for_each(|x| *x *= scale);
             }
-            field.layer.prepare(w, &[], None);
-            let y_at = Columns { ld, col: 0, width: outputs };
-            let x = (&field.vectors[..], whole(of.dim));
-            field.layer.forward(Output::new(products, y_at), x, w, of.rows, &mut field.scratch);
+            field.layer.prepare(w, &[]);
+            let x = MatRef::new(&field.vectors, of.rows, of.dim, of.dim);
+            field.layer.forward(MatMut::new(products, of.rows, outputs, ld), false, x, w, &mut field.scratch);
         });
     }
 }
 
 impl Field {
     /// `out = a b`, whose columns are as many as a vector is wide.
-    fn multiply(&self, out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>) {
-        let out_again = Matrix { data: &mut *out.data, ..out };
-        if !(self.own && narrow(out_again, a, b)) {
+    fn multiply(&self, mut out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) {
+        if !(self.own && narrow(out.by_ref(), a, b)) {
             product(out, a, b, false);
         }
     }
-}
-
-/// All columns of a matrix of vectors.
-fn whole(dim: usize) -> Columns {
-    Columns { ld: dim, col: 0, width: dim }
 }
 
 /// What the shards have summed for folds in the lanes' gradients becomes gradients of weights, in the first lane, and of
@@ -128,13 +121,13 @@ pub(crate) fn unfold(
     jobs.into_par_iter().for_each(|(fold, of, (field, scale), rows, weights_gradient, (sums, range))| {
         others.iter().for_each(|lane| add_to(sums, &lane[range.clone()]));
         rows.resize(of.rows * of.dim, 0.0);
-        let d = Matrix::new(&*sums, of.rows, fold.outputs, fold.ld);
-        let vectors = Matrix::new(&field.vectors[..], of.rows, of.dim, of.dim);
-        field.multiply(Matrix::new(&mut rows[..], of.rows, of.dim, of.dim), d, weights(params, of.weight));
+        let d = MatRef::new(sums, of.rows, fold.outputs, fold.ld);
+        let vectors = MatRef::new(&field.vectors, of.rows, of.dim, of.dim);
+        field.multiply(MatMut::new(rows, of.rows, of.dim, of.dim), d, weights(params, of.weight));
         if scale != 1.0 {
             rows.iter_mut().for_each(|gradient| *gradient *= scale);
         }
-        field.multiply(Matrix::new(weights_gradient, fold.outputs, of.dim, of.dim), d.transposed(), vectors);
+        field.multiply(MatMut::new(weights_gradient, fold.outputs, of.dim, of.dim), d.transposed(), vectors);
     });
 }
 

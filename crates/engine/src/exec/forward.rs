@@ -1,14 +1,12 @@
 //! Forward steps.
 
 use pleiad_data::Batch;
-use pleiad_model::graph::Activation;
 
 use super::layers::weights;
 use super::{Shard, Shared, copy, gather};
 use crate::kernels::dropout::Mask;
-use crate::kernels::linear::Output;
 use crate::kernels::periodic::Waves;
-use crate::kernels::{Columns, activation, bias, combine, conjunction, inner, mixture, pairs};
+use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs, segment};
 use crate::plan::{Gathered, Step, View};
 
 /// Runs every step of the plan over the shard.
@@ -39,6 +37,15 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                     }
                 });
             }
+            Step::Events { table, slot, y } => {
+                let (ids, space) = (&batch.categorical[*slot].table_rows()[span], values[y.buffer].space);
+                shard.write(values, *y, |shard, memory| {
+                    shared.tables[*table].lookup_each(ids, memory, y.at.ld, y.at.col);
+                    if let Some(drawn) = drawn {
+                        gather::mask_events(shard, drawn, (*slot, space), memory, y.at);
+                    }
+                });
+            }
             Step::Periodic { column, y, .. } => {
                 let (numbers, x_at) = column_of(batch, first_row, *column);
                 let waves = waves(shared.params, step);
@@ -50,32 +57,18 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
                 });
             }
             Step::Copy { x, y } => copy(shard, values, *x, *y, false),
-            Step::Product { x, y, weight, bias: biases, segments, onto } => {
-                let layer = shared.layers.of(at);
-                let biases = &shared.params[biases.range()];
+            Step::Product { x, y, weight, onto, .. } => {
+                let Some(layer) = shared.layers.of(at) else { continue };
                 shard.multiply(values, *y, |shard, memory, scratch| {
-                    let x = shard.read(values, *x);
-                    let weights = weights(shared.params, *weight);
-                    let out = Output { y: memory, at: y.at, onto: *onto };
-                    layer.forward(out, x, weights, rows, scratch);
-                    for segment in segments {
-                        let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
-                        match (layer.finishes(), segment.activation) {
-                            (true, Activation::Relu | Activation::Identity) => {}
-                            (true, function) => activation::forward(function, memory, at, rows),
-                            (false, function) => {
-                                let part = if segment.biased { &biases[segment.cols.clone()] } else { &[] };
-                                bias::forward(memory, at, rows, part, function);
-                            }
-                        }
-                    }
+                    let (x, weights) = (shard.matrix(values, *x), weights(shared.params, *weight));
+                    layer.forward(y.at.of_mut(memory, rows), *onto, x, weights, scratch);
                 });
             }
             Step::Gather { from: Gathered::Table(fold), y, .. } => gather::of_tables(shared, shard, *fold, *y),
-            Step::Gather { from: Gathered::Request(x), y, add } => gather::of_requests(shared, shard, *x, *y, *add),
+            Step::Gather { from: Gathered::Space(x), y, add } => gather::of_space(shared, shard, *x, *y, *add),
             Step::Activate { function, x, y } => {
                 copy(shard, values, *x, *y, false);
-                shard.write(values, *y, |_, memory| activation::forward(*function, memory, y.at, rows));
+                shard.write(values, *y, |_, memory| activation::forward(*function, y.at.of_mut(memory, rows)));
             }
             Step::Dropout { node, rate, x, y } => {
                 let mask = Mask::new(shared.seed, shared.step, *node, *rate);
@@ -109,6 +102,19 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             Step::Pairs { inputs, y } => shard.write(values, *y, |shard, memory| {
                 let inputs: Vec<_> = inputs.iter().map(|&x| shard.read(values, x)).collect();
                 pairs::forward(memory, y.at, &inputs, rows);
+            }),
+            Step::Segment { mean, x, y } => shard.write(values, *y, |shard, memory| {
+                let ends = shard.ends(values[x.buffer].space);
+                segment::sum(memory, y.at, shard.read(values, *x), ends, *mean);
+            }),
+            Step::SegmentSoftmax { x, y } => {
+                copy(shard, values, *x, *y, false);
+                let ends = shard.ends(values[x.buffer].space);
+                shard.write(values, *y, |_, memory| segment::softmax(memory, y.at, ends));
+            }
+            Step::SegmentMix { weights, x, y } => shard.write(values, *y, |shard, memory| {
+                let ends = shard.ends(values[x.buffer].space);
+                segment::mix(memory, y.at, shard.read(values, *weights), shard.read(values, *x), ends);
             }),
         }
     }

@@ -1,14 +1,12 @@
 //! The plan's linear layers, with weights prepared for the products of every shard.
 
-use std::ops::Range;
-
-use pleiad_model::graph::Activation;
 use rayon::prelude::*;
 
+use super::backward::contribution;
 use super::folds;
+use crate::kernels::MatRef;
 use crate::kernels::linear::{Arithmetic, Layer};
-use crate::kernels::product::Matrix;
-use crate::plan::{Block, Plan, Step, Write};
+use crate::plan::{Block, Plan, Step};
 use crate::sparse::Table;
 
 /// Per step of a plan, its weights as products want them; nothing for steps that are no products.
@@ -16,43 +14,30 @@ use crate::sparse::Table;
 /// A layer that is applied again is prepared again: its input may want a gradient of other columns then.
 #[derive(Debug)]
 pub(crate) struct Layers {
-    steps: Vec<Option<Prepared>>,
+    steps: Vec<Option<Layer>>,
     folds: Vec<folds::Prepared>,
     /// Revision of the parameters that they were prepared for: layers, and those that are folds.
     revision: [Option<u64>; 2],
 }
 
-#[derive(Debug)]
-struct Prepared {
-    layer: Layer,
-    /// Columns of the input that want a gradient.
-    wanted: Option<Range<usize>>,
-}
-
 impl Layers {
     /// Layers of a plan, not prepared yet.
     pub(crate) fn new(plan: &Plan, arithmetic: Arithmetic) -> Self {
-        let mut steps: Vec<Option<Prepared>> = plan
-            .steps
-            .iter()
-            .map(|step| {
-                let Step::Product { weight, segments, .. } = step else { return None };
-                let rectified = segments.iter().filter(|s| s.activation == Activation::Relu).map(|s| s.cols.clone());
-                Some(Prepared { layer: Layer::new(arithmetic, weight.rows, rectified), wanted: None })
-            })
-            .collect();
+        // Columns of the input that want a gradient.
+        let mut wanted = vec![None; plan.steps.len()];
         for back in &plan.backward {
-            let (Step::Product { x, .. }, Some(prepared)) = (&plan.steps[back.step], &mut steps[back.step]) else {
-                continue;
-            };
-            let (part, write) = back.writes[0];
-            if write != Write::Skip {
+            let Step::Product { x, .. } = &plan.steps[back.step] else { continue };
+            if let Some((part, _)) = contribution(back, 0) {
                 let skipped = part.at.col - x.at.col;
-                prepared.wanted = Some(skipped..skipped + part.at.width);
+                wanted[back.step] = Some(skipped..skipped + part.at.width);
             }
         }
+        let steps = plan.steps.iter().zip(wanted).map(|(step, wanted)| {
+            let Step::Product { weight, segments, .. } = step else { return None };
+            Some(Layer::new(arithmetic, weight.rows, segments.clone(), wanted))
+        });
         let folds = plan.folds.iter().map(|fold| folds::Prepared::new(fold, arithmetic)).collect();
-        Self { steps, folds, revision: [None; 2] }
+        Self { steps: steps.collect(), folds, revision: [None; 2] }
     }
 
     /// Multiplies what is looked up in folds by `scale`.
@@ -66,9 +51,9 @@ impl Layers {
         if self.revision[0].replace(revision) == Some(revision) {
             return;
         }
-        plan.steps.par_iter().zip(&mut self.steps).for_each(|(step, prepared)| {
-            if let (Step::Product { weight, bias, .. }, Some(prepared)) = (step, prepared) {
-                prepared.layer.prepare(weights(params, *weight), &params[bias.range()], prepared.wanted.clone());
+        plan.steps.par_iter().zip(&mut self.steps).for_each(|(step, layer)| {
+            if let (Step::Product { weight, bias, .. }, Some(layer)) = (step, layer) {
+                layer.prepare(weights(params, *weight), &params[bias.range()]);
             }
         });
     }
@@ -89,18 +74,19 @@ impl Layers {
         &self.folds
     }
 
-    /// What a fold's layer makes of every row of its tables, and the row stride.
-    pub(super) fn products(&self, plan: &Plan, fold: usize) -> (&[f32], usize) {
-        (&self.folds[fold].products, plan.folds[fold].ld)
+    /// What a fold's layer makes of every row of its tables, and a row of zeros behind them.
+    pub(super) fn products(&self, plan: &Plan, fold: usize) -> MatRef<'_> {
+        let of = &plan.folds[fold];
+        MatRef::new(&self.folds[fold].products, of.rows + 1, of.outputs, of.ld)
     }
 
     /// The layer of a step that is a product.
-    pub(super) fn of(&self, step: usize) -> &Layer {
-        self.steps[step].as_ref().map_or(&Layer::Gemm(None), |prepared| &prepared.layer)
+    pub(super) fn of(&self, step: usize) -> Option<&Layer> {
+        self.steps[step].as_ref()
     }
 }
 
 /// A block of the dense parameters.
-pub(super) fn weights(params: &[f32], block: Block) -> Matrix<&[f32]> {
-    Matrix::new(&params[block.range()], block.rows, block.cols, block.ld)
+pub(super) fn weights(params: &[f32], block: Block) -> MatRef<'_> {
+    MatRef::new(&params[block.offset..], block.rows, block.cols, block.ld)
 }

@@ -26,10 +26,10 @@ use pleiad_data::Batch;
 use pleiad_model::graph::Space;
 pub(crate) use workspace::{Workspace, Workspaces};
 
-use crate::kernels::Columns;
 use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
+use crate::kernels::{Columns, MatRef};
 use crate::plan::{Buffer, Place, Plan, Step, View};
 use crate::requests::Requests;
 use crate::sparse::Table;
@@ -69,6 +69,9 @@ pub(crate) struct Shard<'m> {
     pub(crate) rows: Range<usize>,
     /// The requests of these rows.
     requests: Range<usize>,
+    /// The batch and its requests, which say what events the rows have.
+    batch: &'m Batch,
+    of_batch: &'m Requests,
     memory: Vec<&'m mut [f32]>,
     slots: usize,
     scratch: &'m mut Scratch,
@@ -78,14 +81,17 @@ pub(crate) struct Shard<'m> {
 impl<'m> Shard<'m> {
     /// A shard over `rows` with a workspace and its rows of the batch-wide gradient arrays.
     pub(crate) fn new(
+        shared: Shared<'m>,
         (rows, requests): (Range<usize>, Range<usize>),
         workspace: &'m mut Workspace,
         batch_wide: Vec<&'m mut [f32]>,
     ) -> Self {
+        let (batch, of_batch) = (shared.batch, shared.requests);
+        workspace.make_room(shared.plan, |space| of_batch.span(batch, (&rows, &requests), space).len());
         let Workspace { slots, scratch, looked } = workspace;
         let count = slots.len();
         let memory = slots.iter_mut().map(|slot| &mut **slot).chain(batch_wide).collect();
-        Self { rows, requests, memory, slots: count, scratch, looked }
+        Self { rows, requests, batch, of_batch, memory, slots: count, scratch, looked }
     }
 
     /// The shard's rows of a space.
@@ -93,7 +99,14 @@ impl<'m> Shard<'m> {
         match space {
             Space::Row => self.rows.clone(),
             Space::Request => self.requests.clone(),
+            _ => self.of_batch.span(self.batch, (&self.rows, &self.requests), space),
         }
+    }
+
+    /// Where the events of each row that has some begin, and the last ones end: of the shard's rows or requests.
+    fn ends(&self, space: Space) -> &'m [usize] {
+        let owners = self.span(space.owner());
+        self.of_batch.ends(self.batch, space).get(owners.start..=owners.end).unwrap_or_default()
     }
 
     /// The rows that a step computes.
@@ -112,6 +125,12 @@ impl<'m> Shard<'m> {
     /// The columns of a view, to be read.
     fn read(&self, buffers: &[Buffer], view: View) -> (&[f32], Columns) {
         (&*self.memory[self.index(buffers[view.buffer].place)], view.at)
+    }
+
+    /// As [`Shard::read`], with as many rows as the shard has in the view's space.
+    fn matrix(&self, buffers: &[Buffer], view: View) -> MatRef<'_> {
+        let (data, at) = self.read(buffers, view);
+        at.of(data, self.span(buffers[view.buffer].space).len())
     }
 
     /// Runs `f` on the memory of a view, taken out so that `f` may read every other buffer meanwhile.
@@ -139,7 +158,7 @@ impl<'m> Shard<'m> {
     /// The columns of a view, row by row.
     pub(crate) fn rows_of<'a>(&'a self, buffers: &[Buffer], view: View) -> impl Iterator<Item = &'a [f32]> + use<'a> {
         let (data, at) = self.read(buffers, view);
-        at.rows(data, self.rows.len())
+        at.rows(data, self.span(buffers[view.buffer].space).len())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use pleiad_data::Batch;
 use pleiad_model::graph::Space;
 use rayon::prelude::*;
 
@@ -52,7 +53,7 @@ impl Executor for Pass {
         let Pass { plan, layers, workspaces, of_requests } = self;
         let Gradients { lanes, used, batch_wide, folded_rows, requests } = gradients;
         let Differentiate { parameters, batch, targets, .. } = step;
-        let cut = Cut::of(batch.rows, plan);
+        let cut = Cut::of(batch, plan);
         *requests = Requests::of(batch, of_requests, &cut.shards);
         let requests = &*requests;
         *used = cut.lanes.len();
@@ -80,7 +81,7 @@ impl Executor for Pass {
                 for (s, pieces) in range.clone().zip(pieces) {
                     for (k, (pieces, gradient)) in pieces.into_iter().zip(&mut lane.dense).enumerate() {
                         let span = (cut.shards[s].clone(), requests.of_shard(s));
-                        let mut shard = Shard::new(span, workspace, pieces);
+                        let mut shard = Shard::new(shared, span, workspace, pieces);
                         if k == 0 {
                             forward(shared, &mut shard);
                         }
@@ -104,16 +105,16 @@ impl Executor for Pass {
 }
 
 /// How a batch is cut: into shards, and these into lanes. It depends on the number of rows alone.
-struct Cut {
+struct Cut<'b> {
     shards: Vec<Range<usize>>,
     lanes: Vec<Range<usize>>,
-    rows: usize,
+    batch: &'b Batch,
 }
 
-impl Cut {
-    fn of(rows: usize, plan: &Plan) -> Self {
-        let shards = shards(rows, plan.target.shard_rows);
-        Self { lanes: lanes(shards.len(), MAX_LANES), shards, rows }
+impl<'b> Cut<'b> {
+    fn of(batch: &'b Batch, plan: &Plan) -> Self {
+        let shards = shards(batch.rows, plan.target.shard_rows);
+        Self { lanes: lanes(shards.len(), MAX_LANES), shards, batch }
     }
 
     /// Per shard, the rows of each batch-wide array that are its own; arrays grow where they must.
@@ -124,7 +125,7 @@ impl Cut {
         requests: &Requests,
     ) -> Vec<Vec<&'a mut [f32]>> {
         for (array, &(ld, space)) in arrays.iter_mut().zip(forms) {
-            let len = requests.count(self.rows, space) * ld;
+            let len = requests.count(self.batch, space) * ld;
             if array.len() < len {
                 *array = Storage::zeros(len);
             }
@@ -133,10 +134,7 @@ impl Cut {
         let mut pieces = Vec::with_capacity(self.shards.len());
         for (s, shard) in self.shards.iter().enumerate() {
             let own = rest.iter_mut().zip(forms).map(|(rest, &(ld, space))| {
-                let rows = match space {
-                    Space::Row => shard.len(),
-                    Space::Request => requests.of_shard(s).len(),
-                };
+                let rows = requests.span(self.batch, (shard, &requests.of_shard(s)), space).len();
                 let (own, behind) = std::mem::take(rest).split_at_mut(rows * ld);
                 *rest = behind;
                 own

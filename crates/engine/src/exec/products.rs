@@ -4,9 +4,8 @@
 use super::backward::contribution;
 use super::layers::weights;
 use super::{Shard, Shared};
-use crate::kernels::linear::Target;
-use crate::kernels::product::Matrix;
-use crate::kernels::{Columns, bias};
+use crate::kernels::MatMut;
+use crate::kernels::linear::{Back, Target};
 use crate::plan::{BackStep, Step};
 
 /// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
@@ -21,37 +20,47 @@ pub(super) fn backward(
     gradient: &mut [f32],
     accumulate: bool,
 ) {
-    let Step::Product { x, y, weight, bias: biases, segments, .. } = &shared.plan.steps[back.step] else { return };
-    let (values, gradients, layer) = (&shared.plan.values, &shared.plan.gradients, shared.layers.of(back.step));
-    let (rows, accumulate) = (shard.span(shared.plan.values[y.buffer].space).len(), accumulate || back.again);
-    let bias_gradient = &mut gradient[biases.range()];
-    if !accumulate {
-        bias_gradient.fill(0.0);
-    }
-    shard.write(gradients, *y, |shard, d| {
-        let (out, _) = shard.read(values, *y);
-        for segment in segments {
-            let at = Columns { col: y.at.col + segment.cols.start, width: segment.cols.len(), ..y.at };
-            let own = if segment.biased { segment.cols.clone() } else { 0..0 };
-            bias::backward(out, at, d, at, rows, segment.activation, &mut bias_gradient[own]);
-        }
-    });
+    let (values, gradients) = (&shared.plan.values, &shared.plan.gradients);
+    let Step::Product { x, y, weight, bias, .. } = &shared.plan.steps[back.step] else { return };
+    let Some(layer) = shared.layers.of(back.step) else { return };
+    let (rows, accumulate) = (shard.span(values[y.buffer].space).len(), accumulate || back.again);
     let target = match accumulate {
         true => Target::Sum,
         false if gradient.len() >= FAR => Target::Far,
         false => Target::New,
     };
-    let w = weights(shared.params, *weight);
-    let w_gradient = Matrix::new(&mut gradient[weight.range()], w.rows, w.cols, w.row_stride);
-    let mut scratch = std::mem::take(shard.scratch);
-    layer.weight_gradient(w_gradient, shard.read(gradients, *y), shard.read(values, *x), rows, target, &mut scratch);
-    if let Some((x_part, add)) = contribution(back, 0) {
-        let skipped = x_part.at.col - x.at.col;
-        let w = (Matrix { data: &w.data[skipped..], cols: x_part.at.width, ..w }, skipped);
-        shard.write(gradients, x_part, |shard, memory| {
-            let d = shard.read(gradients, *y);
-            layer.input_gradient((memory, x_part.at), d, w, rows, add, &mut scratch);
-        });
+    // One lies behind the other.
+    let (weight_gradient, bias_gradient) = if weight.offset < bias.offset {
+        let (head, tail) = gradient.split_at_mut(bias.offset);
+        (&mut head[weight.offset..], &mut tail[..bias.len])
+    } else {
+        let (head, tail) = gradient.split_at_mut(weight.offset);
+        (tail, &mut head[bias.range()])
+    };
+    if !accumulate {
+        bias_gradient.fill(0.0);
     }
+    let mut scratch = std::mem::take(shard.scratch);
+    shard.write(gradients, *y, |shard, d| {
+        let mut go_back = |shard: &Shard<'_>, input_gradient: Option<(MatMut<'_>, bool)>| {
+            let back = Back {
+                x: shard.matrix(values, *x),
+                y: shard.matrix(values, *y),
+                d: y.at.of_mut(d, rows),
+                weights: weights(shared.params, *weight),
+                weight_gradient: MatMut::new(weight_gradient, weight.rows, weight.cols, weight.ld),
+                target,
+                bias_gradient,
+                input_gradient,
+            };
+            layer.backward(back, &mut scratch);
+        };
+        match contribution(back, 0) {
+            None => go_back(shard, None),
+            Some((part, add)) => shard.write(gradients, part, |shard, memory| {
+                go_back(shard, Some((part.at.of_mut(memory, rows), add)));
+            }),
+        }
+    });
     *shard.scratch = scratch;
 }

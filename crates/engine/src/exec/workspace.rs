@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 
+use pleiad_model::graph::Space;
 use thread_local::ThreadLocal;
 
 use crate::kernels::folded::Looked;
 use crate::kernels::linear::Scratch;
-use crate::plan::Plan;
+use crate::plan::{Plan, Slot};
 use crate::storage::Storage;
 
 /// The memory of a shard, used by one after the other. What it holds between two of them means nothing.
@@ -19,12 +20,23 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// Room for the buffers of a plan.
+    /// Room for the buffers of a plan; for events there is none yet.
     pub(crate) fn new(plan: &Plan) -> Self {
+        let len = |slot: &Slot| if slot.space.list().is_some() { 0 } else { slot.ld * plan.target.shard_rows };
         Self {
-            slots: plan.slots.iter().map(|&len| Storage::zeros(len)).collect(),
+            slots: plan.slots.iter().map(|slot| Storage::zeros(len(slot))).collect(),
             scratch: Scratch::default(),
             looked: plan.folds.iter().map(|_| Looked::default()).collect(),
+        }
+    }
+
+    /// Room for so many rows of each space of events. It grows by half at the least, so that it soon has room for every shard.
+    pub(super) fn make_room(&mut self, plan: &Plan, rows: impl Fn(Space) -> usize) {
+        for (form, slot) in plan.slots.iter().zip(&mut self.slots).filter(|(form, _)| form.space.list().is_some()) {
+            let needed = form.ld * rows(form.space);
+            if slot.len() < needed {
+                *slot = Storage::zeros(needed.max(slot.len() + slot.len() / 2));
+            }
         }
     }
 }

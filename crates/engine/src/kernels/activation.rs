@@ -3,48 +3,41 @@
 use pleiad_model::graph::Activation;
 
 use super::exp::exp;
-use super::{Columns, dispatch};
+use super::{MatMut, MatRef, dispatch};
 
 /// Slope of the leaky ReLU below zero.
 const LEAK: f32 = 0.01;
 
 /// `y = f(y)`, in place.
-pub(crate) fn forward(f: Activation, y: &mut [f32], at: Columns, rows: usize) {
+pub(crate) fn forward(f: Activation, y: MatMut<'_>) {
     #[inline(always)]
-    fn map(y: &mut [f32], at: Columns, rows: usize, f: impl Fn(f32) -> f32 + Copy) {
+    fn map(mut y: MatMut<'_>, f: impl Fn(f32) -> f32 + Copy) {
         dispatch(
             #[inline(always)]
-            || at.rows_mut(y, rows).for_each(|row| row.iter_mut().for_each(|v| *v = f(*v))),
+            || y.each_row().for_each(|row| row.iter_mut().for_each(|v| *v = f(*v))),
         );
     }
     match f {
         Activation::Identity => {}
-        Activation::Relu => map(y, at, rows, relu),
-        Activation::LeakyRelu => map(y, at, rows, |x| if x > 0.0 { x } else { LEAK * x }),
-        Activation::Elu => map(y, at, rows, |x| if x > 0.0 { x } else { exp(x) - 1.0 }),
-        Activation::Gelu => map(y, at, rows, |x| x * normal_cdf(x)),
-        Activation::Silu => map(y, at, rows, |x| x * sigmoid(x)),
-        Activation::Tanh => map(y, at, rows, tanh),
-        Activation::Sigmoid => map(y, at, rows, sigmoid),
+        Activation::Relu => map(y, relu),
+        Activation::LeakyRelu => map(y, |x| if x > 0.0 { x } else { LEAK * x }),
+        Activation::Elu => map(y, |x| if x > 0.0 { x } else { exp(x) - 1.0 }),
+        Activation::Gelu => map(y, |x| x * normal_cdf(x)),
+        Activation::Silu => map(y, |x| x * sigmoid(x)),
+        Activation::Tanh => map(y, tanh),
+        Activation::Sigmoid => map(y, sigmoid),
     }
 }
 
 /// `d *= f'`, in place, for the gradient d of the output. The derivative is computed from `kept`: the output
 /// where [`Activation::invertible`], else the input.
-pub(crate) fn backward(f: Activation, kept: &[f32], kept_at: Columns, d: &mut [f32], d_at: Columns, rows: usize) {
+pub(crate) fn backward(f: Activation, kept: MatRef<'_>, d: MatMut<'_>) {
     #[inline(always)]
-    fn map(
-        kept: &[f32],
-        kept_at: Columns,
-        d: &mut [f32],
-        d_at: Columns,
-        rows: usize,
-        f: impl Fn(f32, f32) -> f32 + Copy,
-    ) {
+    fn map(kept: MatRef<'_>, mut d: MatMut<'_>, f: impl Fn(f32, f32) -> f32 + Copy) {
         dispatch(
             #[inline(always)]
             || {
-                for (kept, d) in kept_at.rows(kept, rows).zip(d_at.rows_mut(d, rows)) {
+                for (kept, d) in kept.each_row().zip(d.each_row()) {
                     kept.iter().zip(d).for_each(|(&kept, d)| *d = f(kept, *d));
                 }
             },
@@ -52,16 +45,16 @@ pub(crate) fn backward(f: Activation, kept: &[f32], kept_at: Columns, d: &mut [f
     }
     match f {
         Activation::Identity => {}
-        Activation::Relu => map(kept, kept_at, d, d_at, rows, |y, d| if y > 0.0 { d } else { 0.0 }),
-        Activation::LeakyRelu => map(kept, kept_at, d, d_at, rows, |y, d| if y > 0.0 { d } else { LEAK * d }),
-        Activation::Elu => map(kept, kept_at, d, d_at, rows, |y, d| if y > 0.0 { d } else { (y + 1.0) * d }),
-        Activation::Gelu => map(kept, kept_at, d, d_at, rows, |x, d| d * (normal_cdf(x) + x * normal_density(x))),
-        Activation::Silu => map(kept, kept_at, d, d_at, rows, |x, d| {
+        Activation::Relu => map(kept, d, |y, d| if y > 0.0 { d } else { 0.0 }),
+        Activation::LeakyRelu => map(kept, d, |y, d| if y > 0.0 { d } else { LEAK * d }),
+        Activation::Elu => map(kept, d, |y, d| if y > 0.0 { d } else { (y + 1.0) * d }),
+        Activation::Gelu => map(kept, d, |x, d| d * (normal_cdf(x) + x * normal_density(x))),
+        Activation::Silu => map(kept, d, |x, d| {
             let s = sigmoid(x);
             d * s * (1.0 + x * (1.0 - s))
         }),
-        Activation::Tanh => map(kept, kept_at, d, d_at, rows, |y, d| d * (1.0 - y * y)),
-        Activation::Sigmoid => map(kept, kept_at, d, d_at, rows, |y, d| d * y * (1.0 - y)),
+        Activation::Tanh => map(kept, d, |y, d| d * (1.0 - y * y)),
+        Activation::Sigmoid => map(kept, d, |y, d| d * y * (1.0 - y)),
     }
 }
 
@@ -161,12 +154,13 @@ mod tests {
     #[test]
     fn values_and_derivatives() {
         let xs: Vec<f32> = (-60..=60).map(|i| i as f32 * 0.1 + 0.013).collect();
-        let at = Columns { ld: xs.len(), col: 0, width: xs.len() };
+        let n = xs.len();
         for f in ALL {
             let mut y = xs.clone();
-            forward(f, &mut y, at, 1);
-            let mut d = vec![1.0; xs.len()];
-            backward(f, if f.invertible() { &y } else { &xs }, at, &mut d, at, 1);
+            forward(f, MatMut::new(&mut y, 1, n, n));
+            let mut d = vec![1.0; n];
+            let kept = if f.invertible() { &y } else { &xs };
+            backward(f, MatRef::new(kept, 1, n, n), MatMut::new(&mut d, 1, n, n));
             for ((&x, &y), &d) in xs.iter().zip(&y).zip(&d) {
                 let x = f64::from(x);
                 let exact = reference(f, x);
@@ -180,7 +174,7 @@ mod tests {
     #[test]
     fn only_the_named_columns_change() {
         let mut y = [-1.0, -2.0, -3.0, -4.0, -5.0, -6.0];
-        forward(Activation::Relu, &mut y, Columns { ld: 3, col: 1, width: 1 }, 2);
+        forward(Activation::Relu, MatMut::new(&mut y[1..], 2, 1, 3));
         assert_eq!(y, [-1.0, 0.0, -3.0, -4.0, 0.0, -6.0]);
     }
 
@@ -188,7 +182,7 @@ mod tests {
     fn nan_passes_through() {
         for f in ALL {
             let mut y = [f32::NAN];
-            forward(f, &mut y, Columns { ld: 1, col: 0, width: 1 }, 1);
+            forward(f, MatMut::new(&mut y, 1, 1, 1));
             assert!(y[0].is_nan(), "{f:?}");
         }
     }

@@ -3,18 +3,18 @@
 
 use pleiad_model::graph::Activation;
 
-use super::{Columns, activation, dispatch};
+use super::{MatMut, MatRef, activation, dispatch};
 
 /// `y = f(y + b)`, in place.
-pub(crate) fn forward(y: &mut [f32], at: Columns, rows: usize, bias: &[f32], f: Activation) {
+pub(crate) fn forward(mut y: MatMut<'_>, bias: &[f32], f: Activation) {
     if bias.is_empty() {
-        return activation::forward(f, y, at, rows);
+        return activation::forward(f, y);
     }
     if f == Activation::Relu {
         return dispatch(
             #[inline(always)]
             || {
-                for row in at.rows_mut(y, rows) {
+                for row in y.each_row() {
                     row.iter_mut().zip(bias).for_each(|(y, b)| {
                         let z = *y + b;
                         *y = if z < 0.0 { 0.0 } else { z };
@@ -26,29 +26,21 @@ pub(crate) fn forward(y: &mut [f32], at: Columns, rows: usize, bias: &[f32], f: 
     dispatch(
         #[inline(always)]
         || {
-            for row in at.rows_mut(y, rows) {
+            for row in y.each_row() {
                 row.iter_mut().zip(bias).for_each(|(y, b)| *y += b);
             }
         },
     );
-    activation::forward(f, y, at, rows);
+    activation::forward(f, y);
 }
 
 /// `d *= f'(y)`, in place, and `bias_gradient += sum over rows of d`; the latter is empty where there is no bias.
-pub(crate) fn backward(
-    y: &[f32],
-    y_at: Columns,
-    d: &mut [f32],
-    d_at: Columns,
-    rows: usize,
-    f: Activation,
-    bias_gradient: &mut [f32],
-) {
+pub(crate) fn backward(y: MatRef<'_>, mut d: MatMut<'_>, f: Activation, bias_gradient: &mut [f32]) {
     if f == Activation::Relu && !bias_gradient.is_empty() {
         return dispatch(
             #[inline(always)]
             || {
-                for (y, d) in y_at.rows(y, rows).zip(d_at.rows_mut(d, rows)) {
+                for (y, d) in y.each_row().zip(d.each_row()) {
                     for ((y, d), b) in y.iter().zip(d).zip(bias_gradient.iter_mut()) {
                         let masked = if *y > 0.0 { *d } else { 0.0 };
                         *d = masked;
@@ -58,13 +50,13 @@ pub(crate) fn backward(
             },
         );
     }
-    activation::backward(f, y, y_at, d, d_at, rows);
+    activation::backward(f, y, d.by_ref());
     if !bias_gradient.is_empty() {
         dispatch(
             #[inline(always)]
             || {
-                for d in d_at.rows(d, rows) {
-                    bias_gradient.iter_mut().zip(d).for_each(|(b, d)| *b += d);
+                for d in d.each_row() {
+                    bias_gradient.iter_mut().zip(d).for_each(|(b, d)| *b += *d);
                 }
             },
         );
@@ -73,6 +65,7 @@ pub(crate) fn backward(
 
 #[cfg(test)]
 mod tests {
+    use super::super::Columns;
     use super::*;
 
     #[test]
@@ -82,17 +75,17 @@ mod tests {
         let bias = [0.5, -0.5, 1.5, 0.0];
         for f in [Activation::Relu, Activation::Tanh, Activation::Identity] {
             let mut fused = y.clone();
-            forward(&mut fused, at, rows, &bias, f);
+            forward(at.of_mut(&mut fused, rows), &bias, f);
             let mut parts = y.clone();
             at.rows_mut(&mut parts, rows).for_each(|row| row.iter_mut().zip(bias).for_each(|(y, b)| *y += b));
-            activation::forward(f, &mut parts, at, rows);
+            activation::forward(f, at.of_mut(&mut parts, rows));
             assert_eq!(fused, parts, "{f:?}");
 
             let mut d: Vec<f32> = (0..18).map(|i| i as f32).collect();
             let mut d_parts = d.clone();
             let mut gradient = [1.0; 4];
-            backward(&fused, at, &mut d, at, rows, f, &mut gradient);
-            activation::backward(f, &fused, at, &mut d_parts, at, rows);
+            backward(at.of(&fused, rows), at.of_mut(&mut d, rows), f, &mut gradient);
+            activation::backward(f, at.of(&fused, rows), at.of_mut(&mut d_parts, rows));
             assert_eq!(d, d_parts, "{f:?}");
             for (j, g) in gradient.iter().enumerate() {
                 let sum = (0..rows).fold(1.0, |sum, i| sum + d[i * 6 + 1 + j]);

@@ -1,16 +1,18 @@
-//! The three products of a linear layer `y = x W^T + b`, in the chosen arithmetic.
+//! A linear layer `y = f(x W^T + b)` and its way back, in the chosen arithmetic.
 //!
-//! With `d` the gradient of the layer's sums, these are the forward product `x W^T`, the gradient of the weights
-//! `d^T x`, and the gradient of the input `d W`. [`Layer`] holds the weights, prepared once per step for every shard;
-//! [`Scratch`] holds the prepared operands of one shard.
+//! With `d` the gradient of the layer's sums, its three products are the forward product `x W^T`, the gradient of the
+//! weights `d^T x`, and the gradient of the input `d W`. [`Layer`] holds the weights, prepared once per step for every
+//! shard; [`Scratch`] holds the prepared operands of one shard.
 
 use std::ops::Range;
 
-use super::packing::{Packing, weight_gradient};
-use super::product::{Matrix, product};
+use pleiad_model::graph::Activation;
+
+use super::packing::{Operands, Packing};
+use super::product::product;
 use super::tiles::amx::has_amx;
-use super::tiles::{Amx, Kernel, Pair, Panels, Rounded, round_to_bf16};
-use super::{Columns, dispatch};
+use super::tiles::{Amx, Kernel, Pair, round_to_bf16};
+use super::{Lines, MatMut, MatRef, activation, bias, dispatch};
 use crate::precision::{Kernels, Precision};
 
 /// How products are computed.
@@ -90,203 +92,180 @@ pub(crate) enum Target {
     Sum,
 }
 
-/// What a layer writes its outputs to.
-#[derive(Debug)]
-pub(crate) struct Output<'a> {
-    pub(crate) y: &'a mut [f32],
-    pub(crate) at: Columns,
-    /// Whether they are added to what is there.
-    pub(crate) onto: bool,
+/// Output columns of a layer that are treated alike after its product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Segment {
+    /// Relative to the layer's output.
+    pub(crate) cols: Range<usize>,
+    pub(crate) activation: Activation,
+    /// Whether they have a bias.
+    pub(crate) biased: bool,
 }
 
-impl<'a> Output<'a> {
-    /// Columns of which nothing else is asked.
-    pub(crate) fn new(y: &'a mut [f32], at: Columns) -> Self {
-        Self { y, at, onto: false }
-    }
+/// A linear layer, its weights as its products want them: made anew whenever weights have changed.
+#[derive(Debug)]
+pub(crate) struct Layer {
+    segments: Vec<Segment>,
+    /// Inputs that want a gradient.
+    wanted: Option<Range<usize>>,
+    /// Of every output; zero of those without.
+    bias: Vec<f32>,
+    /// Lower bound of every output: 0 of a rectified one, else minus infinity.
+    floor: Vec<f32>,
+    products: Products,
 }
 
-/// Columns of a row-major matrix.
-pub(crate) type Part<'a> = (&'a [f32], Columns);
-
-/// The weights of a linear layer as its products want them. Made anew whenever weights have changed.
+/// Who multiplies, with weights prepared for it.
 #[derive(Debug)]
-pub(crate) enum Layer {
-    /// As they lie, or rounded: the `gemm` crate multiplies.
+enum Products {
+    /// The `gemm` crate, with weights as they lie, or with what they are rounded to.
     Gemm(Option<Vec<f32>>),
-    /// In panels of f32.
     Tiles(Box<Packing<f32>>),
-    /// In panels of bf16.
     PairTiles(Box<Packing<Pair>>),
-    /// In panels of bf16 for AMX.
     Amx(Box<Packing<Amx>>),
+}
+
+/// What a layer's way back reads and writes.
+#[derive(Debug)]
+pub(crate) struct Back<'a> {
+    /// What [`Layer::forward`] read.
+    pub(crate) x: MatRef<'a>,
+    pub(crate) weights: MatRef<'a>,
+    /// What it gave.
+    pub(crate) y: MatRef<'a>,
+    /// Gradient of y; it becomes that of the sums.
+    pub(crate) d: MatMut<'a>,
+    pub(crate) weight_gradient: MatMut<'a>,
+    /// What the gradient of the weights is written to.
+    pub(crate) target: Target,
+    /// Of the outputs that have a bias; it is added to.
+    pub(crate) bias_gradient: &'a mut [f32],
+    /// Gradient of the inputs that want one, and whether it is added to.
+    pub(crate) input_gradient: Option<(MatMut<'a>, bool)>,
 }
 
 /// Operands of one shard and other intermediate numbers, and their memory.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    panels: Panels<f32>,
-    pair_panels: Panels<Pair>,
-    amx_panels: Panels<Amx>,
-    left: Rounded,
+    pub(super) of_numbers: Operands<f32>,
+    pub(super) of_pairs: Operands<Pair>,
     rounded: [Vec<f32>; 2],
     /// Intermediate numbers between two passes.
-    pub(crate) numbers: Numbers,
-}
-
-/// Numbers of a cache line.
-const LINE: usize = 16;
-
-/// Memory for some numbers.
-#[derive(Debug, Default)]
-pub(crate) struct Numbers(Vec<f32>);
-
-impl Numbers {
-    /// `len` of them, of any value, from the start of a cache line on.
-    pub(crate) fn room(&mut self, len: usize) -> &mut [f32] {
-        self.0.resize(self.0.len().max(len + LINE), 0.0);
-        let start = self.0.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
-        &mut self.0[start..][..len]
-    }
+    pub(crate) numbers: Lines<f32>,
 }
 
 impl Layer {
-    /// A layer whose outputs `rectified` are rectified.
-    pub(crate) fn new(arithmetic: Arithmetic, outputs: usize, rectified: impl Iterator<Item = Range<usize>>) -> Self {
-        let floor = || {
-            let mut floor = vec![f32::NEG_INFINITY; outputs];
-            rectified.for_each(|columns| floor[columns].fill(0.0));
-            floor
+    /// A layer of so many outputs, of whose inputs `wanted` want a gradient.
+    pub(crate) fn new(
+        arithmetic: Arithmetic,
+        outputs: usize,
+        segments: Vec<Segment>,
+        wanted: Option<Range<usize>>,
+    ) -> Self {
+        let mut floor = vec![f32::NEG_INFINITY; outputs];
+        let rectified = segments.iter().filter(|segment| segment.activation == Activation::Relu);
+        rectified.for_each(|segment| floor[segment.cols.clone()].fill(0.0));
+        let products = match arithmetic {
+            Arithmetic::Plain => Products::Gemm(None),
+            Arithmetic::Rounded => Products::Gemm(Some(Vec::new())),
+            Arithmetic::Tiles => Products::Tiles(Box::new(Packing::new())),
+            Arithmetic::PairTiles => Products::PairTiles(Box::new(Packing::new())),
+            Arithmetic::Amx => Products::Amx(Box::new(Packing::new())),
         };
-        match arithmetic {
-            Arithmetic::Plain => Self::Gemm(None),
-            Arithmetic::Tiles => Self::Tiles(Box::new(Packing::new(floor()))),
-            Arithmetic::PairTiles => Self::PairTiles(Box::new(Packing::new(floor()))),
-            Arithmetic::Amx => Self::Amx(Box::new(Packing::new(floor()))),
-            Arithmetic::Rounded => Self::Gemm(Some(Vec::new())),
+        Self { segments, wanted, bias: vec![0.0; outputs], floor, products }
+    }
+
+    /// Prepares `weights` `[outputs, inputs]`. The first outputs have a `bias`.
+    pub(crate) fn prepare(&mut self, weights: MatRef<'_>, bias: &[f32]) {
+        self.bias[..bias.len()].copy_from_slice(bias);
+        let wanted = self.wanted.clone();
+        match &mut self.products {
+            Products::Gemm(None) => {}
+            Products::Gemm(Some(own)) => _ = rounded(own, weights),
+            Products::Tiles(packing) => packing.prepare(weights, wanted),
+            Products::PairTiles(packing) => packing.prepare(weights, wanted),
+            Products::Amx(packing) => packing.prepare(weights, wanted),
         }
     }
 
-    /// Prepares `weights` `[outputs, inputs]`, of whose inputs `wanted` want a gradient. The first outputs have a `bias`.
-    pub(crate) fn prepare(&mut self, weights: Matrix<&[f32]>, bias: &[f32], wanted: Option<Range<usize>>) {
-        match self {
-            Self::Gemm(None) => {}
-            Self::Tiles(packing) => packing.prepare(weights, bias, wanted),
-            Self::PairTiles(packing) => packing.prepare(weights, bias, wanted),
-            Self::Amx(packing) => packing.prepare(weights, bias, wanted),
-            Self::Gemm(Some(rounded)) => {
-                rounded.resize(weights.data.len(), 0.0);
-                dispatch(
-                    #[inline(always)]
-                    || rounded.iter_mut().zip(weights.data).for_each(|(y, &x)| *y = round_to_bf16(x)),
-                );
-            }
-        }
-    }
-
-    /// Whether [`Layer::forward`] adds biases and rectifies, too.
-    pub(crate) fn finishes(&self) -> bool {
-        matches!(self, Self::Tiles(_) | Self::PairTiles(_) | Self::Amx(_))
-    }
-
-    /// `y = x W^T`, or `y += x W^T`, and more if [`Layer::finishes`].
+    /// `y = f(x W^T + b)`, or `y = f(y + x W^T + b)` where `add`, for the `weights` that it was prepared for.
     pub(crate) fn forward(
         &self,
-        out: Output<'_>,
-        x: Part<'_>,
-        weights: Matrix<&[f32]>,
-        rows: usize,
+        mut y: MatMut<'_>,
+        add: bool,
+        x: MatRef<'_>,
+        weights: MatRef<'_>,
         scratch: &mut Scratch,
     ) {
-        let (at, onto) = (out.at, out.onto);
-        match self {
-            Self::Gemm(own) => {
-                let (x, w) = match own {
-                    Some(own) => (rounded(&mut scratch.rounded[0], x, rows), Matrix { data: &own[..], ..weights }),
+        let (out, shift) = (y.by_ref(), [&self.bias[..], &self.floor[..]]);
+        match &self.products {
+            Products::Gemm(own) => {
+                let (x, weights) = match own {
+                    Some(own) => (rounded(&mut scratch.rounded[0], x), like(weights, own)),
                     None => (x, weights),
                 };
-                let y = Matrix::new(&mut out.y[at.col..], rows, at.width, at.ld);
-                product(y, matrix(x, rows), w.transposed(), onto);
+                product(out, x, weights.transposed(), add);
+                for Segment { cols, activation, biased } in &self.segments {
+                    let bias = if *biased { &self.bias[cols.clone()] } else { &[] };
+                    bias::forward(y.columns(cols.clone()), bias, *activation);
+                }
+                return;
             }
-            Self::Tiles(p) => p.forward(out, x, rows, &mut scratch.left),
-            Self::PairTiles(p) => p.forward(out, x, rows, &mut scratch.left),
-            Self::Amx(p) => p.forward(out, x, rows, &mut scratch.left),
+            Products::Tiles(packing) => packing.forward(out, add, x, shift, scratch),
+            Products::PairTiles(packing) => packing.forward(out, add, x, shift, scratch),
+            Products::Amx(packing) => packing.forward(out, add, x, shift, scratch),
+        }
+        // These have added biases and rectified.
+        for segment in self.segments.iter().filter(|segment| segment.activation != Activation::Relu) {
+            activation::forward(segment.activation, y.columns(segment.cols.clone()));
         }
     }
 
-    /// `out = d^T x`, or `out += d^T x` where the target is a sum.
-    pub(crate) fn weight_gradient(
-        &self,
-        out: Matrix<&mut [f32]>,
-        d: Part<'_>,
-        x: Part<'_>,
-        rows: usize,
-        target: Target,
-        scratch: &mut Scratch,
-    ) {
-        let add = target == Target::Sum;
-        let Scratch { panels, pair_panels, amx_panels, left, rounded: memory, .. } = scratch;
-        match self {
-            Self::Gemm(own) => {
-                let (x, d) = match (own, memory) {
-                    (Some(_), [of_x, of_d]) => (rounded(of_x, x, rows), rounded(of_d, d, rows)),
-                    (None, _) => (x, d),
-                };
-                product(out, matrix(d, rows).transposed(), matrix(x, rows), add);
-            }
-            Self::Tiles(_) => weight_gradient(out, d, x, rows, target, panels, left),
-            Self::PairTiles(_) => weight_gradient(out, d, x, rows, target, pair_panels, left),
-            Self::Amx(_) => weight_gradient(out, d, x, rows, target, amx_panels, left),
+    /// Goes back through activation and bias, then makes the gradients of the weights and of the input.
+    pub(crate) fn backward(&self, back: Back<'_>, scratch: &mut Scratch) {
+        let Back { x, y, mut d, weights, weight_gradient, target, bias_gradient, input_gradient } = back;
+        for Segment { cols, activation, biased } in &self.segments {
+            let own = if *biased { cols.clone() } else { 0..0 };
+            let (y, d) = (y.columns(cols.clone()), d.columns(cols.clone()));
+            bias::backward(y, d, *activation, &mut bias_gradient[own]);
         }
-    }
-
-    /// `out = d W`, or `out += d W` where `add`, for the inputs that want a gradient: `weights` are their columns,
-    /// `skipped` how many stand before them.
-    pub(crate) fn input_gradient(
-        &self,
-        out: (&mut [f32], Columns),
-        d: Part<'_>,
-        (weights, skipped): (Matrix<&[f32]>, usize),
-        rows: usize,
-        add: bool,
-        scratch: &mut Scratch,
-    ) {
-        let (out, at) = (&mut out.0[out.1.col..], out.1);
-        let left = &mut scratch.left;
-        match self {
-            Self::Gemm(own) => {
-                let (d, w) = match own {
-                    Some(own) => {
-                        (rounded(&mut scratch.rounded[1], d, rows), Matrix { data: &own[skipped..], ..weights })
-                    }
-                    None => (d, weights),
+        let d = d.as_ref();
+        match &self.products {
+            Products::Gemm(own) => {
+                let [of_x, of_d] = &mut scratch.rounded;
+                let (x, d, weights) = match own {
+                    Some(own) => (rounded(of_x, x), rounded(of_d, d), like(weights, own)),
+                    None => (x, d, weights),
                 };
-                product(Matrix::new(out, rows, at.width, at.ld), matrix(d, rows), w, add);
+                product(weight_gradient, d.transposed(), x, target == Target::Sum);
+                if let (Some((out, add)), Some(wanted)) = (input_gradient, self.wanted.clone()) {
+                    product(out, d, weights.columns(wanted), add);
+                }
             }
-            Self::Tiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
-            Self::PairTiles(p) => p.input_gradient(out, at.ld, d, rows, add, left),
-            Self::Amx(p) => p.input_gradient(out, at.ld, d, rows, add, left),
+            Products::Tiles(packing) => packing.backward(weight_gradient, target, d, x, input_gradient, scratch),
+            Products::PairTiles(packing) => packing.backward(weight_gradient, target, d, x, input_gradient, scratch),
+            Products::Amx(packing) => packing.backward(weight_gradient, target, d, x, input_gradient, scratch),
         }
     }
 }
 
-/// A part as a matrix.
-fn matrix((data, at): Part<'_>, rows: usize) -> Matrix<&[f32]> {
-    Matrix::new(&data[at.col..], rows, at.width, at.ld)
-}
-
-/// A part with every element rounded to bf16.
-fn rounded<'m>(memory: &'m mut Vec<f32>, (data, at): Part<'_>, rows: usize) -> Part<'m> {
-    memory.resize(memory.len().max(rows * at.width), 0.0);
+/// Every element of `x` rounded to bf16, one row right behind the other.
+fn rounded<'m>(memory: &'m mut Vec<f32>, x: MatRef<'_>) -> MatRef<'m> {
+    memory.resize(memory.len().max(x.rows() * x.cols()), 0.0);
     dispatch(
         #[inline(always)]
         || {
-            for (y, x) in memory.chunks_mut(at.width.max(1)).zip(at.rows(data, rows)) {
+            for (y, x) in memory.chunks_mut(x.cols().max(1)).zip(x.each_row()) {
                 y.iter_mut().zip(x).for_each(|(y, &x)| *y = round_to_bf16(x));
             }
         },
     );
-    (memory, Columns { ld: at.width, col: 0, width: at.width })
+    like(x, memory)
+}
+
+/// What [`rounded`] gave of a matrix of this shape.
+fn like<'m>(x: MatRef<'_>, memory: &'m [f32]) -> MatRef<'m> {
+    MatRef::new(memory, x.rows(), x.cols(), x.cols())
 }
 
 #[cfg(test)]
@@ -313,22 +292,28 @@ mod tests {
     /// Output, gradient of the weights, gradient of inputs 2 to 11.
     fn products(arithmetic: Arithmetic, twice: bool) -> [Vec<f32>; 3] {
         let (rows, inputs, outputs) = (19, 11, 53);
-        let (x_at, y_at) = (Columns { ld: 16, col: 3, width: inputs }, Columns { ld: 64, col: 5, width: outputs });
         let (x, d, w) = (values(rows * 16, 1), values(rows * 64, 2), values(outputs * 12, 3));
-        let weights = Matrix::new(&w[..], outputs, inputs, 12);
-        let mut layer = Layer::new(arithmetic, outputs, std::iter::empty());
-        layer.prepare(weights, &[], Some(2..inputs));
+        let (x, weights) = (MatRef::new(&x[3..], rows, inputs, 16), MatRef::new(&w, outputs, inputs, 12));
+        let mut layer = Layer::new(arithmetic, outputs, Vec::new(), Some(2..inputs));
+        layer.prepare(weights, &[]);
         let mut scratch = Scratch::default();
         let mut y = vec![0.5; rows * 64];
-        layer.forward(Output::new(&mut y, y_at), (&x, x_at), weights, rows, &mut scratch);
+        layer.forward(MatMut::new(&mut y[5..], rows, outputs, 64), false, x, weights, &mut scratch);
         let mut w_gradient = vec![0.5; outputs * 12];
         let mut x_gradient = vec![0.5; rows * 16];
-        let dx_at = Columns { ld: 16, col: 5, width: inputs - 2 };
         for (add, target) in [(false, Target::Far), (true, Target::Sum)].into_iter().take(1 + usize::from(twice)) {
-            let out = Matrix::new(&mut w_gradient[..], outputs, inputs, 12);
-            layer.weight_gradient(out, (&d, y_at), (&x, x_at), rows, target, &mut scratch);
-            let part = Matrix { data: &w[2..], cols: inputs - 2, ..weights };
-            layer.input_gradient((&mut x_gradient, dx_at), (&d, y_at), (part, 2), rows, add, &mut scratch);
+            let mut d = d.clone();
+            let back = Back {
+                x,
+                y: MatRef::new(&y[5..], rows, outputs, 64),
+                d: MatMut::new(&mut d[5..], rows, outputs, 64),
+                weights,
+                weight_gradient: MatMut::new(&mut w_gradient, outputs, inputs, 12),
+                target,
+                bias_gradient: &mut [],
+                input_gradient: Some((MatMut::new(&mut x_gradient[5..], rows, inputs - 2, 16), add)),
+            };
+            layer.backward(back, &mut scratch);
         }
         [y, w_gradient, x_gradient]
     }
@@ -380,18 +365,37 @@ mod tests {
     }
 
     #[test]
-    fn biases_and_rectifiers_are_column_by_column() {
+    fn segments_have_their_biases_and_activations() {
         for arithmetic in ALL.into_iter().filter(here) {
-            let weights = [1.0f32, -1.0, 2.0, -2.0];
-            let weights = Matrix::new(&weights[..], 4, 1, 1);
-            let mut layer = Layer::new(arithmetic, 4, std::iter::once(0..2));
-            layer.prepare(weights, &[0.25, 0.25, 0.25], None);
-            let at = Columns { ld: 4, col: 0, width: 4 };
-            let mut y = [9.0; 4];
-            let x = (&[1.0f32][..], Columns { ld: 1, col: 0, width: 1 });
-            layer.forward(Output::new(&mut y, at), x, weights, 1, &mut Scratch::default());
-            let expected = if layer.finishes() { [1.25, 0.0, 2.25, -2.0] } else { [1.0, -1.0, 2.0, -2.0] };
-            assert_eq!(y, expected, "{arithmetic:?}");
+            let w = [1.0f32, -1.0, 2.0, -2.0];
+            let (weights, x) = (MatRef::new(&w, 4, 1, 1), MatRef::new(&[1.0], 1, 1, 1));
+            let segment = |cols, activation, biased| Segment { cols, activation, biased };
+            let segments = vec![
+                segment(0..2, Activation::Relu, true),
+                segment(2..3, Activation::LeakyRelu, true),
+                segment(3..4, Activation::LeakyRelu, false),
+            ];
+            let mut layer = Layer::new(arithmetic, 4, segments, None);
+            layer.prepare(weights, &[0.25, 0.25, 0.25]);
+            let (mut y, mut scratch) = ([9.0; 4], Scratch::default());
+            layer.forward(MatMut::new(&mut y, 1, 4, 4), false, x, weights, &mut scratch);
+            assert_eq!(y, [1.25, 0.0, 2.25, -0.02], "{arithmetic:?}");
+            let (mut d, mut w_gradient, mut bias_gradient) = ([1.0; 4], [9.0; 4], [1.0; 3]);
+            let back = Back {
+                x,
+                y: MatRef::new(&y, 1, 4, 4),
+                d: MatMut::new(&mut d, 1, 4, 4),
+                weights,
+                weight_gradient: MatMut::new(&mut w_gradient, 4, 1, 1),
+                target: Target::New,
+                bias_gradient: &mut bias_gradient,
+                input_gradient: None,
+            };
+            layer.backward(back, &mut scratch);
+            let of_sums = [1.0, 0.0, 1.0, 0.01];
+            assert_eq!((d, bias_gradient), (of_sums, [2.0, 1.0, 2.0]), "{arithmetic:?}");
+            let off = w_gradient.iter().zip(of_sums).map(|(found, d)| (found - d).abs());
+            assert!(off.fold(0.0, f32::max) < 1e-4, "{arithmetic:?}: {w_gradient:?}");
         }
     }
 }

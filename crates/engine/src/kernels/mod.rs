@@ -15,6 +15,8 @@ pub(crate) mod fields;
 pub(crate) mod folded;
 pub(crate) mod inner;
 pub(crate) mod linear;
+mod lines;
+mod matrix;
 pub(crate) mod mixture;
 mod packing;
 pub(crate) mod pairs;
@@ -23,11 +25,14 @@ pub(crate) mod periodic;
 mod prefetch;
 pub(crate) mod product;
 pub(crate) mod reduce;
+pub(crate) mod segment;
 pub(crate) mod softmax;
 pub(crate) mod tiles;
 
 use std::sync::OnceLock;
 
+pub(crate) use lines::Lines;
+pub(crate) use matrix::{MatMut, MatRef};
 pub(crate) use prefetch::prefetch;
 
 /// Runs `pass` compiled for the widest vector instructions that the processor has.
@@ -51,6 +56,19 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
+    /// These columns of `matrix`, to be read.
+    ///
+    /// # Panics
+    /// If it does not have them, here and below.
+    pub(crate) fn of(self, matrix: &[f32], rows: usize) -> MatRef<'_> {
+        MatRef::new(matrix.get(self.col..).unwrap_or_default(), rows, self.width, self.ld)
+    }
+
+    /// These columns of `matrix`, to be written.
+    pub(crate) fn of_mut(self, matrix: &mut [f32], rows: usize) -> MatMut<'_> {
+        MatMut::new(matrix.get_mut(self.col..).unwrap_or_default(), rows, self.width, self.ld)
+    }
+
     /// These columns of every row of `matrix`.
     #[inline(always)]
     pub(crate) fn rows(self, matrix: &[f32], rows: usize) -> impl Iterator<Item = &[f32]> {

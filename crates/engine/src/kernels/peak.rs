@@ -2,9 +2,8 @@
 
 use std::time::Instant;
 
-use super::Columns;
-use super::linear::{Arithmetic, Layer, Output, Scratch};
-use super::product::Matrix;
+use super::linear::{Arithmetic, Layer, Scratch};
+use super::{MatMut, MatRef};
 use crate::precision::{Kernels, Precision};
 
 /// GFLOP/s that products of this precision reach on the current `rayon` pool where their shapes are kind: the peak that
@@ -20,18 +19,17 @@ pub fn product_peak(precision: Precision, kernels: Kernels) -> f64 {
     const LD: usize = SIDE + 16;
     const ROUNDS: usize = 8;
     const PRODUCTS: usize = 4;
-    let at = Columns { ld: LD, col: 0, width: SIDE };
     let rates = rayon::broadcast(|_| {
         let (x, w, mut y) = (vec![0.5f32; SIDE * LD], vec![0.25f32; SIDE * LD], vec![0.0f32; SIDE * LD]);
-        let weights = Matrix::new(&w[..], SIDE, SIDE, LD);
-        let mut layer = Layer::new(Arithmetic::choose(precision, kernels), SIDE, std::iter::empty());
-        layer.prepare(weights, &[], None);
+        let (x, weights) = (MatRef::new(&x, SIDE, SIDE, LD), MatRef::new(&w, SIDE, SIDE, LD));
+        let mut layer = Layer::new(Arithmetic::choose(precision, kernels), SIDE, Vec::new(), None);
+        layer.prepare(weights, &[]);
         let mut scratch = Scratch::default();
         let mut rates = [0.0; ROUNDS];
         for rate in &mut rates {
             let start = Instant::now();
             for _ in 0..PRODUCTS {
-                layer.forward(Output::new(&mut y, at), (&x, at), weights, SIDE, &mut scratch);
+                layer.forward(MatMut::new(&mut y, SIDE, SIDE, LD), false, x, weights, &mut scratch);
                 std::hint::black_box(&mut y);
             }
             *rate = 2e-9 * (PRODUCTS * SIDE.pow(3)) as f64 / start.elapsed().as_secs_f64();

@@ -1,12 +1,14 @@
 //! Decides which buffers share memory.
 //!
 //! Time runs over forward steps, then backward steps. A buffer lives from the first step that touches it to the last;
-//! a slot serves buffers whose lifetimes do not overlap. The widest buffers are placed first: in the smallest slot
+//! a slot serves buffers whose lifetimes do not overlap, and which have the same events or none. The widest buffers are placed first: in the smallest slot
 //! that is free during their lifetime and large enough, or else in the largest free slot, which grows.
 
 use std::ops::RangeInclusive;
 
-use super::{Place, Plan, Purpose, Step, View};
+use pleiad_model::graph::Space;
+
+use super::{Place, Plan, Purpose, Slot, Step, View};
 
 /// Gives every buffer its place, and the plan its slots.
 pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
@@ -46,32 +48,34 @@ pub(super) fn assign(plan: &mut Plan, purpose: Purpose) {
         }
     }
 
-    let mut buffers: Vec<(usize, RangeInclusive<usize>, &mut Place)> = Vec::new();
+    let mut buffers: Vec<(Slot, RangeInclusive<usize>, &mut Place)> = Vec::new();
+    let form = |ld, space: Space| Slot { ld, space: if space.list().is_some() { space } else { Space::Row } };
     for (buffer, life) in plan.values.iter_mut().zip(lives.values) {
         if let Some(life) = life {
-            buffers.push((buffer.ld, life, &mut buffer.place));
+            buffers.push((form(buffer.ld, buffer.space), life, &mut buffer.place));
         }
     }
     for (buffer, life) in plan.gradients.iter_mut().zip(lives.gradients) {
         if let (Place::Nowhere, Some(life)) = (buffer.place, life) {
-            buffers.push((buffer.ld, life, &mut buffer.place));
+            buffers.push((form(buffer.ld, buffer.space), life, &mut buffer.place));
         }
     }
-    buffers.sort_by_key(|(ld, life, _)| (std::cmp::Reverse(*ld), *life.start()));
-    let mut slots: Vec<(usize, Vec<RangeInclusive<usize>>)> = Vec::new();
-    for (ld, life, place) in buffers {
+    buffers.sort_by_key(|(form, life, _)| (std::cmp::Reverse(form.ld), *life.start()));
+    let mut slots: Vec<(Slot, Vec<RangeInclusive<usize>>)> = Vec::new();
+    for (form, life, place) in buffers {
         let free =
             |lives: &[RangeInclusive<usize>]| lives.iter().all(|l| l.end() < life.start() || l.start() > life.end());
         // Widest first, so every slot that exists is large enough; the narrowest of the free ones fits best.
-        let found = (0..slots.len()).filter(|&s| free(&slots[s].1)).min_by_key(|&s| slots[s].0);
+        let fits = |s: &usize| slots[*s].0.space == form.space && free(&slots[*s].1);
+        let found = (0..slots.len()).filter(fits).min_by_key(|&s| slots[s].0.ld);
         let slot = found.unwrap_or_else(|| {
-            slots.push((ld, Vec::new()));
+            slots.push((form, Vec::new()));
             slots.len() - 1
         });
         slots[slot].1.push(life);
         *place = Place::Slot(slot);
     }
-    plan.slots = slots.into_iter().map(|(ld, _)| ld * plan.target.shard_rows).collect();
+    plan.slots = slots.into_iter().map(|(form, _)| form).collect();
 }
 
 struct Lives {

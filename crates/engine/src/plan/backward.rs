@@ -11,7 +11,7 @@ use std::ops::Range;
 use pleiad_model::Graph;
 use pleiad_model::graph::{Node, Op};
 
-use super::compile::Compiler;
+use super::compiler::Compiler;
 use super::split::Part;
 use super::{BackStep, Buffer, Gathered, Place, Step, TableGradient, TableUse, View, Write};
 
@@ -67,7 +67,12 @@ pub(super) fn derive(compiler: &mut Compiler<'_>) {
     // Gradient buffers mirror value buffers; those that hold an embedding's gradient span the batch.
     plan.gradients = plan.values.iter().map(|v| Buffer { place: Place::Nowhere, ..v.clone() }).collect();
     for (at, node) in graph.nodes.iter().enumerate() {
-        let (Op::Embedding { table, slot, pooling }, Some(view)) = (&node.op, views[at]) else { continue };
+        let (table, slot, pooling) = match &node.op {
+            Op::Embedding { table, slot, pooling } => (table, slot, *pooling),
+            Op::Events { table, slot, .. } => (table, slot, None),
+            _ => continue,
+        };
+        let Some(view) = views[at] else { continue };
         let gradient = &mut plan.gradients[view.buffer];
         let batch = match gradient.place {
             Place::Batch(batch) => batch,
@@ -78,7 +83,7 @@ pub(super) fn derive(compiler: &mut Compiler<'_>) {
             }
         };
         let from = TableGradient::Batch { batch, at: view.at };
-        plan.table_uses[table.0].push(TableUse { space: spaces[at], slot: *slot, pooling: *pooling, from });
+        plan.table_uses[table.0].push(TableUse { space: spaces[at], slot: *slot, pooling, from });
     }
     for (n, fold) in plan.folds.iter().enumerate() {
         for (feature, f) in fold.features.iter().enumerate() {
@@ -99,23 +104,23 @@ fn wanted(compiler: &Compiler<'_>) -> Vec<Columns> {
         if graph.nodes[at].op != Op::Concat {
             if needs[at] {
                 want(view);
-                compiler.gathered[at].iter().for_each(&mut want);
+                compiler.gathered[at].iter().for_each(|(_, gathered)| want(gathered));
             }
             continue;
         }
         // Part by part: what a concatenation copies in has its place elsewhere, but its gradient passes here.
         for (input, part) in splits.parts(graph, spaces, Node(at)) {
-            let (place, col) = match (part, compiler.requests.get(&Node(at))) {
-                (Part::Kept(col), _) => (view, col),
-                (Part::Request(col), Some(requests)) => (requests, col),
-                _ => continue,
+            let (place, col) = match part {
+                Part::Kept(col) => (view, col),
+                Part::Apart(space, col) => (&compiler.apart_inputs[&(Node(at), space)], col),
+                Part::Folded => continue,
             };
             if needs[input.0] {
                 want(&place.part(col..col + graph.node(input).width));
             }
         }
     }
-    compiler.apart_of.values().filter_map(|apart| apart.request).for_each(|request| want(&request.y));
+    compiler.apart_of.values().flat_map(|apart| &apart.products).for_each(|product| want(&product.y));
     wanted
 }
 
@@ -125,7 +130,11 @@ fn needs_gradient(graph: &Graph) -> Vec<bool> {
     for (at, node) in graph.nodes.iter().enumerate() {
         needs[at] = match node.op {
             Op::Numeric { .. } => false,
-            Op::Embedding { .. } | Op::Periodic { .. } | Op::Linear { .. } | Op::Combination { .. } => true,
+            Op::Embedding { .. }
+            | Op::Events { .. }
+            | Op::Periodic { .. }
+            | Op::Linear { .. }
+            | Op::Combination { .. } => true,
             _ => node.inputs.iter().any(|i| needs[i.0]),
         };
     }

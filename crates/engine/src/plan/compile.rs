@@ -1,38 +1,15 @@
-//! Compiles nodes into steps and views.
+//! [`Plan::compile`]: from a graph to a plan.
 
 use std::collections::HashMap;
 
 use pleiad_model::Graph;
-use pleiad_model::graph::{Activation, Node, Op, ParamId, Space};
+use pleiad_model::graph::{Node, Space};
 
-use super::fuse::{Group, Readers, groups};
-use super::split::{Apart, Part, Splits};
-use super::{
-    Block, Buffer, Gathered, ParamLayout, Place, Plan, Region, Segment, Step, Target, View, Weights, allocate, backward,
-};
+use super::compiler::Compiler;
+use super::fuse::{Readers, groups};
+use super::split::Splits;
+use super::{Buffer, ParamLayout, Place, Plan, Purpose, Target, allocate, backward};
 use crate::error::{Error, Result};
-use crate::kernels::Columns;
-
-/// What a plan is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
-    /// Values are kept for the backward pass; dropout drops.
-    Train,
-    /// As [`Purpose::Train`], but values are kept to the end of the backward pass, so that it can run once per
-    /// task.
-    TrainByTask,
-    /// Memory is reused after its last read; dropout is the identity.
-    Predict,
-    /// As [`Purpose::Predict`], but the weights of gates and the outputs of experts are kept to be read.
-    Inspect,
-}
-
-impl Purpose {
-    /// Whether there is a backward pass, and dropout drops.
-    fn trains(self) -> bool {
-        matches!(self, Self::Train | Self::TrainByTask)
-    }
-}
 
 impl Plan {
     /// Compiles a valid graph for a purpose and the machine that runs it.
@@ -64,11 +41,11 @@ impl Plan {
             },
             spaces: graph.spaces(),
             views: vec![None; graph.nodes.len()],
-            gathered: vec![None; graph.nodes.len()],
+            gathered: vec![Vec::new(); graph.nodes.len()],
             group_of: HashMap::new(),
             splits: Splits::default(),
             apart_of: HashMap::new(),
-            requests: HashMap::new(),
+            apart_inputs: HashMap::new(),
         };
         let inspected = match purpose {
             Purpose::Inspect => crate::gates::experts(graph),
@@ -85,8 +62,10 @@ impl Plan {
         compiler.place_rest();
         compiler.place_gathered(&by_row);
         compiler.steps(purpose);
-        let view =
-            |node: Node| compiler.gathered[node.0].or(compiler.views[node.0]).ok_or(Error::Unplaced { node: node.0 });
+        let view = |node: Node| {
+            let placed = compiler.views[node.0].is_some();
+            placed.then(|| compiler.view_in(Space::Row, node)).ok_or(Error::Unplaced { node: node.0 })
+        };
         let live = |node: &Node| compiler.readers.live[node.0];
         let outputs = graph.outputs.iter().map(|o| view(o.node)).collect::<Result<_>>()?;
         let gates = graph.gates.iter().filter(|gate| purpose != Purpose::Predict && live(&gate.node));
@@ -106,209 +85,15 @@ impl Plan {
     }
 }
 
-/// A plan in the making: first every live node gets its place, then the steps are written.
-pub(super) struct Compiler<'g> {
-    pub(super) graph: &'g Graph,
-    pub(super) readers: Readers,
-    pub(super) groups: Vec<Group>,
-    pub(super) plan: Plan,
-    pub(super) spaces: Vec<Space>,
-    pub(super) views: Vec<Option<View>>,
-    /// Of a request's node, what rows gather of it, if some do.
-    pub(super) gathered: Vec<Option<View>>,
-    /// Group of a linear node.
-    pub(super) group_of: HashMap<Node, usize>,
-    pub(super) splits: Splits,
-    /// What each group multiplies apart from its rows.
-    pub(super) apart_of: HashMap<usize, Apart>,
-    /// The requests' inputs of each concatenation that they are apart of, side by side.
-    pub(super) requests: HashMap<Node, View>,
-}
-
-impl Compiler<'_> {
-    /// The view of a live node; every live node is placed before steps are written.
-    pub(super) fn view(&self, node: Node) -> View {
-        let nowhere = View { buffer: usize::MAX, at: Columns { ld: 1, col: 0, width: 0 } };
-        debug_assert!(self.views[node.0].is_some(), "node {} has no place", node.0);
-        self.views[node.0].unwrap_or(nowhere)
-    }
-
-    /// The view by which a node of `space` reads another.
-    fn view_in(&self, space: Space, node: Node) -> View {
-        match self.gathered[node.0] {
-            Some(gathered) if space != self.spaces[node.0] => gathered,
-            _ => self.view(node),
-        }
-    }
-
-    fn steps(&mut self, purpose: Purpose) {
-        let mut done = vec![false; self.groups.len()];
-        let wanted = |at: &usize| self.readers.live[*at] && !self.splits.folds(Node(*at));
-        for at in (0..self.graph.nodes.len()).filter(wanted).collect::<Vec<_>>() {
-            let step = self.steps_of(at, purpose, &mut done);
-            self.plan.steps.extend(step);
-            if let Some(y) = self.gathered[at] {
-                let x = self.view(Node(at));
-                self.plan.steps.push(Step::Gather { from: Gathered::Request(x), y, add: false });
-            }
-        }
-    }
-
-    /// The steps of a node; none where another step computes it.
-    fn steps_of(&self, at: usize, purpose: Purpose, done: &mut [bool]) -> Vec<Step> {
-        let (node, y) = (&self.graph.nodes[at], self.view(Node(at)));
-        let space = self.spaces[at];
-        let input = |i: usize| self.view_in(space, node.inputs[i]);
-        let inputs = || node.inputs.iter().map(|&x| self.view_in(space, x)).collect();
-        let step = match &node.op {
-            Op::Numeric { first, .. } => Step::Numeric { first: *first, y },
-            Op::Embedding { table, slot, pooling } => {
-                Step::Lookup { table: table.0, slot: *slot, pooling: *pooling, y }
-            }
-            Op::Periodic { column, frequencies, weight, bias } => {
-                let region = |param: &ParamId| {
-                    let block = self.plan.params.blocks[param.0];
-                    Region { offset: block.offset, len: block.rows * block.cols }
-                };
-                let (frequencies, weight, bias) = (region(frequencies), region(weight), region(bias));
-                Step::Periodic { column: *column, frequencies, weight, bias, y }
-            }
-            Op::Concat => return self.concatenation(at, y),
-            Op::Linear { .. } => {
-                let g = self.group_of[&Node(at)];
-                if std::mem::replace(&mut done[g], true) {
-                    return Vec::new();
-                }
-                return self.products(g);
-            }
-            Op::Activation { .. } if y == input(0) => return Vec::new(),
-            Op::Activation { function } => Step::Activate { function: *function, x: input(0), y },
-            Op::Dropout { .. } if !purpose.trains() => Step::Copy { x: input(0), y },
-            Op::Dropout { rate } => Step::Dropout { node: at, rate: *rate, x: input(0), y },
-            Op::Softmax if y == input(0) => return Vec::new(),
-            Op::Softmax => Step::Softmax { x: input(0), y },
-            Op::Mixture => {
-                let gate = input(0);
-                let experts = node.inputs[1..].iter().map(|&e| self.view_in(space, e)).collect();
-                if self.fused_mixture(node.inputs[0]) == Some(Node(at)) {
-                    Step::GateMix { gate, experts, y }
-                } else {
-                    Step::Mix { gate, experts, y }
-                }
-            }
-            Op::Sum { scale } => Step::Combine { weights: Weights::Equal(*scale), inputs: inputs(), y },
-            Op::Combination { weights } => {
-                let block = self.plan.params.blocks[weights.0];
-                let weights = Weights::Learned(Region { offset: block.offset, len: block.cols });
-                Step::Combine { weights, inputs: inputs(), y }
-            }
-            Op::Conjunction => Step::Conjunction { first: input(0), second: input(1), y },
-            Op::Dot { scale } => Step::Dot { scale: *scale, a: input(0), b: input(1), y },
-            Op::Pairs => Step::Pairs { inputs: inputs(), y },
-        };
-        vec![step]
-    }
-
-    /// What is not computed in its place in a concatenation is moved there, or gathered.
-    fn concatenation(&self, at: usize, whole: View) -> Vec<Step> {
-        let parts = self.splits.parts(self.graph, &self.spaces, Node(at)).into_iter();
-        let moves = parts.filter_map(|(input, part)| {
-            let (place, col) = match part {
-                Part::Kept(col) => (whole, col),
-                Part::Request(col) => (*self.requests.get(&Node(at))?, col),
-                Part::Folded => return None,
-            };
-            let (x, y) = (self.view(input), place.part(col..col + self.graph.node(input).width));
-            let moved = if self.spaces[input.0] == self.plan.values[place.buffer].space {
-                Step::Copy { x, y }
-            } else {
-                Step::Gather { from: Gathered::Request(x), y, add: false }
-            };
-            (x != y).then_some(moved)
-        });
-        moves.collect()
-    }
-
-    /// The products of a group, one for each space of its inputs, gathered and added.
-    fn products(&self, g: usize) -> Vec<Step> {
-        let own = self.product(g);
-        let y = own.output();
-        let space = self.plan.values[y.buffer].space;
-        // Layers that are applied again are not split.
-        let apart = self.apart_of.get(&g).cloned().unwrap_or_default();
-        let fold_of = |of: Space, y: View| {
-            let fold = apart.folds.iter().find(|(space, _)| *space == of).map(|(_, fold)| *fold);
-            fold.map(|fold| Step::Gather { from: Gathered::Table(fold), y, add: false })
-        };
-        let mut steps = Vec::new();
-        if let Some(request) = apart.request {
-            let onto = fold_of(Space::Request, request.y);
-            let all = Segment { cols: 0..request.y.at.width, activation: Activation::Identity, biased: false };
-            let (x, y, weight, bias) = (request.x, request.y, request.weight, request.bias);
-            let product = Step::Product { x, y, weight, bias, segments: vec![all], onto: onto.is_some() };
-            steps.extend(onto.into_iter().chain([product]));
-        }
-        let of_tables = fold_of(space, y);
-        let of_requests = apart.request.map(|request| Step::Gather {
-            from: Gathered::Request(request.y),
-            y,
-            add: of_tables.is_some(),
-        });
-        steps.extend(of_tables.into_iter().chain(of_requests));
-        steps.push(match own {
-            Step::Product { x, y, weight, bias, segments, .. } => {
-                Step::Product { x, y, weight, bias, segments, onto: !steps.is_empty() }
-            }
-            other => other,
-        });
-        steps
-    }
-
-    fn product(&self, g: usize) -> Step {
-        let group = &self.groups[g];
-        let (first, last) = (&group.members[0], &group.members[group.members.len() - 1]);
-        let (start, end) = (self.view(first.linear), self.view(last.linear));
-        let width = end.at.col + end.at.width;
-        let mut segments: Vec<Segment> = Vec::new();
-        let mut biased = 0;
-        let mut bias_offset = 0;
-        for member in &group.members {
-            let cols = self.view(member.linear).range();
-            if member.has_bias {
-                biased = cols.end;
-            }
-            match segments.last_mut() {
-                Some(s) if (s.activation, s.biased) == (member.activation, member.has_bias) => s.cols.end = cols.end,
-                _ => segments.push(Segment { cols, activation: member.activation, biased: member.has_bias }),
-            }
-        }
-        let Op::Linear { weight, bias } = &self.graph.node(first.linear).op else {
-            unreachable!("groups hold linear layers")
-        };
-        if let Some(bias) = bias {
-            bias_offset = self.plan.params.blocks[bias.0].offset;
-        }
-        let x = self.view_in(self.spaces[first.linear.0], group.input);
-        let weight = Block { rows: width, cols: x.at.width, ..self.plan.params.blocks[weight.0] };
-        Step::Product {
-            x,
-            y: View { at: Columns { width, ..start.at }, ..start },
-            weight,
-            bias: Region { offset: bias_offset, len: biased },
-            segments,
-            onto: false,
-        }
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use pleiad_data::{Input, InputLayout, Pooling, TaskKind, TaskSpec};
     use pleiad_model::ModelConfig;
+    use pleiad_model::graph::{Activation, GraphBuilder};
     use serde_json::{Value, json};
 
-    use super::super::{BackStep, Write};
+    use super::super::{BackStep, Step, Write};
     use super::*;
 
     /// Two levels, two tasks, two own and two shared experts, over three numbers and an embedding of four.
@@ -454,8 +239,38 @@ mod tests {
     }
 
     #[test]
+    fn a_layer_over_events_rows_and_requests_is_a_product_in_each_space() {
+        let mean = Some(Pooling::Mean);
+        let categorical = |name: &str, slot, pooling| {
+            let (name, table) = (name.to_owned(), name.to_owned());
+            Input::Categorical { name, slot, table, rows: 9000, dim: 8, pooling }
+        };
+        let inputs = vec![categorical("seen", 0, mean), categorical("item", 1, None), categorical("user", 2, None)];
+        let per_request = ["seen", "user"].map(String::from).to_vec();
+        let mut graph = Graph::new(InputLayout { per_request, ..InputLayout::new(inputs) });
+        let mut g = GraphBuilder::new(&mut graph);
+        let [item, user] = ["item", "user"].map(|name| g.embedding("", name).unwrap());
+        let seen = g.events("", &["seen"]).unwrap()[0];
+        let alike = g.pairs("alike", &[seen, item]).unwrap();
+        for (name, inputs) in [("all", vec![seen, item, user, alike]), ("narrowest", vec![seen, item])] {
+            let pair = g.concat(name, &inputs).unwrap();
+            let score = g.linear(pair, &format!("{name}.score"), 1, Activation::Tanh).unwrap();
+            let y = g.segment_sum(&format!("{name}.sum"), score).unwrap();
+            g.output(&TaskSpec::new(name, TaskKind::Regression), y).unwrap();
+        }
+        let plan = Plan::compile(&graph, Purpose::Train, Target::cpu()).unwrap();
+        let spaces: Vec<Space> = products(&plan).into_iter().map(|step| plan.space(step)).collect();
+        let (row, request, event, of_request) = (Space::Row, Space::Request, Space::Event(0), Space::RequestEvent(0));
+        // Where no input lives with the layer one is gathered, since a product keeps one.
+        assert_eq!(spaces, [of_request, row, request, event, row, event]);
+        // Whatever events of one kind need shares memory with nothing else.
+        let of_slots: Vec<Space> = plan.slots.iter().map(|slot| slot.space).collect();
+        assert!(of_slots.contains(&event) && of_slots.contains(&of_request) && !of_slots.contains(&request));
+    }
+
+    #[test]
     fn prediction_needs_less_memory_than_training() {
-        let total = |purpose| ple(purpose).slots.iter().sum::<usize>();
+        let total = |purpose| ple(purpose).slots.iter().map(|slot| slot.ld).sum::<usize>();
         assert!(2 * total(Purpose::Predict) < total(Purpose::Train));
     }
 

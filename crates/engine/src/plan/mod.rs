@@ -17,23 +17,26 @@
 mod allocate;
 mod backward;
 mod compile;
+mod compiler;
 mod fold;
 mod fuse;
 mod params;
 mod place;
+mod purpose;
 mod split;
 mod target;
 
 use std::ops::Range;
 
-pub(crate) use compile::Purpose;
 pub(crate) use fold::{Fold, Folded};
 pub(crate) use params::{Block, ParamLayout, Region};
 use pleiad_data::Pooling;
 use pleiad_model::graph::{Activation, Node, Space};
+pub(crate) use purpose::Purpose;
 pub(crate) use target::Target;
 
 use crate::kernels::Columns;
+pub(crate) use crate::kernels::linear::Segment;
 
 /// Columns of a buffer: the value or the gradient of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,14 +79,13 @@ pub(crate) enum Place {
     Nowhere,
 }
 
-/// Output columns of a product that are treated alike after it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Segment {
-    /// Relative to the product's output.
-    pub(crate) cols: Range<usize>,
-    pub(crate) activation: Activation,
-    /// Whether they have a bias.
-    pub(crate) biased: bool,
+/// Memory of a workspace for buffers whose lifetimes do not meet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Slot {
+    /// Elements for each row.
+    pub(crate) ld: usize,
+    /// Whose rows it has room for: events of one kind, as many as the shard has, or rows and requests, as many as any shard has.
+    pub(crate) space: Space,
 }
 
 /// One step forward.
@@ -93,6 +95,8 @@ pub(crate) enum Step {
     Numeric { first: usize, y: View },
     /// Rows of a table, pooled.
     Lookup { table: usize, slot: usize, pooling: Option<Pooling>, y: View },
+    /// Rows of a table, one for each event.
+    Events { table: usize, slot: usize, y: View },
     /// What waves make of a numeric column.
     Periodic { column: usize, frequencies: Region, weight: Region, bias: Region, y: View },
     /// A value moved to its place in a concatenation.
@@ -120,6 +124,12 @@ pub(crate) enum Step {
     Dot { scale: f32, a: View, b: View, y: View },
     /// `y = sum over i < j of x_i * x_j`, element by element.
     Pairs { inputs: Vec<View>, y: View },
+    /// Of each row the sum over its events, or their mean.
+    Segment { mean: bool, x: View, y: View },
+    /// Softmax over the events of each row.
+    SegmentSoftmax { x: View, y: View },
+    /// Of each row the sum over its events, each weighed.
+    SegmentMix { weights: View, x: View, y: View },
 }
 
 impl Step {
@@ -128,6 +138,7 @@ impl Step {
         match self {
             Self::Numeric { y, .. }
             | Self::Lookup { y, .. }
+            | Self::Events { y, .. }
             | Self::Periodic { y, .. }
             | Self::Copy { y, .. }
             | Self::Product { y, .. }
@@ -140,7 +151,10 @@ impl Step {
             | Self::Combine { y, .. }
             | Self::Conjunction { y, .. }
             | Self::Dot { y, .. }
-            | Self::Pairs { y, .. } => *y,
+            | Self::Pairs { y, .. }
+            | Self::Segment { y, .. }
+            | Self::SegmentSoftmax { y, .. }
+            | Self::SegmentMix { y, .. } => *y,
         }
     }
 
@@ -149,19 +163,24 @@ impl Step {
         match self {
             Self::Numeric { .. }
             | Self::Lookup { .. }
+            | Self::Events { .. }
             | Self::Periodic { .. }
             | Self::Gather { from: Gathered::Table(_), .. } => Vec::new(),
             Self::Copy { x, .. }
-            | Self::Gather { from: Gathered::Request(x), .. }
+            | Self::Gather { from: Gathered::Space(x), .. }
             | Self::Product { x, .. }
             | Self::Activate { x, .. }
             | Self::Dropout { x, .. }
-            | Self::Softmax { x, .. } => vec![*x],
+            | Self::Softmax { x, .. }
+            | Self::Segment { x, .. }
+            | Self::SegmentSoftmax { x, .. } => vec![*x],
             Self::GateMix { gate, experts, .. } | Self::Mix { gate, experts, .. } => {
                 std::iter::once(gate).chain(experts).copied().collect()
             }
             Self::Combine { inputs, .. } | Self::Pairs { inputs, .. } => inputs.clone(),
-            Self::Conjunction { first: a, second: b, .. } | Self::Dot { a, b, .. } => vec![*a, *b],
+            Self::Conjunction { first: a, second: b, .. }
+            | Self::Dot { a, b, .. }
+            | Self::SegmentMix { weights: a, x: b, .. } => vec![*a, *b],
         }
     }
 }
@@ -172,8 +191,8 @@ pub(crate) enum Gathered {
     /// What the layer makes of the rows of tables: the fold of that number in [`Plan::folds`]. A row names one row of each
     /// table, and gathers their sum.
     Table(usize),
-    /// Columns of its request.
-    Request(View),
+    /// Columns of the row that it names in their space: of its request, or as an event of its row.
+    Space(View),
 }
 
 /// Weights of a combination of inputs.
@@ -248,8 +267,8 @@ pub(crate) struct Plan {
     pub(crate) values: Vec<Buffer>,
     /// Buffers of gradients, each the mirror of the value buffer of the same number.
     pub(crate) gradients: Vec<Buffer>,
-    /// Elements of each slot of the workspace.
-    pub(crate) slots: Vec<usize>,
+    /// Slots of the workspace.
+    pub(crate) slots: Vec<Slot>,
     /// Of each batch-wide gradient array, the row stride, and whose rows it has.
     pub(crate) batch_wide: Vec<(usize, Space)>,
     /// Per table, how its gradient is gathered.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use pleiad_model::graph::{Node, Op, ParamId, Space};
 
-use super::compile::Compiler;
+use super::compiler::Compiler;
 use super::fuse::Group;
-use super::split::{Apart, Choice, Part, RequestProduct, Splits};
+use super::split::{Apart, ApartProduct, Choice, Part, Splits};
 use super::{Block, Buffer, Fold, Folded, Place, Region, View, stride};
 use crate::error::{Error, Result};
 use crate::kernels::Columns;
@@ -20,21 +20,21 @@ impl Compiler<'_> {
             if node.op != Op::Concat || !self.live(at) {
                 continue;
             }
-            let (kept, requests) = self.splits.widths(self.graph, &self.spaces, Node(at));
+            let (kept, apart) = self.splits.widths(self.graph, &self.spaces, Node(at));
             let whole = match self.views[at] {
                 Some(view) => view,
                 None => self.buffer(kept, self.spaces[at]),
             };
             self.views[at] = Some(whole);
-            let of_requests = (requests > 0).then(|| self.buffer(requests, Space::Request));
-            if let Some(view) = of_requests {
-                self.requests.insert(Node(at), view);
+            for (space, width) in apart {
+                let view = self.buffer(width, space);
+                self.apart_inputs.insert((Node(at), space), view);
             }
             for (input, part) in self.splits.parts(self.graph, &self.spaces, Node(at)) {
-                let (place, col) = match (part, of_requests) {
-                    (Part::Kept(col), _) => (whole, col),
-                    (Part::Request(col), Some(view)) => (view, col),
-                    _ => continue,
+                let (place, col) = match part {
+                    Part::Kept(col) => (whole, col),
+                    Part::Apart(space, col) => (self.apart_inputs[&(Node(at), space)], col),
+                    Part::Folded => continue,
                 };
                 let width = self.graph.node(input).width;
                 if self.views[input.0].is_none()
@@ -117,18 +117,19 @@ impl Compiler<'_> {
     /// apart has matrices of its own.
     fn lay_out(&mut self, g: usize, group: &Group, width: usize) -> Result<()> {
         let inputs = self.graph.node(group.input).width;
-        let (kept, requests) = self.splits.widths(self.graph, &self.spaces, group.input);
+        let (kept, apart) = self.splits.widths(self.graph, &self.spaces, group.input);
         let mut split = self.splits.of_group(g);
         let block = self.plan.params.matrix(width, kept);
-        let of_requests = (requests > 0).then(|| self.plan.params.matrix(width, requests));
+        let matrix = |(space, cols)| (space, self.plan.params.matrix(width, cols));
+        let apart: Vec<(Space, Block)> = apart.into_iter().map(matrix).collect();
         for field in split.folded.iter_mut().flat_map(|(_, fields)| fields) {
             field.weight = self.plan.params.narrow(width, field.dim);
         }
-        let parts = self.parts(group.input, block, of_requests, &split.folded);
+        let parts = self.parts(group.input, block, &apart, &split.folded);
         let block = Block { cols: inputs, ..block };
         let biased = group.members.iter().filter(|m| m.has_bias).map(|m| self.graph.node(m.linear).width).sum();
         let biases = self.plan.params.run(biased);
-        let is_split = of_requests.is_some() || !split.folded.is_empty();
+        let is_split = !apart.is_empty() || !split.folded.is_empty();
         let mut row = 0;
         for member in &group.members {
             let node = self.graph.node(member.linear);
@@ -146,26 +147,26 @@ impl Compiler<'_> {
             }
             row += node.width;
         }
-        let mut apart = Apart::default();
+        let mut beside = Apart::default();
         for (space, fields) in split.folded {
-            apart.folds.push((space, self.plan.folds.len()));
+            beside.folds.push((space, self.plan.folds.len()));
             self.plan.folds.push(Fold::new(fields, space, width, self.plan.target.lanes));
         }
-        if let (Some(weight), Some(&x)) = (of_requests, self.requests.get(&group.input)) {
-            let y = self.buffer(width, Space::Request);
-            apart.request = Some(RequestProduct { x, y, weight, bias: Region { len: 0, ..biases } });
+        for (space, weight) in apart {
+            let (x, y) = (self.apart_inputs[&(group.input, space)], self.buffer(width, space));
+            beside.products.push(ApartProduct { space, x, y, weight, bias: Region { len: 0, ..biases } });
         }
-        self.apart_of.insert(g, apart);
+        self.apart_of.insert(g, beside);
         Ok(())
     }
 
-    /// Where the columns of a group's weights lie: what is left of the concatenation in `kept`, the requests' in `of_requests`,
-    /// folded ones in matrices of their own.
+    /// Where the columns of a group's weights lie: what is left of the concatenation in `kept`, those of other spaces in the
+    /// matrices of `apart`, folded ones in matrices of their own.
     fn parts(
         &self,
         input: Node,
         kept: Block,
-        of_requests: Option<Block>,
+        apart: &[(Space, Block)],
         folded: &[(Space, Vec<Folded>)],
     ) -> Vec<(usize, Block)> {
         if self.graph.node(input).op != Op::Concat {
@@ -183,7 +184,9 @@ impl Compiler<'_> {
             let within = |block: Block, col| Block { offset: block.offset + col, cols: width, ..block };
             let block = match part {
                 Part::Kept(col) => Some(within(kept, col)),
-                Part::Request(col) => of_requests.map(|block| within(block, col)),
+                Part::Apart(space, col) => {
+                    apart.iter().find(|(of, _)| *of == space).map(|(_, block)| within(*block, col))
+                }
                 Part::Folded => next(self.spaces[input.0]),
             };
             parts.extend(block.map(|block| (column, block)));
@@ -265,17 +268,23 @@ impl Compiler<'_> {
         }
     }
 
-    /// Room for what rows gather of a request's nodes: those that a row's step reads, but for concatenations, which gather
-    /// for themselves, and those of `wanted`.
+    /// Room for what rows of other spaces gather of a node: those in which a step reads it, but for concatenations, which gather
+    /// for themselves, and the batch's for requests' nodes of `wanted`.
     pub(super) fn place_gathered(&mut self, wanted: &[Node]) {
         for at in (0..self.graph.nodes.len()).filter(|&at| self.readers.live[at]).collect::<Vec<_>>() {
-            let reads =
-                |reader: &Node| self.spaces[reader.0] == Space::Row && self.graph.node(*reader).op != Op::Concat;
-            let gathers = self.spaces[at] == Space::Request
-                && (wanted.contains(&Node(at)) || self.readers.readers[at].iter().any(reads));
-            if gathers {
-                self.gathered[at] = Some(self.buffer(self.graph.nodes[at].width, Space::Row));
+            let own = self.spaces[at];
+            let read = self.readers.readers[at].iter().map(|reader| self.graph.node(*reader));
+            let read = read.filter(|reader| reader.op != Op::Concat);
+            let read = read.map(|reader| self.graph.reads(reader, &self.spaces));
+            let by_row = own == Space::Request && wanted.contains(&Node(at));
+            let mut spaces: Vec<Space> = Vec::new();
+            for space in by_row.then_some(Space::Row).into_iter().chain(read) {
+                if space != own && !spaces.contains(&space) {
+                    spaces.push(space);
+                }
             }
+            let width = self.graph.nodes[at].width;
+            self.gathered[at] = spaces.into_iter().map(|space| (space, self.buffer(width, space))).collect();
         }
     }
 

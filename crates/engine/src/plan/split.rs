@@ -1,8 +1,8 @@
 //! Splits a linear layer over a concatenation by the spaces of its inputs.
 //!
 //! With x the inputs side by side, `x W^T = sum_s x_s W_s^T` over the spaces s that they live in. Each product has as many
-//! rows as its space: those of a small table ([`super::fold`]), of the requests, of the batch. A row of the batch gathers
-//! what its request and its ids name, and adds its own product.
+//! rows as its space: those of a small table ([`super::fold`]), of the requests, of the batch, of events. A row gathers
+//! what it names in the other spaces, and what its ids name, and adds its own product.
 //!
 //! Which inputs these are follows from the spaces of the graph's nodes and from the sizes of tables.
 
@@ -22,7 +22,7 @@ const WIDTH: usize = 4;
 /// How the layers above a concatenation are split.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Split {
-    /// Small tables that the rows of the concatenation's space read, and those that requests read where they are apart.
+    /// Small tables that the rows of the concatenation's space read, and those of the spaces that are apart.
     pub(super) folded: Vec<(Space, Vec<Folded>)>,
 }
 
@@ -31,8 +31,8 @@ pub(super) struct Split {
 pub(super) enum Part {
     /// With the rows of the concatenation, from this column of what is left of it on.
     Kept(usize),
-    /// With the requests, from this column of theirs on.
-    Request(usize),
+    /// With the rows of its own space, from this column of what is multiplied there on.
+    Apart(Space, usize),
     /// With its table.
     Folded,
 }
@@ -41,8 +41,8 @@ pub(super) enum Part {
 #[derive(Debug, Default)]
 pub(super) struct Splits {
     by_group: HashMap<usize, Split>,
-    /// Concatenations whose requests' inputs are apart.
-    by_request: HashSet<Node>,
+    /// The spaces whose inputs of a concatenation are apart.
+    apart: HashMap<Node, Vec<Space>>,
     /// Inputs that are folded.
     folded: HashSet<Node>,
 }
@@ -66,25 +66,15 @@ impl Splits {
             if concat.op != Op::Concat || readers.is_output[node.0] || !readers.readers[node.0].iter().all(linear) {
                 continue;
             }
-            let own = spaces[node.0];
-            let (apart, kept): (Vec<Node>, Vec<Node>) = concat.inputs.iter().partition(|n| spaces[n.0] != own);
-            let width: usize = apart.iter().map(|&n| graph.node(n).width).sum();
-            let by_request = width >= WIDTH;
+            let parts = by_space(graph, spaces, node);
+            splits.apart.insert(node, parts[1..].iter().map(|(space, _)| *space).collect());
             let mut split = Split::default();
-            let parts = if by_request {
-                vec![(own, kept), (Space::Request, apart)]
-            } else {
-                vec![(own, concat.inputs.clone())]
-            };
             for (space, inputs) in parts {
                 let features = choice.folded(node, space, &inputs);
                 if !features.is_empty() {
                     splits.folded.extend(features.iter().map(|(node, _)| *node));
                     split.folded.push((space, features.into_iter().map(|(_, folded)| folded).collect()));
                 }
-            }
-            if by_request {
-                splits.by_request.insert(node);
             }
             splits.by_group.insert(g, split);
         }
@@ -101,24 +91,21 @@ impl Splits {
         self.folded.contains(&node)
     }
 
-    /// Whether the requests' inputs of a concatenation are no part of its rows.
-    pub(super) fn is_by_request(&self, concat: Node) -> bool {
-        self.by_request.contains(&concat)
-    }
-
     /// The inputs of a concatenation, each with where it is multiplied.
     pub(super) fn parts(&self, graph: &Graph, spaces: &[Space], concat: Node) -> Vec<(Node, Part)> {
-        let apart = self.is_by_request(concat);
-        let (mut kept, mut requests) = (0, 0);
+        let mut kept = 0;
+        let mut apart: Vec<(Space, usize)> = self.apart.get(&concat).into_iter().flatten().map(|&of| (of, 0)).collect();
         let parts = graph.node(concat).inputs.iter().map(|&input| {
+            if self.folds(input) {
+                return (input, Part::Folded);
+            }
             let width = graph.node(input).width;
-            let part = match spaces[input.0] {
-                _ if self.folds(input) => Part::Folded,
-                Space::Request if apart => {
-                    requests += width;
-                    Part::Request(requests - width)
+            let part = match apart.iter_mut().find(|(of, _)| *of == spaces[input.0]) {
+                Some((of, end)) => {
+                    *end += width;
+                    Part::Apart(*of, *end - width)
                 }
-                _ => {
+                None => {
                     kept += width;
                     Part::Kept(kept - width)
                 }
@@ -128,21 +115,45 @@ impl Splits {
         parts.collect()
     }
 
-    /// Columns that are left of a concatenation, and those of its requests' inputs that are apart; of another node its own.
-    pub(super) fn widths(&self, graph: &Graph, spaces: &[Space], node: Node) -> (usize, usize) {
+    /// Columns that are left of a concatenation, and those of each space that is apart; of another node its own.
+    pub(super) fn widths(&self, graph: &Graph, spaces: &[Space], node: Node) -> (usize, Vec<(Space, usize)>) {
         if graph.node(node).op != Op::Concat {
-            return (graph.node(node).width, 0);
+            return (graph.node(node).width, Vec::new());
         }
-        let (mut kept, mut requests) = (0, 0);
+        let mut kept = 0;
+        let mut apart: Vec<(Space, usize)> = self.apart.get(&node).into_iter().flatten().map(|&of| (of, 0)).collect();
         for (input, part) in self.parts(graph, spaces, node) {
+            let width = graph.node(input).width;
             match part {
-                Part::Kept(_) => kept += graph.node(input).width,
-                Part::Request(_) => requests += graph.node(input).width,
+                Part::Kept(_) => kept += width,
+                Part::Apart(space, _) => apart.iter_mut().filter(|(of, _)| *of == space).for_each(|(_, w)| *w += width),
                 Part::Folded => {}
             }
         }
-        (kept, requests)
+        (kept, apart)
     }
+}
+
+/// The inputs of a concatenation by where they are multiplied: with its own rows, and then in each other space that has
+/// [`WIDTH`] columns or more. Where none is left for its own rows, which an event of a row and the row's request have in common,
+/// the narrowest other stays with them.
+fn by_space(graph: &Graph, spaces: &[Space], concat: Node) -> Vec<(Space, Vec<Node>)> {
+    let own = spaces[concat.0];
+    let inputs = &graph.node(concat).inputs;
+    let width = |of: Space| inputs.iter().filter(|n| spaces[n.0] == of).map(|&n| graph.node(n).width).sum::<usize>();
+    let mut apart: Vec<Space> = Vec::new();
+    for space in inputs.iter().map(|n| spaces[n.0]).filter(|&space| space != own && width(space) >= WIDTH) {
+        if !apart.contains(&space) {
+            apart.push(space);
+        }
+    }
+    if inputs.iter().all(|n| apart.contains(&spaces[n.0])) {
+        let narrowest = apart.iter().copied().min_by_key(|&space| width(space));
+        apart.retain(|space| Some(*space) != narrowest);
+    }
+    let kept = inputs.iter().copied().filter(|n| !apart.contains(&spaces[n.0])).collect();
+    let of_space = |space: Space| (space, inputs.iter().copied().filter(|n| spaces[n.0] == space).collect());
+    std::iter::once((own, kept)).chain(apart.iter().map(|&space| of_space(space))).collect()
 }
 
 impl Choice<'_> {
@@ -194,18 +205,19 @@ impl Choice<'_> {
 /// What the layers of a split group have beside the product of its rows.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Apart {
-    /// Folds, by their number in the plan, of the rows and of the requests.
+    /// Folds, by their number in the plan, and whose rows read their tables.
     pub(super) folds: Vec<(Space, usize)>,
-    /// The product of the requests' inputs.
-    pub(super) request: Option<RequestProduct>,
+    /// The products of other spaces' inputs.
+    pub(super) products: Vec<ApartProduct>,
 }
 
-/// The product in request space of a split group.
+/// The product of a split group in another space.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct RequestProduct {
-    /// The requests' inputs side by side, `[R, W]`.
+pub(super) struct ApartProduct {
+    pub(super) space: Space,
+    /// The inputs of this space side by side.
     pub(super) x: super::View,
-    /// What they give, `[R, outputs]`.
+    /// What they give, as wide as the group's outputs.
     pub(super) y: super::View,
     pub(super) weight: Block,
     /// No bias: the row's product has it.

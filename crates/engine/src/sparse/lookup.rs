@@ -65,7 +65,27 @@ impl Table {
     }
 }
 
+impl Table {
+    /// Writes the vector of each of `ids`, as [`Table::lookup`] does of one id a row.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn lookup_each(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize) {
+        if ids.is_empty() {
+            return;
+        }
+        on_rows!(&self.store, table => table.lookup_each(ids, out, ld, col));
+    }
+}
+
 impl<N: Number> Rows<N> {
+    fn lookup_each(&self, ids: &[u64], out: &mut [f32], ld: usize, col: usize) {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || self.single(ids, out, ld, col),
+        );
+    }
+
     fn lookup(&self, ids: &Ids, rows: Range<usize>, pooling: Option<Pooling>, out: &mut [f32], ld: usize, col: usize) {
         Arch::new().dispatch(
             #[inline(always)]

@@ -16,6 +16,7 @@
 //! - Adam's bias correction counts the steps of the training, not those of the row. Its epsilon is added after bias
 //!   correction, as for dense parameters (`SparseAdam` adds it before).
 
+mod bf16;
 mod lookup;
 mod number;
 mod options;
@@ -26,7 +27,7 @@ mod touched;
 mod vector;
 
 #[cfg(test)]
-pub(crate) use number::Bf16;
+pub(crate) use bf16::Bf16;
 pub(crate) use number::Number;
 pub use options::{TableOptions, TablePrecision};
 pub use table::Table;

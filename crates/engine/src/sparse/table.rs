@@ -6,7 +6,8 @@ use std::ops::Range;
 use pleiad_model::graph::TableSpec;
 use pleiad_model::init::Init;
 
-use super::number::{Bf16, Number};
+use super::bf16::Bf16;
+use super::number::Number;
 use super::rounding::{self, StepBits};
 use super::rows::Rows;
 use super::{TableOptions, TablePrecision, TouchedRows, Use};

@@ -28,6 +28,8 @@ pub struct Use<'a> {
 pub enum GradientOf {
     /// The vectors that the rows of the batch read.
     BatchRows,
+    /// The vectors of all ids, one by one: row i of the gradient is that of the i-th id of the batch.
+    Values,
     /// The rows of the table, each the sum over all ids that name it, with zeros for those that none names.
     TableRows,
 }
@@ -184,6 +186,12 @@ fn sum(mut at: &[u32], rows: &[usize], dim: usize, uses: &[Use<'_>], grads: &mut
             continue;
         }
         match u.ids {
+            Ids::Multiple { .. } if u.of == GradientOf::Values => {
+                for (i, &at) in own.iter().enumerate() {
+                    let grad = &u.grad[i * u.ld + u.col..][..dim];
+                    vector::add(&mut grads[at as usize * dim..][..dim], grad);
+                }
+            }
             Ids::Single(_) => {
                 for (i, &at) in own.iter().enumerate() {
                     let grad = &u.grad[i * u.ld + u.col..][..dim];

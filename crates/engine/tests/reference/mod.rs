@@ -1,4 +1,4 @@
-//! A graph computed the slow way: node by node, row by row, in f64, without plan, fusion or shards. The oracle that the
+//! A graph computed the slow way: node by node, row by row or event by event, in f64, without plan, fusion or shards. The oracle that the
 //! engine is held against; gradients come from its finite differences.
 
 #![allow(dead_code, reason = "each test reads a part of it")]
@@ -116,7 +116,13 @@ fn numbers_at(graph: &Graph, point: &Point<'_>, batch: &Batch) -> Vec<Vec<f64>> 
     graph.outputs.iter().map(|o| values[o.node.0].iter().map(|row| row[0]).collect()).collect()
 }
 
-/// The node's output `[B][W]`, given those of all nodes before it.
+/// Of a list of the batch, the events of each row.
+fn events_of(batch: &Batch, list: usize) -> Vec<std::ops::Range<usize>> {
+    (0..batch.rows).map(|row| batch.categorical[list].range(row)).collect()
+}
+
+/// The node's output `[B][W]`, or `[E][W]` of events, given those of all nodes before it. What belongs to a request stands in each of
+/// its rows.
 fn rows_of_node(
     graph: &Graph,
     point: &Point<'_>,
@@ -124,8 +130,18 @@ fn rows_of_node(
     node: &NodeSpec,
     values: &[Vec<Vec<f64>>],
 ) -> Vec<Vec<f64>> {
-    let input = |i: usize, row: usize| &values[node.inputs[i].0][row];
-    let rows = 0..batch.rows;
+    let spaces = graph.spaces();
+    let list = graph.reads(node, &spaces).list();
+    let events = list.map(|list| events_of(batch, list)).unwrap_or_default();
+    let owners: Vec<usize> = events.iter().enumerate().flat_map(|(row, events)| vec![row; events.len()]).collect();
+    let input = |i: usize, row: usize| {
+        let of_rows = list.is_some() && spaces[node.inputs[i].0].list().is_none();
+        &values[node.inputs[i].0][if of_rows { owners[row] } else { row }]
+    };
+    let rows = 0..if list.is_some() { owners.len() } else { batch.rows };
+    let sum = |events: &std::ops::Range<usize>, of: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
+        (0..node.width).map(|j| events.clone().map(|e| of(e, j)).sum()).collect()
+    };
     match &node.op {
         Op::Numeric { first, count } => {
             let width = batch.numeric_width();
@@ -149,6 +165,19 @@ fn rows_of_node(
             };
             rows.map(pooled).collect()
         }
+        Op::Events { table, slot, .. } => {
+            let spec = graph.table(*table);
+            let tensor = point.tensor(&spec.tensor());
+            let ids = batch.categorical[*slot].table_rows();
+            ids.iter().map(|&id| tensor[id as usize * spec.dim..][..spec.dim].to_vec()).collect()
+        }
+        Op::SegmentSum => events.iter().map(|of| sum(of, &|e, j| input(0, e)[j])).collect(),
+        Op::SegmentMean => events.iter().map(|of| sum(of, &|e, j| input(0, e)[j] / of.len() as f64)).collect(),
+        Op::SegmentSoftmax => {
+            let total: Vec<Vec<f64>> = events.iter().map(|of| sum(of, &|e, j| input(0, e)[j].exp())).collect();
+            rows.map(|e| (0..node.width).map(|j| input(0, e)[j].exp() / total[owners[e]][j]).collect()).collect()
+        }
+        Op::SegmentMixture => events.iter().map(|of| sum(of, &|e, j| input(0, e)[0] * input(1, e)[j])).collect(),
         Op::Periodic { column, frequencies, weight, bias } => {
             let [c, weight, bias] = [frequencies, weight, bias].map(|param| point.tensor(&graph.param(*param).name));
             let embedded = |row: usize| {

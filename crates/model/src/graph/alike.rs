@@ -65,9 +65,11 @@ impl Graph {
                 format!("{name} {names:?}")
             }
             Op::Embedding { table, slot, pooling } => {
-                let mut categorical = self.layout.inputs.iter().filter(|i| matches!(i, Input::Categorical { .. }));
-                let feature = categorical.nth(*slot).map_or("", Input::name);
-                format!("{name} {:?} {feature:?} {pooling:?}", self.table(*table).name)
+                format!("{name} {:?} {:?} {pooling:?}", self.table(*table).name, self.categorical_name(*slot))
+            }
+            Op::Events { table, slot, list } => {
+                let [feature, list] = [slot, list].map(|slot| self.categorical_name(*slot));
+                format!("{name} {:?} {feature:?} {list:?}", self.table(*table).name)
             }
             Op::Periodic { column, .. } => {
                 let feature = self.layout.inputs.iter().find(|input| input.numeric_column() == Some(*column));
@@ -80,10 +82,23 @@ impl Graph {
             }
             Op::Activation { function } => format!("{name} {function:?}"),
             Op::Sum { scale } | Op::Dot { scale } => format!("{name} {scale:?}"),
-            Op::Concat | Op::Dropout { .. } | Op::Softmax | Op::Mixture | Op::Conjunction | Op::Pairs => {
-                name.to_owned()
-            }
+            Op::Concat
+            | Op::Dropout { .. }
+            | Op::Softmax
+            | Op::Mixture
+            | Op::Conjunction
+            | Op::Pairs
+            | Op::SegmentSum
+            | Op::SegmentMean
+            | Op::SegmentSoftmax
+            | Op::SegmentMixture => name.to_owned(),
         }
+    }
+
+    /// The feature in a categorical slot; nothing of a slot that there is not.
+    pub(super) fn categorical_name(&self, slot: usize) -> &str {
+        let mut categorical = self.layout.inputs.iter().filter(|i| matches!(i, Input::Categorical { .. }));
+        categorical.nth(slot).map_or("", Input::name)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The input of every structure: the input representation over the layout's features.
 
-use pleiad_data::Input;
+use pleiad_data::{Attention, Input};
 
-use super::{GraphBuilder, Node, Op, TableId, TableSpec};
+use super::{Activation, GraphBuilder, Node, Op, TableId, TableSpec};
 use crate::error::{Error, Result};
 use crate::init::Init;
 
@@ -33,6 +33,8 @@ impl GraphBuilder<'_> {
         // Those of other owners: a name that both make would join what must share nothing.
         let others = self.graph.tables.len();
         let mut parts = Vec::new();
+        // Lists that another feature weighs, which may come later: their places among the parts.
+        let mut weighed = Vec::new();
         let mut run: Option<NumericRun> = None;
         for input in &inputs {
             let per_request = self.graph.layout.is_per_request(input);
@@ -60,7 +62,12 @@ impl GraphBuilder<'_> {
                     if !owner.is_empty() && table.0 < others {
                         return Err(Error::DuplicateParameter { name: self.graph.table(table).tensor() });
                     }
-                    let op = Op::Embedding { table, slot: *slot, pooling: *pooling };
+                    let op = if self.graph.layout.attention.iter().any(|of| of.feature == *name) {
+                        weighed.push(parts.len());
+                        Op::Events { table, slot: *slot, list: *slot }
+                    } else {
+                        Op::Embedding { table, slot: *slot, pooling: *pooling }
+                    };
                     parts.push(self.push(name, op, Vec::new(), *dim));
                 }
             }
@@ -69,12 +76,43 @@ impl GraphBuilder<'_> {
         if parts.is_empty() {
             return Err(Error::NoInputs);
         }
+        for at in weighed {
+            parts[at] = self.attention(owner, &parts, parts[at])?;
+        }
         self.interaction.input(self, owner, &parts)
     }
 
-    /// The feature whose vector a node gives, if it looks one up.
+    /// What the events of a list give, weighed by the feature that the layout names ([`pleiad_data::Attention`]), which is one of
+    /// `parts`: `[B, dim]`.
+    fn attention(&mut self, owner: &str, parts: &[Node], events: Node) -> Result<Node> {
+        let name = self.feature(events).unwrap_or_default().to_owned();
+        let of = self.graph.layout.attention.iter().find(|of| of.feature == name).cloned();
+        let Some(Attention { target, widths, .. }) = of else { return Ok(events) };
+        let is_target = |node: &&Node| {
+            matches!(self.graph.node(**node).op, Op::Embedding { .. }) && self.feature(**node) == Some(target.as_str())
+        };
+        let Some(&target) = parts.iter().find(is_target) else {
+            let wanted = "with an embedding";
+            return Err(Error::NoFeature { scope: name, feature: target, wanted, nearest: None });
+        };
+        let owner = if owner.is_empty() { String::new() } else { format!("{owner}.") };
+        let g = &mut self.scope(format!("lists.{owner}{name}"));
+        let product = g.pairs("product", &[events, target])?;
+        let mut x = g.concat("pair", &[events, target, product])?;
+        for (layer, &width) in widths.iter().enumerate() {
+            x = g.linear(x, &layer.to_string(), width, Activation::Relu)?;
+        }
+        let score = g.linear(x, "score", 1, Activation::Identity)?;
+        g.segment_softmax_sum("attention", score, events)
+    }
+
+    /// The feature whose vector a node gives, if it looks one up or weighs what it has looked up.
     pub(crate) fn feature(&self, node: Node) -> Option<&str> {
-        let Op::Embedding { slot: of, .. } = self.graph.node(node).op else { return None };
+        let of = match self.graph.node(node).op {
+            Op::Embedding { slot, .. } | Op::Events { slot, .. } => slot,
+            Op::SegmentMixture => return self.feature(self.graph.node(node).inputs[1]),
+            _ => return None,
+        };
         let slot = |input: &&Input| matches!(input, Input::Categorical { slot, .. } if *slot == of);
         self.graph.layout.inputs.iter().find(slot).map(Input::name)
     }
@@ -92,7 +130,7 @@ impl GraphBuilder<'_> {
         Ok(self.push(name, Op::Periodic { column, frequencies, weight, bias }, Vec::new(), dim))
     }
 
-    fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
+    pub(super) fn table(&mut self, name: String, rows: u64, dim: usize) -> Result<TableId> {
         let known = self.names.borrow().tables.get(&name).copied();
         if let Some(id) = known {
             let found = self.graph.table(id);
@@ -191,6 +229,28 @@ mod tests {
         assert_eq!(params[1], ("numbers.click.n1.periodic.weight", &[4, 6][..]));
         assert_eq!(params[5], ("numbers.share.n1.periodic.bias", &[4][..]));
         assert_eq!(graph.params[0].init, Init::Normal { std: 0.5 });
+    }
+
+    #[test]
+    fn a_list_that_another_feature_weighs_stands_where_its_mean_would() {
+        let mut layout = layout();
+        let Input::Categorical { pooling, .. } = &mut layout.inputs[2] else { panic!() };
+        *pooling = Some(pleiad_data::Pooling::Mean);
+        layout.attention = vec![Attention { feature: "c".into(), target: "e".into(), widths: vec![3] }];
+        let mut graph = Graph::new(layout.clone());
+        let mut g = GraphBuilder::new(&mut graph);
+        let x = g.input("").unwrap();
+        g.input("click").unwrap();
+        let parts: Vec<_> = graph.node(x).inputs.iter().map(|&n| graph.node(n).op.name()).collect();
+        assert_eq!(parts, ["numeric", "segment_mixture", "numeric", "embedding"]);
+        assert_eq!(graph.node(x).width, 11);
+        let params: Vec<_> = graph.params.iter().map(|p| (p.name.as_str(), p.shape.as_slice())).collect();
+        assert_eq!(params[0], ("lists.c.0.weight", &[3, 12][..]));
+        assert_eq!(params[2].0, "lists.c.score.weight");
+        assert_eq!(params[4].0, "lists.click.c.0.weight");
+        layout.attention[0].target = "f".into();
+        let error = GraphBuilder::new(&mut Graph::new(layout)).input("").unwrap_err().to_string();
+        assert!(error.contains("\"f\""), "{error}");
     }
 
     #[test]

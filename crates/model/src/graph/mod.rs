@@ -6,6 +6,7 @@
 
 mod alike;
 mod builder;
+mod events;
 mod gating;
 mod inputs;
 mod op;

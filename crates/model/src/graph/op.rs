@@ -70,6 +70,16 @@ pub enum Op {
         /// b.
         bias: ParamId,
     },
+    /// Rows of a table, one for each event: `[E, dim]`. An event is a value of a list, and lists of equal lengths may be parts of
+    /// the same events ([`super::Space::Event`]). No inputs.
+    Events {
+        /// The table.
+        table: TableId,
+        /// Categorical slot of the batch whose values look the rows up.
+        slot: usize,
+        /// Categorical slot whose list has the events; `slot`, or one with as many values in every row.
+        list: usize,
+    },
     /// Inputs side by side: `[B, sum of widths]`.
     Concat,
     /// `y = x W^T + b`, W `[out, in]`, b `[out]`: `[B, out]`. One input.
@@ -116,6 +126,17 @@ pub enum Op {
     /// `y = sum over i < j of x_i * x_j`, element by element: two inputs `[B, W]` or more, output `[B, W]`. Of two inputs
     /// it is their product.
     Pairs,
+    /// Sum over the events of each row: `y_r = sum_(e of r) x_e`. One input `[E, W]`, output `[B, W]`; zeros where there are no
+    /// events.
+    SegmentSum,
+    /// Mean over the events of each row, as [`Op::SegmentSum`].
+    SegmentMean,
+    /// Softmax over the events of each row, column by column: `y_e = exp(x_e) / sum_(f of r(e)) exp(x_f)`. One input and output
+    /// `[E, W]`.
+    SegmentSoftmax,
+    /// Weighted sum over the events of each row: `y_r = sum_(e of r) w_e x_e`. Inputs are the weights w `[E, 1]` and x `[E, W]`,
+    /// output `[B, W]`; zeros where there are no events.
+    SegmentMixture,
 }
 
 impl Op {
@@ -130,6 +151,12 @@ impl Op {
         params.into_iter().flatten()
     }
 
+    /// Whether it brings events down to the rows or requests that they belong to.
+    #[must_use]
+    pub fn reduces_events(&self) -> bool {
+        matches!(self, Self::SegmentSum | Self::SegmentMean | Self::SegmentMixture)
+    }
+
     /// The operation's name in specifications and messages.
     #[must_use]
     pub fn name(&self) -> &'static str {
@@ -137,6 +164,7 @@ impl Op {
             Self::Numeric { .. } => "numeric",
             Self::Embedding { .. } => "embedding",
             Self::Periodic { .. } => "periodic",
+            Self::Events { .. } => "events",
             Self::Concat => "concat",
             Self::Linear { .. } => "linear",
             Self::Activation { .. } => "activation",
@@ -148,6 +176,10 @@ impl Op {
             Self::Conjunction => "conjunction",
             Self::Dot { .. } => "dot",
             Self::Pairs => "pairs",
+            Self::SegmentSum => "segment_sum",
+            Self::SegmentMean => "segment_mean",
+            Self::SegmentSoftmax => "segment_softmax",
+            Self::SegmentMixture => "segment_mixture",
         }
     }
 }

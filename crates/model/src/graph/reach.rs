@@ -36,7 +36,7 @@ impl Graph {
                 }
                 node.inputs.iter().for_each(|&Node(input)| read[input] = true);
                 node.op.params().for_each(|param| reach.params[param.0][task] = true);
-                if let Op::Embedding { table, .. } = node.op {
+                if let Op::Embedding { table, .. } | Op::Events { table, .. } = node.op {
                     reach.tables[table.0][task] = true;
                 }
             }

@@ -1,13 +1,24 @@
 //! [`Space`]: which rows a node has.
 //!
-//! What several rows of a batch have in common is one row of another space, and is computed once. The spaces follow from
-//! the graph and its layout; structures do not name them.
+//! What several rows of a batch have in common is one row of another space, and is computed once. What a row has several of,
+//! as the values of a list, is a row each of another space. The spaces follow from the graph and its layout; structures do not
+//! name them.
 
 use pleiad_data::Input;
 
 use super::{Graph, NodeSpec, Op};
 
 /// What a row of a node's output `[rows, W]` belongs to.
+///
+/// Each row of a space names one row of every coarser space:
+///
+/// ```text
+/// RequestEvent ──► Request
+///      ▲              ▲
+///    Event ─────────► Row
+/// ```
+///
+/// A node that reads several spaces lives in the coarsest one whose rows name a row of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Space {
     /// A row of the batch: B rows.
@@ -18,45 +29,100 @@ pub enum Space {
     /// A node lives here if everything that it reads does: in the end, features that are the same for all rows of a
     /// request ([`pleiad_data::InputLayout::per_request`]).
     Request,
+    /// An event of a row: a value of the list in this categorical slot. E rows, those of one row of the batch after those of the
+    /// row before it.
+    Event(usize),
+    /// An event of a request, where the list is the same for all rows of a request: what depends on the request and its events
+    /// alone. Each event of a row names the one of its request at the same position.
+    RequestEvent(usize),
+}
+
+impl Space {
+    /// The list whose values are the events.
+    #[must_use]
+    pub fn list(self) -> Option<usize> {
+        match self {
+            Self::Row | Self::Request => None,
+            Self::Event(list) | Self::RequestEvent(list) => Some(list),
+        }
+    }
+
+    /// Whose events they are: rows or requests. These belong to themselves.
+    #[must_use]
+    pub fn owner(self) -> Self {
+        match self {
+            Self::Row | Self::Event(_) => Self::Row,
+            Self::Request | Self::RequestEvent(_) => Self::Request,
+        }
+    }
+
+    /// The coarsest space whose rows name a row of both. There is none of two lists: it is then one with the events of the first.
+    fn join(self, other: Self) -> Self {
+        let owner = match (self.owner(), other.owner()) {
+            (Self::Request, Self::Request) => Self::Request,
+            _ => Self::Row,
+        };
+        match self.list().or(other.list()) {
+            None => owner,
+            Some(list) if owner == Self::Request => Self::RequestEvent(list),
+            Some(list) => Self::Event(list),
+        }
+    }
 }
 
 impl Graph {
     /// The space of every node.
     ///
-    /// Dropout draws for each row of the batch, so it has the batch's rows, whatever it reads.
+    /// Dropout draws for each row of the batch, or for each event of each row, whatever it reads.
     #[must_use]
     pub fn spaces(&self) -> Vec<Space> {
-        let mut spaces = vec![Space::Row; self.nodes.len()];
-        if self.layout.per_request.is_empty() {
-            return spaces;
-        }
-        for at in 0..self.nodes.len() {
-            let node = &self.nodes[at];
-            let request = match node.op {
-                Op::Numeric { first, count } => (first..first + count).all(|column| self.is_per_request(column)),
-                Op::Periodic { column, .. } => self.is_per_request(column),
-                Op::Embedding { slot: of, .. } => self.layout.inputs.iter().any(|i| {
-                    matches!(i, Input::Categorical { slot, .. } if *slot == of) && self.layout.is_per_request(i)
-                }),
-                Op::Dropout { .. } => false,
-                _ => inputs_are(node, &spaces, Space::Request),
-            };
-            if request {
-                spaces[at] = Space::Request;
-            }
+        let mut spaces = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let space = self.space_of(node, &spaces);
+            spaces.push(space);
         }
         spaces
+    }
+
+    /// The space in which a node reads its inputs, given those of all nodes: its own, but for operations that bring events down.
+    #[must_use]
+    pub fn reads(&self, node: &NodeSpec, spaces: &[Space]) -> Space {
+        let inputs = node.inputs.iter().map(|input| spaces[input.0]);
+        let joined = inputs.reduce(Space::join).unwrap_or_default();
+        match (&node.op, joined) {
+            (Op::Dropout { .. }, Space::Request) => Space::Row,
+            (Op::Dropout { .. }, Space::RequestEvent(list)) => Space::Event(list),
+            _ => joined,
+        }
+    }
+
+    /// The space of a node, given those of the nodes before it.
+    pub(super) fn space_of(&self, node: &NodeSpec, spaces: &[Space]) -> Space {
+        let of = |per_request: bool| if per_request { Space::Request } else { Space::Row };
+        match node.op {
+            Op::Numeric { first, count } => of((first..first + count).all(|column| self.is_per_request(column))),
+            Op::Periodic { column, .. } => of(self.is_per_request(column)),
+            Op::Embedding { slot, .. } => of(self.slot_is_per_request(slot)),
+            Op::Events { list, .. } if self.slot_is_per_request(list) => Space::RequestEvent(list),
+            Op::Events { list, .. } => Space::Event(list),
+            _ if node.op.reduces_events() => self.reads(node, spaces).owner(),
+            _ => self.reads(node, spaces),
+        }
     }
 
     /// Whether a numeric column is the same for all rows of a request.
     fn is_per_request(&self, column: usize) -> bool {
         let of_column = |input: &&Input| input.numeric_column() == Some(column);
-        self.layout.inputs.iter().find(of_column).is_some_and(|input| self.layout.is_per_request(input))
+        !self.layout.per_request.is_empty()
+            && self.layout.inputs.iter().find(of_column).is_some_and(|input| self.layout.is_per_request(input))
     }
-}
 
-fn inputs_are(node: &NodeSpec, spaces: &[Space], space: Space) -> bool {
-    !node.inputs.is_empty() && node.inputs.iter().all(|input| spaces[input.0] == space)
+    /// Whether a categorical slot is the same for all rows of a request.
+    pub(super) fn slot_is_per_request(&self, slot: usize) -> bool {
+        let of_slot = |input: &&Input| matches!(input, Input::Categorical { slot: of, .. } if *of == slot);
+        !self.layout.per_request.is_empty()
+            && self.layout.inputs.iter().find(of_slot).is_some_and(|input| self.layout.is_per_request(input))
+    }
 }
 
 #[cfg(test)]
@@ -85,7 +151,10 @@ mod tests {
             embedding("user", 0),
             embedding("item", 1),
         ];
-        let layout = InputLayout { per_request: per_request.iter().map(|name| (*name).to_owned()).collect(), inputs };
+        let layout = InputLayout {
+            per_request: per_request.iter().map(|name| (*name).to_owned()).collect(),
+            ..InputLayout::new(inputs)
+        };
         let Value::Object(table) = json!({ "kind": "hard-sharing", "bottom": [4], "tower": [] }) else { panic!() };
         ModelConfig::from_table(table).unwrap().build(&layout, &[TaskSpec::new("a", TaskKind::Binary)]).unwrap()
     }

@@ -11,7 +11,7 @@ pub struct ModuleCount {
     pub parameters: u64,
     /// Floating-point operations of one forward row: a product of `[out, in]` counts `2 out in`, a mixture of E experts
     /// of width W, or a combination of so many inputs, `2 E W`, a scalar product `2 W`, everything else one per element
-    /// and function.
+    /// and function. Of what is computed for each event, those of one event: how many there are, the graph does not know.
     pub flops: u64,
 }
 
@@ -60,7 +60,7 @@ impl Graph {
             let input_width = |i: usize| self.node(node.inputs[i]).width as u64;
             let parameters: u64 = node.op.params().map(&mut size).sum();
             let flops = match &node.op {
-                Op::Numeric { .. } | Op::Embedding { .. } | Op::Concat => continue,
+                Op::Numeric { .. } | Op::Embedding { .. } | Op::Events { .. } | Op::Concat => continue,
                 Op::Periodic { frequencies, .. } => {
                     // A product and two functions for each frequency; the layer, its bias and its activation.
                     let waves = self.param(*frequencies).len() as u64;
@@ -68,7 +68,9 @@ impl Graph {
                 }
                 Op::Linear { bias, .. } => 2 * width * input_width(0) + if bias.is_some() { width } else { 0 },
                 Op::Activation { .. } | Op::Dropout { .. } => width,
-                Op::Softmax => 3 * width,
+                Op::Softmax | Op::SegmentSoftmax => 3 * width,
+                Op::SegmentSum | Op::SegmentMean => width,
+                Op::SegmentMixture => 2 * width,
                 Op::Mixture => 2 * width * (node.inputs.len() as u64 - 1),
                 Op::Sum { .. } => width * node.inputs.len() as u64,
                 Op::Combination { .. } => 2 * width * node.inputs.len() as u64,

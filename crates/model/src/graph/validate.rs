@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use pleiad_data::{Input, TaskKind};
 
-use super::{Graph, Node, Op, Param, ParamId};
+use super::{Graph, Node, Op, Param, ParamId, Space};
 use crate::error::{Error, Result};
 
 /// What the layout holds, for the nodes that read it.
@@ -42,8 +42,11 @@ impl Graph {
                 return part(format!("parameter {:?} has the learning rate factor {}", param.name, param.rate));
             }
         }
+        let mut spaces: Vec<Space> = Vec::with_capacity(self.nodes.len());
         for at in 0..self.nodes.len() {
             self.validate_node(at, &slots)?;
+            self.validate_space(at, &spaces)?;
+            spaces.push(self.space_of(&self.nodes[at], &spaces));
         }
         if self.outputs.is_empty() {
             return Err(Error::NoTasks);
@@ -55,6 +58,12 @@ impl Graph {
             }
             if self.nodes.get(output.node.0).is_none_or(|n| n.width != 1) {
                 return part(format!("the prediction of task {:?} is not a node of width 1", output.task));
+            }
+            if spaces[output.node.0].list().is_some() {
+                return part(format!(
+                    "the prediction of task {:?} is one for each event, not for each row",
+                    output.task
+                ));
             }
             if let Err((key, problem)) = output.objective.check(output.kind) {
                 return part(format!("{key} of task {:?} {problem}", output.task));
@@ -131,6 +140,22 @@ impl Graph {
                             if *rows == table.rows && *dim == table.dim && p == pooling)
                     })
             }
+            (Op::Events { table, slot, list }, []) => {
+                let Some(table) = self.tables.get(table.0) else { return wrong("names no table".into()) };
+                let is_list = |slot: usize| {
+                    let input = slots.categorical.get(slot).copied();
+                    input.filter(|i| matches!(i, Input::Categorical { pooling: Some(_), .. }))
+                };
+                let (Some(input), Some(_)) = (is_list(*slot), is_list(*list)) else {
+                    return wrong("reads events of a feature that has no list of values".into());
+                };
+                if self.slot_is_per_request(*slot) != self.slot_is_per_request(*list) {
+                    let [one, other] = [slot, list].map(|slot| self.categorical_name(*slot));
+                    return wrong(format!("{one:?} and {other:?} are not both features of requests"));
+                }
+                table.dim == node.width
+                    && matches!(input, Input::Categorical { rows, dim, .. } if *rows == table.rows && *dim == table.dim)
+            }
             (Op::Concat, [_, ..]) => {
                 widths.iter().try_fold(0usize, |sum, &w| sum.checked_add(w)).is_some_and(|sum| sum == node.width)
             }
@@ -139,7 +164,10 @@ impl Graph {
                 self.params.get(weight.0).map(shape) == Some(vec![node.width, *width])
                     && bias.is_none_or(|b| self.params.get(b.0).map(shape) == Some(vec![node.width]))
             }
-            (Op::Activation { .. } | Op::Softmax, [width]) => *width == node.width,
+            (Op::Activation { .. } | Op::Softmax | Op::SegmentSum | Op::SegmentMean | Op::SegmentSoftmax, [width]) => {
+                *width == node.width
+            }
+            (Op::SegmentMixture, [weights, width]) => *weights == 1 && *width == node.width,
             (Op::Dropout { rate }, [width]) => *width == node.width && (0.0..1.0).contains(rate),
             (Op::Mixture, [gate, experts @ ..]) => {
                 *gate == experts.len() && !experts.is_empty() && experts.iter().all(|&w| w == node.width)
@@ -159,6 +187,25 @@ impl Graph {
         } else {
             wrong(format!("a {} of width {} does not fit inputs of widths {widths:?}", node.op.name(), node.width))
         }
+    }
+
+    /// Checks which rows a node reads, given the spaces of the nodes before it.
+    fn validate_space(&self, at: usize, spaces: &[Space]) -> Result<()> {
+        let node = &self.nodes[at];
+        let wrong = |message: String| Err(Error::Graph { node: at, scope: node.scope.clone(), message });
+        let mut lists = node.inputs.iter().filter_map(|input| spaces[input.0].list());
+        let first = lists.next();
+        if let (Some(first), Some(other)) = (first, lists.find(|list| Some(*list) != first)) {
+            let [first, other] = [first, other].map(|list| self.categorical_name(list));
+            return wrong(format!(
+                "reads events of {first:?} and of {other:?}, which have nothing to do with one another"
+            ));
+        }
+        let by_event = node.op.reduces_events() || node.op == Op::SegmentSoftmax;
+        if by_event && first.is_none() {
+            return wrong(format!("a {} reads events, and its input has none", node.op.name()));
+        }
+        Ok(())
     }
 }
 

@@ -26,7 +26,8 @@ pub(crate) fn encoder(layout: &InputLayout, tasks: &[TaskSpec]) -> Encoder {
             _ if run.len() > 1 => json!({ "pieces": { "boundaries": boundaries, "missing": null } }),
             _ => number.clone(),
         });
-        features.push(json!({ "name": input.name(), "read": read }));
+        let per = if layout.is_per_request(input) { "request" } else { "row" };
+        features.push(json!({ "name": input.name(), "read": read, "per": per }));
     }
     let task = |task: &TaskSpec| json!({ "name": task.name, "kind": task.kind, "label": format!("of {}", task.name) });
     let tasks: Vec<Value> = tasks.iter().map(task).collect();
@@ -35,7 +36,10 @@ pub(crate) fn encoder(layout: &InputLayout, tasks: &[TaskSpec]) -> Encoder {
 
 /// An encoder by what `model.json` has of one.
 pub(crate) fn from_parts(features: &Value, fitted: &Value, vocabularies: &Value, tasks: &Value) -> Encoder {
-    let schema = json!({ "csv": {}, "on_bad_row": "stop", "features": features, "tasks": tasks });
+    let mut schema = json!({ "csv": {}, "on_bad_row": "stop", "features": features, "tasks": tasks });
+    if features.to_string().contains("\"per\":\"request\"") {
+        schema["request"] = json!("request");
+    }
     serde_json::from_value(json!({ "schema": schema, "fitted": fitted, "vocabularies": vocabularies })).unwrap()
 }
 

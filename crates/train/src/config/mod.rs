@@ -515,7 +515,7 @@ fn provisional_layout(schema: &Schema) -> InputLayout {
         };
         inputs.push(input);
     }
-    InputLayout::new(inputs)
+    InputLayout { attention: schema.attention(), ..InputLayout::new(inputs) }
 }
 
 fn quoted(names: &[&str]) -> String {

@@ -498,6 +498,7 @@ fn the_schema_knows_every_key() {
     for key in [
         "on_bad_row",
         "pooling",
+        "attention",
         "positive",
         "task_experts",
         "early_stopping",

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use pleiad_data::{Batch, Input, Labels, TaskKind, TaskSpec};
 use pleiad_engine::{Predictions, Predictor};
+use pleiad_model::Graph;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -97,7 +98,7 @@ pub type Progress<'p> = dyn FnMut(u64, u64) + 'p;
 /// Shuffles the features of `rows` in turn, or as many of them as the options allow, drawn at random.
 ///
 /// A feature is shuffled among the rows of a task's own sample space, so that its values stay those that the task meets.
-/// A list of values moves as a whole. The result depends on rows, model and options alone.
+/// A list of values moves as a whole, and with it lists that are parts of the same events. The result depends on rows, model and options alone.
 ///
 /// # Errors
 /// [`Error::Interrupted`], and those of [`Predictor::predict`].
@@ -112,6 +113,8 @@ pub(crate) fn importance(
     // Inputs of one name, as the pieces of a number, are one feature.
     let inputs = predictor.graph().layout.inputs.clone();
     let inputs: Vec<&[Input]> = inputs.chunk_by(|a, b| a.name() == b.name()).collect();
+    let graph = predictor.graph();
+    let moved: Vec<Vec<&Input>> = inputs.iter().map(|of| moved_with(graph, of)).collect();
     let spaces = spaces(rows);
     let available = spaces.iter().map(|space| space.rows.len()).max().unwrap_or(0);
     let cost = ImportanceOptions::cost(predictor.graph());
@@ -142,11 +145,11 @@ pub(crate) fn importance(
             for (copy, &(feature, repeat)) in part.iter().enumerate() {
                 let feature = features[feature];
                 let order = shuffled(sample.rows, options.seed, feature as u64, repeat as u64);
-                inputs[feature].iter().for_each(|input| stack.shuffle(copy, input, &order));
+                moved[feature].iter().for_each(|input| stack.shuffle(copy, input, &order));
             }
             let predictions = predictor.predict(stack.batch())?;
             for (copy, &(feature, _)) in part.iter().enumerate() {
-                inputs[features[feature]].iter().for_each(|input| stack.put_back(copy, input));
+                moved[features[feature]].iter().for_each(|input| stack.put_back(copy, input));
                 let copy = copy * sample.rows..(copy + 1) * sample.rows;
                 let shuffled = metrics(&predictions, copy, &sample, &space.tasks, &of_space);
                 for (task, losses) in losses.iter_mut().enumerate() {
@@ -174,6 +177,15 @@ pub(crate) fn importance(
     let named = tasks.iter().zip(found).filter_map(|(task, found)| Some((task.name.as_str(), found?)));
     let features = FeatureShare { shuffled: features.len() as u64, of: inputs.len() as u64 };
     Ok(Importance { repeats, seed: options.seed, features: Some(features), tasks: named.collect() })
+}
+
+/// The inputs that are shuffled with those of a feature: lists that are parts of the same events, of which one alone would have
+/// other lengths than the rest.
+fn moved_with<'g>(graph: &'g Graph, of: &'g [Input]) -> Vec<&'g Input> {
+    let [Input::Categorical { slot, .. }] = of else { return of.iter().collect() };
+    let slots = graph.same_events(*slot);
+    let is_part = |input: &&Input| matches!(input, Input::Categorical { slot, .. } if slots.contains(slot));
+    graph.layout.inputs.iter().filter(is_part).collect()
 }
 
 fn main_metric(task: &TaskSpec) -> MetricKind {
@@ -248,7 +260,8 @@ fn mean_and_sd(values: &[f64]) -> (Option<f64>, Option<f64>) {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use pleiad_data::{Ids, Input, InputLayout, Pooling};
-    use pleiad_model::{Graph, ModelConfig, Weights};
+    use pleiad_model::graph::GraphBuilder;
+    use pleiad_model::{ModelConfig, Weights};
 
     use super::*;
 
@@ -346,6 +359,38 @@ mod tests {
         let first = found.tasks.get("first").unwrap();
         assert_eq!((first.rows, first.metric), (ROWS as u64, MetricKind::Auc));
         assert!(first.baseline.unwrap() > 0.95 && first.features[1].sd.unwrap() > 0.0);
+    }
+
+    #[test]
+    fn lists_that_are_parts_of_the_same_events_move_together() {
+        let list = |name: &str, slot| Input::Categorical {
+            name: name.into(),
+            slot,
+            table: name.into(),
+            rows: 3,
+            dim: 1,
+            pooling: Some(Pooling::Sum),
+        };
+        let mut graph = Graph::new(InputLayout::new(vec![list("list", 0), list("other", 1)]));
+        let mut g = GraphBuilder::new(&mut graph);
+        let events = g.events("", &["list", "other"]).unwrap();
+        let product = g.pairs("product", &events).unwrap();
+        let y = g.segment_sum("sum", product).unwrap();
+        g.output(&tasks()[0], y).unwrap();
+        let mut weights = Weights::default();
+        for name in ["list", "other"] {
+            weights.insert(format!("embeddings.{name}.weight"), vec![3, 1], vec![-1.0, 1.0, 0.5]);
+        }
+        let predictor = Predictor::new(graph, &weights).unwrap();
+        let mut rows = rows();
+        rows.numeric.clear();
+        rows.labels.truncate(1);
+        rows.categorical.push(rows.categorical[0].clone());
+        let options =
+            ImportanceOptions { rows: 500, repeats: 2, features: 1.0, predictions: 1 << 30, work: 1 << 40, seed: 4 };
+        let found =
+            importance(&predictor, &rows, &tasks()[..1], &options, &Interrupt::default(), &mut |_, _| ()).unwrap();
+        assert!(loss(&found, "first", "list").is_some() && loss(&found, "first", "other").is_some());
     }
 
     #[test]

@@ -8,10 +8,10 @@
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
 mod processor;
 
-use super::linear::Part;
-use super::product::Matrix;
+use std::ops::Range;
+
 use super::tiles::LANES;
-use super::{Columns, dispatch};
+use super::{Lines, MatMut, MatRef, dispatch};
 
 /// Columns of P that are added up before the next ones, in registers: what all rows have of them stays in cache.
 const FORTH: usize = 3;
@@ -23,7 +23,7 @@ const BACK: usize = 2;
 #[derive(Debug, Default)]
 pub(crate) struct Looked {
     fields: usize,
-    /// Rows of the tables, all below `table_rows`, of which `[B, fields]`.
+    /// Rows of the tables `[B, fields]`, all below [`Looked::rows`].
     places: Vec<u32>,
     table_rows: usize,
     /// Whether some places are the row behind all tables.
@@ -32,15 +32,8 @@ pub(crate) struct Looked {
     starts: Vec<u32>,
     readers: Vec<u16>,
     /// Some columns of d, side by side.
-    panel: Vec<f32>,
-}
-
-/// A matrix `[rows, width]` of which each row starts `ld` after the one before.
-#[derive(Debug, Clone, Copy)]
-struct Shape {
-    rows: usize,
-    width: usize,
-    ld: usize,
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "the plain path lays nothing side by side"))]
+    panel: Lines<f32>,
 }
 
 impl Looked {
@@ -57,23 +50,23 @@ impl Looked {
     ) {
         assert!(rows <= 1 << 16, "a shard of {rows} rows");
         // Nothing is there until all of it has been looked at, and readers are those of other rows.
-        self.table_rows = 0;
-        self.dropped = false;
+        let mut places = std::mem::take(&mut self.places);
         self.starts.clear();
-        self.fields = fields.len();
-        self.places.resize(rows * self.fields, 0);
+        (self.fields, self.table_rows, self.dropped) = (fields.len(), table_rows, false);
+        places.resize(rows * self.fields, 0);
         let mut highest = 0;
         for (f, (ids, first)) in fields.enumerate() {
             assert_eq!(ids.len(), rows, "an id for every row");
-            let places = self.places.get_mut(f..).unwrap_or_default();
+            let places = places.get_mut(f..).unwrap_or_default();
             for (&id, place) in ids.iter().zip(places.iter_mut().step_by(self.fields)) {
                 let at = id + first as u64;
                 highest = highest.max(at);
                 *place = at as u32;
             }
         }
-        assert!(highest < table_rows.max(1) as u64 && table_rows < u32::MAX as usize, "row {highest} of {table_rows}");
-        self.table_rows = table_rows;
+        let all = places.is_empty() || highest < table_rows as u64;
+        assert!(all && table_rows < u32::MAX as usize, "row {highest} of {table_rows}");
+        self.places = places;
     }
 
     /// Lets fields look up the row behind all tables, which P has then, of zeros: where `drops` says so of a row of the batch
@@ -87,6 +80,11 @@ impl Looked {
                 }
             }
         }
+    }
+
+    /// Whether these are rows of such a shard.
+    fn check(&self, rows: usize) {
+        assert_eq!(self.places.len(), rows * self.fields, "places of a shard of {rows} rows");
     }
 
     /// Rows that places may be.
@@ -117,107 +115,68 @@ impl Looked {
     }
 }
 
-/// `y_i = sum_f P[places_if]`, for as many rows as were taken; `ld` is the stride of P, which has a row of zeros behind those of
-/// the tables after [`Looked::drop`].
+/// `y_i = sum_f P[places_if]`, for the rows that were taken. P has a row of zeros behind those of the tables after
+/// [`Looked::drop`].
 ///
 /// # Panics
-/// If a matrix is too short.
-pub(crate) fn forward(y: (&mut [f32], Columns), products: &[f32], ld: usize, looked: &Looked) {
-    let (y, at) = (&mut y.0[y.1.col..], y.1);
-    let rows = looked.places.len() / looked.fields.max(1);
-    let (y_shape, p_shape) =
-        (Shape { rows, width: at.width, ld: at.ld }, Shape { rows: looked.rows(), width: at.width, ld });
-    if !(y_shape.within(y) && p_shape.within(products)) {
+/// If shapes disagree.
+pub(crate) fn forward(mut y: MatMut<'_>, products: MatRef<'_>, looked: &Looked) {
+    looked.check(y.rows());
+    assert!(looked.rows() <= products.rows() && y.cols() == products.cols(), "products of other tables");
+    if processor::forward::<FORTH>(y.by_ref(), products, looked) {
         return;
     }
-    if processor::available() {
-        // SAFETY: the processor was asked; both matrices were just shown to lie in their slices, and all places to be
-        // rows of P by `Looked::take`.
-        unsafe { processor::forward::<FORTH>(y, y_shape, products, p_shape, &looked.places, looked.fields) };
-    } else {
-        dispatch(
-            #[inline(always)]
-            || plain::forward(y, y_shape, products, p_shape, &looked.places, looked.fields),
-        );
-    }
-}
-
-/// `g_v = sum of d_i over those that read v`, or `g_v += ...` where `add`, after [`Looked::sort`]; `ld` is the stride of g.
-///
-/// # Panics
-/// If a matrix is too short.
-pub(crate) fn backward(sums: &mut [f32], ld: usize, (d, at): Part<'_>, looked: &mut Looked, add: bool) {
-    let d = &d[at.col..];
-    let rows = looked.places.len() / looked.fields.max(1);
-    let (d_shape, s_shape) =
-        (Shape { rows, width: at.width, ld: at.ld }, Shape { rows: looked.table_rows, width: at.width, ld });
-    if !(d_shape.within(d) && s_shape.within(sums)) {
-        return;
-    }
-    let Looked { starts, readers, panel, .. } = looked;
-    assert!(starts.len() > s_shape.rows && readers.len() == looked.places.len(), "readers that were not sorted");
-    if processor::available() {
-        panel.resize(panel.len().max((rows * BACK + 1) * LANES), 0.0);
-        let start = panel.as_ptr().align_offset(64).min(LANES);
-        // SAFETY: the processor was asked; both matrices were just shown to lie in their slices. `starts` ascends to the
-        // number of readers, all of whom are rows of the shard (`Looked::sort`), and the panel has room for them all.
-        unsafe { processor::backward::<BACK>(sums, s_shape, d, d_shape, (starts, readers), &mut panel[start..], add) };
-    } else {
-        dispatch(
-            #[inline(always)]
-            || plain::backward(sums, s_shape, d, d_shape, (starts, readers), add),
-        );
-    }
-}
-
-/// `out = a b` by this processor, for a `b` of few columns that is not worth packing; `out` and `b` have unit column
-/// strides. False, and nothing done, where the processor cannot.
-///
-/// # Panics
-/// If shapes disagree or a matrix reaches beyond its slice: the plan is wrong then, never the data.
-pub(crate) fn narrow(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>) -> bool {
-    if !processor::available() {
-        return false;
-    }
-    assert!(out.rows == a.rows && out.cols == b.cols && a.cols == b.rows, "shapes of a product disagree");
-    assert!(out.col_stride == 1 && b.col_stride == 1, "columns that are no neighbours");
-    assert!(
-        out.end() <= out.data.len() && a.end() <= a.data.len() && b.end() <= b.data.len(),
-        "a matrix leaves its slice"
+    dispatch(
+        #[inline(always)]
+        || plain::forward(y, products, looked),
     );
-    // SAFETY: the processor was asked, and all three matrices were just shown to lie within their slices.
-    unsafe { processor::narrow(out, a, b) };
-    true
 }
 
-impl Shape {
-    /// Whether there is anything; the slice must hold it then.
-    fn within(self, slice: &[f32]) -> bool {
-        if self.rows == 0 || self.width == 0 {
-            return false;
-        }
-        let fits = self.width <= self.ld && (self.rows - 1) * self.ld + self.width <= slice.len();
-        assert!(fits, "{self:?} in {} numbers", slice.len());
-        true
+/// `g_v = sum of d_i over those that read v`, or `g_v += ...` where `add`, after [`Looked::sort`].
+///
+/// # Panics
+/// If shapes disagree, or readers were not sorted.
+pub(crate) fn backward(mut sums: MatMut<'_>, d: MatRef<'_>, looked: &mut Looked, add: bool) {
+    looked.check(d.rows());
+    assert!(sums.rows() == looked.table_rows && sums.cols() == d.cols(), "sums of other tables");
+    let sorted = looked.starts.len() > looked.table_rows && looked.readers.len() == looked.places.len();
+    assert!(sorted, "readers that were not sorted");
+    if processor::backward::<BACK>(sums.by_ref(), d, looked, add) {
+        return;
     }
+    dispatch(
+        #[inline(always)]
+        || plain::backward(sums, d, looked, add),
+    );
+}
 
-    /// Blocks of `width` columns.
-    fn blocks(self, width: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
-        (0..self.width).step_by(width).map(move |start| start..self.width.min(start + width))
-    }
+/// `out = a b` by this processor, for a `b` of few columns that is not worth packing, whose columns are neighbours. False, and
+/// nothing done, where the processor cannot.
+///
+/// # Panics
+/// If shapes disagree: the plan is wrong then, never the data.
+pub(crate) fn narrow(out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) -> bool {
+    assert!(out.rows() == a.rows() && out.cols() == b.cols() && a.cols() == b.rows(), "shapes of a product disagree");
+    assert!(b.col_stride() == 1, "columns that are no neighbours");
+    processor::narrow(out, a, b)
+}
+
+/// Blocks of `width` columns.
+fn blocks(cols: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..cols).step_by(width).map(move |start| start..cols.min(start + width))
 }
 
 /// For any processor, sixteen columns at a time.
 mod plain {
-    use super::{LANES, Shape};
+    use super::{LANES, Looked, MatMut, MatRef, blocks};
 
     /// See [`super::forward`].
     #[inline(always)]
-    pub(super) fn forward(y: &mut [f32], y_at: Shape, p: &[f32], p_at: Shape, places: &[u32], fields: usize) {
-        for block in y_at.blocks(LANES) {
-            for (y, places) in y.chunks_mut(y_at.ld).zip(places.chunks_exact(fields)) {
+    pub(super) fn forward(mut y: MatMut<'_>, products: MatRef<'_>, looked: &Looked) {
+        for block in blocks(y.cols(), LANES) {
+            for (y, places) in y.each_row().zip(looked.places.chunks_exact(looked.fields.max(1))) {
                 let mut sum = [0.0; LANES];
-                places.iter().for_each(|&v| add(&mut sum, &p[v as usize * p_at.ld..][block.clone()]));
+                places.iter().for_each(|&v| add(&mut sum, &products.row(v as usize)[block.clone()]));
                 y[block.clone()].copy_from_slice(&sum[..block.len()]);
             }
         }
@@ -225,23 +184,16 @@ mod plain {
 
     /// See [`super::backward`].
     #[inline(always)]
-    pub(super) fn backward(
-        sums: &mut [f32],
-        s_at: Shape,
-        d: &[f32],
-        d_at: Shape,
-        (starts, readers): (&[u32], &[u16]),
-        accumulate: bool,
-    ) {
-        for block in s_at.blocks(LANES) {
-            for (sums, range) in sums.chunks_mut(s_at.ld).zip(starts.windows(2)).take(s_at.rows) {
+    pub(super) fn backward(mut sums: MatMut<'_>, d: MatRef<'_>, looked: &Looked, accumulate: bool) {
+        for block in blocks(sums.cols(), LANES) {
+            for (sums, range) in sums.each_row().zip(looked.starts.windows(2)) {
                 let sums = &mut sums[block.clone()];
                 let mut sum = [0.0; LANES];
                 if accumulate {
                     sum[..block.len()].copy_from_slice(sums);
                 }
-                let readers = &readers[range[0] as usize..range[1] as usize];
-                readers.iter().for_each(|&i| add(&mut sum, &d[usize::from(i) * d_at.ld..][block.clone()]));
+                let readers = &looked.readers[range[0] as usize..range[1] as usize];
+                readers.iter().for_each(|&i| add(&mut sum, &d.row(usize::from(i))[block.clone()]));
                 sums.copy_from_slice(&sum[..block.len()]);
             }
         }
@@ -260,6 +212,7 @@ mod plain {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Columns;
     use super::*;
 
     fn value(i: usize) -> f32 {
@@ -290,10 +243,10 @@ mod tests {
             let at = Columns { ld, col, width };
             let products: Vec<f32> = (0..total * ld).map(value).collect();
             let mut y = vec![9.0; rows * ld];
-            forward((&mut y, at), &products, ld, &looked);
+            forward(at.of_mut(&mut y, rows), MatRef::new(&products, total, width, ld), &looked);
             let d: Vec<f32> = (0..rows * ld).map(|i| value(i + 5)).collect();
             let mut sums = vec![0.25; total * ld];
-            backward(&mut sums, ld, (&d, at), &mut looked, add);
+            backward(MatMut::new(&mut sums, total, width, ld), at.of(&d, rows), &mut looked, add);
 
             let mut wanted_y = vec![9.0; rows * ld];
             let mut wanted_sums = vec![0.25; total * ld];
@@ -313,13 +266,11 @@ mod tests {
             prop_assert_eq!(&y, &wanted_y);
             prop_assert_eq!(&sums, &wanted_sums);
 
-            let shape = |rows| Shape { rows, width, ld };
             let mut again = vec![9.0; rows * ld];
-            plain::forward(&mut again[col..], shape(rows), &products, shape(total), &looked.places, tables.len());
+            plain::forward(at.of_mut(&mut again, rows), MatRef::new(&products, total, width, ld), &looked);
             prop_assert_eq!(&again, &y);
             let mut again = vec![0.25; total * ld];
-            let sorted = (&looked.starts[..], &looked.readers[..]);
-            plain::backward(&mut again, shape(total), &d[col..], shape(rows), sorted, add);
+            plain::backward(MatMut::new(&mut again, total, width, ld), at.of(&d, rows), &looked, add);
             prop_assert_eq!(&again, &sums);
         }
     }
@@ -332,13 +283,13 @@ mod tests {
             let a: Vec<f32> = (0..(rows + pad) * (terms + pad)).map(value).collect();
             let b: Vec<f32> = (0..terms * (cols + pad)).map(|i| value(i + 1000)).collect();
             let a = match turn {
-                true => Matrix::new(&a[..], terms, rows, rows + pad).transposed(),
-                false => Matrix::new(&a[..], rows, terms, terms + pad),
+                true => MatRef::new(&a, terms, rows, rows + pad).transposed(),
+                false => MatRef::new(&a, rows, terms, terms + pad),
             };
-            let b = Matrix::new(&b[..], terms, cols, cols + pad);
+            let b = MatRef::new(&b, terms, cols, cols + pad);
             let (mut found, mut wanted) = (vec![0.25; rows * (cols + pad)], vec![0.25; rows * (cols + pad)]);
-            crate::kernels::product::product(Matrix::new(&mut wanted[..], rows, cols, cols + pad), a, b, false);
-            if narrow(Matrix::new(&mut found[..], rows, cols, cols + pad), a, b) {
+            crate::kernels::product::product(MatMut::new(&mut wanted, rows, cols, cols + pad), a, b, false);
+            if narrow(MatMut::new(&mut found, rows, cols, cols + pad), a, b) {
                 prop_assert!(found.iter().zip(&wanted).all(|(a, b)| (a - b).abs() < 1e-5), "{found:?} {wanted:?}");
             }
         }
@@ -358,15 +309,24 @@ mod tests {
         looked.sort();
         looked.take(3, 2, [(&[0u64, 1][..], 0), (&[0, 1], 1)].into_iter());
         let at = Columns { ld: 4, col: 0, width: 4 };
-        backward(&mut [0.0; 12], 4, (&[0.0; 8], at), &mut looked, false);
+        backward(MatMut::new(&mut [0.0; 12], 3, 4, 4), at.of(&[0.0; 8], 2), &mut looked, false);
     }
 
     #[test]
-    #[should_panic(expected = "numbers")]
-    fn a_matrix_that_is_too_short_is_refused() {
+    #[should_panic(expected = "products of other tables")]
+    fn products_of_other_tables_are_refused() {
         let mut looked = Looked::default();
         looked.take(3, 2, [(&[0u64, 1][..], 0)].into_iter());
-        let at = Columns { ld: 4, col: 0, width: 4 };
-        forward((&mut [0.0; 8], at), &[0.0; 11], 4, &looked);
+        forward(MatMut::new(&mut [0.0; 8], 2, 4, 4), MatRef::new(&[0.0; 11], 2, 4, 4), &looked);
+    }
+
+    #[test]
+    #[should_panic(expected = "places of a shard")]
+    fn nothing_is_left_of_rows_that_were_refused() {
+        let mut looked = Looked::default();
+        let take = || looked.take(3, 2, [(&[7u64, 9][..], 0)].into_iter());
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(take)).is_err());
+        looked.drop(|_, _| false);
+        forward(MatMut::new(&mut [0.0; 8], 2, 4, 4), MatRef::new(&[0.0; 12], 3, 4, 4), &looked);
     }
 }

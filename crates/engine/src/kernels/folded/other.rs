@@ -1,36 +1,18 @@
 //! Stub for other processors, which take the plain path.
 
-use super::Shape;
-use crate::kernels::product::Matrix;
+use super::{Looked, MatMut, MatRef};
 
-/// No processor here can.
-pub(super) fn available() -> bool {
+/// Not at all: there is no instruction, here and below.
+pub(super) fn forward<const WIDE: usize>(_: MatMut<'_>, _: MatRef<'_>, _: &Looked) -> bool {
     false
 }
 
-/// Never called.
-///
-/// # Safety
-/// None is needed.
-pub(super) unsafe fn forward<const WIDE: usize>(_: &mut [f32], _: Shape, _: &[f32], _: Shape, _: &[u32], _: usize) {}
-
-/// Never called.
-///
-/// # Safety
-/// None is needed.
-pub(super) unsafe fn backward<const WIDE: usize>(
-    _: &mut [f32],
-    _: Shape,
-    _: &[f32],
-    _: Shape,
-    _: (&[u32], &[u16]),
-    _: &mut [f32],
-    _: bool,
-) {
+/// See [`forward`].
+pub(super) fn backward<const WIDE: usize>(_: MatMut<'_>, _: MatRef<'_>, _: &mut Looked, _: bool) -> bool {
+    false
 }
 
-/// Never called.
-///
-/// # Safety
-/// None is needed.
-pub(super) unsafe fn narrow(_: Matrix<&mut [f32]>, _: Matrix<&[f32]>, _: Matrix<&[f32]>) {}
+/// See [`forward`].
+pub(super) fn narrow(_: MatMut<'_>, _: MatRef<'_>, _: MatRef<'_>) -> bool {
+    false
+}

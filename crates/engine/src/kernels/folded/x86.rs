@@ -1,13 +1,11 @@
 //! The additions by AVX-512.
 
 use std::arch::x86_64::*;
-use std::ops::Range;
 
-use super::{LANES, Shape};
-use crate::kernels::product::Matrix;
+use super::{LANES, Looked, MatMut, MatRef, blocks};
 
 /// Whether this processor can.
-pub(super) fn available() -> bool {
+fn available() -> bool {
     is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") && is_x86_feature_detected!("fma")
 }
 
@@ -53,167 +51,159 @@ unsafe fn store<const WHOLE: bool>(row: *mut f32, v: usize, cols: usize, x: __m5
     }
 }
 
-/// [`super::forward`], `WIDE` registers of columns at a time.
-///
-/// # Safety
-/// [`available`]; both shapes lie within their slices and are of one width; `places` are rows of p, `fields` for each row
-/// of y.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn forward<const WIDE: usize>(
-    y: &mut [f32],
-    y_at: Shape,
-    p: &[f32],
-    p_at: Shape,
-    places: &[u32],
-    fields: usize,
-) {
-    for block in y_at.blocks(WIDE * LANES) {
-        let whole = block.len() == WIDE * LANES;
-        // SAFETY: the caller's promises; blocks are columns of both shapes.
+/// [`super::forward`], `WIDE` registers of columns at a time, if this processor can.
+pub(super) fn forward<const WIDE: usize>(mut y: MatMut<'_>, products: MatRef<'_>, looked: &Looked) -> bool {
+    if !available() {
+        return false;
+    }
+    for block in blocks(y.cols(), WIDE * LANES) {
+        let (p, y) = (products.columns(block.clone()), y.columns(block.clone()));
+        // SAFETY: the processor was asked; places are rows of the products by [`super::forward`].
         unsafe {
-            match whole {
-                true => forward_block::<WIDE, true>(y, y_at, p, p_at, places, fields, block),
-                false => forward_block::<WIDE, false>(y, y_at, p, p_at, places, fields, block),
+            match block.len() == WIDE * LANES {
+                true => forward_block::<WIDE, true>(y, p, looked),
+                false => forward_block::<WIDE, false>(y, p, looked),
             }
         }
     }
+    true
 }
 
 /// One block of columns, `WHOLE` if it fills its registers.
 ///
 /// # Safety
-/// As [`forward`], with `block` within the columns.
+/// Places are rows of `p`, for each row of y; both have as many columns, registers full if they are `WHOLE`, and no more.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn forward_block<const WIDE: usize, const WHOLE: bool>(
-    y: &mut [f32],
-    y_at: Shape,
-    p: &[f32],
-    p_at: Shape,
-    places: &[u32],
-    fields: usize,
-    block: Range<usize>,
-) {
-    let cols = block.len();
-    for (i, places) in places.chunks_exact(fields).enumerate().take(y_at.rows) {
-        // SAFETY: rows of the shapes, which lie within their slices, and of these columns that the shapes have.
+unsafe fn forward_block<const WIDE: usize, const WHOLE: bool>(mut y: MatMut<'_>, p: MatRef<'_>, looked: &Looked) {
+    let (cols, p_row, products) = (y.cols(), p.row_stride(), p.start());
+    for (y, places) in y.each_row().zip(looked.places.chunks_exact(looked.fields.max(1))) {
+        // SAFETY: the caller's promise.
         unsafe {
             let mut sums = [_mm512_setzero_ps(); WIDE];
             for &v in places {
-                let row = p.as_ptr().add(v as usize * p_at.ld + block.start);
+                let row = products.add(v as usize * p_row);
                 for (r, sum) in sums.iter_mut().enumerate() {
                     *sum = _mm512_add_ps(*sum, load::<WHOLE>(row, r, cols));
                 }
             }
-            let row = y.as_mut_ptr().add(i * y_at.ld + block.start);
             for (r, &sum) in sums.iter().enumerate() {
-                store::<WHOLE>(row, r, cols, sum);
+                store::<WHOLE>(y.as_mut_ptr(), r, cols, sum);
             }
         }
     }
 }
 
-/// [`super::backward`], `WIDE` registers of columns at a time, which are first laid side by side in `panel`.
+/// [`super::backward`], `WIDE` registers of columns at a time, which are first laid side by side, if this processor can.
+pub(super) fn backward<const WIDE: usize>(mut sums: MatMut<'_>, d: MatRef<'_>, looked: &mut Looked, add: bool) -> bool {
+    if !available() {
+        return false;
+    }
+    let Looked { starts, readers, panel, .. } = looked;
+    let panel = panel.room(d.rows() * WIDE * LANES);
+    for block in blocks(sums.cols(), WIDE * LANES) {
+        let (sums, d) = (sums.columns(block.clone()), d.columns(block));
+        // SAFETY: the processor was asked; `starts` ascend to the number of readers, which are rows of the shard and so of d, and
+        // there are more of them than rows of the sums ([`Looked::sort`], [`super::backward`]).
+        unsafe { backward_block::<WIDE>(sums, d, (starts, readers), panel, add) };
+    }
+    true
+}
+
+/// One block of columns.
 ///
 /// # Safety
-/// [`available`]; both shapes lie within their slices and are of one width; `starts` has an entry for each row of the sums
-/// and one more, ascending to the number of `readers` at the most; these are rows of d; `panel` has room for `WIDE`
-/// registers of each row of d and starts at a cache line.
+/// `starts` has an entry for each row of the sums and one more, ascending to the number of `readers` at the most; these are
+/// rows of d; `panel` has room for `WIDE` registers of each row of d; both matrices have as many columns, at most so wide.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn backward<const WIDE: usize>(
-    sums: &mut [f32],
-    s_at: Shape,
-    d: &[f32],
-    d_at: Shape,
+#[inline]
+unsafe fn backward_block<const WIDE: usize>(
+    mut sums: MatMut<'_>,
+    d: MatRef<'_>,
     (starts, readers): (&[u32], &[u16]),
     panel: &mut [f32],
     add: bool,
 ) {
-    let panel = panel.as_mut_ptr();
-    for block in s_at.blocks(WIDE * LANES) {
-        for i in 0..d_at.rows {
-            for r in 0..WIDE {
-                // SAFETY: row i of d, and of it columns of the shape, which lies within the slice; the panel has room for
-                // all rows.
-                unsafe {
-                    let x = load::<false>(d.as_ptr().add(i * d_at.ld + block.start), r, block.len());
-                    _mm512_store_ps(panel.add((i * WIDE + r) * LANES), x);
+    let cols = d.cols();
+    for (d, out) in d.each_row().zip(panel.chunks_exact_mut(WIDE * LANES)) {
+        for r in 0..WIDE {
+            // SAFETY: a row has `cols` numbers, and so many registers have room.
+            unsafe { _mm512_storeu_ps(out.as_mut_ptr().add(r * LANES), load::<false>(d.as_ptr(), r, cols)) };
+        }
+    }
+    let (panel, s_row, rows, first) = (panel.as_ptr(), sums.ld(), sums.rows(), sums.start());
+    for v in 0..rows {
+        // SAFETY: row v of the sums; lanes beyond the columns are masked. By the caller's promise entries v and v + 1 of `starts`
+        // exist, and so do the readers between them, whose rows the panel holds.
+        unsafe {
+            let row = first.add(v * s_row);
+            let mut sum = [_mm512_setzero_ps(); WIDE];
+            if add {
+                for (r, sum) in sum.iter_mut().enumerate() {
+                    *sum = load::<false>(row, r, cols);
                 }
             }
-        }
-        for v in 0..s_at.rows {
-            // SAFETY: as above, of row v of the sums. Entries v and v + 1 of `starts` exist, and so do the readers between
-            // them, whose rows the panel holds.
-            unsafe {
-                let row = sums.as_mut_ptr().add(v * s_at.ld + block.start);
-                let mut sum = [_mm512_setzero_ps(); WIDE];
-                if add {
-                    for (r, sum) in sum.iter_mut().enumerate() {
-                        *sum = load::<false>(row, r, block.len());
-                    }
+            for at in *starts.get_unchecked(v)..*starts.get_unchecked(v + 1) {
+                let i = usize::from(*readers.get_unchecked(at as usize));
+                for (r, sum) in sum.iter_mut().enumerate() {
+                    *sum = _mm512_add_ps(*sum, _mm512_loadu_ps(panel.add((i * WIDE + r) * LANES)));
                 }
-                for at in *starts.get_unchecked(v)..*starts.get_unchecked(v + 1) {
-                    let i = usize::from(*readers.get_unchecked(at as usize));
-                    for (r, sum) in sum.iter_mut().enumerate() {
-                        *sum = _mm512_add_ps(*sum, _mm512_load_ps(panel.add((i * WIDE + r) * LANES)));
-                    }
-                }
-                for (r, &sum) in sum.iter().enumerate() {
-                    store::<false>(row, r, block.len(), sum);
-                }
+            }
+            for (r, &sum) in sum.iter().enumerate() {
+                store::<false>(row, r, cols, sum);
             }
         }
     }
 }
 
-/// [`super::narrow`], eight rows by eight columns at a time.
+/// [`super::narrow`], eight rows by eight columns at a time, if this processor can.
+pub(super) fn narrow(mut out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) -> bool {
+    if !available() {
+        return false;
+    }
+    for block in blocks(out.cols(), HALF) {
+        // SAFETY: the processor was asked; shapes agree by [`super::narrow`], and blocks are of at most [`HALF`] columns.
+        unsafe { narrow_columns(out.columns(block.clone()), a, b.columns(block)) };
+    }
+    true
+}
+
+/// At most [`HALF`] columns of it, and at least one.
 ///
 /// # Safety
-/// [`available`]; shapes agree, columns of `out` and `b` are neighbours, and all three matrices lie within their slices.
+/// Shapes agree, and columns of `b` are neighbours.
 #[target_feature(enable = "avx512f,avx512vl,fma")]
-pub(super) unsafe fn narrow(out: Matrix<&mut [f32]>, a: Matrix<&[f32]>, b: Matrix<&[f32]>) {
-    let at = |i: usize, j: usize| i * out.row_stride + j;
-    for j in (0..out.cols).step_by(HALF) {
-        let mask = u8::MAX >> (HALF - (out.cols - j).min(HALF));
-        let mut i = 0;
-        while i < out.rows {
-            // SAFETY: rows i up to i + the block's are below `rows`, and the mask leaves columns below `cols`.
-            unsafe {
-                let (to, a_from, b_from) = (
-                    out.data.as_mut_ptr().add(at(i, j)),
-                    a.data.as_ptr().add(i * a.row_stride),
-                    b.data.as_ptr().add(j),
-                );
-                i += match out.rows - i {
-                    8.. => narrow_block::<8>(to, out.row_stride, (a_from, a), (b_from, b), mask),
-                    4.. => narrow_block::<4>(to, out.row_stride, (a_from, a), (b_from, b), mask),
-                    _ => narrow_block::<1>(to, out.row_stride, (a_from, a), (b_from, b), mask),
-                };
+unsafe fn narrow_columns(mut out: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>) {
+    let (mut i, rows) = (0, out.rows());
+    while i < rows {
+        // SAFETY: the caller's promise; rows i to i + the block's are below `rows`.
+        i += unsafe {
+            match rows - i {
+                8.. => narrow_block::<8>(&mut out, i, a, b),
+                4.. => narrow_block::<4>(&mut out, i, a, b),
+                _ => narrow_block::<1>(&mut out, i, a, b),
             }
-        }
+        };
     }
 }
 
-/// `HIGH` rows of it; gives `HIGH`.
+/// `HIGH` rows from row `i` on; gives `HIGH`.
 ///
 /// # Safety
-/// As [`narrow`], with pointers to the first elements of as many rows and of the columns that `mask` leaves.
+/// As [`narrow_columns`], and there are so many rows.
 #[target_feature(enable = "avx512f,avx512vl,fma")]
 #[inline]
-unsafe fn narrow_block<const HIGH: usize>(
-    out: *mut f32,
-    ld: usize,
-    (a_from, a): (*const f32, Matrix<&[f32]>),
-    (b_from, b): (*const f32, Matrix<&[f32]>),
-    mask: u8,
-) -> usize {
-    // SAFETY: the caller's promise.
+unsafe fn narrow_block<const HIGH: usize>(out: &mut MatMut<'_>, i: usize, a: MatRef<'_>, b: MatRef<'_>) -> usize {
+    let mask = u8::MAX >> (HALF - out.cols());
+    let (ld, a_row, a_step, b_row) = (out.ld(), a.row_stride(), a.col_stride(), b.row_stride());
+    // SAFETY: the caller's promise; lanes beyond the columns are masked.
     unsafe {
+        let (out, a_from, b_from) = (out.start().add(i * ld), a.start().wrapping_add(i * a_row), b.start());
         let mut sums = [_mm256_setzero_ps(); HIGH];
-        for k in 0..a.cols {
-            let row = _mm256_maskz_loadu_ps(mask, b_from.add(k * b.row_stride));
+        for k in 0..a.cols() {
+            let row = _mm256_maskz_loadu_ps(mask, b_from.add(k * b_row));
             for (h, sum) in sums.iter_mut().enumerate() {
-                let x = _mm256_set1_ps(*a_from.add(h * a.row_stride + k * a.col_stride));
+                let x = _mm256_set1_ps(*a_from.add(h * a_row + k * a_step));
                 *sum = _mm256_fmadd_ps(x, row, *sum);
             }
         }

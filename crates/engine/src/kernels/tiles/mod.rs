@@ -14,14 +14,20 @@
 #[cfg_attr(all(target_arch = "x86_64", target_os = "linux"), path = "amx/mod.rs")]
 #[cfg_attr(not(all(target_arch = "x86_64", target_os = "linux")), path = "no_amx.rs")]
 pub(crate) mod amx;
+mod bf16;
 mod left;
 mod panels;
 #[cfg_attr(target_arch = "x86_64", path = "x86.rs")]
 #[cfg_attr(not(target_arch = "x86_64"), path = "other.rs")]
 mod processor;
 
-pub(crate) use left::{Left, Operand, Rounded};
-pub(crate) use panels::{Panels, Source, round_to_bf16};
+pub(crate) use bf16::{Pair, round_to_bf16};
+pub(crate) use panels::Panels;
+
+use super::linear::Scratch;
+use super::lines::LINE;
+use super::packing::Operands;
+use super::{Lines, MatMut, MatRef};
 
 /// Columns of a full panel: three AVX-512 registers of f32. Eight rows of it are 24 accumulators, which leaves room for
 /// the panel's row and a broadcast in 32 registers, and 24 independent sums hide the latency of the addition.
@@ -29,9 +35,6 @@ pub(crate) const PANEL: usize = 48;
 
 /// Lanes of a register.
 pub(crate) const LANES: usize = 16;
-
-/// Bytes of a cache line on every processor that has AVX-512; also a register's.
-const LINE: usize = 64;
 
 /// Units of the reduction that are summed before C is left for the next strip, at the most; longer ones are cut into like
 /// parts. A panel takes 150 KiB then, which a core's own cache has room for beside a block of A.
@@ -41,13 +44,8 @@ const DEPTH: usize = 800;
 /// has for itself or less, so each of them comes from afar once. 256 rows of 512 units are as many.
 const NEAR: usize = 1 << 17;
 
-/// Two bf16 that are neighbours in a sum; the earlier one in the lower half.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[repr(transparent)]
-pub(crate) struct Pair(pub(crate) u32);
-
 /// The kernel of bf16 that multiplies tiles of 16 rows by 16 units at once, where the processor has AMX.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug)]
 pub(crate) struct Amx;
 
 /// What one broadcast and one lane of a panel hold.
@@ -55,8 +53,11 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
     /// Terms of the sum in a unit.
     const TERMS: usize;
 
-    /// Fills a panel with `source`, at most [`PANEL`] columns of it.
-    fn pack_panel(panel: &mut [Self], source: Source<'_>);
+    /// Fills a panel with `source`: terms of the sum by at most [`PANEL`] columns.
+    fn pack_panel(panel: &mut [Self], source: MatRef<'_>);
+
+    /// Memory for operands of this unit.
+    fn operands(scratch: &mut Scratch) -> &mut Operands<Self>;
 
     /// Turns a square over: what was at (i, j) is at (j, i).
     #[inline]
@@ -69,139 +70,124 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
 }
 
 /// What multiplies. The kernels of AVX-512 go by the name of their unit, of which each has one.
-pub(crate) trait Kernel: Clone + Default + std::fmt::Debug + 'static {
+pub(crate) trait Kernel: Sized + 'static {
     type Unit: Unit;
 
-    /// What a thread holds as long as it multiplies strips of one product; dropping it gives it back.
+    /// What a thread holds as long as it multiplies: only a processor that can has it. Dropping it gives it back, so it holds
+    /// one at a time.
     type Held;
 
     /// The reduction is padded to a multiple of so many units, with zeros in either operand. Divides [`DEPTH`].
     const UNITS: usize = 1;
 
-    /// Whether A comes in squares ([`Left`]), all of whose rows are read: those beyond C's may hold anything.
-    const SQUARES: bool = false;
+    /// Rows of C that one row of A is for: more than one come in squares ([`Kernel::left`]), all of whose rows are read.
+    const BAND: usize = 1;
+
+    /// Makes this thread ready for [`Kernel::strip`], if this processor can multiply so.
+    fn hold() -> Option<Self::Held>;
 
     /// Whether this processor can.
-    fn available() -> bool;
+    fn available() -> bool {
+        Self::hold().is_some()
+    }
 
-    /// Makes the thread ready for [`Kernel::strip`].
+    /// The left operand of `x`: rows of C by terms of the sum. What has to be copied is in `memory`.
     ///
-    /// # Safety
-    /// The processor can ([`Kernel::available`]).
-    unsafe fn hold() -> Self::Held;
+    /// Where [`Kernel::BAND`] is 1, rows of C by units. Else a row of it holds 16 rows of C in squares of 16 units, one
+    /// after another along the reduction; rows beyond those of C may hold anything.
+    fn left<'a>(memory: &'a mut Lines<Self::Unit>, x: MatRef<'a>) -> MatRef<'a, Self::Unit>;
 
     /// Multiplies one strip.
-    ///
-    /// # Safety
-    /// The processor can ([`Kernel::available`]), this thread holds what [`Kernel::hold`] gave, `strip` keeps to
-    /// [`Kernel::UNITS`] and [`Kernel::SQUARES`], and its pointers may be read, that of C written, within the bounds
-    /// that its fields describe; that of A in whole squares, if it comes in them.
-    unsafe fn strip(strip: &Strip<Self::Unit>);
+    fn strip(held: &Self::Held, strip: Strip<'_, Self>);
 }
 
-/// Columns of one panel of C, over some units of the reduction.
-#[derive(Debug, Clone, Copy)]
+/// What C becomes, beside `C = A B`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Finish<'a> {
+    /// `C += A B`.
+    pub(crate) add: bool,
+    /// C goes past the caches, where its lines allow it.
+    pub(crate) past: bool,
+    /// Bias and lower bound of every column: `C = max(C + bias, bound)` in the end. A bound of minus infinity leaves it as it
+    /// is, and NaN stays NaN.
+    pub(crate) shift: Option<[&'a [f32]; 2]>,
+}
+
+/// Columns of one panel of C, over some units of the reduction. Shapes agree as [`Strip::new`] has seen.
+#[derive(Debug)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no kernel there reads it"))]
-pub(crate) struct Strip<U> {
-    /// Rows of C.
-    rows: usize,
-    /// Columns of C, at most [`PANEL`].
-    cols: usize,
+pub(crate) struct Strip<'a, K: Kernel> {
+    /// At most [`PANEL`] columns.
+    c: MatMut<'a>,
+    /// [`Kernel::left`], for the rows of C and `depth` units.
+    a: MatRef<'a, K::Unit>,
+    /// Element (r, j) at `r * width + j`, with `width` the next multiple of [`LANES`].
+    b: &'a [K::Unit],
     /// Units of the reduction, with those that pad it.
     depth: usize,
-    /// Element (i, r) at `i * a_row + r * a_step`, and one of the two is 1; or the square from there on.
-    a: *const U,
-    a_row: usize,
-    a_step: usize,
-    /// Element (r, j) at `r * width + j`, with `width` the next multiple of [`LANES`].
-    b: *const U,
-    /// Element (i, j) at `i * ldc + j`.
-    c: *mut f32,
-    ldc: usize,
-    /// Whether the sum starts with what C holds.
-    add: bool,
-    /// Whether C goes past the caches; every register of it begins at a cache line then.
-    past: bool,
-    /// Bias and lower bound of `cols` columns, or null.
-    bias: *const f32,
-    floor: *const f32,
+    /// Every register of C begins at a cache line if C goes past the caches. Bias and bound are as many as columns.
+    finish: Finish<'a>,
 }
 
-/// What C becomes.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Finish<'a> {
-    /// `C = A B`.
-    Set,
-    /// `C = A B`, which goes past the caches where C's lines allow it.
-    SetAside,
-    /// `C += A B`.
-    Add,
-    /// `C = max(A B + bias, floor)`, column by column; a lower bound of minus infinity leaves it as it is, and NaN stays
-    /// NaN. Where `onto`, A B is added to C first.
-    Shift { bias: &'a [f32], floor: &'a [f32], onto: bool },
-}
-
-impl<K: Kernel> Panels<K> {
-    /// Multiplies `rows` rows of A with all of B into C, whose row stride is `ldc`.
-    ///
+impl<'a, K: Kernel> Strip<'a, K> {
     /// # Panics
-    /// If an operand is too short for its shape: the plan is wrong then, never the data. If the processor cannot.
-    pub(crate) fn multiply(&self, c: &mut [f32], ldc: usize, rows: usize, a: Left<'_, K::Unit>, finish: Finish<'_>) {
-        const { assert!(DEPTH.is_multiple_of(K::UNITS)) };
-        let (depth, cols) = (self.depth(), self.cols());
-        if rows == 0 || cols == 0 {
+    /// If shapes disagree, or A lies as K cannot read it: the plan is wrong then, never the data.
+    fn new(mut c: MatMut<'a>, a: MatRef<'a, K::Unit>, b: &'a [K::Unit], mut finish: Finish<'a>) -> Self {
+        let (rows, cols) = (c.rows(), c.cols());
+        assert!((1..=PANEL).contains(&cols), "a strip of {cols} columns");
+        let width = cols.next_multiple_of(LANES);
+        let depth = b.len() / width;
+        assert!(b.len() == depth * width && depth.is_multiple_of(K::UNITS), "a panel for another product");
+        assert!(
+            a.rows() == rows.div_ceil(K::BAND) && a.cols() == depth * K::BAND,
+            "a left operand for another product"
+        );
+        assert!(a.col_stride() == 1 || K::BAND == 1, "squares that lie otherwise");
+        if let Some([bias, floor]) = &mut finish.shift {
+            (*bias, *floor) = (&bias[..cols], &floor[..cols]);
+        }
+        finish.past &= c.start().addr().is_multiple_of(LINE) && c.ld().is_multiple_of(LANES);
+        Self { c, a, b, depth, finish }
+    }
+}
+
+/// Multiplies A, which K has made ([`Kernel::left`]), with B into C.
+///
+/// # Panics
+/// If shapes disagree, or B was packed for another kernel: the plan is wrong then, never the data. If the processor cannot.
+pub(crate) fn multiply<K: Kernel>(mut c: MatMut<'_>, a: MatRef<'_, K::Unit>, b: &Panels<K::Unit>, finish: Finish<'_>) {
+    const { assert!(DEPTH.is_multiple_of(K::UNITS) && (2 * LANES).is_multiple_of(K::BAND)) };
+    let (depth, rows, cols) = (b.depth(), c.rows(), c.cols());
+    assert_eq!(cols, b.cols(), "columns of a product");
+    if rows == 0 || cols == 0 {
+        return;
+    }
+    assert!(a.rows() == rows.div_ceil(K::BAND) && a.cols() == depth * K::BAND, "shapes of a product disagree");
+    let Some(held) = K::hold() else { panic!("a product that this processor does not have") };
+    // Of a sum's parts a short last one would cost C another round trip for little work.
+    let most = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).next_multiple_of(K::UNITS);
+    let mut from = 0;
+    loop {
+        let units = from..depth.min(from + most);
+        let last = units.end == depth;
+        // A sum in parts is read again.
+        let past = finish.past && from == 0 && last;
+        let add = finish.add || from > 0;
+        // Whole blocks of every kernel.
+        let near = (NEAR / units.len().max(1)).next_multiple_of(2 * LANES);
+        for first in (0..rows).step_by(near) {
+            let rows = first..rows.min(first + near);
+            let a = a.part(first / K::BAND..rows.end.div_ceil(K::BAND), units.start * K::BAND..units.end * K::BAND);
+            for (p, start) in (0..cols).step_by(PANEL).enumerate() {
+                let cols = start..cols.min(start + PANEL);
+                let shift = finish.shift.filter(|_| last).map(|shift| shift.map(|x| &x[start..]));
+                let c = c.part(rows.clone(), cols);
+                K::strip(&held, Strip::new(c, a, b.panel(p, units.clone()), Finish { add, past, shift }));
+            }
+        }
+        from = units.end;
+        if last {
             return;
-        }
-        assert!(K::available(), "a product that this processor does not have");
-        assert!(cols <= ldc && (rows - 1) * ldc + cols <= c.len(), "C leaves its slice");
-        assert!(a.holds::<K>(rows, depth), "the left operand leaves its slice, or lies as this kernel cannot read it");
-        if let Finish::Shift { bias, floor, .. } = finish {
-            assert!(bias.len() >= cols && floor.len() >= cols, "a bias or a bound for every column");
-        }
-        let whole = c.as_ptr().addr().is_multiple_of(LINE) && ldc.is_multiple_of(LANES);
-        let past = whole && depth <= DEPTH && matches!(finish, Finish::SetAside);
-        // SAFETY: the processor was asked.
-        let _held = unsafe { K::hold() };
-        // Of a sum's parts a short last one would cost C another round trip for little work.
-        let most = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).next_multiple_of(K::UNITS);
-        let mut from = 0;
-        loop {
-            let units = (depth - from).min(most);
-            let last = from + units == depth;
-            // Whole blocks of every kernel.
-            let near = (NEAR / units.max(1)).next_multiple_of(2 * LANES);
-            let panels = 0..cols.div_ceil(PANEL);
-            for (first, p) in (0..rows).step_by(near).flat_map(|first| panels.clone().map(move |p| (first, p))) {
-                let start = p * PANEL;
-                let (bias, floor) = match finish {
-                    Finish::Shift { bias, floor, .. } if last => (bias[start..].as_ptr(), floor[start..].as_ptr()),
-                    _ => (std::ptr::null(), std::ptr::null()),
-                };
-                let strip = Strip {
-                    rows: (rows - first).min(near),
-                    cols: (cols - start).min(PANEL),
-                    depth: units,
-                    a: a.data[(first * a.row + from * a.step).min(a.data.len())..].as_ptr(),
-                    a_row: a.row,
-                    a_step: a.step,
-                    b: self.panel(p, from..from + units).as_ptr(),
-                    c: c[first * ldc + start..].as_mut_ptr(),
-                    ldc,
-                    add: from > 0 || matches!(finish, Finish::Add | Finish::Shift { onto: true, .. }),
-                    past,
-                    bias,
-                    floor,
-                };
-                // SAFETY: the processor was asked, and what it needs is held. C, A, bias and bound were shown above to hold
-                // every index below (rows, cols, depth), A the rows beyond, too; the panel's slice has `depth * width`
-                // units by its own bounds. A's strides were looked at, and panels are padded as the kernel wants it, as
-                // are all parts of them: `most` is a multiple of that. C is borrowed alone.
-                unsafe { K::strip(&strip) };
-            }
-            from += units;
-            if last {
-                return;
-            }
         }
     }
 }

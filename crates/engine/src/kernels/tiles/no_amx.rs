@@ -1,6 +1,9 @@
 //! Stub for systems and processors without AMX kernels.
 
-use super::{Amx, Kernel, Pair, Strip};
+use std::convert::Infallible;
+
+use super::{Amx, Kernel, LANES, Pair, Strip, left};
+use crate::kernels::{Lines, MatRef};
 
 /// Never.
 pub(crate) fn has_amx() -> bool {
@@ -9,15 +12,20 @@ pub(crate) fn has_amx() -> bool {
 
 impl Kernel for Amx {
     type Unit = Pair;
-    type Held = ();
+    type Held = Infallible;
 
-    fn available() -> bool {
-        false
+    const UNITS: usize = LANES;
+    const BAND: usize = LANES;
+
+    fn hold() -> Option<Infallible> {
+        None
     }
 
-    unsafe fn hold() {}
+    fn left<'a>(memory: &'a mut Lines<Pair>, x: MatRef<'a>) -> MatRef<'a, Pair> {
+        left::squares(memory, x)
+    }
 
-    unsafe fn strip(_: &Strip<Pair>) {
-        unreachable!("tiles are asked for before they are used")
+    fn strip(held: &Infallible, _: Strip<'_, Self>) {
+        match *held {}
     }
 }

@@ -1,34 +1,41 @@
 //! Stub for processors without our tiles; there [`crate::kernels::product`] multiplies.
 
-use super::{Kernel, LANES, Pair, Strip, Unit};
+use std::convert::Infallible;
+
+use super::{Kernel, LANES, Pair, Strip, Unit, left};
+use crate::kernels::{Lines, MatRef};
 
 impl Kernel for f32 {
     type Unit = Self;
-    type Held = ();
+    type Held = Infallible;
 
-    fn available() -> bool {
-        false
+    fn hold() -> Option<Infallible> {
+        None
     }
 
-    unsafe fn hold() {}
+    fn left<'a>(_: &'a mut Lines<Self>, x: MatRef<'a>) -> MatRef<'a> {
+        x
+    }
 
-    unsafe fn strip(_: &Strip<Self>) {
-        unreachable!("tiles are asked for before they are used")
+    fn strip(held: &Infallible, _: Strip<'_, Self>) {
+        match *held {}
     }
 }
 
 impl Kernel for Pair {
     type Unit = Self;
-    type Held = ();
+    type Held = Infallible;
 
-    fn available() -> bool {
-        false
+    fn hold() -> Option<Infallible> {
+        None
     }
 
-    unsafe fn hold() {}
+    fn left<'a>(memory: &'a mut Lines<Self>, x: MatRef<'a>) -> MatRef<'a, Self> {
+        left::pairs(memory, x)
+    }
 
-    unsafe fn strip(_: &Strip<Self>) {
-        unreachable!("tiles are asked for before they are used")
+    fn strip(held: &Infallible, _: Strip<'_, Self>) {
+        match *held {}
     }
 }
 
@@ -43,7 +50,7 @@ pub(super) fn pair_runs(_: &[f32], _: &mut [Pair], _: usize) -> usize {
 }
 
 /// Not at all: there is no instruction.
-pub(super) fn turn_pairs(_: &mut [[Pair; LANES]; LANES], _: &[f32], _: usize) -> bool {
+pub(super) fn turn_pairs(_: &mut [[Pair; LANES]; LANES], _: MatRef<'_>) -> bool {
     false
 }
 

@@ -1,79 +1,80 @@
 //! The inner loops, for AVX-512.
 
 use std::arch::x86_64::*;
+use std::marker::PhantomData;
 
-use super::{Kernel, LANES, Pair, Strip, Unit};
+use super::{Kernel, LANES, Pair, Strip, Unit, left};
+use crate::kernels::{Lines, MatRef};
 
 /// Rows of C that are summed at once.
 const ROWS: usize = 8;
 
-/// `$strip` for units of `$unit`: full tiles of [`ROWS`] rows first, then four, two and one.
+/// `$strip` of kernel `$kernel`: full tiles of [`ROWS`] rows first, then four, two and one.
 ///
 /// A macro, since a type cannot select between functions of one name with different instruction
 /// sets.
 macro_rules! kernels {
-    ($strip:ident, $tile:ident, $unit:ty, $features:literal, $broadcast:expr, $multiply:expr) => {
-        /// # Safety
-        /// As [`Kernel::strip`].
+    ($strip:ident, $tile:ident, $kernel:ty, $features:literal, $broadcast:expr, $multiply:expr) => {
         #[target_feature(enable = $features)]
-        unsafe fn $strip<const WIDE: usize, const ACROSS: bool>(s: &Strip<$unit>) {
-            let mut i = 0;
-            while i < s.rows {
-                // SAFETY: rows i up to i + the tile's are below `rows`; the rest is the caller's promise.
-                i += unsafe {
-                    match s.rows - i {
-                        ROWS.. => $tile::<ROWS, WIDE, ACROSS>(s, i),
-                        4.. => $tile::<4, WIDE, ACROSS>(s, i),
-                        2.. => $tile::<2, WIDE, ACROSS>(s, i),
-                        _ => $tile::<1, WIDE, ACROSS>(s, i),
-                    }
+        fn $strip<const WIDE: usize, const ACROSS: bool>(mut s: Strip<'_, $kernel>) {
+            let (mut i, rows) = (0, s.c.rows());
+            while i < rows {
+                i += match rows - i {
+                    ROWS.. => $tile::<ROWS, WIDE, ACROSS>(&mut s, i),
+                    4.. => $tile::<4, WIDE, ACROSS>(&mut s, i),
+                    2.. => $tile::<2, WIDE, ACROSS>(&mut s, i),
+                    _ => $tile::<1, WIDE, ACROSS>(&mut s, i),
                 };
             }
-            if s.past {
+            if s.finish.past {
                 // What went past the caches is seen by other threads after a fence alone.
                 _mm_sfence();
             }
         }
 
         /// `HIGH` rows from row `i` on, `WIDE` registers wide; gives `HIGH`. `ACROSS`: A's rows are neighbours in memory.
-        ///
-        /// # Safety
-        /// As [`Kernel::strip`], and `i + HIGH <= rows`.
         #[target_feature(enable = $features)]
         #[inline]
-        unsafe fn $tile<const HIGH: usize, const WIDE: usize, const ACROSS: bool>(s: &Strip<$unit>, i: usize) -> usize {
+        fn $tile<const HIGH: usize, const WIDE: usize, const ACROSS: bool>(
+            s: &mut Strip<'_, $kernel>,
+            i: usize,
+        ) -> usize {
             let (broadcast, multiply) = ($broadcast, $multiply);
-            let tail = u16::MAX >> (WIDE * LANES - s.cols);
+            assert!(i + HIGH <= s.c.rows() && s.c.cols().div_ceil(LANES) == WIDE);
+            let tail = u16::MAX >> (WIDE * LANES - s.c.cols());
             let mask = |v: usize| if v + 1 == WIDE { tail } else { u16::MAX };
-            // SAFETY: of the pointers, the caller; of lanes beyond the columns, the mask: they are neither read nor
-            // written in C, bias and bound, and the panel is padded to whole registers.
+            let (ldc, past) = (s.c.ld(), s.finish.past);
+            let (a_row, a_step) = if ACROSS { (1, s.a.col_stride()) } else { (s.a.row_stride(), 1) };
+            // SAFETY: rows i to i + HIGH are C's and A's; A has `depth` columns, and B as many rows of `WIDE` registers, as
+            // [`Strip::new`] has seen. Lanes beyond the columns of C, bias and bound are masked: neither read nor written.
             unsafe {
-                let c = s.c.add(i * s.ldc);
+                let c = s.c.start().add(i * ldc);
                 let mut sums = [[_mm512_setzero_ps(); WIDE]; HIGH];
-                if s.add {
+                if s.finish.add {
                     for (h, sums) in sums.iter_mut().enumerate() {
                         for (v, sum) in sums.iter_mut().enumerate() {
-                            *sum = _mm512_maskz_loadu_ps(mask(v), c.add(h * s.ldc + v * LANES));
+                            *sum = _mm512_maskz_loadu_ps(mask(v), c.add(h * ldc + v * LANES));
                         }
                     }
                 }
-                let a = if ACROSS { s.a.add(i) } else { s.a.add(i * s.a_row) };
+                // Where the sum is of nothing, nothing is there.
+                let (a, b) = (s.a.start().wrapping_add(i * a_row), s.b.as_ptr());
                 for r in 0..s.depth {
-                    let mut b = [_mm512_setzero_ps(); WIDE];
-                    for (v, b) in b.iter_mut().enumerate() {
-                        *b = _mm512_loadu_ps(s.b.add((r * WIDE + v) * LANES).cast());
+                    let mut row = [_mm512_setzero_ps(); WIDE];
+                    for (v, row) in row.iter_mut().enumerate() {
+                        *row = _mm512_loadu_ps(b.add((r * WIDE + v) * LANES).cast());
                     }
                     for (h, sums) in sums.iter_mut().enumerate() {
-                        let a = broadcast(*if ACROSS { a.add(r * s.a_step + h) } else { a.add(h * s.a_row + r) });
-                        for (sum, b) in sums.iter_mut().zip(b) {
+                        let a = broadcast(*a.add(h * a_row + r * a_step));
+                        for (sum, b) in sums.iter_mut().zip(row) {
                             *sum = multiply(a, b, *sum);
                         }
                     }
                 }
-                if !s.bias.is_null() {
+                if let Some([bias, floor]) = s.finish.shift {
                     for v in 0..WIDE {
-                        let bias = _mm512_maskz_loadu_ps(mask(v), s.bias.add(v * LANES));
-                        let floor = _mm512_maskz_loadu_ps(mask(v), s.floor.add(v * LANES));
+                        let bias = _mm512_maskz_loadu_ps(mask(v), bias.as_ptr().add(v * LANES));
+                        let floor = _mm512_maskz_loadu_ps(mask(v), floor.as_ptr().add(v * LANES));
                         for sums in &mut sums {
                             // The second operand is what remains of a NaN.
                             sums[v] = _mm512_max_ps(floor, _mm512_add_ps(sums[v], bias));
@@ -82,11 +83,11 @@ macro_rules! kernels {
                 }
                 for (h, sums) in sums.iter().enumerate() {
                     for (v, sum) in sums.iter().enumerate() {
-                        if s.past && mask(v) == u16::MAX {
-                            _mm512_stream_ps(c.add(h * s.ldc + v * LANES), *sum);
-                            continue;
+                        let c = c.add(h * ldc + v * LANES);
+                        match past && mask(v) == u16::MAX {
+                            true => _mm512_stream_ps(c, *sum),
+                            false => _mm512_mask_storeu_ps(c, mask(v), *sum),
                         }
-                        _mm512_mask_storeu_ps(c.add(h * s.ldc + v * LANES), mask(v), *sum);
                     }
                 }
             }
@@ -106,17 +107,10 @@ kernels!(
     |a, b, sum| _mm512_dpbf16_ps(sum, bits(a), bits(b))
 );
 
-/// The same bits as bf16.
-#[inline(always)]
-pub(super) fn bits(lanes: __m512) -> __m512bh {
-    // SAFETY: both are 512 bits of plain data.
-    unsafe { std::mem::transmute(lanes) }
-}
-
 /// Chooses the kernel by the strip's width and the left operand's order.
 macro_rules! choose {
     ($strip:ident, $s:expr) => {
-        match ($s.cols.div_ceil(LANES), $s.a_step == 1) {
+        match ($s.c.cols().div_ceil(LANES), $s.a.col_stride() == 1) {
             (1, true) => $strip::<1, false>($s),
             (2, true) => $strip::<2, false>($s),
             (_, true) => $strip::<3, false>($s),
@@ -127,34 +121,43 @@ macro_rules! choose {
     };
 }
 
+/// What only [`Kernel::hold`] makes: the processor has the instructions of K.
+#[derive(Debug)]
+pub(crate) struct Has<K>(PhantomData<K>);
+
 impl Kernel for f32 {
     type Unit = Self;
-    type Held = ();
+    type Held = Has<Self>;
 
-    fn available() -> bool {
-        is_x86_feature_detected!("avx512f")
+    fn hold() -> Option<Has<Self>> {
+        is_x86_feature_detected!("avx512f").then_some(Has(PhantomData))
     }
 
-    unsafe fn hold() {}
+    fn left<'a>(_: &'a mut Lines<Self>, x: MatRef<'a>) -> MatRef<'a> {
+        x
+    }
 
-    unsafe fn strip(s: &Strip<Self>) {
-        // SAFETY: the caller's promise is the kernels'.
+    fn strip(_: &Has<Self>, s: Strip<'_, Self>) {
+        // SAFETY: the processor has AVX-512.
         unsafe { choose!(strip_f32, s) }
     }
 }
 
 impl Kernel for Pair {
     type Unit = Self;
-    type Held = ();
+    type Held = Has<Self>;
 
-    fn available() -> bool {
-        is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16")
+    fn hold() -> Option<Has<Self>> {
+        let all = f32::available() && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16");
+        all.then_some(Has(PhantomData))
     }
 
-    unsafe fn hold() {}
+    fn left<'a>(memory: &'a mut Lines<Self>, x: MatRef<'a>) -> MatRef<'a, Self> {
+        left::pairs(memory, x)
+    }
 
-    unsafe fn strip(s: &Strip<Self>) {
-        // SAFETY: the caller's promise is the kernels'.
+    fn strip(_: &Has<Self>, s: Strip<'_, Self>) {
+        // SAFETY: the processor has AVX512-BF16.
         unsafe { choose!(strip_pair, s) }
     }
 }
@@ -165,30 +168,25 @@ pub(super) fn turn_square<U: Unit>(square: &mut [[U; LANES]; LANES]) -> bool {
     if !f32::available() {
         return false;
     }
-    // SAFETY: the processor has AVX-512, and a unit has the 32 bits of an f32 ([`Unit::turn`] looks).
-    unsafe { turn(square.as_mut_ptr().cast()) }
+    // SAFETY: the processor has AVX-512. A unit is plain data of the 32 bits of an f32 ([`Unit::turn`] looks).
+    unsafe { turn(&mut *std::ptr::from_mut(square).cast()) }
     true
 }
 
 /// Turns a square of 16 x 16 units of 32 bits over.
-///
-/// # Safety
-/// The processor has AVX-512, and 256 units at `square` may be read and written.
 #[target_feature(enable = "avx512f")]
-unsafe fn turn(square: *mut f32) {
-    // SAFETY: sixteen registers of sixteen units are the 256 of the caller's promise.
-    unsafe {
-        let rows = turned(std::array::from_fn(|i| _mm512_loadu_ps(square.add(i * LANES))));
-        for (i, row) in rows.into_iter().enumerate() {
-            _mm512_storeu_ps(square.add(i * LANES), row);
-        }
+fn turn(square: &mut [[f32; LANES]; LANES]) {
+    let rows = turned(std::array::from_fn(|i| load(&square[i])));
+    for (row, out) in rows.into_iter().zip(square) {
+        // SAFETY: 16 numbers of 32 bits are 512.
+        unsafe { _mm512_storeu_ps(out.as_mut_ptr(), row) }
     }
 }
 
 /// Lane j of register i in lane i of register j.
 #[target_feature(enable = "avx512f")]
 #[inline]
-pub(super) fn turned(mut rows: [__m512; LANES]) -> [__m512; LANES] {
+fn turned(mut rows: [__m512; LANES]) -> [__m512; LANES] {
     // Neighbours at distance 1, 2, 4, 8 change places; the first two within lanes of 128 bits, the others by lane.
     let mut next = rows;
     for i in (0..LANES).step_by(2) {
@@ -228,13 +226,12 @@ pub(super) fn pair_runs(run: &[f32], out: &mut [Pair], stride: usize) -> usize {
 
 /// Turns pairs of 32 rows of 16 columns over, if there is an instruction that makes pairs.
 #[inline]
-pub(super) fn turn_pairs(square: &mut [[Pair; LANES]; LANES], data: &[f32], ld: usize) -> bool {
+pub(super) fn turn_pairs(square: &mut [[Pair; LANES]; LANES], x: MatRef<'_>) -> bool {
     if !Pair::available() {
         return false;
     }
-    assert!((2 * LANES - 1) * ld + LANES <= data.len(), "32 rows of 16 columns");
-    // SAFETY: the processor was asked, and all of the rows are there.
-    unsafe { pairs_turned(square, data.as_ptr(), ld) }
+    // SAFETY: the processor was asked.
+    unsafe { pairs_turned(square, x) }
     true
 }
 
@@ -248,24 +245,19 @@ pub(super) fn pair_rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usi
     unsafe { rows(earlier, later, out) }
 }
 
-/// # Safety
-/// The processor has AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
-unsafe fn runs(run: &[f32], out: &mut [Pair], stride: usize) -> usize {
-    let (blocks, _) = run.as_chunks::<{ 2 * LANES }>();
+fn runs(run: &[f32], out: &mut [Pair], stride: usize) -> usize {
+    let (registers, _) = run.as_chunks::<LANES>();
+    let (blocks, _) = registers.as_chunks::<2>();
     let out = out.chunks_mut(stride).filter_map(|out| out.first_chunk_mut());
-    for (x, y) in blocks.iter().zip(out) {
-        // SAFETY: 32 elements are read, and 16 pairs of 32 bits written, in arrays of these sizes.
-        unsafe {
-            let (low, high) = (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(LANES)));
-            store(y, _mm512_cvtne2ps_pbh(high, low));
-        }
+    for ([low, high], y) in blocks.iter().zip(out) {
+        store(y, from_bits(_mm512_cvtne2ps_pbh(load(high), load(low))));
     }
     blocks.len() * 2 * LANES
 }
 
 /// The halves of 16 pairs, the earlier ones from the lower half of a register and the later ones from the upper.
-pub(super) const TURNS: [u16; 2 * LANES] = {
+const TURNS: [u16; 2 * LANES] = {
     let mut turns = [0; 2 * LANES];
     let mut i = 0;
     while i < LANES {
@@ -277,63 +269,59 @@ pub(super) const TURNS: [u16; 2 * LANES] = {
 };
 
 /// Pairs of 16 columns of two rows.
-///
-/// # Safety
-/// The processor has AVX512-BF16; 16 elements may be read of either row.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[inline]
-unsafe fn paired(earlier: *const f32, later: *const f32) -> __m512i {
-    // SAFETY: the caller's promise; the 32 halves of `TURNS` are a register.
-    unsafe {
-        let both = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(later), _mm512_loadu_ps(earlier));
-        _mm512_permutexvar_epi16(_mm512_loadu_epi16(TURNS.as_ptr().cast()), from_bits(both))
-    }
+fn paired(earlier: &[f32; LANES], later: &[f32; LANES]) -> __m512i {
+    let both = _mm512_cvtne2ps_pbh(load(later), load(earlier));
+    // SAFETY: the 32 halves are a register.
+    let turns = unsafe { _mm512_loadu_epi16(TURNS.as_ptr().cast()) };
+    _mm512_permutexvar_epi16(turns, from_bits(both))
 }
 
-/// # Safety
-/// The processor has AVX512-BF16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usize {
-    let ((earlier, _), (later, _)) = (earlier.as_chunks::<LANES>(), later.as_chunks::<LANES>());
-    let (out, _) = out.as_chunks_mut::<LANES>();
+fn rows(earlier: &[f32], later: &[f32], out: &mut [Pair]) -> usize {
+    let ((earlier, _), (later, _)) = (earlier.as_chunks(), later.as_chunks());
+    let (out, _) = out.as_chunks_mut();
     let done = out.len().min(earlier.len()).min(later.len()) * LANES;
-    for ((a, b), y) in earlier.iter().zip(later).zip(out) {
-        // SAFETY: 16 elements of either row are read, and 16 pairs of 32 bits written, in arrays of these sizes.
-        unsafe { store(y, to_bits(paired(a.as_ptr(), b.as_ptr()))) }
-    }
+    earlier.iter().zip(later).zip(out).for_each(|((a, b), y)| store(y, paired(a, b)));
     done
 }
 
-/// # Safety
-/// The processor has AVX512-BF16; 16 elements may be read of each of 32 rows with stride `ld`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn pairs_turned(square: &mut [[Pair; LANES]; LANES], data: *const f32, ld: usize) {
-    // SAFETY: the caller's promise; sixteen registers of sixteen pairs are the square.
-    unsafe {
-        let pairs = |r: usize| _mm512_castsi512_ps(paired(data.add(2 * r * ld), data.add((2 * r + 1) * ld)));
-        for (row, y) in turned(std::array::from_fn(pairs)).into_iter().zip(square) {
-            store(y, bits(row));
-        }
+fn pairs_turned(square: &mut [[Pair; LANES]; LANES], x: MatRef<'_>) {
+    assert!(x.rows() == 2 * LANES && x.cols() == LANES && x.col_stride() == 1, "32 rows of 16 columns");
+    // SAFETY: row r is the matrix's, and has sixteen neighbours.
+    let row = |r: usize| unsafe { &*x.start().add(r * x.row_stride()).cast() };
+    let pairs = |r: usize| _mm512_castsi512_ps(paired(row(2 * r), row(2 * r + 1)));
+    for (row, y) in turned(std::array::from_fn(pairs)).into_iter().zip(square) {
+        store(y, _mm512_castps_si512(row));
     }
 }
 
-/// # Safety
-/// The processor has AVX-512.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn store(out: &mut [Pair; LANES], pairs: __m512bh) {
+fn load(x: &[f32; LANES]) -> __m512 {
+    // SAFETY: 16 numbers of 32 bits are 512.
+    unsafe { _mm512_loadu_ps(x.as_ptr()) }
+}
+
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn store(out: &mut [Pair; LANES], pairs: __m512i) {
     // SAFETY: 16 pairs of 32 bits are 512.
-    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), from_bits(pairs)) }
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), pairs) }
 }
 
+/// The same bits as bf16.
 #[inline(always)]
-pub(super) fn from_bits(pairs: __m512bh) -> __m512i {
-    // SAFETY: both are 512 bits of plain data.
-    unsafe { std::mem::transmute(pairs) }
-}
-
-#[inline(always)]
-fn to_bits(lanes: __m512i) -> __m512bh {
+fn bits(lanes: __m512) -> __m512bh {
     // SAFETY: both are 512 bits of plain data.
     unsafe { std::mem::transmute(lanes) }
+}
+
+/// The other way round.
+#[inline(always)]
+fn from_bits(pairs: __m512bh) -> __m512i {
+    // SAFETY: both are 512 bits of plain data.
+    unsafe { std::mem::transmute(pairs) }
 }

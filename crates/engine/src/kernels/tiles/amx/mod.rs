@@ -27,8 +27,8 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use self::blocks::{Block, run};
-use super::{Amx, Kernel, LANES, PANEL, Pair, Strip};
-use crate::kernels::prefetch;
+use super::{Amx, Finish, Kernel, LANES, PANEL, Pair, Strip, left};
+use crate::kernels::{Lines, MatRef, prefetch};
 
 /// Rows of a tile. A tile's row holds [`LANES`] pairs or sums.
 const ROWS: usize = 16;
@@ -109,6 +109,15 @@ pub(crate) struct Configured {
     _of_this_thread: PhantomData<*const ()>,
 }
 
+impl Configured {
+    /// Configures the tiles of this thread: the processor has AMX, as [`Amx::hold`] has seen.
+    fn new() -> Self {
+        // SAFETY: as said above; 64 bytes are read that are there.
+        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, preserves_flags)) }
+        Self { _of_this_thread: PhantomData }
+    }
+}
+
 impl Drop for Configured {
     fn drop(&mut self) {
         // SAFETY: the processor has AMX, or this had not been made; compiled code does not use tiles.
@@ -121,7 +130,11 @@ impl Kernel for Amx {
     type Held = Configured;
 
     const UNITS: usize = LANES;
-    const SQUARES: bool = true;
+    const BAND: usize = ROWS;
+
+    fn hold() -> Option<Configured> {
+        Self::available().then(Configured::new)
+    }
 
     fn available() -> bool {
         #[cfg(test)]
@@ -131,19 +144,17 @@ impl Kernel for Amx {
         has_amx()
     }
 
-    unsafe fn hold() -> Configured {
-        // SAFETY: the processor has AMX by the caller's promise; 64 bytes are read that are there.
-        unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const CONFIGURATION, options(nostack, preserves_flags)) }
-        Configured { _of_this_thread: PhantomData }
+    fn left<'a>(memory: &'a mut Lines<Pair>, x: MatRef<'a>) -> MatRef<'a, Pair> {
+        left::squares(memory, x)
     }
 
-    unsafe fn strip(s: &Strip<Pair>) {
-        // SAFETY: the caller's promise is theirs, and AMX is used beside AVX-512 alone.
+    fn strip(_: &Configured, mut s: Strip<'_, Self>) {
+        // SAFETY: AMX is used beside AVX-512 alone, and this thread's tiles are configured as long as it holds them.
         unsafe {
-            match s.cols.div_ceil(LANES) {
-                1 => strip::<1>(s),
-                2 => strip::<2>(s),
-                _ => strip::<3>(s),
+            match s.c.cols().div_ceil(LANES) {
+                1 => strip::<1>(&mut s),
+                2 => strip::<2>(&mut s),
+                _ => strip::<3>(&mut s),
             }
         }
     }
@@ -163,44 +174,43 @@ struct Between([f32; 2 * ROWS * PANEL]);
 /// not; asking ahead for tiles of A or B made both slower.
 ///
 /// # Safety
-/// As [`Kernel::strip`], and the processor has AVX-512.
+/// This thread's tiles are configured.
 #[target_feature(enable = "avx512f")]
-unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
+unsafe fn strip<const WIDE: usize>(s: &mut Strip<'_, Amx>) {
+    assert!(s.c.cols().div_ceil(LANES) == WIDE);
     let mut between = Between([0.0; 2 * ROWS * PANEL]);
-    let width = WIDE * LANES;
-    let mut i = 0;
-    while i < s.rows {
-        let high = if s.rows - i > ROWS { 2 } else { 1 };
-        let rows = (s.rows - i).min(high * ROWS);
-        soon::<WIDE>(s, i + rows);
+    let (width, rows_of_c, ldc, finish) = (WIDE * LANES, s.c.rows(), s.c.ld(), s.finish);
+    for first in (0..rows_of_c).step_by(2 * ROWS) {
+        let high = if rows_of_c - first > ROWS { 2 } else { 1 };
+        let rows = (rows_of_c - first).min(high * ROWS);
+        soon::<WIDE>(s, first + rows);
         // Where tiles end with C, and sums leave as they are, they need no stop on the way.
-        let straight = rows == high * ROWS && s.cols == width && s.bias.is_null() && !s.past;
-        // SAFETY: rows i up to i + `rows` are C's; A's are there up to the next multiple of a tile's by the caller's
-        // promise, which i is one of. `between` has as many rows as two tiles, and at least as many columns as `WIDE`.
-        // Tiles are configured by the caller's promise.
-        unsafe {
-            let c = s.c.add(i * s.ldc);
-            if s.add && !straight {
-                enter::<WIDE>(s, c, rows, &mut between);
-            }
-            let (sums, sums_row) = if straight { (c, s.ldc) } else { (between.0.as_mut_ptr(), width) };
-            let block = Block {
-                a: s.a.add(i * s.a_row),
-                a_below: ROWS * s.a_row * size_of::<Pair>(),
-                b: s.b,
-                steps: s.depth / LANES,
-                sums,
-                sums_row: sums_row * size_of::<f32>(),
-                add: s.add,
-            };
-            run::<WIDE>(high, &block);
-            if !straight {
-                leave::<WIDE>(s, i, rows, &between);
-            }
+        let straight = rows == high * ROWS && s.c.cols() == width && finish.shift.is_none() && !finish.past;
+        if finish.add && !straight {
+            enter::<WIDE>(s, first, rows, &mut between);
         }
-        i += rows;
+        let (sums, sums_row) = match straight {
+            true => (s.c.part(first..first + rows, 0..width).start(), ldc),
+            false => (between.0.as_mut_ptr(), width),
+        };
+        let block = Block {
+            a: s.a.start().wrapping_add(first / ROWS * s.a.row_stride()),
+            a_below: s.a.row_stride() * size_of::<Pair>(),
+            b: s.b.as_ptr(),
+            steps: s.depth / LANES,
+            sums,
+            sums_row: sums_row * size_of::<f32>(),
+            add: finish.add,
+        };
+        // SAFETY: tiles are configured by the caller's promise. A has a row of squares for each row of tiles, `steps` of
+        // them, and B as many rows of `WIDE` tiles, as [`Strip::new`] has seen. Sums are whole tiles: `high` times `WIDE` of
+        // C if they go straight there, else of `between`.
+        unsafe { run::<WIDE>(high, &block) };
+        if !straight {
+            leave::<WIDE>(s, first, rows, &between);
+        }
     }
-    if s.past {
+    if finish.past {
         // What went past the caches is seen by other threads after a fence alone.
         _mm_sfence();
     }
@@ -210,64 +220,63 @@ unsafe fn strip<const WIDE: usize>(s: &Strip<Pair>) {
 /// rows of the strip beside. A block is so short that its stores would wait for the lines: they are more than a core has
 /// room for, and none of them is a neighbour of one before.
 #[inline(always)]
-fn soon<const WIDE: usize>(s: &Strip<Pair>, next: usize) {
-    if s.past {
+fn soon<const WIDE: usize>(s: &mut Strip<'_, Amx>, next: usize) {
+    if s.finish.past {
         return;
     }
-    let (first, column) = if next < s.rows { (next, 0) } else { (0, WIDE * LANES) };
-    for row in first..s.rows.min(first + 2 * ROWS) {
+    let (first, column) = if next < s.c.rows() { (next, 0) } else { (0, WIDE * LANES) };
+    for row in first..s.c.rows().min(first + 2 * ROWS) {
         // Nothing is read there, so it may be beyond C.
-        prefetch(s.c.wrapping_add(row * s.ldc + column), WIDE * LANES);
+        prefetch(s.c.start().wrapping_add(row * s.c.ld() + column), WIDE * LANES);
     }
 }
 
 /// Lanes of register `v` of `WIDE` that are columns of C.
-fn mask<const WIDE: usize>(s: &Strip<Pair>, v: usize) -> u16 {
-    if v + 1 == WIDE { u16::MAX >> (WIDE * LANES - s.cols) } else { u16::MAX }
+fn mask<const WIDE: usize>(cols: usize, v: usize) -> u16 {
+    if v + 1 == WIDE { u16::MAX >> (WIDE * LANES - cols) } else { u16::MAX }
 }
 
-/// Copies `rows` rows of C.
-///
-/// # Safety
-/// They may be read, and the processor has AVX-512.
+/// Copies `rows` rows of C, from row `first` on.
 #[target_feature(enable = "avx512f")]
-unsafe fn enter<const WIDE: usize>(s: &Strip<Pair>, c: *const f32, rows: usize, between: &mut Between) {
+fn enter<const WIDE: usize>(s: &mut Strip<'_, Amx>, first: usize, rows: usize, between: &mut Between) {
+    let mut c = s.c.part(first..first + rows, 0..s.c.cols());
+    let (cols, ldc) = (c.cols(), c.ld());
+    let c = c.start();
     for (h, sums) in between.0.chunks_exact_mut(WIDE * LANES).take(rows).enumerate() {
         for (v, sums) in sums.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
-            // SAFETY: the caller's promise; lanes beyond the columns are not read.
+            // SAFETY: row h of `rows`; lanes beyond the columns are not read. Sixteen sums are a register.
             unsafe {
-                let c = _mm512_maskz_loadu_ps(mask::<WIDE>(s, v), c.add(h * s.ldc + v * LANES));
-                _mm512_store_ps(sums.as_mut_ptr(), c);
+                let c = _mm512_maskz_loadu_ps(mask::<WIDE>(cols, v), c.add(h * ldc + v * LANES));
+                _mm512_storeu_ps(sums.as_mut_ptr(), c);
             }
         }
     }
 }
 
 /// Finishes `rows` rows of sums and writes them to C, from row `first` on.
-///
-/// # Safety
-/// They may be written; bias and bound of the strip may be read; the processor has AVX-512.
 #[target_feature(enable = "avx512f")]
-unsafe fn leave<const WIDE: usize>(s: &Strip<Pair>, first: usize, rows: usize, between: &Between) {
+fn leave<const WIDE: usize>(s: &mut Strip<'_, Amx>, first: usize, rows: usize, between: &Between) {
+    let Finish { past, shift, .. } = s.finish;
+    let mut c = s.c.part(first..first + rows, 0..s.c.cols());
+    let (cols, ldc) = (c.cols(), c.ld());
+    let c = c.start();
     for v in 0..WIDE {
-        let mask = mask::<WIDE>(s, v);
-        let shifts = !s.bias.is_null();
-        // SAFETY: the caller's promise; lanes beyond the columns are neither read nor written. Whole lines of C begin at
-        // one if they go past the caches.
-        unsafe {
-            let [bias, floor] = [s.bias, s.floor]
-                .map(|x| if shifts { _mm512_maskz_loadu_ps(mask, x.add(v * LANES)) } else { _mm512_setzero_ps() });
-            for (h, sums) in between.0.chunks_exact(WIDE * LANES).take(rows).enumerate() {
-                let mut sum = _mm512_load_ps(sums[v * LANES..][..LANES].as_ptr());
-                if shifts {
+        let mask = mask::<WIDE>(cols, v);
+        // SAFETY: bias and bound are as many as columns, of which the mask leaves no others.
+        let shift = shift.map(|shift| shift.map(|x| unsafe { _mm512_maskz_loadu_ps(mask, x.as_ptr().add(v * LANES)) }));
+        for (h, sums) in between.0.chunks_exact(WIDE * LANES).take(rows).enumerate() {
+            // SAFETY: row h of `rows`; lanes beyond the columns are not written. Sixteen sums are a register. Whole lines of C
+            // begin at one if they go past the caches ([`Strip::new`]).
+            unsafe {
+                let mut sum = _mm512_loadu_ps(sums[v * LANES..][..LANES].as_ptr());
+                if let Some([bias, floor]) = shift {
                     // The second operand is what remains of a NaN.
                     sum = _mm512_max_ps(floor, _mm512_add_ps(sum, bias));
                 }
-                let c = s.c.add((first + h) * s.ldc + v * LANES);
-                if s.past && mask == u16::MAX {
-                    _mm512_stream_ps(c, sum);
-                } else {
-                    _mm512_mask_storeu_ps(c, mask, sum);
+                let c = c.add(h * ldc + v * LANES);
+                match past && mask == u16::MAX {
+                    true => _mm512_stream_ps(c, sum),
+                    false => _mm512_mask_storeu_ps(c, mask, sum),
                 }
             }
         }

@@ -5,6 +5,7 @@
 use std::ptr::null_mut;
 
 use super::*;
+use crate::kernels::MatMut;
 use crate::kernels::tiles::round_to_bf16;
 
 /// Memory of exactly some elements, with a page that cannot be touched right before its start, or right after its end.
@@ -39,6 +40,11 @@ impl<T: Copy> Fenced<T> {
         // SAFETY: so many were written there.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
+
+    fn elements_mut(&mut self) -> &mut [T] {
+        // SAFETY: as above, and `self` is borrowed alone.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
+    }
 }
 
 impl<T> Drop for Fenced<T> {
@@ -67,30 +73,15 @@ fn check([rows, cols, depth]: [usize; 3], gap: usize, at_the_end: bool, add: boo
     let ldc = cols + gap;
     let a = Fenced::new(&pairs(read * depth), at_the_end);
     let b = Fenced::new(&pairs(depth * width), at_the_end);
-    let c = Fenced::new(&vec![0.75f32; (rows - 1) * ldc + cols], at_the_end);
+    let mut c = Fenced::new(&vec![0.75f32; (rows - 1) * ldc + cols], at_the_end);
     let bias = Fenced::new(&(0..cols).map(number).collect::<Vec<f32>>(), at_the_end);
     let floor = Fenced::new(&vec![0.0f32; cols], at_the_end);
-    let or_none = |x: &Fenced<f32>| if shifts { x.start.cast_const() } else { std::ptr::null() };
-    let strip = Strip {
-        rows,
-        cols,
-        depth,
-        a: a.start,
-        a_row: depth,
-        a_step: LANES,
-        b: b.start,
-        c: c.start,
-        ldc,
-        add,
-        past: false,
-        bias: or_none(&bias),
-        floor: or_none(&floor),
-    };
-    // SAFETY: tests ask whether AMX is there; memory is what the strip tells, or this would end the process.
-    unsafe {
-        let _held = Amx::hold();
-        Amx::strip(&strip);
-    }
+    let of_c = MatMut::new(c.elements_mut(), rows, cols, ldc);
+    let of_a = MatRef::new(a.elements(), read / ROWS, ROWS * depth, ROWS * depth);
+    let shift = shifts.then(|| [bias.elements(), floor.elements()]);
+    let held = Amx::hold().unwrap();
+    Amx::strip(&held, Strip::new(of_c, of_a, b.elements(), Finish { add, past: false, shift }));
+    drop(held);
     let at = |i: usize, r: usize| (i - i % ROWS) * depth + (r - r % LANES + i % ROWS) * LANES + r % LANES;
     for (at_c, &found) in c.elements().iter().enumerate() {
         let (i, j) = (at_c / ldc, at_c % ldc);
