@@ -2,7 +2,7 @@
 #
 #     docker build -t pleiad .
 #     docker run --rm -v "$PWD":/data pleiad init log.parquet --out config.toml
-#     docker run --rm -v "$PWD":/data -p 8080:8080 pleiad serve run/model --http 0.0.0.0:8080
+#     docker run --rm -v "$PWD":/data -p 8080:8080 pleiad serve run/model --http 0.0.0.0:8080 --token-file tokens
 #
 # The folder with the log is /data, where the command runs. It runs as user 1000; `--user "$(id -u):$(id -g)"` makes it another.
 

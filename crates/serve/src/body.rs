@@ -121,7 +121,8 @@ pub(crate) async fn read(
     }
 }
 
-async fn throw_away(mut incoming: Incoming) {
+/// Reads a body that nobody wants, so that its client comes to read the answer.
+pub(crate) async fn throw_away(mut incoming: Incoming) {
     let all = async {
         let mut read = 0;
         while let Some(Ok(frame)) = incoming.frame().await {

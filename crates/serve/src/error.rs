@@ -37,12 +37,57 @@ pub enum Error {
         reason: String,
     },
     /// Nobody can connect.
-    #[error("cannot listen on {address}: {source}; give another address with --listen")]
+    #[error("cannot listen on {address}: {source}; give another address with --http")]
     Listen {
         /// The address.
         address: String,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// Certificates or a key that cannot be used.
+    #[error("{}: {reason}", .path.display())]
+    Tls {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file of tokens that cannot be used.
+    #[error("{}{}: {reason}", .path.display(), .line.map_or_else(String::new, |line| format!(", line {line}")))]
+    Tokens {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: Option<usize>,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file of changes that cannot be written.
+    #[error("{}: the audit cannot be written: {source}; give another file with --audit", .path.display())]
+    Audit {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A version that cannot take the exponents that were set by a call.
+    #[error(
+        "model {name:?}: its score was changed by a call, and the new version cannot take that: {reason}; take it back first"
+    )]
+    Weights {
+        /// The model.
+        name: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Other machines could ask, and nobody said that they may.
+    #[error(
+        "{address} can be reached from other machines, and every request would be answered; give --token-file FILE, listen on \
+         127.0.0.1 behind a proxy, or give --no-token to serve everybody who can connect"
+    )]
+    Exposed {
+        /// The address.
+        address: String,
     },
     /// The system gave no thread or no timer.
     #[error("cannot start {what}: {reason}")]

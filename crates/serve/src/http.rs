@@ -13,31 +13,46 @@ use hyper::header::{self, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
-use tokio::time::timeout_at;
 
-use crate::body::{self, Budget};
+use crate::audit::{Asker, Audit};
+use crate::body::{self, Body, Budget};
 use crate::metrics::{Metrics, ModelNow, Now};
+use crate::models::{allowed, ask, find, ready, reload, roll_back, served, unload, weigh};
 use crate::page;
-use crate::queue::{Job, Queue, Work, estimate, late};
+use crate::queue::{Queue, Work};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
 use crate::sample;
+use crate::served::{BodyForm, Served};
 use crate::server::Log;
-use crate::settings::{Control, Settings};
+use crate::settings::Settings;
 use crate::shown::{changed, shown};
+use crate::slow::Slow;
 use crate::socket::Pace;
-use crate::v2;
+use crate::{statistics, v2};
 
 /// How long a request may take, in milliseconds.
 const DEADLINE: &str = "pleiad-deadline-ms";
 
 /// The longest time that a request may ask for.
-const LONGEST: Duration = Duration::from_secs(3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Of an answer, and of a refusal.
 const JSON: &str = "application/json";
+
+/// The forms of a body and of its answer: Arrow where the headers name it, else JSON.
+fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
+    let form = |name| {
+        let names = headers.get_all(name).into_iter().flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
+        let mut kinds = names.filter_map(|name| name.split(|&byte| byte == b';').next().map(<[u8]>::trim_ascii));
+        if kinds.any(|kind| kind.eq_ignore_ascii_case(ARROW.as_bytes())) { BodyForm::Arrow } else { BodyForm::Json }
+    };
+    [form(header::CONTENT_TYPE), form(header::ACCEPT)]
+}
+
+/// The same as a stream of Arrow IPC.
+const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// The length of the JSON in front of the bytes of tensors.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -52,6 +67,8 @@ pub(crate) struct App {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) slow: Arc<Slow>,
+    pub(crate) audit: Audit,
     pub(crate) budget: Arc<Budget>,
     pub(crate) draining: AtomicBool,
     pub(crate) in_flight: AtomicUsize,
@@ -61,13 +78,13 @@ pub(crate) struct App {
 }
 
 /// A request that is being answered.
-struct Flight<'a> {
+pub(crate) struct Flight<'a> {
     app: &'a App,
     pace: &'a Pace,
 }
 
 impl<'a> Flight<'a> {
-    fn new(app: &'a App, pace: &'a Pace) -> Self {
+    pub(crate) fn new(app: &'a App, pace: &'a Pace) -> Self {
         app.in_flight.fetch_add(1, Ordering::Relaxed);
         pace.started.fetch_add(1, Ordering::Relaxed);
         Self { app, pace }
@@ -110,13 +127,27 @@ pub(crate) async fn handle(
     let _flight = Flight::new(&app, &pace);
     let path = request.uri().path().to_owned();
     let method = request.method().clone();
-    let (label, answered) = match Route::of(&path) {
-        None => ("unknown", Err(unknown(&path))),
-        Some(route) => {
+    let route = Route::of(&path);
+    // Whoever runs the server has to see without a token that it lives.
+    let who = match route {
+        Some(Route::Live | Route::Ready) => Ok(None),
+        _ => app.settings.access.tokens.who(request.headers()),
+    };
+    let who = who.map(|token| Asker { token: token.map(str::to_owned), peer });
+    let (label, answered) = match (route, who) {
+        (_, Err(refusal)) => {
+            // The client is still sending its body, and reads the answer behind it.
+            if !request.headers().contains_key(header::EXPECT) {
+                body::throw_away(request.into_body()).await;
+            }
+            (route.map_or("unknown", |route| route.label().0), Err(refusal))
+        }
+        (None, Ok(_)) => ("unknown", Err(unknown(&path))),
+        (Some(route), Ok(who)) => {
             let (label, wanted) = route.label();
             let is_right = method == wanted || (wanted == Method::GET && method == Method::HEAD);
             match is_right {
-                true => (label, answer(&app, route, peer, came, request).await),
+                true => (label, answer(&app, route, &who, came, request).await),
                 false => {
                     let message = format!("{path} takes {wanted}, not {method}");
                     let methods = if wanted == Method::GET { "GET, HEAD" } else { "POST" };
@@ -141,14 +172,14 @@ fn unknown(path: &str) -> Refusal {
 }
 
 fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
-    let (mut json, mut allow) = (None, None);
+    let (mut json, mut allow, mut challenge) = (None, None, None);
     let (status, body, content, retry, close) = match answered {
         Ok(reply) => {
             json = reply.json;
             (200, reply.body, reply.content, None, false)
         }
         Err(refusal) => {
-            allow = refusal.allow;
+            (allow, challenge) = (refusal.allow, refusal.challenge);
             let body = if path.starts_with("/v2") { v2::refusal(&refusal) } else { refusal.to_json() };
             (refusal.status, body, JSON, refusal.retry_after, refusal.close)
         }
@@ -162,6 +193,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     }
     if let Some(methods) = allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+    }
+    if let Some(challenge) = challenge {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
     }
     if let Some(length) = json {
         headers.insert(header::HeaderName::from_static(JSON_LENGTH), HeaderValue::from(length));
@@ -179,7 +213,7 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
 async fn answer(
     app: &Arc<App>,
     route: Route<'_>,
-    peer: SocketAddr,
+    who: &Asker,
     came: Instant,
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
@@ -189,8 +223,9 @@ async fn answer(
             "server": "pleiad", "version": env!("CARGO_PKG_VERSION"), "paths": PATHS,
         }))),
         Route::Live => Ok(Reply::json(&json!({ "live": true }))),
-        Route::Ready => ready(app),
+        Route::Ready => ready(app).map(|()| Reply::json(&json!({ "ready": true }))),
         Route::Metrics => Ok(Reply::text(metrics(app), "text/plain; version=0.0.4; charset=utf-8")),
+        Route::Slow => Ok(Reply::json(&app.slow.shown())),
         Route::OpenApi => Ok(Reply::text(OPENAPI.to_owned(), JSON)),
         Route::Models => {
             let models: Vec<Value> = app.entries.iter().map(|entry| shown(entry)).collect();
@@ -199,95 +234,80 @@ async fn answer(
         Route::Model(name) => Ok(Reply::json(&shown(find(app, Some(name))?))),
         Route::Sample(name) => {
             let entry = find(app, Some(name))?;
-            let served = entry.current().ok_or_else(|| loading(entry))?;
+            let served = served(entry, None)?;
             sample::body(served.model()).map(|body| Reply::json(&body))
         }
         Route::Recent => Ok(Reply::json(&json!(app.metrics.recent.figures()))),
         Route::Rank(name) => {
             let entry = Arc::clone(find(app, name)?);
-            ask(app, entry, came, request, Work::Rank).await
+            let served = served(&entry, None)?;
+            let forms = forms(request.headers());
+            worked(app, (entry, served), came, request, Work::Rank(forms)).await
         }
         Route::Reload(name) | Route::Load(name) => {
-            let entry = Arc::clone(find(app, Some(name))?);
-            allowed(app, peer, request.headers())?;
-            reload(app, entry).await
+            let entry = find(app, Some(name))?;
+            allowed(app, who, request.headers())?;
+            reload(app, entry, who).await.map(|change| Reply::json(&changed(entry, &change)))
+        }
+        Route::Score(name) => {
+            let entry = find(app, Some(name))?;
+            allowed(app, who, request.headers())?;
+            let body = read(app, came, request).await?;
+            weigh(app, entry, &body.bytes, who).await.map(|change| Reply::json(&change))
+        }
+        Route::Unload(name) => {
+            let entry = find(app, Some(name))?;
+            allowed(app, who, request.headers())?;
+            unload(app, entry, who).await.map(|()| Reply::json(&json!({ "model": name, "unloaded": true })))
         }
         Route::Server => Ok(v2::server()),
-        Route::Metadata(name) => {
+        Route::Metadata(name, version) => {
             let entry = find(app, Some(name))?;
-            v2::metadata(entry).ok_or_else(|| loading(entry))
+            served(entry, version).map(|served| Reply::json(&v2::metadata(entry, &served)))
         }
-        Route::ModelReady(name) => match find(app, Some(name))? {
-            entry if entry.current().is_some() => Ok(Reply::json(&json!({ "name": name, "ready": true }))),
-            entry => Err(loading(entry)),
-        },
-        Route::Infer(name) => {
+        Route::ModelReady(name, version) => {
+            served(find(app, Some(name))?, version)?;
+            Ok(Reply::json(&json!({ "name": name, "ready": true })))
+        }
+        Route::Infer(name, version) => {
             let entry = Arc::clone(find(app, Some(name))?);
             let json = json_length(request.headers())?;
-            ask(app, entry, came, request, Work::Infer(json)).await
+            let served = served(&entry, version)?;
+            worked(app, (entry, served), came, request, Work::Infer(json)).await
         }
-        Route::Index => Ok(v2::index(app)),
+        Route::Statistics(name, version) => {
+            v2::statistics(app, name, version).map(|models| Reply::json(&statistics::in_json(&models)))
+        }
+        Route::Index => v2::index_of(app, &read(app, came, request).await?.bytes),
         Route::Rollback(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, peer, request.headers())?;
-            let Some(change) = entry.roll_back() else {
-                let message = format!("model {name:?} has no previous version");
-                return Err(Refusal::new(409, "no_previous", message, "a version is kept when another one is loaded"));
-            };
-            app.log.note(&format!("model {name:?}: rolled back to version {}", change.version));
+            allowed(app, who, request.headers())?;
+            let change = roll_back(app, entry, who)?;
             Ok(Reply::json(&changed(entry, &change)))
         }
     }
 }
 
-/// The model of a name, or the first one.
-fn find<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Arc<Entry>, Refusal> {
-    let found = match name {
-        None => app.entries.first(),
-        Some(name) => app.entries.iter().find(|entry| entry.spec.name == name),
-    };
-    found.ok_or_else(|| {
-        let names: Vec<&str> = app.entries.iter().map(|entry| entry.spec.name.as_str()).collect();
-        let name = name.unwrap_or_default();
-        let hint =
-            nearest(name, names.iter().copied()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-        let message = format!("there is no model {name:?}{hint}");
-        Refusal::new(404, "no_such_model", message, format!("the models are {}", names.join(", ")))
-    })
+/// The body of a request.
+async fn read(app: &App, came: Instant, request: Request<Incoming>) -> Result<Body, Refusal> {
+    let expects = request.headers().contains_key(header::EXPECT);
+    let until = (came + app.settings.patience).into();
+    body::read(request.into_body(), app.settings.max_body, expects, until, &app.budget).await
 }
 
-/// Whether who asks may change what is served. A page that a browser on this machine shows may not: browsers name its origin.
-fn allowed(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
-    let may = match app.settings.control {
-        Control::Anyone => true,
-        Control::Loopback => peer.ip().to_canonical().is_loopback(),
-        Control::Nobody => false,
-    };
-    if may && !headers.contains_key(header::ORIGIN) {
-        return Ok(());
-    }
-    let message = "models are not changed from here";
-    Err(Refusal::new(
-        403,
-        "not_allowed",
-        message,
-        "send it from the server's machine, not from a web page; see --control",
-    ))
-}
-
-fn ready(app: &App) -> Result<Reply, Refusal> {
-    if app.draining.load(Ordering::Relaxed) {
-        return Err(Refusal::new(503, "draining", "the server is shutting down", "send requests to another server"));
-    }
-    match app.entries.iter().find(|entry| entry.current().is_none()) {
-        Some(entry) => Err(loading(entry)),
-        None => Ok(Reply::json(&json!({ "ready": true }))),
-    }
-}
-
-fn loading(entry: &Entry) -> Refusal {
-    let message = format!("model {:?} is being loaded and checked", entry.spec.name);
-    Refusal::new(503, "loading", message, "try again when /v1/health/ready says so").after(1)
+/// Lets a worker answer the body of a request.
+async fn worked(
+    app: &App,
+    of: (Arc<Entry>, Arc<Served>),
+    came: Instant,
+    request: Request<Incoming>,
+    work: Work,
+) -> Result<Reply, Refusal> {
+    let deadline = came + deadline(request.headers(), app.settings.timeout)?;
+    let body = read(app, came, request).await?;
+    let answer = ask(app, of, body, (came, deadline), work).await?;
+    let content = if matches!(work, Work::Rank([_, BodyForm::Arrow])) { ARROW } else { JSON };
+    Ok(Reply { body: answer.body, content, json: answer.json })
 }
 
 fn metrics(app: &App) -> String {
@@ -305,60 +325,6 @@ fn metrics(app: &App) -> String {
         ready: ready(app).is_ok(),
         models: models.collect(),
     })
-}
-
-async fn reload(app: &Arc<App>, entry: Arc<Entry>) -> Result<Reply, Refusal> {
-    let loader = Arc::clone(&entry);
-    let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
-    match loaded {
-        Ok(Ok(change)) => {
-            if change.changed {
-                app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
-            }
-            Ok(Reply::json(&changed(&entry, &change)))
-        }
-        Ok(Err(error)) => {
-            app.log.warn(&format!("{error}; the version before is served on"));
-            let version = entry.current().map_or_else(String::new, |served| served.version().to_owned());
-            let advice = format!("put a sound model there and reload; version {version} is served on");
-            Err(Refusal::new(422, "model_refused", error.to_string(), advice))
-        }
-        Err(error) => {
-            let advice = "this is a mistake of the server; report it; the version before is served on";
-            Err(Refusal::new(500, "internal", error.to_string(), advice))
-        }
-    }
-}
-
-/// Lets a worker answer the body of a request.
-async fn ask(
-    app: &Arc<App>,
-    entry: Arc<Entry>,
-    came: Instant,
-    request: Request<Incoming>,
-    work: Work,
-) -> Result<Reply, Refusal> {
-    let deadline = came + deadline(request.headers(), app.settings.timeout)?;
-    let Some(served) = entry.current() else { return Err(loading(&entry)) };
-    let expects = request.headers().contains_key(header::EXPECT);
-    let until = (came + app.settings.patience).into();
-    let body = body::read(request.into_body(), app.settings.max_body, expects, until, &app.budget).await?;
-    let (reply, answered) = oneshot::channel();
-    let candidates = match work {
-        Work::Rank => estimate(&body.bytes),
-        // Eight bytes a value, more or less.
-        Work::Infer(_) => body.bytes.len() / (8 * served.columns().names.len().max(1)),
-    };
-    let candidates = candidates.clamp(1, app.settings.max_candidates);
-    let most = app.settings.max_candidates;
-    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), deadline, work, reply })?;
-    match timeout_at(deadline.into(), answered).await {
-        Err(_) => Err(late()),
-        Ok(Err(_)) => {
-            Err(Refusal::new(500, "internal", "the worker is gone", "this is a mistake of the server; report it"))
-        }
-        Ok(Ok(answer)) => answer.map(|answer| Reply { body: answer.body, content: JSON, json: answer.json }),
-    }
 }
 
 /// The length of the JSON in front of the bytes of tensors, where it is said.
@@ -397,7 +363,7 @@ mod tests {
         sorted.sort();
         assert_eq!(sorted, paths);
         for path in described {
-            let (_, method) = Route::of(&path.replace("{name}", "x")).unwrap().label();
+            let (_, method) = Route::of(&path.replace("{name}", "x").replace("{version}", "1")).unwrap().label();
             let method = method.as_str().to_lowercase();
             assert!(description["paths"][path].get(&method).is_some(), "{path} has no {method}");
         }

@@ -1,10 +1,9 @@
-//! The Open Inference Protocol, version 2, over HTTP: tensors in, tensors out, in JSON or as bytes behind it.
+//! The Open Inference Protocol, version 2: tensors in, tensors out. Here in JSON or as bytes behind it; `message` has gRPC.
 //!
 //! A tensor is a column of the model: `[B]`, `[B, 1]`, or `[B, L]` for a feature of lists. Outputs are a tensor `[B]` of FP32 for each
 //! task and, where the model has `[rank]`, `score` of FP64. Rows keep their order.
 
 use std::borrow::Cow;
-use std::time::Instant;
 
 use pleiad_data::nearest;
 use pleiad_rank::cells::Cell;
@@ -12,7 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::cells::batch;
-use crate::metrics::{Stage, Stages};
+use crate::columns::Columns;
+use crate::metrics::{Laps, Stage, Stages};
 use crate::refusal::{Place, Refusal};
 use crate::request::RankRequest;
 use crate::served::Served;
@@ -72,12 +72,7 @@ impl Served {
         most: usize,
         stages: &mut Stages,
     ) -> Result<Inferred, Refusal> {
-        let mut began = Instant::now();
-        let mut lap = |stages: &mut Stages, stage| {
-            let now = Instant::now();
-            stages.add(stage, now - began);
-            began = now;
-        };
+        let mut laps = Laps::new();
         let (text, mut bytes) = body.split_at_checked(json.unwrap_or(body.len())).ok_or_else(|| {
             let message = "the header Inference-Header-Content-Length is longer than the body";
             Refusal::new(400, "bad_header", message, "give the length of the JSON in front of the bytes")
@@ -87,85 +82,38 @@ impl Served {
             let advice = "send an inference request of the Open Inference Protocol, version 2";
             Refusal::new(400, "malformed_json", error.to_string(), advice).at(place)
         })?;
-        let columns = self.columns();
-        let width = columns.names.len();
-        let mut found =
-            RankRequest { request: vec![None; width], columns: vec![None; width], ..RankRequest::default() };
-        let mut rows = None;
+        let mut rows = Gathered::new(self);
         for input in &mut request.inputs {
-            let name = input.name.clone();
-            let name: &str = &name;
-            let Some(at) = columns.index(name) else {
-                let hint = nearest(name, columns.names.iter().map(String::as_str));
-                let hint = hint.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
-                return Err(bad(name, format!("the model reads no column {name:?}{hint}"), "see the model's metadata"));
-            };
-            let (of_shape, length) = shape(name, &input.shape, columns.lists[at])?;
-            match rows {
-                Some(rows) if rows != of_shape => {
-                    let message = format!("input {name:?} has {of_shape} rows where others have {rows}");
-                    return Err(bad(name, message, "give every input the same rows"));
-                }
-                _ => rows = Some(of_shape),
-            }
-            if of_shape > most {
-                let message = format!("more than {most} rows");
-                return Err(Refusal::new(413, "too_many_candidates", message, "send fewer, in several requests"));
-            }
-            let values = of_shape * length.unwrap_or(1);
-            let cells = input.cells(values, &mut bytes)?;
-            if found.columns[at].is_some() {
-                return Err(bad(name, format!("input {name:?} stands twice"), "give it once"));
-            }
-            found.columns[at] = Some(match length {
-                None => cells,
-                // A chunk of 0 values is none.
-                Some(0) => vec![Cell::List(Vec::new()); of_shape],
-                Some(length) => cells.chunks(length).map(|list| Cell::List(list.to_vec())).collect(),
-            });
+            let (name, shape) = (input.name.clone(), std::mem::take(&mut input.shape));
+            rows.add(&name, &shape, most, || input.cells(&mut bytes))?;
         }
         if !bytes.is_empty() {
             let message = format!("{} bytes behind the JSON belong to no input", bytes.len());
             return Err(bad("inputs", message, "give each input its binary_data_size"));
         }
-        found.candidates = rows.unwrap_or(0);
-        stages.candidates = found.candidates;
-        if found.candidates == 0 {
-            return Err(bad("inputs", "there are no rows", "give at least one input with at least one row"));
-        }
-        let wanted = self.wanted(&request)?;
-        let candidates = found.candidates;
-        let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &|_| false);
-        let records = batch(found, columns)?;
-        lap(stages, Stage::Decode);
-        let rows = self.model().encode(&records).map_err(refuse)?;
-        lap(stages, Stage::Encode);
-        let predictions = self.model().predict(&rows).map_err(refuse)?;
-        lap(stages, Stage::Predict);
-        let scores = match wanted.iter().any(|(output, _)| *output == Which::Score) {
-            true => self.model().score(&rows, &predictions).map_err(refuse)?,
-            false => Vec::new(),
+        let all = request.parameters.get("binary_data_output").and_then(Value::as_bool).unwrap_or(false);
+        let names = request.outputs.as_ref().map(|outputs| outputs.iter().map(|output| output.name.as_str()).collect());
+        let wanted = self.wanted(names)?;
+        let binary = |at: usize| {
+            let output = request.outputs.as_ref().and_then(|outputs| outputs.get(at));
+            output.and_then(|output| output.parameters.get("binary_data").and_then(Value::as_bool)).unwrap_or(all)
         };
-        lap(stages, Stage::Score);
-        self.count(&rows.counts);
+        let Figures { rows, predictions, scores } = self.figures(rows, &wanted, &mut laps, stages)?;
         let (mut outputs, mut tensors) = (Vec::new(), Vec::new());
-        for (output, binary) in wanted {
-            let (name, datatype) = match output {
-                Which::Task(task) => (self.model().tasks()[task].name.as_str(), "FP32"),
-                Which::Score => (SCORE, "FP64"),
-            };
-            let mut tensor = json!({ "name": name, "datatype": datatype, "shape": [candidates] });
-            if binary {
+        for (at, output) in wanted.into_iter().enumerate() {
+            let (name, datatype) = self.output(output);
+            let mut tensor = json!({ "name": name, "datatype": datatype, "shape": [rows] });
+            if binary(at) {
                 let before = tensors.len();
                 match output {
-                    Which::Task(task) => predictions.tasks[task].iter().for_each(|p| tensors.extend(p.to_le_bytes())),
+                    Which::Task(task) => predictions[task].iter().for_each(|p| tensors.extend(p.to_le_bytes())),
                     Which::Score => scores.iter().for_each(|score| tensors.extend(score.to_le_bytes())),
                 }
                 tensor["parameters"] = json!({ "binary_data_size": tensors.len() - before });
             } else {
                 tensor["data"] = match output {
                     // As it is written as, not as the 64 bits nearest to it.
-                    Which::Task(task) => predictions.tasks[task].iter().map(|&p| json!(written(p))).collect(),
+                    Which::Task(task) => predictions[task].iter().map(|&p| json!(written(p))).collect(),
                     Which::Score => json!(scores),
                 };
             }
@@ -178,32 +126,75 @@ impl Served {
         let mut body = answer.to_string().into_bytes();
         let json = (!tensors.is_empty()).then_some(body.len());
         body.append(&mut tensors);
-        lap(stages, Stage::Write);
+        laps.add(stages, Stage::Write);
         Ok(Inferred { body, json })
     }
 
-    /// The outputs that a request asks for, and whether each is to be bytes.
-    fn wanted(&self, request: &Request<'_>) -> Result<Vec<(Which, bool)>, Refusal> {
-        let tasks = self.model().tasks();
-        let all = request.parameters.get("binary_data_output").and_then(Value::as_bool).unwrap_or(false);
-        let has_score = self.model().scorer().is_ok();
-        let Some(outputs) = &request.outputs else {
-            let own = (0..tasks.len()).map(|task| (Which::Task(task), all));
-            return Ok(own.chain(has_score.then_some((Which::Score, all))).collect());
+    /// The model's answer to rows that were gathered.
+    pub(crate) fn figures(
+        &self,
+        gathered: Gathered<'_, '_>,
+        wanted: &[Which],
+        laps: &mut Laps,
+        stages: &mut Stages,
+    ) -> Result<Figures, Refusal> {
+        let found = gathered.found;
+        stages.candidates = found.candidates;
+        if found.candidates == 0 {
+            return Err(bad("inputs", "there are no rows", "give at least one input with at least one row"));
+        }
+        let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &|_| false);
+        let records = batch(found, self.columns())?;
+        laps.add(stages, Stage::Decode);
+        let rows = self.model().encode(&records).map_err(refuse)?;
+        laps.add(stages, Stage::Encode);
+        let predictions = self.model().predict(&rows).map_err(refuse)?;
+        laps.add(stages, Stage::Predict);
+        let scores = match wanted.contains(&Which::Score) {
+            true => match self.weighted() {
+                Some(weighted) => weighted.scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?,
+                None => self.model().score(&rows, &predictions).map_err(refuse)?,
+            },
+            false => Vec::new(),
         };
-        let of = |output: &Output| {
-            let binary = output.parameters.get("binary_data").and_then(Value::as_bool).unwrap_or(all);
-            match tasks.iter().position(|task| task.name == output.name) {
-                Some(task) => Ok((Which::Task(task), binary)),
-                None if output.name == SCORE && has_score => Ok((Which::Score, binary)),
+        laps.add(stages, Stage::Score);
+        self.count(&rows.counts);
+        Ok(Figures { rows: stages.candidates, predictions: predictions.tasks, scores })
+    }
+
+    /// The outputs of these names, each at most once; all of them without names.
+    pub(crate) fn wanted(&self, names: Option<Vec<&str>>) -> Result<Vec<Which>, Refusal> {
+        let tasks = self.model().tasks();
+        let has_score = self.has_score();
+        let Some(names) = names else {
+            return Ok((0..tasks.len()).map(Which::Task).chain(has_score.then_some(Which::Score)).collect());
+        };
+        let mut wanted = Vec::new();
+        for name in names {
+            let output = match tasks.iter().position(|task| task.name == name) {
+                Some(task) => Which::Task(task),
+                None if name == SCORE && has_score => Which::Score,
                 None => {
                     let known: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
-                    let message = format!("the model has no output {:?}; it has {}", output.name, known.join(", "));
-                    Err(bad("outputs", message, "see the model's metadata"))
+                    let message = format!("the model has no output {name:?}; it has {}", known.join(", "));
+                    return Err(bad("outputs", message, "see the model's metadata"));
                 }
+            };
+            // An answer is no longer than its rows and outputs make it, whatever a request repeats.
+            if wanted.contains(&output) {
+                return Err(bad("outputs", format!("output {name:?} stands twice"), "ask for it once"));
             }
-        };
-        outputs.iter().map(of).collect()
+            wanted.push(output);
+        }
+        Ok(wanted)
+    }
+
+    /// The name of an output, and its type.
+    pub(crate) fn output(&self, output: Which) -> (&str, &'static str) {
+        match output {
+            Which::Task(task) => (self.model().tasks()[task].name.as_str(), "FP32"),
+            Which::Score => (SCORE, "FP64"),
+        }
     }
 
     /// The metadata of the protocol: names, types and shapes of inputs and outputs.
@@ -222,7 +213,7 @@ impl Served {
         let inputs: Vec<Value> = columns.names.iter().zip(&columns.lists).map(input).collect();
         let output = |name: &str, datatype: &str| json!({ "name": name, "datatype": datatype, "shape": [-1] });
         let mut outputs: Vec<Value> = self.model().tasks().iter().map(|task| output(&task.name, "FP32")).collect();
-        if self.model().scorer().is_ok() {
+        if self.has_score() {
             outputs.push(output(SCORE, "FP64"));
         }
         json!({
@@ -231,23 +222,93 @@ impl Served {
     }
 }
 
+/// Columns of a request, as they are gathered from its inputs.
+pub(crate) struct Gathered<'m, 'v> {
+    columns: &'m Columns,
+    found: RankRequest<'v>,
+    rows: Option<usize>,
+}
+
+impl<'m, 'v> Gathered<'m, 'v> {
+    pub(crate) fn new(served: &'m Served) -> Self {
+        let columns = served.columns();
+        let width = columns.names.len();
+        let found = RankRequest { request: vec![None; width], columns: vec![None; width], ..RankRequest::default() };
+        Self { columns, found, rows: None }
+    }
+
+    /// Adds an input of at most `most` rows; `cells` gives its values, row by row.
+    pub(crate) fn add(
+        &mut self,
+        name: &str,
+        of_shape: &[u64],
+        most: usize,
+        cells: impl FnOnce() -> Result<Vec<Cell<'v>>, Refusal>,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.columns.index(name) else {
+            let hint = nearest(name, self.columns.names.iter().map(String::as_str));
+            let hint = hint.map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+            return Err(bad(name, format!("the model reads no column {name:?}{hint}"), "see the model's metadata"));
+        };
+        let (rows, length) = shape(name, of_shape, self.columns.lists[at])?;
+        match self.rows {
+            Some(others) if others != rows => {
+                let message = format!("input {name:?} has {rows} rows where others have {others}");
+                return Err(bad(name, message, "give every input the same rows"));
+            }
+            _ => self.rows = Some(rows),
+        }
+        if rows > most {
+            let message = format!("more than {most} rows");
+            return Err(Refusal::new(413, "too_many_candidates", message, "send fewer, in several requests"));
+        }
+        self.found.candidates = rows;
+        let values = rows * length.unwrap_or(1);
+        let cells = cells()?;
+        if cells.len() != values {
+            let message =
+                format!("input {name:?} has {} values where its shape {of_shape:?} has {values}", cells.len());
+            return Err(bad(name, message, "give as many values as the shape says"));
+        }
+        if self.found.columns[at].is_some() {
+            return Err(bad(name, format!("input {name:?} stands twice"), "give it once"));
+        }
+        self.found.columns[at] = Some(match length {
+            None => cells,
+            // A chunk of 0 values is none.
+            Some(0) => vec![Cell::List(Vec::new()); rows],
+            Some(length) => cells.chunks(length).map(|list| Cell::List(list.to_vec())).collect(),
+        });
+        Ok(())
+    }
+}
+
+/// What the model gave.
+pub(crate) struct Figures {
+    pub(crate) rows: usize,
+    /// By task.
+    pub(crate) predictions: Vec<Vec<f32>>,
+    /// Empty where they are not wanted.
+    pub(crate) scores: Vec<f64>,
+}
+
 /// An output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Which {
+pub(crate) enum Which {
     Task(usize),
     Score,
 }
 
 impl<'a> Input<'a> {
     /// Its values: those in the JSON, or the next bytes behind it.
-    fn cells<'b>(&mut self, values: usize, bytes: &mut &'b [u8]) -> Result<Vec<Cell<'b>>, Refusal>
+    fn cells<'b>(&mut self, bytes: &mut &'b [u8]) -> Result<Vec<Cell<'b>>, Refusal>
     where
         'a: 'b,
     {
         let name: &str = &self.name;
         let size = self.parameters.get("binary_data_size").and_then(Value::as_u64);
-        let cells = match (self.data.take(), size) {
-            (Some(Flat(cells)), None) => cells,
+        match (self.data.take(), size) {
+            (Some(Flat(cells)), None) => Ok(cells),
             (None, Some(size)) => {
                 let size = usize::try_from(size).unwrap_or(usize::MAX);
                 let Some((own, rest)) = bytes.split_at_checked(size) else {
@@ -255,22 +316,12 @@ impl<'a> Input<'a> {
                     return Err(bad(name, message, "send all bytes that binary_data_size says"));
                 };
                 *bytes = rest;
-                binary(name, &self.datatype, own)?
+                binary(name, &self.datatype, own)
             }
             _ => {
                 let message = format!("input {name:?} has no values, or has them twice");
-                return Err(bad(
-                    name,
-                    message,
-                    "give `data`, or the parameter binary_data_size and bytes behind the JSON",
-                ));
+                Err(bad(name, message, "give `data`, or the parameter binary_data_size and bytes behind the JSON"))
             }
-        };
-        if cells.len() != values {
-            let message =
-                format!("input {name:?} has {} values where its shape {:?} has {values}", cells.len(), self.shape);
-            return Err(bad(name, message, "give as many values as the shape says"));
         }
-        Ok(cells)
     }
 }

@@ -14,23 +14,35 @@
 //! explain   why a candidate stands where it does          recent    the last minute in figures
 //! page      the page at / (page/)                         sample    a body to try a model with
 //! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
+//! tls       certificates and their key                     tokens    who may ask
+//! models    found, asked and changed by requests           statistics what the protocol counts
+//! slow      the last requests that took long              audit     who changed what is served
+//! weights   of the score, changed meanwhile
+//! arrow_body candidates as Arrow IPC, in and out
+//! grpc      the protocol over HTTP/2 (proto)               message   its inference
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
 
 #![forbid(unsafe_code)]
 
+mod arrow_body;
+mod audit;
 mod body;
 mod cells;
 mod columns;
 mod error;
 mod explain;
+mod grpc;
 mod http;
 mod in_process;
 mod infer;
 mod load;
+mod message;
 mod metrics;
+mod models;
 mod page;
+mod proto;
 mod queue;
 mod recent;
 mod refusal;
@@ -42,10 +54,15 @@ mod served;
 mod server;
 mod settings;
 mod shown;
+mod slow;
 mod socket;
+mod statistics;
 mod tensor;
+mod tls;
+mod tokens;
 mod v2;
 mod value;
+mod weights;
 
 pub use columns::Columns;
 pub use error::{Error, Result};
@@ -56,6 +73,7 @@ pub use metrics::{Stage, Stages};
 pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;
 pub use request::RankRequest;
-pub use served::Served;
+pub use served::{BodyForm, Served};
 pub use server::{Log, run};
-pub use settings::{Control, Settings};
+pub use settings::{Access, Control, Settings};
+pub use tokens::Tokens;

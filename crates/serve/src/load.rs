@@ -160,7 +160,7 @@ impl Started {
 }
 
 impl Log for Started {
-    fn listening(&self, address: SocketAddr) {
+    fn listening(&self, _: &str, address: SocketAddr) {
         self.say(Some(address));
     }
     fn note(&self, _: &str) {

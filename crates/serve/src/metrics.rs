@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::recent::Recent;
 
@@ -26,7 +26,7 @@ pub enum Stage {
 }
 
 impl Stage {
-    const ALL: [(Self, &'static str); 6] = [
+    pub(crate) const ALL: [(Self, &'static str); 6] = [
         (Self::Wait, "wait"),
         (Self::Decode, "decode"),
         (Self::Encode, "encode"),
@@ -53,6 +53,21 @@ impl Stages {
     #[must_use]
     pub fn time(&self, stage: Stage) -> Option<Duration> {
         self.times[stage as usize]
+    }
+}
+
+/// A clock that gives each stage the time since the one before.
+pub(crate) struct Laps(Instant);
+
+impl Laps {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    pub(crate) fn add(&mut self, stages: &mut Stages, stage: Stage) {
+        let now = Instant::now();
+        stages.add(stage, now - self.0);
+        self.0 = now;
     }
 }
 
@@ -113,6 +128,7 @@ pub(crate) struct OfModel {
     pub(crate) reloaded: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
+    pub(crate) unloaded: AtomicU64,
 }
 
 impl OfModel {
@@ -123,6 +139,7 @@ impl OfModel {
             reloaded: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             rolled_back: AtomicU64::new(0),
+            unloaded: AtomicU64::new(0),
         }
     }
 
@@ -147,6 +164,7 @@ pub(crate) struct Metrics {
     pub(crate) recent: Recent,
     pub(crate) connections: AtomicU64,
     pub(crate) panics: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 impl Metrics {
@@ -157,6 +175,7 @@ impl Metrics {
             recent: Recent::new(),
             connections: AtomicU64::new(0),
             panics: AtomicU64::new(0),
+            handshakes_failed: AtomicU64::new(0),
         }
     }
 
@@ -165,7 +184,7 @@ impl Metrics {
         let mut requests = self.requests.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         *requests.entry((route, status)).or_default() += 1;
         drop(requests);
-        if matches!(route, "rank" | "infer") {
+        if matches!(route, "rank" | "infer" | "grpc_infer") {
             self.recent.add(time, status >= 400);
         }
         if route == "rank" && status == 200 {
@@ -216,6 +235,12 @@ impl Metrics {
                 "Requests that hit a mistake of the server.",
                 self.panics.load(Ordering::Relaxed),
             ),
+            (
+                "pleiad_tls_failures_total",
+                "counter",
+                "Connections that ended before TLS was agreed on.",
+                self.handshakes_failed.load(Ordering::Relaxed),
+            ),
         ];
         for (name, kind, help, value) in simple {
             head(text, name, kind, help);
@@ -243,8 +268,12 @@ impl Metrics {
         head(text, "pleiad_model_changes_total", "counter", "Changes of each model's version, and refused ones.");
         for model in &now.models {
             let counted = model.counted;
-            let results =
-                [("reloaded", &counted.reloaded), ("refused", &counted.refused), ("rolled_back", &counted.rolled_back)];
+            let results = [
+                ("reloaded", &counted.reloaded),
+                ("refused", &counted.refused),
+                ("rolled_back", &counted.rolled_back),
+                ("unloaded", &counted.unloaded),
+            ];
             for (result, count) in results {
                 let count = count.load(Ordering::Relaxed);
                 let name = model.name;

@@ -7,15 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::sync::oneshot;
 
 use crate::body::Body;
 use crate::error::{Error, Result};
+use crate::grpc::HEAD;
 use crate::infer::Inferred;
 use crate::metrics::{Metrics, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::registry::Entry;
-use crate::served::Served;
+use crate::served::{BodyForm, Served};
+use crate::slow::{Slow, SlowRequest};
 
 /// A request that waits.
 pub(crate) struct Job {
@@ -28,6 +31,8 @@ pub(crate) struct Job {
     /// The most that it may have.
     pub(crate) most: usize,
     pub(crate) came: Instant,
+    /// When the head of the request was there.
+    pub(crate) head: Instant,
     pub(crate) deadline: Instant,
     pub(crate) work: Work,
     pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
@@ -36,10 +41,23 @@ pub(crate) struct Job {
 /// What a job asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// A ranking.
-    Rank,
+    /// A ranking: the form of the body, and of the answer.
+    Rank([BodyForm; 2]),
     /// Predictions by the Open Inference Protocol, with the length of the JSON where bytes come behind it.
     Infer(Option<usize>),
+    /// The same by a message of gRPC, behind its head of five bytes.
+    Message,
+}
+
+impl Work {
+    /// The route that it came by, as metrics name it.
+    fn route(self) -> &'static str {
+        match self {
+            Self::Rank(_) => "rank",
+            Self::Infer(_) => "infer",
+            Self::Message => "grpc_infer",
+        }
+    }
 }
 
 #[derive(Default)]
@@ -128,16 +146,16 @@ impl Queue {
 }
 
 /// Starts the workers. They end when the queue is closed.
-pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>) -> Result<Vec<rayon::ThreadPool>> {
+pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>, slow: &Arc<Slow>) -> Result<Vec<rayon::ThreadPool>> {
     let failed = |error: rayon::ThreadPoolBuildError| Error::Start { what: "a worker", reason: error.to_string() };
     (0..queue.workers)
         .map(|worker| {
             let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
             let pool = builder.thread_name(move |_| format!("pleiad-worker-{worker}")).build().map_err(failed)?;
-            let (queue, metrics) = (Arc::clone(queue), Arc::clone(metrics));
+            let (queue, metrics, slow) = (Arc::clone(queue), Arc::clone(metrics), Arc::clone(slow));
             pool.spawn(move || {
                 while let Some(job) = queue.pop() {
-                    run(&queue, &metrics, job);
+                    run(&queue, &metrics, &slow, job);
                 }
             });
             Ok(pool)
@@ -145,22 +163,43 @@ pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>) -> Result<Vec<ra
         .collect()
 }
 
-fn run(queue: &Queue, metrics: &Metrics, job: Job) {
-    let Job { body, entry, served, most, came, deadline, work, reply, .. } = job;
+fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
+    let Job { mut body, entry, served, most, came, head, deadline, work, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
         return;
     }
     let begin = Instant::now();
+    let mut stages = Stages::default();
+    stages.add(Stage::Wait, begin - came);
+    let bytes = body.bytes.len();
+    let see = |stages: &Stages, status: u16| {
+        let time = head.elapsed();
+        slow.see(time, || SlowRequest {
+            model: entry.spec.name.clone(),
+            version: served.version().to_owned(),
+            route: work.route(),
+            status,
+            time,
+            body: came - head,
+            bytes,
+            stages: stages.clone(),
+        });
+    };
     if begin >= deadline {
+        see(&stages, 503);
         let _ = reply.send(Err(late()));
         return;
     }
-    let mut stages = Stages::default();
-    stages.add(Stage::Wait, begin - came);
     let ranked = catch_unwind(AssertUnwindSafe(|| match work {
-        Work::Rank => served.rank(&body.bytes, most, &mut stages).map(|body| Inferred { body, json: None }),
+        Work::Rank(forms) => {
+            served.rank_as(&body.bytes, forms, most, &mut stages).map(|body| Inferred { body, json: None })
+        }
         Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
+        Work::Message => {
+            let message = Bytes::from(std::mem::take(&mut body.bytes)).split_off(HEAD);
+            served.infer_message(message, most, &mut stages).map(|body| Inferred { body, json: None })
+        }
     }));
     // The body is given back before the answer is there, so that memory is free when the next request is.
     drop(body);
@@ -169,6 +208,8 @@ fn run(queue: &Queue, metrics: &Metrics, job: Job) {
         let advice = "this is a mistake of the server; report it with the request";
         Err(Refusal::new(500, "internal", "the request hit a mistake of the server", advice))
     });
+    see(&stages, ranked.as_ref().map_or_else(|refusal| refusal.status, |_| 200));
+    served.statistics.add(&stages, ranked.is_ok(), came.elapsed());
     if ranked.is_ok() {
         entry.counted.add(&stages);
         queue.learn(begin.elapsed(), stages.candidates);

@@ -33,6 +33,8 @@ pub struct Grounds {
     pub advice: String,
     /// The methods that the address takes, where it was another one.
     pub allow: Option<&'static str>,
+    /// How a token is to be given, where there was none that is right.
+    pub challenge: Option<&'static str>,
     /// After how many seconds it may be tried again.
     pub retry_after: Option<u64>,
     /// Whether the connection ends with it, since what follows on it cannot be read.
@@ -57,7 +59,17 @@ impl Refusal {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>, advice: impl Into<String>) -> Self {
         let (message, advice) = (message.into(), advice.into());
         let place = Place::default();
-        Self(Box::new(Grounds { status, code, message, place, advice, allow: None, retry_after: None, close: false }))
+        Self(Box::new(Grounds {
+            status,
+            code,
+            message,
+            place,
+            advice,
+            allow: None,
+            challenge: None,
+            retry_after: None,
+            close: false,
+        }))
     }
 
     /// The same at a place.
@@ -75,6 +87,12 @@ impl Refusal {
     /// The same, with the methods that would be right.
     pub(crate) fn allowing(mut self, methods: &'static str) -> Self {
         self.0.allow = Some(methods);
+        self
+    }
+
+    /// The same, which asks for a token.
+    pub(crate) fn challenging(mut self, challenge: &'static str) -> Self {
+        self.0.challenge = Some(challenge);
         self
     }
 

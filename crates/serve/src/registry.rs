@@ -1,5 +1,6 @@
 //! The models of a server: opened, verified, replaced in one step, and put back.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,8 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::error::{Error, Result};
 use crate::metrics::OfModel;
+use crate::models::out_of_service;
+use crate::refusal::Refusal;
 use crate::served::Served;
 
 /// The longest text of a pointer file.
@@ -60,7 +63,8 @@ impl ModelSpec {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether an address can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
     let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
     !name.is_empty() && name.len() <= 100 && name.chars().all(is_allowed) && name.chars().any(|char| char != '.')
 }
@@ -72,6 +76,8 @@ struct Versions {
     previous: Option<Opened>,
     /// Why the last one that was to be loaded was refused.
     refused: Option<String>,
+    /// Whether it was taken out of service, until it is loaded.
+    unloaded: bool,
 }
 
 #[derive(Clone)]
@@ -81,12 +87,17 @@ struct Opened {
     opened: SystemTime,
 }
 
+/// Exponents of a score by task; `None` where a model has no score.
+pub(crate) type Exponents = Option<BTreeMap<String, f64>>;
+
 /// A model of the server.
 pub(crate) struct Entry {
     pub(crate) spec: ModelSpec,
     pub(crate) counted: OfModel,
     sets: Vec<String>,
     versions: RwLock<Versions>,
+    /// Exponents that were set by a call, for later versions.
+    weights: Mutex<Option<BTreeMap<String, f64>>>,
     /// Held while a version is loaded: what was there when it was looked at last.
     loading: Mutex<Option<Seen>>,
 }
@@ -119,6 +130,7 @@ pub(crate) struct Shown {
     pub(crate) opened: Option<SystemTime>,
     pub(crate) previous: Option<String>,
     pub(crate) refused: Option<String>,
+    pub(crate) unloaded: bool,
 }
 
 impl Entry {
@@ -128,6 +140,7 @@ impl Entry {
             counted: OfModel::new(),
             sets: sets.to_vec(),
             versions: RwLock::default(),
+            weights: Mutex::default(),
             loading: Mutex::default(),
         }
     }
@@ -136,6 +149,17 @@ impl Entry {
     pub(crate) fn current(&self) -> Option<Arc<Served>> {
         let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
         versions.current.as_ref().map(|current| Arc::clone(&current.served))
+    }
+
+    /// The versions in memory: the one that is served, then the one before.
+    pub(crate) fn versions(&self) -> Vec<Arc<Served>> {
+        let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);
+        [&versions.current, &versions.previous].into_iter().flatten().map(|opened| Arc::clone(&opened.served)).collect()
+    }
+
+    /// Whether it was taken out of service.
+    pub(crate) fn is_unloaded(&self) -> bool {
+        self.versions.read().unwrap_or_else(PoisonError::into_inner).unloaded
     }
 
     pub(crate) fn shown(&self) -> Shown {
@@ -147,6 +171,7 @@ impl Entry {
             opened: current.map(|current| current.opened),
             previous: versions.previous.as_ref().map(|previous| previous.served.version().to_owned()),
             refused: versions.refused.clone(),
+            unloaded: versions.unloaded,
         }
     }
 
@@ -164,7 +189,7 @@ impl Entry {
         let now = self.look();
         let is_still = *before == now;
         before.clone_from(&now);
-        if !is_still || *seen == now {
+        if !is_still || *seen == now || self.is_unloaded() {
             return None;
         }
         *seen = now;
@@ -184,6 +209,7 @@ impl Entry {
             }
         };
         versions.refused = None;
+        versions.unloaded = false;
         let is_same = |current: &Opened| current.served.version() == opened.served.version();
         let changed = !versions.current.as_ref().is_some_and(is_same);
         let mut replaced = None;
@@ -213,6 +239,45 @@ impl Entry {
         Some(Self::change(&versions, true, Instant::now()))
     }
 
+    /// Changes exponents of the score, of the versions in memory and of later ones; `None` goes back to the models' own. Gives those
+    /// before and now.
+    pub(crate) fn weigh(&self, change: Option<BTreeMap<String, f64>>) -> Result<[Exponents; 2], Refusal> {
+        // Not while another version is loaded.
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let versions = self.versions();
+        let Some(current) = versions.first() else { return Err(out_of_service(self)) };
+        let before = current.rank_now().map(|rank| rank.score);
+        let mut weights = self.weights.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted = change.map(|change| {
+            let mut all = weights.clone().unwrap_or_default();
+            all.extend(change);
+            all
+        });
+        let of_current = wanted.as_ref().map(|score| current.weigh(score)).transpose()?;
+        current.set_weights(of_current);
+        for former in &versions[1..] {
+            // A version without such a task keeps its own exponents.
+            former.set_weights(wanted.as_ref().and_then(|score| former.weigh(score).ok()));
+        }
+        *weights = wanted;
+        Ok([before, current.rank_now().map(|rank| rank.score)])
+    }
+
+    /// Takes it out of service and frees its versions; requests that have begun end with the one that they began with. Whether
+    /// it was in service.
+    pub(crate) fn unload(&self) -> bool {
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
+        let former = (versions.current.take(), versions.previous.take());
+        versions.unloaded = true;
+        drop(versions);
+        let was_served = former.0.is_some();
+        if was_served {
+            self.counted.unloaded.fetch_add(1, Ordering::Relaxed);
+        }
+        was_served
+    }
+
     fn change(versions: &Versions, changed: bool, begin: Instant) -> Change {
         let version = |of: &Option<Opened>| of.as_ref().map(|opened| opened.served.version().to_owned());
         Change {
@@ -238,6 +303,13 @@ impl Entry {
                 }
                 let version = after.unwrap_or_default();
                 let served = Arc::new(Served::new(self.spec.name.clone(), version, model));
+                if let Some(score) = &*self.weights.lock().unwrap_or_else(PoisonError::into_inner) {
+                    let weights = served.weigh(score).map_err(|refusal| Error::Weights {
+                        name: self.spec.name.clone(),
+                        reason: refusal.message.clone(),
+                    })?;
+                    served.set_weights(Some(weights));
+                }
                 return Ok(Opened { served, folder, opened: SystemTime::now() });
             }
             before = after;

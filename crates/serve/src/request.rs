@@ -67,6 +67,21 @@ impl<'de> RankRequest<'de> {
         state.finish()
     }
 
+    /// Parses the keys of a body whose candidates come in another form, and gives the field that is a candidate's id.
+    pub(crate) fn told(text: &'de str, columns: &Columns) -> Result<(RankRequest<'static>, String), Refusal> {
+        let (state, _) = State::read(text, columns, 0, Cow::Borrowed(ID))?;
+        if let Some(key) = state.keys.iter().find(|key| ["rows", "columns", "ids"].contains(*key)) {
+            let place = Place { field: Some((*key).to_owned()), ..Place::default() };
+            let message = format!("the metadata has {key:?}");
+            return Err(Refusal::new(400, "bad_request", message, "give candidates as rows of the batches").at(place));
+        }
+        let RankRequest { request, score, top, explain, ignored, .. } = state.found;
+        let request = request.into_iter().map(|cell| cell.map(owned)).collect::<Vec<_>>();
+        let columns = vec![None; request.len()];
+        let told = RankRequest { request, columns, score, top, explain, ignored, ..RankRequest::default() };
+        Ok((told, state.id.into_owned()))
+    }
+
     /// Number of candidates.
     #[must_use]
     pub fn candidates(&self) -> usize {
@@ -267,6 +282,27 @@ fn not_utf8(body: &[u8], at: usize) -> Refusal {
     let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
     let place = Place { line: Some(line), column: Some(column), ..Place::default() };
     Refusal::new(400, "malformed_json", "the body is not UTF-8", "send one JSON object in UTF-8").at(place)
+}
+
+/// The same without what it borrows.
+fn owned(cell: Cell<'_>) -> Cell<'static> {
+    match cell {
+        Cell::Null => Cell::Null,
+        Cell::Bool(value) => Cell::Bool(value),
+        Cell::Int(value) => Cell::Int(value),
+        Cell::UInt(value) => Cell::UInt(value),
+        Cell::Float(value) => Cell::Float(value),
+        Cell::Text(text) => Cell::Text(Cow::Owned(text.into_owned())),
+        Cell::List(items) => Cell::List(items.into_iter().map(owned).collect()),
+    }
+}
+
+/// The first of these names, in their order and shortened, as an answer has fields that the model does not read.
+pub(crate) fn ignored<'n>(names: impl IntoIterator<Item = &'n str>) -> Vec<String> {
+    let mut names: Vec<String> = names.into_iter().take(IGNORED).map(clipped).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 fn clipped(text: &str) -> String {

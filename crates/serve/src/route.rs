@@ -10,6 +10,7 @@ pub(crate) enum Route<'p> {
     Ready,
     Metrics,
     OpenApi,
+    Slow,
     Models,
     Model(&'p str),
     Sample(&'p str),
@@ -17,17 +18,21 @@ pub(crate) enum Route<'p> {
     Rank(Option<&'p str>),
     Reload(&'p str),
     Rollback(&'p str),
+    Score(&'p str),
     /// Of the Open Inference Protocol.
     Server,
-    Metadata(&'p str),
-    ModelReady(&'p str),
-    Infer(&'p str),
+    Metadata(&'p str, Option<&'p str>),
+    ModelReady(&'p str, Option<&'p str>),
+    Infer(&'p str, Option<&'p str>),
+    /// Of a model, and of a version of it.
+    Statistics(Option<&'p str>, Option<&'p str>),
     Index,
     Load(&'p str),
+    Unload(&'p str),
 }
 
 /// The addresses as they are written for people.
-pub(crate) const PATHS: [&str; 20] = [
+pub(crate) const PATHS: [&str; 29] = [
     "/v1/rank",
     "/v1/models",
     "/v1/models/{name}",
@@ -35,10 +40,12 @@ pub(crate) const PATHS: [&str; 20] = [
     "/v1/models/{name}/sample",
     "/v1/models/{name}/reload",
     "/v1/models/{name}/rollback",
+    "/v1/models/{name}/score",
     "/v1/health/live",
     "/v1/health/ready",
     "/v1/openapi.json",
     "/v1/recent",
+    "/v1/slow",
     "/metrics",
     "/v2",
     "/v2/health/live",
@@ -46,8 +53,15 @@ pub(crate) const PATHS: [&str; 20] = [
     "/v2/models/{name}",
     "/v2/models/{name}/ready",
     "/v2/models/{name}/infer",
+    "/v2/models/{name}/stats",
+    "/v2/models/{name}/versions/{version}",
+    "/v2/models/{name}/versions/{version}/ready",
+    "/v2/models/{name}/versions/{version}/infer",
+    "/v2/models/{name}/versions/{version}/stats",
+    "/v2/models/stats",
     "/v2/repository/index",
     "/v2/repository/models/{name}/load",
+    "/v2/repository/models/{name}/unload",
 ];
 
 impl<'p> Route<'p> {
@@ -59,6 +73,7 @@ impl<'p> Route<'p> {
             ["v1" | "v2", "health", "ready"] => Self::Ready,
             ["metrics"] => Self::Metrics,
             ["v1", "openapi.json"] => Self::OpenApi,
+            ["v1", "slow"] => Self::Slow,
             ["v1", "models"] => Self::Models,
             ["v1", "models", name] => Self::Model(name),
             ["v1", "models", name, "sample"] => Self::Sample(name),
@@ -67,12 +82,25 @@ impl<'p> Route<'p> {
             ["v1", "models", name, "rank"] => Self::Rank(Some(name)),
             ["v1", "models", name, "reload"] => Self::Reload(name),
             ["v1", "models", name, "rollback"] => Self::Rollback(name),
+            ["v1", "models", name, "score"] => Self::Score(name),
             ["v2"] => Self::Server,
-            ["v2", "models", name] => Self::Metadata(name),
-            ["v2", "models", name, "ready"] => Self::ModelReady(name),
-            ["v2", "models", name, "infer"] => Self::Infer(name),
+            ["v2", "models", "stats"] => Self::Statistics(None, None),
+            ["v2", "models", name, rest @ ..] => {
+                let (version, rest) = match rest {
+                    ["versions", version, rest @ ..] => (Some(*version), rest),
+                    rest => (None, rest),
+                };
+                match rest {
+                    [] => Self::Metadata(name, version),
+                    ["ready"] => Self::ModelReady(name, version),
+                    ["infer"] => Self::Infer(name, version),
+                    ["stats"] => Self::Statistics(Some(name), version),
+                    _ => return None,
+                }
+            }
             ["v2", "repository", "index"] => Self::Index,
             ["v2", "repository", "models", name, "load"] => Self::Load(name),
+            ["v2", "repository", "models", name, "unload"] => Self::Unload(name),
             _ => return None,
         })
     }
@@ -85,6 +113,7 @@ impl<'p> Route<'p> {
             Self::Ready => ("ready", Method::GET),
             Self::Metrics => ("metrics", Method::GET),
             Self::OpenApi => ("openapi", Method::GET),
+            Self::Slow => ("slow", Method::GET),
             Self::Models => ("models", Method::GET),
             Self::Model(_) => ("model", Method::GET),
             Self::Sample(_) => ("sample", Method::GET),
@@ -92,12 +121,15 @@ impl<'p> Route<'p> {
             Self::Rank(_) => ("rank", Method::POST),
             Self::Reload(_) => ("reload", Method::POST),
             Self::Rollback(_) => ("rollback", Method::POST),
+            Self::Score(_) => ("score", Method::POST),
             Self::Server => ("server", Method::GET),
-            Self::Metadata(_) => ("metadata", Method::GET),
-            Self::ModelReady(_) => ("model_ready", Method::GET),
-            Self::Infer(_) => ("infer", Method::POST),
+            Self::Metadata(..) => ("metadata", Method::GET),
+            Self::ModelReady(..) => ("model_ready", Method::GET),
+            Self::Infer(..) => ("infer", Method::POST),
+            Self::Statistics(..) => ("statistics", Method::GET),
             Self::Index => ("index", Method::POST),
             Self::Load(_) => ("load", Method::POST),
+            Self::Unload(_) => ("unload", Method::POST),
         }
     }
 }

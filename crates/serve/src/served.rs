@@ -1,20 +1,25 @@
 //! [`Served`]: a model with all that it takes to answer a rank request.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, RwLock};
 
+use arrow::array::RecordBatch;
 use pleiad_data::FeatureCount;
 use pleiad_rank::cells::Cell;
 use pleiad_rank::{Model, RankFusion, Scorer};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::arrow_body;
 use crate::cells::batch;
 use crate::columns::Columns;
 use crate::explain::{self, Explained};
-use crate::metrics::{Stage, Stages};
+use crate::metrics::{Laps, Stage, Stages};
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
+use crate::statistics::Statistics;
+use crate::weights::Weighted;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub struct Served {
     model: Model,
     columns: Columns,
     tallies: Vec<Tally>,
+    pub(crate) statistics: Statistics,
+    pub(crate) weights: RwLock<Option<Arc<Weighted>>>,
 }
 
 /// Values of one feature over all requests.
@@ -52,7 +59,7 @@ impl Served {
     pub fn new(name: String, version: String, model: Model) -> Self {
         let columns = Columns::new(model.encoder().schema());
         let tallies = model.encoder().schema().features.iter().map(|_| Tally::default()).collect();
-        Self { name, version, model, columns, tallies }
+        Self { name, version, model, columns, tallies, statistics: Statistics::default(), weights: RwLock::default() }
     }
 
     /// Its name.
@@ -93,82 +100,107 @@ impl Served {
     /// # Errors
     /// Whatever the body lacks; nothing of it is ranked then.
     pub fn rank(&self, body: &[u8], most: usize, stages: &mut Stages) -> Result<Vec<u8>, Refusal> {
-        let mut began = Instant::now();
-        let mut lap = |stages: &mut Stages, stage| {
-            let now = Instant::now();
-            stages.add(stage, now - began);
-            began = now;
+        self.rank_as(body, [BodyForm::Json; 2], most, stages)
+    }
+
+    /// The same of a body of the first form, answered in the second one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn rank_as(
+        &self,
+        body: &[u8],
+        [sent, wanted]: [BodyForm; 2],
+        most: usize,
+        stages: &mut Stages,
+    ) -> Result<Vec<u8>, Refusal> {
+        let mut laps = Laps::new();
+        let asked = match sent {
+            BodyForm::Json => self.asked(body, most)?,
+            BodyForm::Arrow => arrow_body::asked(body, &self.columns, most)?,
         };
-        let mut request = RankRequest::parse(body, &self.columns, most)?;
-        let (candidates, explains) = (request.candidates, request.explain);
-        stages.candidates = candidates;
+        stages.candidates = asked.candidates;
+        let explains = asked.explain;
         if explains {
-            explain::check(candidates.min(request.top.unwrap_or(usize::MAX)))?;
+            if wanted == BodyForm::Arrow {
+                let message = "an answer in Arrow explains nothing";
+                return Err(Refusal::new(400, "bad_request", message, "accept JSON, or leave `explain` out"));
+            }
+            explain::check(asked.candidates.min(asked.top))?;
         }
-        let own = request.score.take().map(|score| self.scorer_of(score)).transpose()?;
-        let (ids, top, ignored) =
-            (std::mem::take(&mut request.ids), request.top.unwrap_or(usize::MAX), std::mem::take(&mut request.ignored));
-        let in_request: Vec<bool> = request.request.iter().map(Option::is_some).collect();
-        let of_request = |column: &str| self.columns.index(column).is_some_and(|at| in_request[at]);
+        let own = asked.score.map(|score| self.scorer_of(score)).transpose()?;
+        let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
-        let scorer = match &own {
-            Some(scorer) => scorer,
-            None => self.model.scorer().map_err(refuse)?,
+        let weighted = self.weighted();
+        let scorer = match (&own, &weighted) {
+            (Some(scorer), _) => scorer,
+            (None, Some(weighted)) => &weighted.scorer,
+            (None, None) => self.model.scorer().map_err(refuse)?,
         };
+        let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let answer = |ranked: &[Ranked<'_>], counts: &[FeatureCount]| {
             let answer = Answer {
                 model: &self.name,
                 version: &self.version,
-                candidates,
+                candidates: asked.candidates,
                 explains: explains.then(|| scorer.fusion()),
-                ranked,
+                ranked: (wanted == BodyForm::Json).then_some(ranked),
                 unknown: self.named(counts, |count| count.unknown),
                 missing: self.named(counts, |count| count.missing),
-                ignored: &ignored,
+                ignored: &asked.ignored,
             };
             let message = |error: serde_json::Error| {
                 Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it")
             };
-            serde_json::to_vec(&answer).map_err(message)
+            match wanted {
+                BodyForm::Json => serde_json::to_vec(&answer).map_err(message),
+                BodyForm::Arrow => arrow_body::answer(ranked, &tasks, serde_json::to_string(&answer).map_err(message)?),
+            }
         };
-        if candidates == 0 {
-            lap(stages, Stage::Decode);
-            return answer(&[], &[]);
-        }
-        let records = batch(request, &self.columns)?;
-        lap(stages, Stage::Decode);
+        laps.add(stages, Stage::Decode);
+        let Some(records) = asked.records else { return answer(&[], &[]) };
         let rows = self.model.encode(&records).map_err(refuse)?;
-        lap(stages, Stage::Encode);
+        laps.add(stages, Stage::Encode);
         let predictions = self.model.predict(&rows).map_err(refuse)?;
-        lap(stages, Stage::Predict);
+        laps.add(stages, Stage::Predict);
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
-        let order = ordered(&scores, top);
-        lap(stages, Stage::Score);
+        let order = ordered(&scores, asked.top);
+        laps.add(stages, Stage::Score);
         self.count(&rows.counts);
         let mut explained = match explains {
             true => explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?,
             false => Vec::new(),
         }
         .into_iter();
-        let tasks: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
             .map(|index| Ranked {
                 index,
-                id: ids.get(index).filter(|id| **id != Cell::Null),
+                id: asked.ids.get(index).filter(|id| **id != Cell::Null),
                 score: scores[index],
                 predictions: Predicted { tasks: &tasks, values: &predictions.tasks, index },
                 explain: explained.next().map(Box::new),
             })
             .collect();
         let written = answer(&ranked, &rows.counts);
-        lap(stages, Stage::Write);
+        laps.add(stages, Stage::Write);
         written
     }
 
+    /// What a body of JSON asks for.
+    fn asked<'a>(&self, body: &'a [u8], most: usize) -> Result<Asked<'a>, Refusal> {
+        let mut request = RankRequest::parse(body, &self.columns, most)?;
+        let (candidates, top) = (request.candidates, request.top.unwrap_or(usize::MAX));
+        let explain = request.explain;
+        let (ids, ignored) = (std::mem::take(&mut request.ids), std::mem::take(&mut request.ignored));
+        let (score, in_request) = (request.score.take(), request.request.iter().map(Option::is_some).collect());
+        let records = (candidates > 0).then(|| batch(request, &self.columns)).transpose()?;
+        Ok(Asked { records, candidates, ids, score, top, explain, ignored, in_request })
+    }
+
     /// The model's score with other exponents.
-    fn scorer_of(&self, score: std::collections::BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
-        let mut rank = self.model.rank().cloned().unwrap_or_default();
+    fn scorer_of(&self, score: BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
+        let mut rank = self.rank_now().unwrap_or_default();
         rank.score.extend(score);
         Scorer::new(&rank, self.model.encoder().schema()).map_err(|error| Refusal::of_rank(&error, &|_| false))
     }
@@ -177,6 +209,31 @@ impl Served {
         let names = self.model.encoder().schema().features.iter().map(|feature| feature.name.as_str());
         Counts(names.zip(counts).map(|(name, count)| (name, of(count))).filter(|(_, count)| *count > 0).collect())
     }
+}
+
+/// A form of bodies and answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyForm {
+    /// An object of JSON.
+    Json,
+    /// A stream of Arrow IPC.
+    Arrow,
+}
+
+/// What is asked for, whatever form it came in.
+pub(crate) struct Asked<'a> {
+    /// The candidates, if there are any.
+    pub(crate) records: Option<RecordBatch>,
+    pub(crate) candidates: usize,
+    pub(crate) ids: Vec<Cell<'a>>,
+    /// Exponents of the score that are not the model's own.
+    pub(crate) score: Option<BTreeMap<String, f64>>,
+    pub(crate) top: usize,
+    /// Whether candidates are explained.
+    pub(crate) explain: bool,
+    pub(crate) ignored: Vec<String>,
+    /// By column of the model: whether all candidates share it.
+    pub(crate) in_request: Vec<bool>,
 }
 
 /// The first `top` candidates by score, the highest first, then by their order.
@@ -200,7 +257,9 @@ struct Answer<'a> {
     /// Where candidates are explained, what their shares are shares of.
     #[serde(rename = "fusion", skip_serializing_if = "Option::is_none")]
     explains: Option<RankFusion>,
-    ranked: &'a [Ranked<'a>],
+    /// None where it is written in another form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranked: Option<&'a [Ranked<'a>]>,
     #[serde(skip_serializing_if = "Counts::is_empty")]
     unknown: Counts<'a>,
     #[serde(skip_serializing_if = "Counts::is_empty")]
@@ -211,20 +270,27 @@ struct Answer<'a> {
 
 /// One candidate of an answer.
 #[derive(Serialize)]
-struct Ranked<'a> {
-    index: usize,
+pub(crate) struct Ranked<'a> {
+    pub(crate) index: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a Cell<'a>>,
-    score: f64,
-    predictions: Predicted<'a>,
+    pub(crate) id: Option<&'a Cell<'a>>,
+    pub(crate) score: f64,
+    pub(crate) predictions: Predicted<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    explain: Option<Box<Explained<'a>>>,
+    pub(crate) explain: Option<Box<Explained<'a>>>,
 }
 
-struct Predicted<'a> {
+pub(crate) struct Predicted<'a> {
     tasks: &'a [&'a str],
     values: &'a [Vec<f32>],
     index: usize,
+}
+
+impl Predicted<'_> {
+    /// That of a task, by its number.
+    pub(crate) fn of(&self, task: usize) -> f32 {
+        self.values[task][self.index]
+    }
 }
 
 impl Serialize for Predicted<'_> {

@@ -3,29 +3,36 @@
 use std::collections::BTreeSet;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
+use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use pleiad_rank::Interrupt;
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
 
+use crate::audit::{Audit, ModelChange};
 use crate::body::Budget;
 use crate::error::{Error, Result};
+use crate::grpc;
 use crate::http::{App, handle};
 use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
 use crate::settings::Settings;
-use crate::socket::{Pace, Socket};
+use crate::slow::Slow;
+use crate::socket::{Pace, Reads, Socket};
+use crate::tls;
 
 /// How often signals and the end of loading are looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -40,10 +47,13 @@ const LAST_CALL: Duration = Duration::from_millis(300);
 /// The longest head of a request.
 const HEAD_BYTES: usize = 64 << 10;
 
+/// Calls of gRPC at the same time on one connection.
+const CALLS: u32 = 128;
+
 /// What a server has to say beside its answers.
 pub trait Log: Send + Sync {
-    /// Clients can connect to this address.
-    fn listening(&self, address: SocketAddr);
+    /// Clients can connect to this address, by `http`, `https`, `grpc` or `grpcs`.
+    fn listening(&self, scheme: &str, address: SocketAddr);
     /// What happens.
     fn note(&self, text: &str);
     /// What whoever runs it must know.
@@ -67,14 +77,24 @@ pub fn run(
         let reason = format!("there is another one named {:?}; give NAME=PATH", twice.name);
         return Err(Error::Name { given: twice.path.display().to_string(), reason });
     }
+    let files = settings.access.tls.as_ref();
+    let tls = |protocol: &[u8]| files.map(|(cert, key)| tls::acceptor(cert, key, protocol)).transpose();
+    let mut wanted = vec![(Speech::Http, settings.listen.clone(), tls(b"http/1.1")?)];
+    if let Some(grpc) = &settings.grpc {
+        wanted.push((Speech::Grpc, grpc.clone(), tls(b"h2")?));
+    }
+    let audit = Audit::open(settings.audit.as_deref())?;
     let workers = settings.workers.max(1);
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
-    let pools = queue::start(&queue, &metrics)?;
+    let slow = Arc::new(Slow::new(settings.slow));
+    let pools = queue::start(&queue, &metrics, &slow)?;
     let app = Arc::new(App {
         entries: models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect(),
         queue,
         metrics,
+        slow,
+        audit,
         budget: Budget::new(settings.bodies()),
         draining: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),
@@ -87,23 +107,68 @@ pub fn run(
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(threads).thread_name("pleiad-io").enable_io().enable_time().build();
     let runtime = runtime.map_err(failed)?;
-    let served = runtime.block_on(serve(&app, interrupt));
+    let served = runtime.block_on(serve(&app, wanted, interrupt));
     app.queue.close();
     runtime.shutdown_background();
     drop(pools);
     served
 }
 
-async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
-    let address = &app.settings.listen;
-    let failed = |source| Error::Listen { address: address.clone(), source };
-    let listener = TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    app.log.listening(bound);
+/// What is spoken on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Speech {
+    Http,
+    Grpc,
+}
+
+/// Where connections come in.
+struct Door {
+    listener: TcpListener,
+    speech: Speech,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Door {
+    async fn open(app: &App, speech: Speech, address: String, tls: Option<TlsAcceptor>) -> Result<Self> {
+        let failed = |source| Error::Listen { address: address.clone(), source };
+        let listener = TcpListener::bind(&address).await.map_err(failed)?;
+        let bound = listener.local_addr().map_err(failed)?;
+        check_access(app, bound)?;
+        Ok(Self { listener, speech, tls })
+    }
+
+    fn say(&self, log: &dyn Log) {
+        let scheme = match (self.speech, self.tls.is_some()) {
+            (Speech::Http, false) => "http",
+            (Speech::Http, true) => "https",
+            (Speech::Grpc, false) => "grpc",
+            (Speech::Grpc, true) => "grpcs",
+        };
+        if let Ok(bound) = self.listener.local_addr() {
+            log.listening(scheme, bound);
+        }
+    }
+}
+
+async fn serve(
+    app: &Arc<App>,
+    wanted: Vec<(Speech, String, Option<TlsAcceptor>)>,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let mut doors = Vec::new();
+    for (speech, address, tls) in wanted {
+        doors.push(Door::open(app, speech, address, tls).await?);
+    }
+    doors.iter().for_each(|door| door.say(&*app.log));
     let (drain, drained) = watch::channel(false);
     let (refuse, refused) = watch::channel(false);
     let open = Arc::new(AtomicUsize::new(0));
-    let accepting = tokio::spawn(accept(Arc::clone(app), listener, refused, drained, Arc::clone(&open)));
+    let places = Arc::new(Semaphore::new(app.settings.connections.max(1)));
+    let accept = |door| {
+        let (app, places, open) = (Arc::clone(app), Arc::clone(&places), Arc::clone(&open));
+        tokio::spawn(accept(app, door, places, refused.clone(), drained.clone(), open))
+    };
+    let accepting: Vec<_> = doors.into_iter().map(accept).collect();
     let loader = Arc::clone(app);
     let mut loading = Some(tokio::task::spawn_blocking(move || load(&loader)));
     let watching = Arc::new(AtomicBool::new(true));
@@ -121,13 +186,32 @@ async fn serve(app: &Arc<App>, interrupt: &Interrupt) -> Result<()> {
     app.draining.store(true, Ordering::Relaxed);
     app.log.note("draining: requests that have begun are answered, no new connection is taken");
     let _ = refuse.send(true);
-    let _ = accepting.await;
+    for accepting in accepting {
+        let _ = accepting.await;
+    }
     let begin = Instant::now();
     while open.load(Ordering::Relaxed) > 0 && begin.elapsed() < LAST_CALL {
         sleep(TICK / 4).await;
     }
     let _ = drain.send(true);
     drain_all(app, &open).await
+}
+
+/// Refuses to answer other machines without a token, unless that is wanted.
+fn check_access(app: &App, bound: SocketAddr) -> Result<()> {
+    let access = &app.settings.access;
+    if bound.ip().to_canonical().is_loopback() {
+        return Ok(());
+    }
+    if access.tokens.is_empty() && !access.open {
+        return Err(Error::Exposed { address: bound.to_string() });
+    }
+    if access.tls.is_none() && !access.tokens.is_empty() {
+        app.log.warn(&format!(
+            "tokens come to {bound} in readable form; give --tls-cert and --tls-key, or let a proxy in front have TLS"
+        ));
+    }
+    Ok(())
 }
 
 /// Opens every model. One that cannot be used from the start ends the server.
@@ -157,11 +241,15 @@ fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
                 }
             }
             for (entry, before) in app.entries.iter().zip(&mut before) {
+                let from = entry.current().map(|served| served.version().to_owned());
                 match entry.load_if_changed(before) {
                     None => {}
                     Some(Ok(change)) if !change.changed => {}
                     Some(Ok(change)) => {
                         app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                        let (model, to) = (&entry.spec.name, json!(change.version));
+                        let change = ModelChange { model, what: "reload", from: json!(from), to };
+                        app.audit.write(None, change, &*app.log);
                     }
                     Some(Err(error)) => app.log.warn(&format!("{error}; the version before is served on")),
                 }
@@ -175,12 +263,12 @@ fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
 /// Takes connections until told to take no more; those that were there before are taken, too.
 async fn accept(
     app: Arc<App>,
-    listener: TcpListener,
+    door: Door,
+    places: Arc<Semaphore>,
     mut refused: watch::Receiver<bool>,
     drained: watch::Receiver<bool>,
     open: Arc<AtomicUsize>,
 ) {
-    let places = Arc::new(Semaphore::new(app.settings.connections.max(1)));
     let mut refused = pin!(async move {
         let _ = refused.wait_for(|refused| *refused).await;
     });
@@ -199,7 +287,7 @@ async fn accept(
                     Poll::Pending => return Poll::Pending,
                 }
             }
-            match listener.poll_accept(cx) {
+            match door.listener.poll_accept(cx) {
                 Poll::Ready(accepted) => Poll::Ready(Some(accepted)),
                 Poll::Pending if last => Poll::Ready(None),
                 Poll::Pending => Poll::Pending,
@@ -208,12 +296,13 @@ async fn accept(
         match accepted.await {
             None => return,
             Some(Ok((stream, peer))) => {
-                let (app, drained, open) = (Arc::clone(&app), drained.clone(), Arc::clone(&open));
+                let (app, speech, tls) = (Arc::clone(&app), door.speech, door.tls.clone());
+                let (drained, open) = (drained.clone(), Arc::clone(&open));
                 open.fetch_add(1, Ordering::Relaxed);
                 app.metrics.connections.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(async move {
                     let _place = free;
-                    connection(&app, stream, peer, drained).await;
+                    connection(&app, stream, (speech, tls), peer, drained).await;
                     open.fetch_sub(1, Ordering::Relaxed);
                     app.metrics.connections.fetch_sub(1, Ordering::Relaxed);
                 });
@@ -225,25 +314,82 @@ async fn accept(
     }
 }
 
-async fn connection(app: &Arc<App>, stream: TcpStream, peer: SocketAddr, mut drained: watch::Receiver<bool>) {
+async fn connection(
+    app: &Arc<App>,
+    stream: TcpStream,
+    (speech, tls): (Speech, Option<TlsAcceptor>),
+    peer: SocketAddr,
+    drained: watch::Receiver<bool>,
+) {
     let _ = stream.set_nodelay(true);
+    let patience = app.settings.patience;
+    let socket = Socket::new(stream, patience, Arc::clone(&app.written));
+    let Some(tls) = tls else { return speak(app, socket, speech, peer, drained).await };
+    match timeout(patience, tls.accept(socket)).await {
+        Ok(Ok(socket)) => speak(app, socket, speech, peer, drained).await,
+        // Such as a client that does not trust the certificate, or that speaks no TLS.
+        _ => _ = app.metrics.handshakes_failed.fetch_add(1, Ordering::Relaxed),
+    }
+}
+
+/// Answers the requests of a connection.
+async fn speak<S>(app: &Arc<App>, socket: S, speech: Speech, peer: SocketAddr, mut drained: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let pace = Arc::new(Pace::default());
-    let socket = Socket::new(stream, app.settings.patience, Arc::clone(&pace), Arc::clone(&app.written));
-    let service = service_fn(|request| handle(Arc::clone(app), Arc::clone(&pace), peer, request));
-    let mut http = http1::Builder::new();
-    // A client may shut its side down once its request is sent.
-    http.timer(TokioTimer::new()).header_read_timeout(app.settings.idle).half_close(true).max_buf_size(HEAD_BYTES);
-    let mut serving = pin!(http.serve_connection(TokioIo::new(socket), service));
-    let mut told = pin!(async move {
+    let told = async move {
         let _ = drained.wait_for(|drained| *drained).await;
-    });
+    };
+    match speech {
+        Speech::Http => {
+            let socket = Reads::new(socket, app.settings.patience, Arc::clone(&pace));
+            let service = service_fn(|request| handle(Arc::clone(app), Arc::clone(&pace), peer, request));
+            let mut http = http1::Builder::new();
+            // A client may shut its side down once its request is sent.
+            http.timer(TokioTimer::new())
+                .header_read_timeout(app.settings.idle)
+                .half_close(true)
+                .max_buf_size(HEAD_BYTES);
+            let serving = pin!(http.serve_connection(TokioIo::new(socket), service));
+            until_told(serving, told, |serving| serving.graceful_shutdown()).await;
+        }
+        Speech::Grpc => {
+            let (own, calls) = (Arc::clone(app), Arc::clone(&pace));
+            let service = service_fn(move |request| grpc::handle(Arc::clone(&own), Arc::clone(&calls), peer, request));
+            let mut http = http2::Builder::new(TokioExecutor::new());
+            http.timer(TokioTimer::new()).max_header_list_size(HEAD_BYTES as u32).max_concurrent_streams(CALLS);
+            // Who is silent is asked whether it is there.
+            http.keep_alive_interval(app.settings.idle).keep_alive_timeout(app.settings.patience);
+            let serving = pin!(http.serve_connection(TokioIo::new(socket), service));
+            let idle = async {
+                // Over with the server, or without a call for so long.
+                let mut told = pin!(told);
+                let mut finished = 0;
+                while timeout(app.settings.idle, told.as_mut()).await.is_err() {
+                    let now = pace.finished.load(Ordering::Relaxed);
+                    if now == finished && !pace.is_busy() {
+                        return;
+                    }
+                    finished = now;
+                }
+            };
+            // Once it is told it has the time to say goodbye, and to take its answers.
+            let ended = until_told(serving, idle, |serving| serving.graceful_shutdown());
+            ended.await;
+        }
+    }
+}
+
+/// Runs a connection until it ends however it does: the client is gone, or was too slow. It is shut down once it is `told`.
+async fn until_told<C: Future>(mut serving: Pin<&mut C>, told: impl Future<Output = ()>, shut: impl Fn(Pin<&mut C>)) {
+    let mut told = pin!(told);
     let mut is_told = false;
     poll_fn(|cx| {
         if !is_told && told.as_mut().poll(cx).is_ready() {
             is_told = true;
-            serving.as_mut().graceful_shutdown();
+            shut(serving.as_mut());
         }
-        // However it ends: the client is gone, or was too slow.
         serving.as_mut().poll(cx).map(|_| ())
     })
     .await;

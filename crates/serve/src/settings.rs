@@ -1,12 +1,19 @@
 //! [`Settings`]: how a server listens, and what it refuses.
 
+use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::tokens::Tokens;
 
 /// How a server listens, and what it refuses.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Host and port; port 0 takes a free one.
     pub listen: String,
+    /// Host and port of gRPC; without them there is none.
+    pub grpc: Option<String>,
+    /// Certificates and tokens.
+    pub access: Access,
     /// Requests that are ranked at the same time, each by a thread.
     pub workers: usize,
     /// Longest body, in bytes.
@@ -19,6 +26,8 @@ pub struct Settings {
     pub connections: usize,
     /// How long a request may take from its head on, if it does not say itself.
     pub timeout: Duration,
+    /// Requests that take longer are kept for `/v1/slow`.
+    pub slow: Duration,
     /// How long a client may take for a head or a body, and how long it may leave an answer unread.
     pub patience: Duration,
     /// How long a connection may be open without a request.
@@ -27,8 +36,21 @@ pub struct Settings {
     pub drain: Duration,
     /// How often the folders of models are looked at; `None` never.
     pub watch: Option<Duration>,
+    /// A file to which changes of models are appended, a line of JSON each.
+    pub audit: Option<PathBuf>,
     /// Who may reload and roll back.
     pub control: Control,
+}
+
+/// How requests come and who may ask.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// The certificate chain and its private key, as PEM files; without them connections are not encrypted.
+    pub tls: Option<(PathBuf, PathBuf)>,
+    /// Tokens; without any everybody who can connect may ask.
+    pub tokens: Tokens,
+    /// Whether other machines may ask without a token.
+    pub open: bool,
 }
 
 /// Who may reload and roll back.
@@ -53,16 +75,20 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:8080".to_owned(),
+            grpc: None,
+            access: Access::default(),
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             max_body: 8 << 20,
             max_candidates: 10_000,
             queue: 20_000,
             connections: 1024,
             timeout: Duration::from_secs(10),
+            slow: Duration::from_millis(100),
             patience: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(30),
             watch: Some(Duration::from_secs(1)),
+            audit: None,
             control: Control::Loopback,
         }
     }

@@ -18,6 +18,7 @@ pub(crate) fn shown(entry: &Entry) -> Value {
         "opened": shown.opened.map(seconds),
         "folder": shown.folder,
         "refused": shown.refused,
+        "unloaded": shown.unloaded,
     });
     if let (Some(served), Some(fields)) = (&shown.served, model.as_object_mut()) {
         let of = served.model();
@@ -32,7 +33,8 @@ pub(crate) fn shown(entry: &Entry) -> Value {
         fields.insert("structure".to_owned(), json!(of.kind()));
         fields.insert("tasks".to_owned(), tasks.collect());
         fields.insert("features".to_owned(), features.collect());
-        fields.insert("rank".to_owned(), json!(of.rank()));
+        fields.insert("rank".to_owned(), json!(served.rank_now()));
+        fields.insert("rank_is_changed".to_owned(), json!(served.weighted().is_some()));
     }
     model
 }

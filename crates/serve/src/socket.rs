@@ -1,4 +1,5 @@
-//! [`Socket`]: a connection that does not wait for ever, neither for the head of a request nor for a client that reads nothing.
+//! [`Socket`] and [`Reads`]: a connection that does not wait for ever, neither for a client that reads nothing nor for the head of a
+//! request. TLS comes between the two: bytes are taken below it, heads are begun above it.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
@@ -22,20 +23,17 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    fn is_busy(&self) -> bool {
+    pub(crate) fn is_busy(&self) -> bool {
         self.started.load(Ordering::Relaxed) != self.finished.load(Ordering::Relaxed)
     }
 }
 
 type Timer = Pin<Box<Sleep>>;
 
-/// A TCP stream with time limits. Between requests there is none here.
+/// A TCP stream whose client has to take bytes in time.
 pub(crate) struct Socket {
     stream: TcpStream,
     patience: Duration,
-    pace: Arc<Pace>,
-    /// Runs since the first bytes of a head came, with the requests that were started then.
-    head: Option<(Timer, u64)>,
     /// Runs while the client takes no bytes.
     write: Option<Timer>,
     /// Bytes that all connections have written.
@@ -43,8 +41,8 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, patience: Duration, pace: Arc<Pace>, written: Arc<AtomicU64>) -> Self {
-        Self { stream, patience, pace, head: None, write: None, written }
+    pub(crate) fn new(stream: TcpStream, patience: Duration, written: Arc<AtomicU64>) -> Self {
+        Self { stream, patience, write: None, written }
     }
 
     fn wrote(&mut self, result: Poll<io::Result<usize>>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
@@ -62,6 +60,57 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.wrote(result, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
+        this.wrote(result, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+/// A stream whose client has to send a head in time, once it has begun. Between requests there is no limit here.
+pub(crate) struct Reads<S> {
+    stream: S,
+    patience: Duration,
+    pace: Arc<Pace>,
+    /// Runs since the first bytes of a head came, with the requests that were started then.
+    head: Option<(Timer, u64)>,
+}
+
+impl<S> Reads<S> {
+    pub(crate) fn new(stream: S, patience: Duration, pace: Arc<Pace>) -> Self {
+        Self { stream, patience, pace, head: None }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Reads<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let (before, started) = (buffer.filled().len(), this.pace.started.load(Ordering::Relaxed));
@@ -85,11 +134,9 @@ impl AsyncRead for Socket {
     }
 }
 
-impl AsyncWrite for Socket {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Reads<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.wrote(result, cx)
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -97,9 +144,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let this = self.get_mut();
-        let result = Pin::new(&mut this.stream).poll_write_vectored(cx, parts);
-        this.wrote(result, cx)
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, parts)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,11 +1,12 @@
 //! `pleiad serve`: ranks candidates by saved models, over HTTP.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pleiad_serve::{Control, Error, Log, ModelSpec, Settings};
+use pleiad_serve::{Access, Control, Error, Log, ModelSpec, Settings, Tokens};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -17,7 +18,8 @@ use crate::{Global, signals, stderr};
 #[command(after_help = "\
 Example:
   pleiad serve run/model
-  pleiad serve video=runs/video/model feed=published/feed --http 0.0.0.0:8080
+  pleiad serve video=runs/video/model feed=published/feed --http 0.0.0.0:8443 \\
+    --tls-cert server.pem --tls-key server.key --token-file tokens
 
   curl http://127.0.0.1:8080/v1/rank -d '{
       \"request\": {\"user_country\": \"NG\"},
@@ -35,15 +37,34 @@ pub(crate) struct Serve {
     /// Host and port to listen on; port 0 takes a free one
     #[arg(long, visible_alias = "listen", value_name = "ADDR", default_value = "127.0.0.1:8080")]
     http: String,
+    /// Host and port of the Open Inference Protocol over gRPC; without it there is none
+    #[arg(long, value_name = "ADDR")]
+    grpc: Option<String>,
+    /// Certificates in PEM, the server's own first: connections are by TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key", help_heading = "Access")]
+    tls_cert: Option<PathBuf>,
+    /// The certificate's private key in PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert", help_heading = "Access")]
+    tls_key: Option<PathBuf>,
+    /// Answer those alone that send `authorization: Bearer TOKEN`, with a token of this file:
+    /// a line each, TOKEN or NAME=TOKEN
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
+    token_file: Option<PathBuf>,
+    /// Answer other machines without a token
+    #[arg(long, conflicts_with = "token_file", help_heading = "Access")]
+    no_token: bool,
     /// Change [rank] of every model, such as rank.score.click=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Look for changed models so often; 0 never
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     watch: Duration,
-    /// Who may reload and roll back
+    /// Who may reload, roll back, unload and change the score
     #[arg(long, value_enum, default_value_t = Who::Loopback)]
     control: Who,
+    /// Append each change of a model to this file, a line of JSON: who, what, from, to
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
     /// Longest body of a request
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024), default_value_t = 8, help_heading = "Limits")]
     max_body: u32,
@@ -59,6 +80,9 @@ pub(crate) struct Serve {
     /// Time of a request, where its header pleiad-deadline-ms says nothing
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "10", help_heading = "Limits")]
     timeout: Duration,
+    /// Keep requests that take longer, with the time of each stage, for /v1/slow
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0.1")]
+    slow: Duration,
     /// Time of a client to send a head or a body, or to read an answer on
     #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "10", help_heading = "Limits")]
     patience: Duration,
@@ -101,12 +125,20 @@ impl Serve {
         let models = self.models.iter().map(|given| ModelSpec::parse(given)).collect::<Result<Vec<_>, _>>()?;
         let settings = Settings {
             listen: self.http,
+            grpc: self.grpc,
+            access: Access {
+                tls: self.tls_cert.zip(self.tls_key),
+                tokens: self.token_file.as_deref().map(Tokens::read).transpose()?.unwrap_or_default(),
+                open: self.no_token,
+            },
             workers: rayon::current_num_threads(),
             max_body: (self.max_body as usize) << 20,
             max_candidates: self.max_candidates as usize,
             queue: self.queue as usize,
             connections: self.connections as usize,
             timeout: self.timeout,
+            slow: self.slow,
+            audit: self.audit,
             patience: self.patience,
             idle: self.idle,
             drain: self.drain,
@@ -128,8 +160,8 @@ struct Says {
 }
 
 impl Log for Says {
-    fn listening(&self, address: SocketAddr) {
-        let address = format!("http://{address}");
+    fn listening(&self, scheme: &str, address: SocketAddr) {
+        let address = format!("{scheme}://{address}");
         let written = match self.format {
             Format::Text => print(&format!("listening on {address}")),
             Format::Json => print(&json!({ "listening": address }).to_string()),
@@ -151,7 +183,12 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Model { source, .. } => (*source).into(),
-            Error::Name { .. } | Error::Pointer { .. } => Self::usage(error.to_string()),
+            Error::Name { .. }
+            | Error::Pointer { .. }
+            | Error::Tls { .. }
+            | Error::Tokens { .. }
+            | Error::Audit { .. }
+            | Error::Exposed { .. } => Self::usage(error.to_string()),
             other => Self::run(other.to_string()),
         }
     }

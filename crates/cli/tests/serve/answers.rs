@@ -335,3 +335,32 @@ fn the_open_inference_protocol_gives_the_same_predictions() {
     server.get("/v2").ok();
     server.post("/v2/repository/models/run/load", "").ok();
 }
+
+#[test]
+fn slow_requests_are_kept_with_their_stages() {
+    let folder = folder();
+    let server = Server::start(&folder, &["run/model", "--slow", "0"]);
+    assert_eq!(server.get("/v1/slow").ok().json(), json!({ "above_milliseconds": 0.0, "requests": [] }));
+    server.rank(&json!({ "rows": rows(5, 1) })).ok();
+    assert_eq!(server.rank(&json!({ "rows": [{ "age": "old", "visits": 1, "city": "x" }] })).status, 422);
+    let slow = server.get("/v1/slow").ok().json();
+    let requests = slow["requests"].as_array().unwrap();
+    let of = |at: usize, key: &str| requests[at][key].clone();
+    assert_eq!((of(0, "status"), of(1, "status"), of(1, "candidates")), (json!(422), json!(200), json!(5)));
+    assert_eq!((of(1, "route"), of(1, "model"), of(1, "version")), (json!("rank"), json!("run"), version(&server)));
+    let stages = of(1, "stages");
+    let stages = stages.as_object().unwrap();
+    let names = ["body", "wait", "decode", "encode", "predict", "score", "write"];
+    assert!(stages.keys().map(String::as_str).eq(names), "{stages:?}");
+    let sum: f64 = stages.values().map(|time| time.as_f64().unwrap()).sum();
+    // Each is rounded to a microsecond.
+    assert!(sum > 0.0 && sum <= of(1, "milliseconds").as_f64().unwrap() + 0.01, "{slow}");
+    // A minute is not slow enough.
+    let server = Server::start(&folder, &["run/model", "--slow", "60"]);
+    server.rank(&json!({ "rows": rows(5, 1) })).ok();
+    assert_eq!(server.get("/v1/slow").ok().json()["requests"], json!([]));
+}
+
+fn version(server: &Server) -> Value {
+    server.get("/v1/models/run").ok().json()["version"].clone()
+}

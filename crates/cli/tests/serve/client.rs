@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -34,6 +34,8 @@ pub(crate) fn rows(count: usize, seed: u64) -> Vec<Value> {
 /// A server, which is killed when it is dropped.
 pub(crate) struct Server {
     child: Child,
+    stdout: BufReader<ChildStdout>,
+    pub(crate) scheme: String,
     pub(crate) address: String,
     /// Lines of standard error.
     messages: Receiver<String>,
@@ -51,16 +53,27 @@ impl Server {
         server
     }
 
-    fn begin(folder: &Folder, args: &[&str]) -> Self {
-        let mut command = folder.command(&[&["serve", "--http", "127.0.0.1:0"], args].concat());
+    /// Starts one on a free port, if the arguments name no address.
+    pub(crate) fn begin(folder: &Folder, args: &[&str]) -> Self {
+        let mut command = folder.command(&["serve"]);
+        if !args.contains(&"--http") {
+            command.args(["--http", "127.0.0.1:0"]);
+        }
+        command.args(args);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening on http://").unwrap().to_owned();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let (scheme, address) = listening(&mut stdout);
         let (send, messages) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         std::thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, address, messages }
+        Self { child, stdout, scheme, address, messages }
+    }
+
+    /// The next address that it listens on, of this scheme.
+    pub(crate) fn next_address(&mut self, scheme: &str) -> String {
+        let (found, address) = listening(&mut self.stdout);
+        assert_eq!(found, scheme);
+        address
     }
 
     pub(crate) fn connect(&self) -> Client {
@@ -114,6 +127,14 @@ impl Server {
     }
 }
 
+/// What a line says: scheme and address.
+fn listening(stdout: &mut impl BufRead) -> (String, String) {
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let (scheme, address) = line.trim().strip_prefix("listening on ").unwrap().split_once("://").unwrap();
+    (scheme.to_owned(), address.to_owned())
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -122,8 +143,8 @@ impl Drop for Server {
 }
 
 /// A connection.
-pub(crate) struct Client {
-    pub(crate) stream: BufReader<TcpStream>,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: BufReader<S>,
 }
 
 /// An answer.
@@ -133,6 +154,7 @@ pub(crate) struct Response {
     /// Names in small letters.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Response {
@@ -158,7 +180,9 @@ impl Client {
         stream.set_nodelay(true).unwrap();
         Self { stream: BufReader::new(stream) }
     }
+}
 
+impl<S: Read + Write> Client<S> {
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.get_mut().write_all(bytes.as_ref()).unwrap();
     }
@@ -183,11 +207,12 @@ impl Client {
             let Some((name, value)) = line.trim_end().split_once(": ") else { break };
             headers.push((name.to_lowercase(), value.to_owned()));
         }
-        let mut answer = Response { status, headers, body: String::new() };
+        let mut answer = Response { status, headers, body: String::new(), bytes: Vec::new() };
         let length = answer.header("content-length").map_or(0, |length| length.parse().unwrap());
         let mut body = vec![0; if status == 100 { 0 } else { length }];
         self.stream.read_exact(&mut body).unwrap();
-        answer.body = String::from_utf8(body).unwrap();
+        answer.body = String::from_utf8_lossy(&body).into_owned();
+        answer.bytes = body;
         Some(answer)
     }
 }

@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(unix)]
 
+mod access;
 mod answers;
+mod arrow;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod connections;
 mod explained;
+mod grpc;
 mod models;
 mod wrong;

@@ -205,3 +205,62 @@ fn no_request_is_lost_when_the_server_ends_under_load() {
     assert!(answered.iter().all(|&answered| answered > 1), "{answered:?}");
     assert_eq!(server.wait(Duration::from_secs(15)), Some(0));
 }
+
+#[test]
+fn weights_of_the_score_are_changed_by_a_call_and_written_down() {
+    let folder = folder();
+    folder.write("tokens", "app=0123456789abcdef\nops=fedcba9876543210\n");
+    let server =
+        Server::start(&folder, &["run/model", "--token-file", "tokens", "--audit", "changes.jsonl", "--watch", "0"]);
+    let ask = |token: &str, path: &str, body: &str| {
+        let mut client = server.connect();
+        let head = format!("authorization: Bearer {token}\r\n");
+        client.send(crate::client::request("POST", path, &head, body));
+        client.answer().unwrap()
+    };
+    let (app, ops) = ("0123456789abcdef", "fedcba9876543210");
+    let rows = json!({ "rows": rows(50, 5) });
+    let rank = |more: Value| {
+        let mut body = rows.clone();
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ask(app, "/v1/rank", &body.to_string()).ok().json()["ranked"].clone()
+    };
+    let own = rank(json!({}));
+    let wanted = rank(json!({ "score": { "buy": 3.0 } }));
+    assert_ne!(own, wanted);
+    let change = ask(ops, "/v1/models/run/score", r#"{"score": {"buy": 3}}"#).ok().json();
+    let (from, to) = (json!({ "buy": 1.0, "spend": 0.5 }), json!({ "buy": 3.0, "spend": 0.5 }));
+    assert_eq!(change, json!({ "model": "run", "from": from, "to": to }));
+    assert_eq!(rank(json!({})), wanted);
+    // A later version keeps them; what is wrong changes nothing.
+    folder.ok(&["train", "config.toml", "--out", "run2", "--set", "train.seed=5"]);
+    std::fs::rename(folder.join("run/model"), folder.join("old")).unwrap();
+    std::fs::rename(folder.join("run2/model"), folder.join("run/model")).unwrap();
+    ask(ops, "/v1/models/run/reload", "").ok();
+    let later = rank(json!({}));
+    assert_eq!(later, rank(json!({ "score": { "buy": 3.0, "spend": 0.5 } })));
+    assert_ne!(later, wanted);
+    for (body, status, says) in [
+        (r#"{"score": {"bui": 1}}"#, 422, "did you mean `buy`?"),
+        (r#"{"scores": {}}"#, 400, "score"),
+        ("{}", 400, "missing field `score`"),
+        (r#"{"score": {"buy": "x"}}"#, 400, "invalid type"),
+        ("", 400, "EOF"),
+    ] {
+        let answer = ask(ops, "/v1/models/run/score", body);
+        assert!(answer.status == status && answer.body.contains(says), "{body}: {answer:?}");
+    }
+    assert_eq!(rank(json!({})), later);
+    // Back to the model's own, of the version before, too.
+    ask(app, "/v1/models/run/score", r#"{"score": null}"#).ok();
+    ask(app, "/v1/models/run/rollback", "").ok();
+    assert_eq!(rank(json!({})), own);
+    let audit = folder.text("changes.jsonl");
+    let lines: Vec<Value> = audit.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let said: Vec<(&str, &str)> =
+        lines.iter().map(|line| (line["who"].as_str().unwrap(), line["what"].as_str().unwrap())).collect();
+    assert_eq!(said, [("ops", "score"), ("ops", "reload"), ("app", "score"), ("app", "rollback")]);
+    assert_eq!((&lines[0]["from"], &lines[0]["to"], &lines[2]["to"]), (&from, &to, &from));
+    assert_eq!((&lines[1]["from"], &lines[1]["to"]), (&lines[3]["to"], &lines[3]["from"]));
+    assert!(lines.iter().all(|line| line["model"] == "run" && line["address"] == "127.0.0.1"), "{audit}");
+}

@@ -14,7 +14,10 @@ thread_local! {
 
 /// Runs a call into a decoder. Damaged files make the libraries fail with an error, but for a few fields that they
 /// trust; a panic out of those is an error of the file as well, and nothing is printed of it.
-pub(crate) fn guarded<T, E: std::fmt::Display>(path: &Path, call: impl FnOnce() -> Result<T, E>) -> Result<T> {
+///
+/// # Errors
+/// [`Error::Damaged`] with the path, for an error and for a panic.
+pub fn guarded<T, E: std::fmt::Display>(path: &Path, call: impl FnOnce() -> Result<T, E>) -> Result<T> {
     let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason: format!("is damaged: {reason}") };
     silence();
     GUARDED.set(true);

@@ -62,7 +62,7 @@ pub use sample::{Sample, SampleColumn};
 pub use times::Times;
 
 pub(crate) use encoding::{LABELS, is_label};
-pub(crate) use guard::guarded;
+pub use guard::guarded;
 pub(crate) use open::{identity, is_pipe, open_file};
 pub(crate) use repeated::MOST as MOST_REPEATED;
 

@@ -1,0 +1,199 @@
+//! Models as requests name them: found, asked, and changed by those who may.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::audit::{Asker, ModelChange};
+use hyper::header::{self, HeaderMap};
+use pleiad_data::nearest;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+
+use crate::body::Body;
+use crate::http::App;
+use crate::infer::Inferred;
+use crate::queue::{Job, Work, estimate, late};
+use crate::refusal::Refusal;
+use crate::registry::{Change, Entry};
+use crate::served::{BodyForm, Served};
+use crate::settings::Control;
+use crate::weights::WeightChange;
+
+/// The model of a name, or the first one.
+pub(crate) fn find<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Arc<Entry>, Refusal> {
+    let found = match name {
+        None => app.entries.first(),
+        Some(name) => app.entries.iter().find(|entry| entry.spec.name == name),
+    };
+    found.ok_or_else(|| {
+        let names: Vec<&str> = app.entries.iter().map(|entry| entry.spec.name.as_str()).collect();
+        let name = name.unwrap_or_default();
+        let hint =
+            nearest(name, names.iter().copied()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let message = format!("there is no model {name:?}{hint}");
+        Refusal::new(404, "no_such_model", message, format!("the models are {}", names.join(", ")))
+    })
+}
+
+/// A version of a model that is in memory; the one that is served where no name is given.
+pub(crate) fn served(entry: &Entry, version: Option<&str>) -> Result<Arc<Served>, Refusal> {
+    let versions = entry.versions();
+    let Some(current) = versions.first() else { return Err(out_of_service(entry)) };
+    let Some(version) = version else { return Ok(Arc::clone(current)) };
+    versions.iter().find(|served| served.version() == version).map(Arc::clone).ok_or_else(|| {
+        let names: Vec<&str> = versions.iter().map(|served| served.version()).collect();
+        let message = format!("model {:?} has no version {version:?}", entry.spec.name);
+        Refusal::new(404, "no_such_version", message, format!("in memory are {}", names.join(", ")))
+    })
+}
+
+/// Why a model without a version answers nothing.
+pub(crate) fn out_of_service(entry: &Entry) -> Refusal {
+    let name = &entry.spec.name;
+    if entry.is_unloaded() {
+        let advice = format!("load it with POST /v2/repository/models/{name}/load");
+        return Refusal::new(404, "unloaded", format!("model {name:?} was unloaded"), advice);
+    }
+    let message = format!("model {name:?} is being loaded and checked");
+    Refusal::new(503, "loading", message, "try again when /v1/health/ready says so").after(1)
+}
+
+/// Whether who asks may change what is served. A page that a browser on this machine shows may not: browsers name its origin.
+pub(crate) fn allowed(app: &App, who: &Asker, headers: &HeaderMap) -> Result<(), Refusal> {
+    let may = match app.settings.control {
+        Control::Anyone => true,
+        Control::Loopback => who.peer.ip().to_canonical().is_loopback(),
+        Control::Nobody => false,
+    };
+    if may && !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
+    let message = "models are not changed from here";
+    Err(Refusal::new(
+        403,
+        "not_allowed",
+        message,
+        "send it from the server's machine, not from a web page; see --control",
+    ))
+}
+
+/// Loads what stands at a model's path now.
+pub(crate) async fn reload(app: &App, entry: &Arc<Entry>, who: &Asker) -> Result<Change, Refusal> {
+    let from = entry.current().map(|served| served.version().to_owned());
+    let loader = Arc::clone(entry);
+    let loaded = tokio::task::spawn_blocking(move || loader.load()).await;
+    match loaded {
+        Ok(Ok(change)) => {
+            if change.changed {
+                app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                written(app, entry, who, "reload", json!(from), json!(change.version));
+            }
+            Ok(change)
+        }
+        Ok(Err(error)) => {
+            let now = entry.current().map_or_else(
+                || "nothing is served".to_owned(),
+                |served| format!("version {} is served on", served.version()),
+            );
+            app.log.warn(&format!("{error}; {now}"));
+            let advice = format!("put a sound model there and reload; {now}");
+            Err(Refusal::new(422, "model_refused", error.to_string(), advice))
+        }
+        Err(error) => {
+            let advice = "this is a mistake of the server; report it; the version before is served on";
+            Err(Refusal::new(500, "internal", error.to_string(), advice))
+        }
+    }
+}
+
+/// Takes a model out of service.
+pub(crate) async fn unload(app: &App, entry: &Arc<Entry>, who: &Asker) -> Result<(), Refusal> {
+    let from = entry.current().map(|served| served.version().to_owned());
+    let unloader = Arc::clone(entry);
+    // It waits for a version that is being loaded.
+    let unloaded = tokio::task::spawn_blocking(move || unloader.unload()).await;
+    match unloaded {
+        Ok(was_served) => {
+            if was_served {
+                app.log.note(&format!("model {:?}: unloaded", entry.spec.name));
+                written(app, entry, who, "unload", json!(from), json!(null));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            Err(Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it"))
+        }
+    }
+}
+
+/// Serves the version before again.
+pub(crate) fn roll_back(app: &App, entry: &Entry, who: &Asker) -> Result<Change, Refusal> {
+    let from = entry.current().map(|served| served.version().to_owned());
+    let Some(change) = entry.roll_back() else {
+        let message = format!("model {:?} has no previous version", entry.spec.name);
+        return Err(Refusal::new(409, "no_previous", message, "a version is kept when another one is loaded"));
+    };
+    app.log.note(&format!("model {:?}: rolled back to version {}", entry.spec.name, change.version));
+    written(app, entry, who, "rollback", json!(from), json!(change.version));
+    Ok(change)
+}
+
+/// Changes the exponents of a model's score.
+pub(crate) async fn weigh(app: &App, entry: &Arc<Entry>, body: &[u8], who: &Asker) -> Result<Value, Refusal> {
+    let change = WeightChange::parse(body)?.score;
+    let changer = Arc::clone(entry);
+    // It waits for a version that is being loaded.
+    let [from, to] = match tokio::task::spawn_blocking(move || changer.weigh(change)).await {
+        Ok(changed) => changed?,
+        Err(error) => {
+            return Err(Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it"));
+        }
+    };
+    app.log.note(&format!("model {:?}: the exponents of its score are {}", entry.spec.name, json!(to)));
+    written(app, entry, who, "score", json!(from), json!(to));
+    Ok(json!({ "model": entry.spec.name, "from": from, "to": to }))
+}
+
+fn written(app: &App, entry: &Entry, who: &Asker, what: &'static str, from: Value, to: Value) {
+    app.audit.write(Some(who), ModelChange { model: &entry.spec.name, what, from, to }, &*app.log);
+}
+
+/// Whether every model that is to be served is.
+pub(crate) fn ready(app: &App) -> Result<(), Refusal> {
+    if app.draining.load(std::sync::atomic::Ordering::Relaxed) {
+        return Err(Refusal::new(503, "draining", "the server is shutting down", "send requests to another server"));
+    }
+    match app.entries.iter().find(|entry| entry.current().is_none() && !entry.is_unloaded()) {
+        Some(entry) => Err(out_of_service(entry)),
+        None => Ok(()),
+    }
+}
+
+/// Lets a worker answer a body.
+pub(crate) async fn ask(
+    app: &App,
+    (entry, served): (Arc<Entry>, Arc<Served>),
+    body: Body,
+    (head, deadline): (Instant, Instant),
+    work: Work,
+) -> Result<Inferred, Refusal> {
+    let (reply, answered) = oneshot::channel();
+    let candidates = match work {
+        Work::Rank([BodyForm::Json, _]) => estimate(&body.bytes),
+        // Eight bytes a value, more or less.
+        Work::Rank([BodyForm::Arrow, _]) | Work::Infer(_) | Work::Message => {
+            body.bytes.len() / (8 * served.columns().names.len().max(1))
+        }
+    };
+    let candidates = candidates.clamp(1, app.settings.max_candidates);
+    let most = app.settings.max_candidates;
+    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), head, deadline, work, reply })?;
+    match timeout_at(deadline.into(), answered).await {
+        Err(_) => Err(late()),
+        Ok(Err(_)) => {
+            Err(Refusal::new(500, "internal", "the worker is gone", "this is a mistake of the server; report it"))
+        }
+        Ok(Ok(answer)) => answer,
+    }
+}
