@@ -131,6 +131,8 @@ pub(crate) async fn handle(
     // Whoever runs the server has to see without a token that it lives.
     let who = match route {
         Some(Route::Live | Route::Ready) => Ok(None),
+        // The page says nothing of the models: it asks for a token itself, since a browser can send none at first.
+        Some(Route::Root) if page::is_wanted(request.headers()) => Ok(None),
         _ => app.settings.access.tokens.who(request.headers()),
     };
     let who = who.map(|token| Asker { token: token.map(str::to_owned), peer });

@@ -119,6 +119,9 @@ fn only_who_has_a_token_is_answered() {
         assert_eq!(ask("GET", path, "", "").status, 401, "{path}");
         ask("GET", path, &with(TOKEN), "").ok();
     }
+    // The page asks for a token itself, and has nothing of a model.
+    let page = ask("GET", "/", "accept: text/html\r\n", "").ok();
+    assert!(page.body.starts_with("<!doctype html>") && !page.body.contains("\"version\""), "{page:?}");
     assert!(ask("GET", "/v2", "", "").json()["error"].as_str().unwrap().contains("--token-file"));
     let metrics = ask("GET", "/metrics", &with(TOKEN), "").body;
     assert!(metrics.contains("pleiad_requests_total{route=\"rank\",status=\"401\"} 4\n"), "{metrics}");
