@@ -5,7 +5,7 @@ use pleiad_model::Graph;
 use pleiad_model::graph::{Op, TableSpec};
 
 use crate::exec::MAX_LANES;
-use crate::kernels::linear::Arithmetic;
+use crate::kernels::arithmetic::Arithmetic;
 use crate::plan::Target;
 use crate::precision::{Kernels, Precision};
 use crate::runner::{lanes, shards};

@@ -5,7 +5,7 @@ use pleiad_model::Graph;
 
 use crate::error::Result;
 use crate::exec::{Layers, Shared, Workspaces};
-use crate::kernels::linear::Arithmetic;
+use crate::kernels::arithmetic::Arithmetic;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose, Target};
 use crate::requests::Requests;

@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::kernels::linear::Arithmetic;
-
 /// Precision of the matrix products of a training step. Weights, optimizer state, activations, gradients and every sum
 /// stay f32, and so do all predictions: of validation rows, too.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -39,18 +37,6 @@ impl Precision {
             Self::Bf16 => "bf16",
         }
     }
-
-    /// What the products of this precision are made of on this processor, to be shown to a person.
-    #[must_use]
-    pub fn kernels(self, kernels: Kernels) -> &'static str {
-        Arithmetic::choose(self, kernels).name()
-    }
-
-    /// Whether the processor lacks products of this precision, so that it saves nothing.
-    #[must_use]
-    pub fn is_emulated(self) -> bool {
-        Arithmetic::choose(self, Kernels::Fastest) == Arithmetic::Rounded
-    }
 }
 
 #[cfg(test)]
@@ -62,7 +48,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::kernels::linear::with_fastest_bf16;
+    use crate::kernels::arithmetic::{Arithmetic, with_fastest_bf16};
     use crate::kernels::tiles::{Kernel, Pair, amx_here};
     use crate::sparse::TableOptions;
     use crate::{Engine, EngineOptions};

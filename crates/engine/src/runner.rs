@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::exec::{Shard, forward};
 use crate::executor::Executor;
-use crate::kernels::linear::Arithmetic;
+use crate::kernels::arithmetic::Arithmetic;
 use crate::parameters::Parameters;
 use crate::pass::Pass;
 use crate::plan::{Plan, Purpose, Target};

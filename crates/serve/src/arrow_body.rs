@@ -23,11 +23,11 @@ use arrow::ipc::writer::StreamWriter;
 use pleiad_data::read::guarded;
 use pleiad_rank::cells::{Cell, column};
 
+use crate::answer::{Asked, Ranked};
 use crate::cells::batch;
 use crate::columns::Columns;
 use crate::refusal::{Place, Refusal};
 use crate::request::{RankRequest, ignored};
-use crate::served::{Asked, Ranked};
 
 /// The key of the schema's metadata.
 const KEY: &str = "pleiad";

@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::server::Log;
+use crate::log::Log;
 
 /// Who asks: the name of a token, where one is needed, and an address.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut, Bytes};
+use bytes::Bytes;
 use http_body_util::combinators::WithTrailers;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -19,9 +19,10 @@ use pleiad_data::nearest;
 use prost::Message;
 use serde_json::Value;
 
+use crate::app::{App, Flight, LONGEST};
 use crate::audit::Asker;
 use crate::body;
-use crate::http::{App, Flight, LONGEST};
+use crate::frame::{HEAD, framed};
 use crate::message::MessageHead;
 use crate::models::{allowed, ask, find, ready as all_ready, reload, served, unload};
 use crate::proto::health::health_check_response::ServingStatus;
@@ -39,9 +40,6 @@ use crate::refusal::Refusal;
 use crate::socket::Pace;
 use crate::v2;
 
-/// Length of the head of a message.
-pub(crate) const HEAD: usize = 5;
-
 /// Of requests and of answers.
 const CONTENT: &str = "application/grpc";
 
@@ -54,16 +52,6 @@ const MESSAGE: &str = "grpc-message";
 
 /// An answer and its trailers.
 pub(crate) type Answered = WithTrailers<Full<Bytes>, Ready<Option<Result<HeaderMap, Infallible>>>>;
-
-/// A message behind its head.
-pub(crate) fn framed(message: &impl Message) -> Vec<u8> {
-    let length = message.encoded_len();
-    let mut frame = Vec::with_capacity(HEAD + length);
-    frame.put_u8(0);
-    frame.put_u32(u32::try_from(length).unwrap_or(u32::MAX));
-    frame.extend(message.encode_to_vec());
-    frame
-}
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

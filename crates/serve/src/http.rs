@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,32 +14,24 @@ use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
 
-use crate::audit::{Asker, Audit};
-use crate::body::{self, Body, Budget};
-use crate::metrics::{Metrics, ModelNow, Now};
+use crate::app::{App, Flight, JSON, LONGEST, Reply};
+use crate::audit::Asker;
+use crate::body::{self, Body};
+use crate::metrics::{ModelNow, Now};
 use crate::models::{allowed, ask, find, ready, reload, roll_back, served, unload, weigh};
 use crate::page;
-use crate::queue::{Queue, Work};
+use crate::queue::Work;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::route::{PATHS, Route};
 use crate::sample;
 use crate::served::{BodyForm, Served};
-use crate::server::Log;
-use crate::settings::Settings;
 use crate::shown::{changed, shown};
-use crate::slow::Slow;
 use crate::socket::Pace;
 use crate::{statistics, v2};
 
 /// How long a request may take, in milliseconds.
 const DEADLINE: &str = "pleiad-deadline-ms";
-
-/// The longest time that a request may ask for.
-pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
-
-/// Of an answer, and of a refusal.
-const JSON: &str = "application/json";
 
 /// The forms of a body and of its answer: Arrow where the headers name it, else JSON.
 fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
@@ -59,62 +51,6 @@ const JSON_LENGTH: &str = "inference-header-content-length";
 
 /// The description of everything here.
 const OPENAPI: &str = include_str!("openapi.json");
-
-/// What all connections share.
-pub(crate) struct App {
-    pub(crate) settings: Settings,
-    /// The first one is the one of `/v1/rank`.
-    pub(crate) entries: Vec<Arc<Entry>>,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) metrics: Arc<Metrics>,
-    pub(crate) slow: Arc<Slow>,
-    pub(crate) audit: Audit,
-    pub(crate) budget: Arc<Budget>,
-    pub(crate) draining: AtomicBool,
-    pub(crate) in_flight: AtomicUsize,
-    /// Bytes that were written to all clients.
-    pub(crate) written: Arc<AtomicU64>,
-    pub(crate) log: Arc<dyn Log>,
-}
-
-/// A request that is being answered.
-pub(crate) struct Flight<'a> {
-    app: &'a App,
-    pace: &'a Pace,
-}
-
-impl<'a> Flight<'a> {
-    pub(crate) fn new(app: &'a App, pace: &'a Pace) -> Self {
-        app.in_flight.fetch_add(1, Ordering::Relaxed);
-        pace.started.fetch_add(1, Ordering::Relaxed);
-        Self { app, pace }
-    }
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        self.pace.finished.fetch_add(1, Ordering::Relaxed);
-        self.app.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// An answer before it is sent.
-pub(crate) struct Reply {
-    pub(crate) body: Vec<u8>,
-    pub(crate) content: &'static str,
-    /// Length of the JSON, where the bytes of tensors come behind it.
-    pub(crate) json: Option<usize>,
-}
-
-impl Reply {
-    pub(crate) fn json(value: &Value) -> Self {
-        Self::text(value.to_string(), JSON)
-    }
-
-    fn text(text: String, content: &'static str) -> Self {
-        Self { body: text.into_bytes(), content, json: None }
-    }
-}
 
 /// Answers a request; what is wrong with it is an answer, too.
 pub(crate) async fn handle(

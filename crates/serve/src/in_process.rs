@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::load::{LoadOptions, bodies};
-use crate::metrics::{Stage, Stages};
 use crate::served::Served;
+use crate::stages::{Stage, Stages};
 
 /// Requests before the clock runs.
 const WARM: usize = 20;

@@ -12,10 +12,10 @@ use serde_json::{Map, Value, json};
 
 use crate::cells::batch;
 use crate::columns::Columns;
-use crate::metrics::{Laps, Stage, Stages};
 use crate::refusal::{Place, Refusal};
 use crate::request::RankRequest;
 use crate::served::Served;
+use crate::stages::{Laps, Stage, Stages};
 use crate::tensor::{Flat, bad, binary, shape, written};
 
 /// The name of the output of scores.

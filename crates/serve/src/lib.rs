@@ -17,15 +17,19 @@
 //! tls       certificates and their key                     tokens    who may ask
 //! models    found, asked and changed by requests           statistics what the protocol counts
 //! slow      the last requests that took long              audit     who changed what is served
-//! weights   of the score, changed meanwhile
+//! weights   of the score, changed meanwhile (weighted)     answer    what is asked for and answered
+//! app       what connections share                         stages    how long the parts of a request took
+//! log       what a server says beside its answers          names     of models and clients
 //! arrow_body candidates as Arrow IPC, in and out
-//! grpc      the protocol over HTTP/2 (proto)               message   its inference
+//! grpc      the protocol over HTTP/2 (proto)               message   its inference (frame)
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod app;
 mod arrow_body;
 mod audit;
 mod body;
@@ -33,14 +37,17 @@ mod cells;
 mod columns;
 mod error;
 mod explain;
+mod frame;
 mod grpc;
 mod http;
 mod in_process;
 mod infer;
 mod load;
+mod log;
 mod message;
 mod metrics;
 mod models;
+mod names;
 mod page;
 mod proto;
 mod queue;
@@ -56,12 +63,14 @@ mod settings;
 mod shown;
 mod slow;
 mod socket;
+mod stages;
 mod statistics;
 mod tensor;
 mod tls;
 mod tokens;
 mod v2;
 mod value;
+mod weighted;
 mod weights;
 
 pub use columns::Columns;
@@ -69,11 +78,12 @@ pub use error::{Error, Result};
 pub use in_process::{StageFigures, measure_in_process};
 pub use infer::Inferred;
 pub use load::{LoadFigures, LoadOptions, measure};
-pub use metrics::{Stage, Stages};
+pub use log::Log;
 pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;
 pub use request::RankRequest;
 pub use served::{BodyForm, Served};
-pub use server::{Log, run};
+pub use server::run;
 pub use settings::{Access, Control, Settings};
+pub use stages::{Stage, Stages};
 pub use tokens::Tokens;

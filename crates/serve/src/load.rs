@@ -21,8 +21,9 @@ use serde_json::{Map, Value, json};
 
 use crate::columns::Columns;
 use crate::error::{Error, Result};
+use crate::log::Log;
 use crate::registry::ModelSpec;
-use crate::server::{Log, run};
+use crate::server::run;
 use crate::settings::Settings;
 
 /// Rows of the file that candidates are drawn from.

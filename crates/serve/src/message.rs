@@ -8,14 +8,14 @@ use bytes::Bytes;
 use pleiad_rank::cells::Cell;
 use prost::Message;
 
-use crate::grpc::framed;
+use crate::frame::framed;
 use crate::infer::{Figures, Gathered, Which};
-use crate::metrics::{Laps, Stage, Stages};
 use crate::proto::inference::model_infer_request::InferInputTensor;
 use crate::proto::inference::model_infer_response::InferOutputTensor;
 use crate::proto::inference::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use crate::refusal::Refusal;
 use crate::served::Served;
+use crate::stages::{Laps, Stage, Stages};
 use crate::tensor::{bad, binary, written};
 
 /// Most inputs, outputs and raw contents of a request each: what a message of a few bytes each may make of memory.

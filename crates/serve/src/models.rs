@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
 
+use crate::app::App;
 use crate::body::Body;
-use crate::http::App;
 use crate::infer::Inferred;
 use crate::queue::{Job, Work, estimate, late};
 use crate::refusal::Refusal;
-use crate::registry::{Change, Entry};
+use crate::registry::{Change, Entry, out_of_service};
 use crate::served::{BodyForm, Served};
 use crate::settings::Control;
 use crate::weights::WeightChange;
@@ -46,17 +46,6 @@ pub(crate) fn served(entry: &Entry, version: Option<&str>) -> Result<Arc<Served>
         let message = format!("model {:?} has no version {version:?}", entry.spec.name);
         Refusal::new(404, "no_such_version", message, format!("in memory are {}", names.join(", ")))
     })
-}
-
-/// Why a model without a version answers nothing.
-pub(crate) fn out_of_service(entry: &Entry) -> Refusal {
-    let name = &entry.spec.name;
-    if entry.is_unloaded() {
-        let advice = format!("load it with POST /v2/repository/models/{name}/load");
-        return Refusal::new(404, "unloaded", format!("model {name:?} was unloaded"), advice);
-    }
-    let message = format!("model {name:?} is being loaded and checked");
-    Refusal::new(503, "loading", message, "try again when /v1/health/ready says so").after(1)
 }
 
 /// Whether who asks may change what is served. A page that a browser on this machine shows may not: browsers name its origin.

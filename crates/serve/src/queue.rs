@@ -12,13 +12,14 @@ use tokio::sync::oneshot;
 
 use crate::body::Body;
 use crate::error::{Error, Result};
-use crate::grpc::HEAD;
+use crate::frame::HEAD;
 use crate::infer::Inferred;
-use crate::metrics::{Metrics, Stage, Stages};
+use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::served::{BodyForm, Served};
 use crate::slow::{Slow, SlowRequest};
+use crate::stages::{Stage, Stages};
 
 /// A request that waits.
 pub(crate) struct Job {

@@ -14,7 +14,7 @@ use xxhash_rust::xxh64::xxh64;
 
 use crate::error::{Error, Result};
 use crate::metrics::OfModel;
-use crate::models::out_of_service;
+use crate::names::is_name;
 use crate::refusal::Refusal;
 use crate::served::Served;
 
@@ -63,10 +63,15 @@ impl ModelSpec {
     }
 }
 
-/// Whether an address can have this name.
-pub(crate) fn is_name(name: &str) -> bool {
-    let is_allowed = |char: char| char.is_ascii_alphanumeric() || "-_.".contains(char);
-    !name.is_empty() && name.len() <= 100 && name.chars().all(is_allowed) && name.chars().any(|char| char != '.')
+/// Why a model without a version answers nothing.
+pub(crate) fn out_of_service(entry: &Entry) -> Refusal {
+    let name = &entry.spec.name;
+    if entry.is_unloaded() {
+        let advice = format!("load it with POST /v2/repository/models/{name}/load");
+        return Refusal::new(404, "unloaded", format!("model {name:?} was unloaded"), advice);
+    }
+    let message = format!("model {name:?} is being loaded and checked");
+    Refusal::new(503, "loading", message, "try again when /v1/health/ready says so").after(1)
 }
 
 /// A version of a model in use, and the one before it.

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use arrow::array::RecordBatch;
 use pleiad_data::FeatureCount;
 use pleiad_rank::cells::Cell;
 use pleiad_rank::{Model, RankFusion, Scorer};
-use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::answer::{Asked, Predicted, Ranked};
 use crate::arrow_body;
 use crate::cells::batch;
 use crate::columns::Columns;
-use crate::explain::{self, Explained};
-use crate::metrics::{Laps, Stage, Stages};
+use crate::explain;
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
+use crate::stages::{Laps, Stage, Stages};
 use crate::statistics::Statistics;
-use crate::weights::Weighted;
+use crate::weighted::Weighted;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
 #[derive(Debug)]
@@ -220,22 +219,6 @@ pub enum BodyForm {
     Arrow,
 }
 
-/// What is asked for, whatever form it came in.
-pub(crate) struct Asked<'a> {
-    /// The candidates, if there are any.
-    pub(crate) records: Option<RecordBatch>,
-    pub(crate) candidates: usize,
-    pub(crate) ids: Vec<Cell<'a>>,
-    /// Exponents of the score that are not the model's own.
-    pub(crate) score: Option<BTreeMap<String, f64>>,
-    pub(crate) top: usize,
-    /// Whether candidates are explained.
-    pub(crate) explain: bool,
-    pub(crate) ignored: Vec<String>,
-    /// By column of the model: whether all candidates share it.
-    pub(crate) in_request: Vec<bool>,
-}
-
 /// The first `top` candidates by score, the highest first, then by their order.
 fn ordered(scores: &[f64], top: usize) -> Vec<usize> {
     let by_score = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b));
@@ -266,41 +249,6 @@ struct Answer<'a> {
     missing: Counts<'a>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     ignored: &'a [String],
-}
-
-/// One candidate of an answer.
-#[derive(Serialize)]
-pub(crate) struct Ranked<'a> {
-    pub(crate) index: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) id: Option<&'a Cell<'a>>,
-    pub(crate) score: f64,
-    pub(crate) predictions: Predicted<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) explain: Option<Box<Explained<'a>>>,
-}
-
-pub(crate) struct Predicted<'a> {
-    tasks: &'a [&'a str],
-    values: &'a [Vec<f32>],
-    index: usize,
-}
-
-impl Predicted<'_> {
-    /// That of a task, by its number.
-    pub(crate) fn of(&self, task: usize) -> f32 {
-        self.values[task][self.index]
-    }
-}
-
-impl Serialize for Predicted<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.tasks.len()))?;
-        for (task, values) in self.tasks.iter().zip(self.values) {
-            map.serialize_entry(task, &values[self.index])?;
-        }
-        map.end()
-    }
 }
 
 struct Counts<'a>(Vec<(&'a str, u64)>);

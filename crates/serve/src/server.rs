@@ -21,11 +21,13 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
+use crate::app::App;
 use crate::audit::{Audit, ModelChange};
 use crate::body::Budget;
 use crate::error::{Error, Result};
 use crate::grpc;
-use crate::http::{App, handle};
+use crate::http::handle;
+use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
@@ -49,16 +51,6 @@ const HEAD_BYTES: usize = 64 << 10;
 
 /// Calls of gRPC at the same time on one connection.
 const CALLS: u32 = 128;
-
-/// What a server has to say beside its answers.
-pub trait Log: Send + Sync {
-    /// Clients can connect to this address, by `http`, `https`, `grpc` or `grpcs`.
-    fn listening(&self, scheme: &str, address: SocketAddr);
-    /// What happens.
-    fn note(&self, text: &str);
-    /// What whoever runs it must know.
-    fn warn(&self, text: &str);
-}
 
 /// Serves models until `interrupt` is raised, then answers what it has begun and ends. `sets` are changes of every model's
 /// `[rank]`, such as `rank.score.click=2`.

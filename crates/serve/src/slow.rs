@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
-use crate::metrics::{Stage, Stages};
+use crate::stages::{Stage, Stages};
 
 /// So many are kept.
 const KEPT: usize = 100;

@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
-use crate::metrics::{Stage, Stages};
 use crate::proto::inference::{InferStatistics, ModelStatistics, StatisticDuration};
+use crate::stages::{Stage, Stages};
 
 /// How many, and how long together.
 #[derive(Debug, Default)]

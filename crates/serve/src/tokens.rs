@@ -9,8 +9,8 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
+use crate::names::is_name;
 use crate::refusal::Refusal;
-use crate::registry::is_name;
 
 /// The longest file of tokens.
 const FILE_BYTES: u64 = 1 << 20;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::http::{App, Reply};
+use crate::app::{App, Reply};
 use crate::models::{find, served};
 use crate::proto::inference::ModelStatistics;
 use crate::refusal::{Place, Refusal};

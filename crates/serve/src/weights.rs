@@ -8,13 +8,7 @@ use serde::Deserialize;
 
 use crate::refusal::{Place, Refusal};
 use crate::served::Served;
-
-/// `[rank]` with other exponents than the model's own.
-#[derive(Debug)]
-pub(crate) struct Weighted {
-    pub(crate) rank: RankConfig,
-    pub(crate) scorer: Scorer,
-}
+use crate::weighted::Weighted;
 
 /// The body of a change: exponents by task; null goes back to the model's own.
 #[derive(Debug, Deserialize)]

@@ -6,7 +6,7 @@ use crate::kernels::dropout::Mask;
 use crate::kernels::mixture::Share;
 use crate::kernels::periodic::WavesGradient;
 use crate::kernels::{Columns, activation, combine, conjunction, inner, mixture, pairs, segment};
-use crate::plan::{BackStep, Gathered, Step, View, Weights, Write};
+use crate::plan::{BackStep, Gathered, Step, View, Weights};
 
 /// Runs the plan backward over the shard. Gradients of dense parameters, and behind them what folds sum, are written to
 /// `gradient` (the plan's layout), or added to it where the lane has had a shard before.
@@ -48,7 +48,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 waves(shared.params, step).backward(gradient, y_of, d, x, rows);
             }
             Step::Copy { y, .. } => {
-                if let Some((x, accumulate)) = contribution(back, 0) {
+                if let Some((x, accumulate)) = back.contribution(0) {
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
@@ -56,7 +56,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 gather::to_tables(plan, shard, *fold, *y, gradient, accumulate);
             }
             Step::Gather { from: Gathered::Space(_), y, .. } => {
-                if let Some((x, accumulate)) = contribution(back, 0) {
+                if let Some((x, accumulate)) = back.contribution(0) {
                     gather::to_space(shared, shard, *y, x, accumulate);
                 }
             }
@@ -66,12 +66,12 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                 shard.write(gradients, *y, |shard, d| {
                     activation::backward(*function, shard.matrix(values, kept), y.at.of_mut(d, rows));
                 });
-                if let Some((x, accumulate)) = contribution(back, 0) {
+                if let Some((x, accumulate)) = back.contribution(0) {
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
             Step::Dropout { node, rate, y, .. } => {
-                if let Some((x, accumulate)) = contribution(back, 0) {
+                if let Some((x, accumulate)) = back.contribution(0) {
                     let mask = Mask::new(shared.seed, shared.step, *node, *rate);
                     shard.write(gradients, x, |shard, memory| {
                         let (d, d_at) = shard.read(gradients, *y);
@@ -87,7 +87,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     let (g, g_at) = shard.read(values, *y);
                     mixture::gate_backward(g, g_at, d, y.at, rows);
                 });
-                if let Some((x, accumulate)) = contribution(back, 0) {
+                if let Some((x, accumulate)) = back.contribution(0) {
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
@@ -99,7 +99,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                         let d = &mut gradient[region.offset + n];
                         *d = if accumulate { *d + sum } else { sum };
                     }
-                    if let Some((d_x, accumulate)) = contribution(back, n) {
+                    if let Some((d_x, accumulate)) = back.contribution(n) {
                         let w = weights.of(n, shared.params);
                         shard.write(gradients, d_x, |shard, memory| {
                             combine::input_gradient(memory, d_x.at, w, shard.read(gradients, *y), rows, accumulate);
@@ -109,7 +109,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             }
             Step::Conjunction { first, second, y } => {
                 for (n, (x, other)) in [(first, second), (second, first)].into_iter().enumerate() {
-                    if let Some((d_x, accumulate)) = contribution(back, n) {
+                    if let Some((d_x, accumulate)) = back.contribution(n) {
                         shard.write(gradients, d_x, |shard, memory| {
                             let (d, x, other) =
                                 (shard.read(gradients, *y), shard.read(values, *x), shard.read(values, *other));
@@ -120,7 +120,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             }
             Step::Dot { scale, a, b, y } => {
                 for (n, other) in [b, a].into_iter().enumerate() {
-                    if let Some((d_x, accumulate)) = contribution(back, n) {
+                    if let Some((d_x, accumulate)) = back.contribution(n) {
                         shard.write(gradients, d_x, |shard, memory| {
                             let (d, other) = (shard.read(gradients, *y), shard.read(values, *other));
                             inner::gradient(memory, d_x.at, *scale, d, other, rows, accumulate);
@@ -130,7 +130,7 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
             }
             Step::Pairs { inputs, y } => all_pairs(shard, shared, back, inputs, *y),
             Step::Segment { mean, x, y } => {
-                if let Some((d_x, accumulate)) = contribution(back, 0) {
+                if let Some((d_x, accumulate)) = back.contribution(0) {
                     let ends = shard.ends(values[x.buffer].space);
                     shard.write(gradients, d_x, |shard, memory| {
                         segment::sum_gradient(memory, d_x.at, shard.read(gradients, *y), ends, *mean, accumulate);
@@ -143,19 +143,19 @@ pub(crate) fn backward(shared: Shared<'_>, shard: &mut Shard<'_>, gradient: &mut
                     let (g, g_at) = shard.read(values, *y);
                     segment::softmax_gradient(g, g_at, d, y.at, ends);
                 });
-                if let Some((x, accumulate)) = contribution(back, 0) {
+                if let Some((x, accumulate)) = back.contribution(0) {
                     copy(shard, gradients, *y, x, accumulate);
                 }
             }
             Step::SegmentMix { weights, x, y } => {
                 let ends = shard.ends(values[x.buffer].space);
-                if let Some((d_w, accumulate)) = contribution(back, 0) {
+                if let Some((d_w, accumulate)) = back.contribution(0) {
                     shard.write(gradients, d_w, |shard, memory| {
                         let (d, x) = (shard.read(gradients, *y), shard.read(values, *x));
                         segment::mix_weight_gradient(memory, d_w.at, d, x, ends, accumulate);
                     });
                 }
-                if let Some((d_x, accumulate)) = contribution(back, 1) {
+                if let Some((d_x, accumulate)) = back.contribution(1) {
                     shard.write(gradients, d_x, |shard, memory| {
                         let (d, w) = (shard.read(gradients, *y), shard.read(values, *weights));
                         segment::mix_gradient(memory, d_x.at, d, w, ends, accumulate);
@@ -196,7 +196,7 @@ fn all_pairs(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, inputs:
         pairs::sum(sums, &inputs, rows);
     }
     for n in 0..inputs.len() {
-        let Some((d_x, accumulate)) = contribution(back, n) else { continue };
+        let Some((d_x, accumulate)) = back.contribution(n) else { continue };
         shard.write(gradients, d_x, |shard, memory| {
             let (sum, own) = match inputs {
                 // The other one, to the bit.
@@ -207,13 +207,6 @@ fn all_pairs(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, inputs:
         });
     }
     *shard.scratch = scratch;
-}
-
-/// Where the gradient of the step's input `i` goes, and whether it is added; `None` if no step
-/// needs it.
-pub(super) fn contribution(back: &BackStep, i: usize) -> Option<(View, bool)> {
-    let (view, write) = back.writes[i];
-    (write != Write::Skip).then_some((view, write == Write::Accumulate))
 }
 
 /// Backward pass of a mixture and, where the gate is `fused`, through its softmax.
@@ -232,7 +225,7 @@ fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, e
         let mut shares = Vec::with_capacity(experts.len());
         for (e, &x) in experts.iter().enumerate().skip(first).filter(|(_, x)| x.buffer == in_buffer.buffer) {
             done[e] = true;
-            match contribution(back, e + 1) {
+            match back.contribution(e + 1) {
                 Some((d_x, add)) => shares.push(Share { e, x: x.at, d_x: d_x.at, add }),
                 None => {
                     let (d, x) = (shard.read(gradients, y), shard.read(values, x));
@@ -248,7 +241,7 @@ fn mix(shard: &mut Shard<'_>, shared: Shared<'_>, back: &BackStep, gate: View, e
             mixture::backward(memory, x, &shares, shard.read(gradients, y), shard.read(values, gate), weights, rows);
         });
     }
-    if let Some((d_gate, add)) = contribution(back, 0) {
+    if let Some((d_gate, add)) = back.contribution(0) {
         shard.write(gradients, d_gate, |shard, memory| {
             mixture::gather_weights(memory, d_gate.at, weights, rows, add);
             if fused {

@@ -5,11 +5,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::layers::{Layers, weights};
+use crate::kernels::arithmetic::Arithmetic;
 use crate::kernels::folded::narrow;
-use crate::kernels::linear::{Arithmetic, Layer, Scratch};
+use crate::kernels::linear::Layer;
 use crate::kernels::product::product;
 use crate::kernels::reduce::add_to;
+use crate::kernels::scratch::Scratch;
 use crate::kernels::{MatMut, MatRef};
 use crate::plan::{Fold, Plan};
 use crate::sparse::Table;
@@ -64,7 +65,7 @@ impl Prepared {
             jobs.push((field, of, products.take(of.first * ld..(of.first + of.rows) * ld)));
         }
         jobs.into_par_iter().for_each(|(field, of, products)| {
-            let w = weights(params, of.weight);
+            let w = of.weight.of(params);
             field.vectors.clear();
             tables[of.table].read_part(0, 0..of.rows * of.dim, &mut field.vectors);
             if scale != 1.0 {
@@ -90,9 +91,9 @@ impl Field {
 /// the tables' rows: per fold and field `[rows, dim]`, in `rows`. Nothing happens where there is no lane.
 ///
 /// The lanes' sums are added in the order of the lanes. The others' gradients of folded weights are zero.
-pub(crate) fn unfold(
+pub(super) fn unfold(
     plan: &Plan,
-    layers: &Layers,
+    prepared: &[Prepared],
     params: &[f32],
     lanes: &mut [&mut [f32]],
     rows: &mut Vec<Vec<Vec<f32>>>,
@@ -103,7 +104,7 @@ pub(crate) fn unfold(
     let (mut dense, mut sums) = (Pieces { rest: dense, at: 0 }, Pieces { rest: sums, at: plan.params.len });
     rows.resize_with(plan.folds.len(), Vec::new);
     let mut jobs = Vec::new();
-    for ((fold, prepared), rows) in plan.folds.iter().zip(layers.folds()).zip(rows) {
+    for ((fold, prepared), rows) in plan.folds.iter().zip(prepared).zip(rows) {
         rows.resize_with(fold.features.len(), Vec::new);
         for ((of, field), rows) in fold.features.iter().zip(&prepared.fields).zip(rows) {
             let start = fold.sums.offset + of.first * fold.ld;
@@ -123,7 +124,7 @@ pub(crate) fn unfold(
         rows.resize(of.rows * of.dim, 0.0);
         let d = MatRef::new(sums, of.rows, fold.outputs, fold.ld);
         let vectors = MatRef::new(&field.vectors, of.rows, of.dim, of.dim);
-        field.multiply(MatMut::new(rows, of.rows, of.dim, of.dim), d, weights(params, of.weight));
+        field.multiply(MatMut::new(rows, of.rows, of.dim, of.dim), d, of.weight.of(params));
         if scale != 1.0 {
             rows.iter_mut().for_each(|gradient| *gradient *= scale);
         }

@@ -2,7 +2,6 @@
 
 use pleiad_data::Batch;
 
-use super::layers::weights;
 use super::{Shard, Shared, copy, gather};
 use crate::kernels::dropout::Mask;
 use crate::kernels::periodic::Waves;
@@ -60,7 +59,7 @@ pub(crate) fn forward(shared: Shared<'_>, shard: &mut Shard<'_>) {
             Step::Product { x, y, weight, onto, .. } => {
                 let Some(layer) = shared.layers.of(at) else { continue };
                 shard.multiply(values, *y, |shard, memory, scratch| {
-                    let (x, weights) = (shard.matrix(values, *x), weights(shared.params, *weight));
+                    let (x, weights) = (shard.matrix(values, *x), weight.of(shared.params));
                     layer.forward(y.at.of_mut(memory, rows), *onto, x, weights, scratch);
                 });
             }

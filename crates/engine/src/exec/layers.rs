@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::backward::contribution;
 use super::folds;
 use crate::kernels::MatRef;
-use crate::kernels::linear::{Arithmetic, Layer};
-use crate::plan::{Block, Plan, Step};
+use crate::kernels::arithmetic::Arithmetic;
+use crate::kernels::linear::Layer;
+use crate::plan::{Plan, Step};
 use crate::sparse::Table;
 
 /// Per step of a plan, its weights as products want them; nothing for steps that are no products.
@@ -27,7 +27,7 @@ impl Layers {
         let mut wanted = vec![None; plan.steps.len()];
         for back in &plan.backward {
             let Step::Product { x, .. } = &plan.steps[back.step] else { continue };
-            if let Some((part, _)) = contribution(back, 0) {
+            if let Some((part, _)) = back.contribution(0) {
                 let skipped = part.at.col - x.at.col;
                 wanted[back.step] = Some(skipped..skipped + part.at.width);
             }
@@ -53,7 +53,7 @@ impl Layers {
         }
         plan.steps.par_iter().zip(&mut self.steps).for_each(|(step, layer)| {
             if let (Step::Product { weight, bias, .. }, Some(layer)) = (step, layer) {
-                layer.prepare(weights(params, *weight), &params[bias.range()]);
+                layer.prepare(weight.of(params), &params[bias.range()]);
             }
         });
     }
@@ -84,9 +84,4 @@ impl Layers {
     pub(super) fn of(&self, step: usize) -> Option<&Layer> {
         self.steps[step].as_ref()
     }
-}
-
-/// A block of the dense parameters.
-pub(super) fn weights(params: &[f32], block: Block) -> MatRef<'_> {
-    MatRef::new(&params[block.offset..], block.rows, block.cols, block.ld)
 }

@@ -16,7 +16,7 @@ mod workspace;
 use std::ops::Range;
 
 pub(crate) use backward::backward;
-pub(crate) use folds::unfold;
+use folds::unfold;
 pub(crate) use forward::forward;
 pub(crate) use layers::Layers;
 pub(crate) use loss::Targets;
@@ -28,7 +28,7 @@ pub(crate) use workspace::{Workspace, Workspaces};
 
 use crate::kernels::fields::{Drawn, Fields};
 use crate::kernels::folded::Looked;
-use crate::kernels::linear::Scratch;
+use crate::kernels::scratch::Scratch;
 use crate::kernels::{Columns, MatRef};
 use crate::plan::{Buffer, Place, Plan, Step, View};
 use crate::requests::Requests;

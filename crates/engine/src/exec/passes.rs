@@ -99,7 +99,7 @@ impl Executor for Pass {
         rayon::join(|| first.into_par_iter().for_each(run), behind);
         for (k, rows) in folded_rows.iter_mut().enumerate() {
             let mut of_pass: Vec<&mut [f32]> = lanes.iter_mut().map(|lane| &mut *lane.dense[k]).collect();
-            unfold(plan, layers, &parameters.dense, &mut of_pass, rows);
+            unfold(plan, layers.folds(), &parameters.dense, &mut of_pass, rows);
         }
     }
 }

@@ -1,11 +1,10 @@
 //! Backward pass of a product: through activation and bias, then the gradients of its weights and of its
 //! input.
 
-use super::backward::contribution;
-use super::layers::weights;
 use super::{Shard, Shared};
 use crate::kernels::MatMut;
-use crate::kernels::linear::{Back, Target};
+use crate::kernels::linear::Back;
+use crate::kernels::packing::Target;
 use crate::plan::{BackStep, Step};
 
 /// Elements of a lane's gradient that a core's own caches do not hold, large ones of today's included (4 MiB).
@@ -47,7 +46,7 @@ pub(super) fn backward(
                 x: shard.matrix(values, *x),
                 y: shard.matrix(values, *y),
                 d: y.at.of_mut(d, rows),
-                weights: weights(shared.params, *weight),
+                weights: weight.of(shared.params),
                 weight_gradient: MatMut::new(weight_gradient, weight.rows, weight.cols, weight.ld),
                 target,
                 bias_gradient,
@@ -55,7 +54,7 @@ pub(super) fn backward(
             };
             layer.backward(back, &mut scratch);
         };
-        match contribution(back, 0) {
+        match back.contribution(0) {
             None => go_back(shard, None),
             Some((part, add)) => shard.write(gradients, part, |shard, memory| {
                 go_back(shard, Some((part.at.of_mut(memory, rows), add)));

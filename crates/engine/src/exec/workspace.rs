@@ -6,7 +6,7 @@ use pleiad_model::graph::Space;
 use thread_local::ThreadLocal;
 
 use crate::kernels::folded::Looked;
-use crate::kernels::linear::Scratch;
+use crate::kernels::scratch::Scratch;
 use crate::plan::{Plan, Slot};
 use crate::storage::Storage;
 

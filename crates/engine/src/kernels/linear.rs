@@ -8,89 +8,12 @@ use std::ops::Range;
 
 use pleiad_model::graph::Activation;
 
-use super::packing::{Operands, Packing};
+use super::arithmetic::Arithmetic;
+use super::packing::{Packing, Target};
 use super::product::product;
-use super::tiles::amx::has_amx;
-use super::tiles::{Amx, Kernel, Pair, round_to_bf16};
-use super::{Lines, MatMut, MatRef, activation, bias, dispatch};
-use crate::precision::{Kernels, Precision};
-
-/// How products are computed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arithmetic {
-    /// f32 by the `gemm` crate.
-    Plain,
-    /// f32 by our own tiles.
-    Tiles,
-    /// bf16 by our own tiles.
-    PairTiles,
-    /// bf16 by the processor's.
-    Amx,
-    /// f32 by the `gemm` crate, of operands rounded to bf16.
-    Rounded,
-}
-
-impl Arithmetic {
-    /// What gives `precision` on this processor.
-    pub(crate) fn choose(precision: Precision, kernels: Kernels) -> Self {
-        let fastest = kernels == Kernels::Fastest;
-        #[cfg(test)]
-        if let (Precision::Bf16, true, Some(forced)) = (precision, fastest, FORCED.get()) {
-            return forced;
-        }
-        match precision {
-            Precision::F32 if fastest && f32::available() => Self::Tiles,
-            Precision::F32 => Self::Plain,
-            Precision::Bf16 if fastest && has_amx() => Self::Amx,
-            Precision::Bf16 if fastest && Pair::available() => Self::PairTiles,
-            Precision::Bf16 => Self::Rounded,
-        }
-    }
-
-    /// Products of f32, as near to this as there are.
-    pub(crate) fn of_f32(self) -> Self {
-        match self {
-            Self::Tiles | Self::PairTiles | Self::Amx if f32::available() => Self::Tiles,
-            _ => Self::Plain,
-        }
-    }
-
-    /// For people.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Plain => "f32 (gemm)",
-            Self::Tiles => "f32 (AVX-512)",
-            Self::PairTiles => "bf16 (AVX512-BF16)",
-            Self::Amx => "bf16 (AMX)",
-            Self::Rounded => "bf16 (emulated: rounded to bf16, multiplied in f32)",
-        }
-    }
-}
-
-#[cfg(test)]
-thread_local! {
-    static FORCED: std::cell::Cell<Option<Arithmetic>> = const { std::cell::Cell::new(None) };
-}
-
-/// What `run` gives if `arithmetic` is what this thread has as the fastest products of bf16.
-#[cfg(test)]
-pub(crate) fn with_fastest_bf16<R>(arithmetic: Arithmetic, run: impl FnOnce() -> R) -> R {
-    FORCED.set(Some(arithmetic));
-    let result = run();
-    FORCED.set(None);
-    result
-}
-
-/// What a gradient of weights is written to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Target {
-    /// Memory whose values mean nothing.
-    New,
-    /// As [`Target::New`], in an array that caches do not hold: most of it is written before it is read.
-    Far,
-    /// A sum that it is added to.
-    Sum,
-}
+use super::scratch::Scratch;
+use super::tiles::{Amx, Pair, round_to_bf16};
+use super::{MatMut, MatRef, activation, bias, dispatch};
 
 /// Output columns of a layer that are treated alike after its product.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,16 +65,6 @@ pub(crate) struct Back<'a> {
     pub(crate) bias_gradient: &'a mut [f32],
     /// Gradient of the inputs that want one, and whether it is added to.
     pub(crate) input_gradient: Option<(MatMut<'a>, bool)>,
-}
-
-/// Operands of one shard and other intermediate numbers, and their memory.
-#[derive(Debug, Default)]
-pub(crate) struct Scratch {
-    pub(super) of_numbers: Operands<f32>,
-    pub(super) of_pairs: Operands<Pair>,
-    rounded: [Vec<f32>; 2],
-    /// Intermediate numbers between two passes.
-    pub(crate) numbers: Lines<f32>,
 }
 
 impl Layer {
@@ -270,7 +183,7 @@ fn like<'m>(x: MatRef<'_>, memory: &'m [f32]) -> MatRef<'m> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tiles::amx_here;
+    use super::super::tiles::{Kernel, amx_here};
     use super::*;
 
     const ALL: [Arithmetic; 5] =
@@ -343,14 +256,6 @@ mod tests {
             let found = distance(&products(arithmetic, true), &products(Arithmetic::Rounded, true));
             assert!(found < 1e-5, "{arithmetic:?}: {found}");
         }
-    }
-
-    #[test]
-    fn amx_is_not_chosen_where_it_is_emulated() {
-        amx_here();
-        let chosen = Arithmetic::choose(Precision::Bf16, Kernels::Fastest);
-        assert_eq!(chosen == Arithmetic::Amx, has_amx(), "{chosen:?}");
-        assert_eq!(Arithmetic::choose(Precision::Bf16, Kernels::Plain), Arithmetic::Rounded);
     }
 
     #[test]

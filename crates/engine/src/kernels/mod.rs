@@ -6,6 +6,7 @@
 //! depending on the processor, [`linear`] uses our own ([`tiles`]) or those of the `gemm` crate ([`product`]).
 
 pub(crate) mod activation;
+pub(crate) mod arithmetic;
 pub(crate) mod bias;
 pub(crate) mod combine;
 pub(crate) mod conjunction;
@@ -18,13 +19,14 @@ pub(crate) mod linear;
 mod lines;
 mod matrix;
 pub(crate) mod mixture;
-mod packing;
+pub(crate) mod packing;
 pub(crate) mod pairs;
 pub(crate) mod peak;
 pub(crate) mod periodic;
 mod prefetch;
 pub(crate) mod product;
 pub(crate) mod reduce;
+pub(crate) mod scratch;
 pub(crate) mod segment;
 pub(crate) mod softmax;
 pub(crate) mod tiles;

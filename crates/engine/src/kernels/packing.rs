@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::linear::{Scratch, Target};
-use super::tiles::{Finish, Kernel, Panels, Unit, multiply};
-use super::{Lines, MatMut, MatRef};
+use super::scratch::{Operands, Room, Scratch};
+use super::tiles::{Finish, Kernel, Panels, multiply};
+use super::{MatMut, MatRef};
 
 /// A layer's weights in panels.
 #[derive(Debug)]
@@ -15,11 +15,15 @@ pub(super) struct Packing<K: Kernel> {
     backward: Panels<K::Unit>,
 }
 
-/// Operands of one product, of a unit.
-#[derive(Debug, Default)]
-pub(crate) struct Operands<U> {
-    left: Lines<U>,
-    right: Panels<U>,
+/// What a gradient of weights is written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Memory whose values mean nothing.
+    New,
+    /// As [`Target::New`], in an array that caches do not hold: most of it is written before it is read.
+    Far,
+    /// A sum that it is added to.
+    Sum,
 }
 
 /// Elements of a gradient that goes past the caches wherever it lies: it would not find all of its lines there, and
@@ -29,7 +33,7 @@ const LARGE: usize = 1 << 18;
 /// Weights that are packed by one thread: fewer are done before another has taken them up.
 const CUT: usize = 1 << 16;
 
-impl<K: Kernel> Packing<K> {
+impl<K: Kernel<Unit: Room>> Packing<K> {
     /// Without weights.
     pub(super) fn new() -> Self {
         Self { forward: Panels::default(), backward: Panels::default() }

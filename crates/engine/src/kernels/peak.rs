@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use super::linear::{Arithmetic, Layer, Scratch};
+use super::arithmetic::Arithmetic;
+use super::linear::Layer;
+use super::scratch::Scratch;
 use super::{MatMut, MatRef};
 use crate::precision::{Kernels, Precision};
 

@@ -237,6 +237,14 @@ pub(crate) struct BackStep {
     pub(crate) again: bool,
 }
 
+impl BackStep {
+    /// Where the gradient of the step's input `i` goes, and whether it is added; `None` if no step needs it.
+    pub(crate) fn contribution(&self, i: usize) -> Option<(View, bool)> {
+        let (view, write) = self.writes[i];
+        (write != Write::Skip).then_some((view, write == Write::Accumulate))
+    }
+}
+
 /// How a part of a table's gradient is gathered after all shards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TableUse {

@@ -11,6 +11,7 @@ use std::ops::Range;
 use pleiad_model::Graph;
 
 use super::stride;
+use crate::kernels::MatRef;
 
 /// A matrix in the array: weights `[rows, cols]` of one product.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,11 @@ pub(crate) struct Block {
 impl Block {
     pub(crate) fn range(&self) -> Range<usize> {
         self.offset..self.offset + self.rows * self.ld
+    }
+
+    /// It in the dense parameters.
+    pub(crate) fn of<'p>(&self, params: &'p [f32]) -> MatRef<'p> {
+        MatRef::new(&params[self.offset..], self.rows, self.cols, self.ld)
     }
 
     /// From its first element to its last. Columns of a wider matrix end before the row below them does.

@@ -24,9 +24,7 @@ mod processor;
 pub(crate) use bf16::{Pair, round_to_bf16};
 pub(crate) use panels::Panels;
 
-use super::linear::Scratch;
 use super::lines::LINE;
-use super::packing::Operands;
 use super::{Lines, MatMut, MatRef};
 
 /// Columns of a full panel: three AVX-512 registers of f32. Eight rows of it are 24 accumulators, which leaves room for
@@ -55,9 +53,6 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
 
     /// Fills a panel with `source`: terms of the sum by at most [`PANEL`] columns.
     fn pack_panel(panel: &mut [Self], source: MatRef<'_>);
-
-    /// Memory for operands of this unit.
-    fn operands(scratch: &mut Scratch) -> &mut Operands<Self>;
 
     /// Turns a square over: what was at (i, j) is at (j, i).
     #[inline]

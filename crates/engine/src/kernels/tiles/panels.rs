@@ -6,8 +6,6 @@ use rayon::prelude::*;
 
 use super::bf16::{pair_neighbours, pair_rows};
 use super::{Kernel, LANES, PANEL, Pair, Unit};
-use crate::kernels::linear::Scratch;
-use crate::kernels::packing::Operands;
 use crate::kernels::{Lines, MatRef, dispatch, prefetch};
 
 /// Blocks of 16 terms that packing asks for ahead.
@@ -71,10 +69,6 @@ impl<U: Unit> Panels<U> {
 impl Unit for f32 {
     const TERMS: usize = 1;
 
-    fn operands(scratch: &mut Scratch) -> &mut Operands<Self> {
-        &mut scratch.of_numbers
-    }
-
     #[inline(always)]
     fn pack_panel(panel: &mut [Self], s: MatRef<'_>) {
         if s.col_stride() != 1 {
@@ -102,10 +96,6 @@ impl Unit for f32 {
 
 impl Unit for Pair {
     const TERMS: usize = 2;
-
-    fn operands(scratch: &mut Scratch) -> &mut Operands<Self> {
-        &mut scratch.of_pairs
-    }
 
     #[inline(always)]
     fn pack_panel(panel: &mut [Self], s: MatRef<'_>) {
