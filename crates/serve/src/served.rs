@@ -160,17 +160,20 @@ impl Served {
         let Some(records) = asked.records else { return answer(&[], &[]) };
         let rows = self.model.encode(&records).map_err(refuse)?;
         laps.add(stages, Stage::Encode);
-        let predictions = self.model.predict(&rows).map_err(refuse)?;
+        let features = self.model.encoder().schema().features.iter().filter(|feature| of_request(feature.column()));
+        let shared: Vec<&str> = features.map(|feature| feature.name.as_str()).collect();
+        let predictions = self.model.predict_sharing(&rows, &shared).map_err(refuse)?;
         laps.add(stages, Stage::Predict);
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
         let order = ordered(&scores, asked.top);
         laps.add(stages, Stage::Score);
         self.count(&rows.counts);
-        let mut explained = match explains {
-            true => explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?,
-            false => Vec::new(),
+        let mut explained = Vec::new().into_iter();
+        if explains {
+            let of = explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?;
+            explained = of.into_iter();
+            laps.add(stages, Stage::Explain);
         }
-        .into_iter();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
             .map(|index| Ranked {

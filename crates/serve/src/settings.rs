@@ -38,6 +38,8 @@ pub struct Settings {
     pub watch: Option<Duration>,
     /// A file to which changes of models are appended, a line of JSON each.
     pub audit: Option<PathBuf>,
+    /// Whether `/v1/models/NAME/sample` shows rows of the training log.
+    pub sample: bool,
     /// Who may reload and roll back.
     pub control: Control,
 }
@@ -89,6 +91,7 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             watch: Some(Duration::from_secs(1)),
             audit: None,
+            sample: true,
             control: Control::Loopback,
         }
     }
