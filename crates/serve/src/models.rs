@@ -33,8 +33,8 @@ pub(crate) fn find<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Arc<Entry
         }
         let names: Vec<&str> = app.entries.iter().map(|entry| entry.spec.name.as_str()).collect();
         let name = name.unwrap_or_default();
-        let hint =
-            nearest(name, names.iter().copied()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let known = names.iter().copied().chain(app.routes.names());
+        let hint = nearest(name, known).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
         let message = format!("there is no model {name:?}{hint}");
         Refusal::new(404, "no_such_model", message, format!("the models are {}", names.join(", ")))
     })

@@ -15,6 +15,9 @@ use crate::steps::Kept;
 /// Candidates whose places are compared.
 const FIRST: usize = 10;
 
+/// Tasks whose predictions are compared.
+const MOST_TASKS: usize = 256;
+
 /// How often a ranking makes way for a request before it is given up.
 const WAYS: usize = 8;
 
@@ -157,15 +160,14 @@ impl Shadow {
             counts.compared += 1;
             counts.overlap += overlap;
         }
-        // Tasks that neither model has any more are forgotten, so that the list does not grow with versions.
-        counts.differences.retain(|(task, _)| found.iter().any(|(known, _)| known == task));
         for (task, more) in found {
-            match counts.differences.iter_mut().find(|(known, _)| *known == task) {
-                Some((_, all)) => {
-                    all.sum += more.sum;
-                    all.candidates += more.candidates;
-                }
-                None => counts.differences.push((task, more)),
+            let known = counts.differences.iter().position(|(known, _)| *known == task);
+            if let Some(at) = known {
+                let all = &mut counts.differences[at].1;
+                all.sum += more.sum;
+                all.candidates += more.candidates;
+            } else if counts.differences.len() < MOST_TASKS {
+                counts.differences.push((task, more));
             }
         }
     }

@@ -247,8 +247,8 @@ fn a_version_must_take_the_exponents_of_its_arms() {
 fn a_file_that_is_wrong_is_refused_with_its_place() {
     let folder = folder();
     for (text, says) in [
-        (ROUTES.replace("model = \"a\"", "model = \"rn\""), "routes.toml:8:9: "),
-        (ROUTES.replace("model = \"a\"", "model = \"rn\""), "did you mean `run`?"),
+        (ROUTES.replace("model = \"a\"", "model = \"rum\""), "routes.toml:8:9: "),
+        (ROUTES.replace("model = \"a\"", "model = \"rum\""), "did you mean `run`?"),
         (ROUTES.replace("share = 0.7", "shre = 0.7"), "routes.toml:9:1: unknown key `shre`; did you mean `share`?"),
         (ROUTES.replace("share = 0.7", "share = 0.7 0.8"), "routes.toml:9:"),
         ("[[route]]".repeat(3), "routes.toml:1:"),
