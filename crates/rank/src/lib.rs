@@ -23,6 +23,7 @@ mod save;
 pub mod score;
 mod sets;
 mod source;
+mod spread;
 pub mod values;
 
 pub use by_task::ByTask;
@@ -37,3 +38,4 @@ pub use save::{ToSave, note_training_counts, training_counts};
 pub use score::shares::Shares;
 pub use score::{Factor, Scorer};
 pub use source::Source;
+pub use spread::{MOST_BINS, PredictionSpread, note_predictions, noted_predictions};

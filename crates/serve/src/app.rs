@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::registry::Entry;
+use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::slow::Slow;
 use crate::socket::Pace;
@@ -30,6 +31,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     /// The first one is the one of `/v1/rank`.
     pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) slow: Arc<Slow>,

@@ -132,6 +132,13 @@ fn read(body: &[u8], columns: &Columns, most: usize) -> Result<StreamParts, Refu
     Ok((schema, names, batches))
 }
 
+/// The JSON in the metadata of a stream, if there is one that can be read.
+pub(crate) fn told_of(body: &[u8]) -> Option<String> {
+    check_sizes(body).ok()?;
+    let read = || StreamReader::try_new(body, None).map(|stream| stream.schema()).map_err(|error| error.to_string());
+    guarded(Path::new("the body"), read).ok()?.metadata().get(KEY).cloned()
+}
+
 /// The field that is a candidate's id, as the metadata says.
 fn id_of(schema: &Schema) -> Result<String, Refusal> {
     #[derive(serde::Deserialize)]

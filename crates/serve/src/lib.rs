@@ -22,6 +22,8 @@
 //! log       what a server says beside its answers          names     of models and clients
 //! arrow_body candidates as Arrow IPC, in and out
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference (frame)
+//! routes    requests split over models and scores          shadow    rankings beside the answers (steps)
+//! drift     predictions of late beside those of training
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
@@ -36,6 +38,7 @@ mod body;
 mod cells;
 mod columns;
 mod drawn;
+mod drift;
 mod error;
 mod explain;
 mod frame;
@@ -57,15 +60,18 @@ mod refusal;
 mod registry;
 mod request;
 mod route;
+mod routes;
 mod sample;
 mod served;
 mod server;
 mod settings;
+mod shadow;
 mod shown;
 mod slow;
 mod socket;
 mod stages;
 mod statistics;
+mod steps;
 mod tensor;
 mod tls;
 mod tokens;
@@ -76,7 +82,7 @@ mod weights;
 
 pub use columns::Columns;
 pub use drawn::Candidates;
-pub use error::{Error, Result};
+pub use error::{Error, FilePlace, Result};
 pub use in_process::{StageFigures, measure_in_process};
 pub use infer::Inferred;
 pub use load::{LoadFigures, LoadOptions, measure};

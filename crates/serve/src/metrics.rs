@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::drift::DriftFigures;
 use crate::recent::Recent;
+use crate::routes::Routes;
 use crate::stages::{Stage, Stages};
 
 /// Upper bounds of the buckets of times, in seconds.
@@ -139,6 +141,7 @@ pub(crate) struct Now<'a> {
     pub(crate) body_bytes: usize,
     pub(crate) ready: bool,
     pub(crate) models: Vec<ModelNow<'a>>,
+    pub(crate) routes: &'a Routes,
 }
 
 /// A model as it is now.
@@ -219,6 +222,8 @@ impl Metrics {
             }
         }
         self.features(text, now);
+        drift(text, now);
+        now.routes.metrics(text);
         page
     }
 
@@ -252,7 +257,30 @@ impl Metrics {
     }
 }
 
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+/// How predictions lie beside those of training, of models that say how those lay.
+fn drift(text: &mut String, now: &Now<'_>) {
+    type Of = fn(&DriftFigures) -> Option<f64>;
+    let families: [(&str, &str, Of); 3] = [
+        ("pleiad_prediction_drift", "Population stability index of recent predictions against training.", |of| {
+            of.drift
+        }),
+        ("pleiad_prediction_mean", "Mean of recent predictions.", |of| of.mean),
+        ("pleiad_prediction_training_mean", "Mean of predictions in training.", |of| Some(of.training_mean)),
+    ];
+    let models = now.models.iter().filter_map(|model| Some((model.name, model.served.as_ref()?.drift())));
+    let models: Vec<(&str, Vec<DriftFigures>)> = models.collect();
+    for (name, help, of) in families {
+        head(text, name, "gauge", help);
+        for (model, task) in models.iter().flat_map(|(model, tasks)| tasks.iter().map(move |task| (model, task))) {
+            if let Some(value) = of(task) {
+                let task = escaped(&task.task);
+                line(text, format_args!("{name}{{model=\"{model}\",task=\"{task}\"}} {value}"));
+            }
+        }
+    }
+}
+
+pub(crate) fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     line(text, format_args!("# HELP {name} {help}"));
     line(text, format_args!("# TYPE {name} {kind}"));
 }
@@ -263,7 +291,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 /// A value of a label, as the format wants it.
-fn escaped(value: &str) -> String {
+pub(crate) fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -31,6 +31,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
+use crate::routes::{Routes, RoutesFile};
 use crate::settings::Settings;
 use crate::slow::Slow;
 use crate::socket::{Pace, Reads, Socket};
@@ -80,9 +81,14 @@ pub fn run(
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
     let slow = Arc::new(Slow::new(settings.slow));
-    let pools = queue::start(&queue, &metrics, &slow)?;
+    let entries: Vec<Arc<Entry>> = models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect();
+    let names: Vec<&str> = entries.iter().map(|entry| entry.spec.name.as_str()).collect();
+    let file = settings.routes.as_deref().map(|path| RoutesFile::read(path, &names)).transpose()?;
+    let routes = Arc::new(Routes::new(file, &entries)?);
+    let pools = queue::start(&queue, &metrics, &slow, &Budget::new(settings.shadow_bodies()))?;
     let app = Arc::new(App {
-        entries: models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect(),
+        entries,
+        routes,
         queue,
         metrics,
         slow,
@@ -214,7 +220,7 @@ fn load(app: &App) -> Result<()> {
         let (name, version, time) = (&entry.spec.name, &change.version, change.milliseconds);
         app.log.note(&format!("model {name:?}: version {version} is served; opened and verified in {time} ms"));
     }
-    Ok(())
+    app.routes.check_scores()
 }
 
 /// Looks at the folders of models until told to end.

@@ -56,6 +56,9 @@ pub(crate) struct Serve {
     /// Change [rank] of every model, such as rank.score.click=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Routes: names whose requests are split over models and scores, in TOML
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
     /// Look for changed models so often; 0 never
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     watch: Duration,
@@ -141,6 +144,7 @@ impl Serve {
             connections: self.connections as usize,
             timeout: self.timeout,
             slow: self.slow,
+            routes: self.routes,
             audit: self.audit,
             sample: !self.no_sample,
             patience: self.patience,
@@ -191,6 +195,7 @@ impl From<Error> for Failure {
             | Error::Pointer { .. }
             | Error::Tls { .. }
             | Error::Tokens { .. }
+            | Error::Routes { .. }
             | Error::Audit { .. }
             | Error::Exposed { .. } => Self::usage(error.to_string()),
             other => Self::run(other.to_string()),

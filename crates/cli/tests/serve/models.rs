@@ -10,7 +10,7 @@ use crate::client::{Client, Server, folder, request, rows};
 use crate::common::{Folder, copy};
 
 /// Beside `run/model` another one of the same log, `other/model`.
-fn two() -> Folder {
+pub(crate) fn two() -> Folder {
     let folder = folder();
     folder.ok(&["train", "config.toml", "--out", "other", "--set", "train.seed=8"]);
     folder
