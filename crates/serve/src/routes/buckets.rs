@@ -34,7 +34,7 @@ pub(crate) fn deal(shares: &[usize]) -> Vec<u8> {
 /// Van der Corput's sequence in base 2, of the buckets: 0, 1/2, 1/4, 3/4, 1/8, ..
 fn begin(number: usize) -> usize {
     let reversed = (number as u32).reverse_bits();
-    (u64::from(reversed) * BUCKETS as u64 >> 32) as usize
+    ((u64::from(reversed) * BUCKETS as u64) >> 32) as usize
 }
 
 /// Buckets by chance.
