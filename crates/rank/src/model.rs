@@ -203,6 +203,17 @@ impl Model {
         Ok(predictions)
     }
 
+    /// [`Model::predict`] of a request whose rows have these features in common: what depends on them alone is computed once.
+    /// Sums are added in another order, so last bits may differ ([`Predictor::predict_sharing`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn predict_sharing(&self, rows: &Rows, features: &[&str]) -> Result<Predictions> {
+        let predictions = self.predictor.predict_sharing(&rows.batch, features)?;
+        check_finite(&predictions, self.tasks(), 0)?;
+        Ok(predictions)
+    }
+
     /// The weights of every gate in each row, in the order of the graph; none where the structure has no gates.
     ///
     /// # Errors

@@ -23,6 +23,9 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 /// Of an answer, and of a refusal.
 pub(crate) const JSON: &str = "application/json";
 
+/// A stream of Arrow IPC.
+pub(crate) const ARROW: &str = "application/vnd.apache.arrow.stream";
+
 /// What all connections share.
 pub(crate) struct App {
     pub(crate) settings: Settings,

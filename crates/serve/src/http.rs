@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
 
-use crate::app::{App, Flight, JSON, LONGEST, Reply};
+use crate::app::{ARROW, App, Flight, JSON, LONGEST, Reply};
 use crate::audit::Asker;
 use crate::body::{self, Body};
 use crate::metrics::{ModelNow, Now};
@@ -41,9 +41,6 @@ fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
     };
     [form(header::CONTENT_TYPE), form(header::ACCEPT)]
 }
-
-/// The same as a stream of Arrow IPC.
-const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// The length of the JSON in front of the bytes of tensors.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -172,6 +169,9 @@ async fn answer(
         Route::Sample(name) => {
             let entry = find(app, Some(name))?;
             let served = served(entry, None)?;
+            if !app.settings.sample {
+                return Err(sample::hidden());
+            }
             sample::body(served.model()).map(|body| Reply::json(&body))
         }
         Route::Recent => Ok(Reply::json(&json!(app.metrics.recent.figures()))),

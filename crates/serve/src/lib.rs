@@ -13,7 +13,7 @@
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
 //! explain   why a candidate stands where it does          recent    the last minute in figures
 //! page      the page at / (page/)                         sample    a body to try a model with
-//! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
+//! load      what answers cost (in_process, drawn)         settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
 //! models    found, asked and changed by requests           statistics what the protocol counts
 //! slow      the last requests that took long              audit     who changed what is served
@@ -37,6 +37,7 @@ mod audit;
 mod body;
 mod cells;
 mod columns;
+mod drawn;
 mod drift;
 mod error;
 mod explain;
@@ -80,6 +81,7 @@ mod weighted;
 mod weights;
 
 pub use columns::Columns;
+pub use drawn::Candidates;
 pub use error::{Error, FilePlace, Result};
 pub use in_process::{StageFigures, measure_in_process};
 pub use infer::Inferred;

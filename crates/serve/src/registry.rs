@@ -153,6 +153,14 @@ impl Entry {
         }
     }
 
+    /// Refuses a path at which there is no model, before anybody is served. It takes no time where there is one.
+    pub(crate) fn check_path(&self) -> Result<()> {
+        match version_of(&resolve(&self.spec.path)?) {
+            Some(_) => Ok(()),
+            None => self.open().map(|_| ()),
+        }
+    }
+
     /// The version that is served.
     pub(crate) fn current(&self) -> Option<Arc<Served>> {
         let versions = self.versions.read().unwrap_or_else(PoisonError::into_inner);

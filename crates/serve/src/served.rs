@@ -186,17 +186,18 @@ impl Served {
         let Some(records) = asked.records else { return answer(&[], &[]) };
         let rows = self.model.encode(&records).map_err(refuse)?;
         laps.add(stages, Stage::Encode);
-        let predictions = self.model.predict(&rows).map_err(refuse)?;
+        let predictions = self.model.predict_sharing(&rows, &self.shared(&asked.in_request)).map_err(refuse)?;
         laps.add(stages, Stage::Predict);
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
         let order = ordered(&scores, asked.top);
         laps.add(stages, Stage::Score);
         self.count(&rows.counts, &predictions.tasks);
-        let mut explained = match explains {
-            true => explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?,
-            false => Vec::new(),
+        let mut explained = Vec::new().into_iter();
+        if explains {
+            let of = explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?;
+            explained = of.into_iter();
+            laps.add(stages, Stage::Explain);
         }
-        .into_iter();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
             .map(|index| Ranked {
@@ -213,6 +214,13 @@ impl Served {
             *kept = Kept { predictions: predictions.tasks, scores };
         }
         written
+    }
+
+    /// Features whose columns stand in `request`: all candidates have them in common.
+    pub(crate) fn shared(&self, in_request: &[bool]) -> Vec<&str> {
+        let features = self.model.encoder().schema().features.iter();
+        let features = features.filter(|feature| self.columns.index(feature.column()).is_some_and(|at| in_request[at]));
+        features.map(|feature| feature.name.as_str()).collect()
     }
 
     /// What a body of JSON asks for.

@@ -153,6 +153,7 @@ async fn serve(
     wanted: Vec<(Speech, String, Option<TlsAcceptor>)>,
     interrupt: &Interrupt,
 ) -> Result<()> {
+    app.entries.iter().try_for_each(|entry| entry.check_path())?;
     let mut doors = Vec::new();
     for (speech, address, tls) in wanted {
         doors.push(Door::open(app, speech, address, tls).await?);

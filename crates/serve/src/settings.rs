@@ -40,6 +40,8 @@ pub struct Settings {
     pub routes: Option<PathBuf>,
     /// A file to which changes of models are appended, a line of JSON each.
     pub audit: Option<PathBuf>,
+    /// Whether `/v1/models/NAME/sample` shows rows of the training log.
+    pub sample: bool,
     /// Who may reload and roll back.
     pub control: Control,
 }
@@ -97,6 +99,7 @@ impl Default for Settings {
             watch: Some(Duration::from_secs(1)),
             routes: None,
             audit: None,
+            sample: true,
             control: Control::Loopback,
         }
     }

@@ -68,6 +68,9 @@ pub(crate) struct Serve {
     /// Append each change of a model to this file, a line of JSON: who, what, from, to
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+    /// Do not show the rows of the training log that a model keeps as its sample
+    #[arg(long)]
+    no_sample: bool,
     /// Longest body of a request
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024), default_value_t = 8, help_heading = "Limits")]
     max_body: u32,
@@ -143,6 +146,7 @@ impl Serve {
             slow: self.slow,
             routes: self.routes,
             audit: self.audit,
+            sample: !self.no_sample,
             patience: self.patience,
             idle: self.idle,
             drain: self.drain,

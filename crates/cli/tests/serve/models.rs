@@ -264,3 +264,14 @@ fn weights_of_the_score_are_changed_by_a_call_and_written_down() {
     assert_eq!((&lines[1]["from"], &lines[1]["to"]), (&lines[3]["to"], &lines[3]["from"]));
     assert!(lines.iter().all(|line| line["model"] == "run" && line["address"] == "127.0.0.1"), "{audit}");
 }
+
+#[test]
+fn a_path_without_a_model_ends_the_server_before_it_listens() {
+    let folder = folder();
+    folder.write("pointer", "gone/model");
+    for path in ["nowhere", "run", "pointer"] {
+        let ran = folder.run(&["serve", "run/model", &format!("other={path}"), "--http", "127.0.0.1:0"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{path}: {}", ran.stderr);
+        assert!(ran.stderr.contains(if path == "pointer" { "gone" } else { path }), "{}", ran.stderr);
+    }
+}
