@@ -46,10 +46,11 @@ impl PredictionSpread {
         sorted.sort_unstable_by(f32::total_cmp);
         let (rows, last) = (sorted.len(), *sorted.last()?);
         let bins = (rows / ROWS_A_BIN).clamp(1, BINS);
-        let mut edges: Vec<f32> = (1..bins).map(|bin| sorted[bin * rows / bins - 1]).collect();
+        // Midway to the next greater one: the last bit of a prediction, which another processor may have otherwise, moves no row.
+        let above = |value: f32| sorted[sorted.partition_point(|&own| own <= value)];
+        let quantiles = (1..bins).map(|bin| sorted[bin * rows / bins - 1]).filter(|&value| value < last);
+        let mut edges: Vec<f32> = quantiles.map(|value| value + (above(value) - value) / 2.0).collect();
         edges.dedup();
-        // Nothing lies above the greatest prediction.
-        edges.retain(|&edge| edge < last);
         let mean = sorted.iter().map(|&p| f64::from(p)).sum::<f64>() / rows as f64;
         let mut spread = Self { rows: rows as u64, mean, shares: vec![0.0; edges.len() + 1], edges };
         for &prediction in &sorted {
@@ -161,6 +162,8 @@ mod tests {
         assert_eq!(bins(&[0.25; 1000]), Some(vec![1.0]));
         let two: Vec<f32> = (0..1000).map(|row| if row < 900 { 0.1 } else { 0.9 }).collect();
         assert_eq!(bins(&two), Some(vec![0.9, 0.1]));
+        let spread = PredictionSpread::of(&two).unwrap();
+        assert_eq!([0.1f32.next_up(), 0.9f32.next_down()].map(|p| spread.bin(p)), [0, 1]);
         assert_eq!(bins(&(0..120).map(|row| row as f32).collect::<Vec<_>>()).unwrap().len(), 4);
     }
 

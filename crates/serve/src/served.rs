@@ -186,9 +186,7 @@ impl Served {
         let Some(records) = asked.records else { return answer(&[], &[]) };
         let rows = self.model.encode(&records).map_err(refuse)?;
         laps.add(stages, Stage::Encode);
-        let features = self.model.encoder().schema().features.iter().filter(|feature| of_request(feature.column()));
-        let shared: Vec<&str> = features.map(|feature| feature.name.as_str()).collect();
-        let predictions = self.model.predict_sharing(&rows, &shared).map_err(refuse)?;
+        let predictions = self.model.predict_sharing(&rows, &self.shared(&asked.in_request)).map_err(refuse)?;
         laps.add(stages, Stage::Predict);
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
         let order = ordered(&scores, asked.top);
@@ -216,6 +214,13 @@ impl Served {
             *kept = Kept { predictions: predictions.tasks, scores };
         }
         written
+    }
+
+    /// Features whose columns stand in `request`: all candidates have them in common.
+    pub(crate) fn shared(&self, in_request: &[bool]) -> Vec<&str> {
+        let features = self.model.encoder().schema().features.iter();
+        let features = features.filter(|feature| self.columns.index(feature.column()).is_some_and(|at| in_request[at]));
+        features.map(|feature| feature.name.as_str()).collect()
     }
 
     /// What a body of JSON asks for.

@@ -149,8 +149,9 @@ impl Shadow {
         let (theirs, ours) = (names(by), names(of));
         let mut found = Vec::new();
         for (task, predictions) in theirs.into_iter().zip(&answered.predictions) {
-            let Some(at) = ours.iter().position(|own| *own == task) else { continue };
-            let pairs = predictions.iter().zip(&own.predictions[at]);
+            let at = ours.iter().position(|own| *own == task);
+            let Some(own) = at.and_then(|at| own.predictions.get(at)) else { continue };
+            let pairs = predictions.iter().zip(own);
             let sum = pairs.map(|(a, b)| (f64::from(*a) - f64::from(*b)).abs()).sum();
             found.push((task, Difference { sum, candidates: predictions.len() as u64 }));
         }

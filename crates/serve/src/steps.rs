@@ -52,12 +52,13 @@ impl Served {
             (None, Some(weighted)) => &weighted.scorer,
             (None, None) => self.model().scorer().map_err(refuse)?,
         };
+        let shared = self.shared(&asked.in_request);
         kept.predictions.resize(self.model().tasks().len(), Vec::new());
         while kept.scores.len() < asked.candidates {
             let from = kept.scores.len();
             let rows = records.slice(from, STEP.min(asked.candidates - from));
             let rows = self.model().encode(&rows).map_err(refuse)?;
-            let predictions = self.model().predict(&rows).map_err(refuse)?;
+            let predictions = self.model().predict_sharing(&rows, &shared).map_err(refuse)?;
             kept.scores.extend(scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?);
             kept.predictions.iter_mut().zip(predictions.tasks).for_each(|(all, more)| all.extend(more));
             if kept.scores.len() < asked.candidates && is_wanted() {
