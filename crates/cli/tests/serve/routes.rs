@@ -156,7 +156,9 @@ fn a_route_is_changed_by_a_call_as_a_whole_and_written_down() {
         of(&mut form);
         ask("POST", "/v1/routes/feed", &form.to_string())
     };
-    let cases: [(&dyn Fn(&mut Value), u16, &str); 11] = [
+    // A change, the status, a part of the message.
+    type Case<'a> = (&'a dyn Fn(&mut Value), u16, &'a str);
+    let cases: [Case<'_>; 11] = [
         (&|form| form["arm"][1]["share"] = json!(0.4), 422, "arm: the shares of all arms add up to 1.1"),
         (&|form| form["arm"][1]["model"] = json!("c"), 422, "arm[1].model: there is no model"),
         (&|form| form["arm"][1]["score"] = json!({ "bui": 1 }), 422, "did you mean `buy`?"),
