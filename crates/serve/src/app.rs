@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::registry::Entry;
+use crate::request_log::RequestLog;
 use crate::settings::Settings;
 use crate::slow::Slow;
 use crate::socket::Pace;
@@ -31,6 +32,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) slow: Arc<Slow>,
     pub(crate) audit: Audit,
+    pub(crate) request_log: Option<Arc<RequestLog>>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) draining: AtomicBool,
     pub(crate) in_flight: AtomicUsize,
@@ -66,6 +68,8 @@ pub(crate) struct Reply {
     pub(crate) content: &'static str,
     /// Length of the JSON, where the bytes of tensors come behind it.
     pub(crate) json: Option<usize>,
+    /// What the request is called in the log.
+    pub(crate) logged_as: Option<String>,
 }
 
 impl Reply {
@@ -74,6 +78,6 @@ impl Reply {
     }
 
     pub(crate) fn text(text: String, content: &'static str) -> Self {
-        Self { body: text.into_bytes(), content, json: None }
+        Self { body: text.into_bytes(), content, json: None, logged_as: None }
     }
 }

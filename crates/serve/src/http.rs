@@ -23,6 +23,7 @@ use crate::page;
 use crate::queue::Work;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
+use crate::request_log::Ticket;
 use crate::route::{PATHS, Route};
 use crate::sample;
 use crate::served::{BodyForm, Served};
@@ -45,6 +46,9 @@ fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
 
 /// The same as a stream of Arrow IPC.
 const ARROW: &str = "application/vnd.apache.arrow.stream";
+
+/// What a request is called in the log of requests.
+const REQUEST_ID: &str = "pleiad-request-id";
 
 /// The length of the JSON in front of the bytes of tensors.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -110,10 +114,10 @@ fn unknown(path: &str) -> Refusal {
 }
 
 fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
-    let (mut json, mut allow, mut challenge) = (None, None, None);
+    let (mut json, mut logged_as, mut allow, mut challenge) = (None, None, None, None);
     let (status, body, content, retry, close) = match answered {
         Ok(reply) => {
-            json = reply.json;
+            (json, logged_as) = (reply.json, reply.logged_as);
             (200, reply.body, reply.content, None, false)
         }
         Err(refusal) => {
@@ -138,6 +142,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     if let Some(length) = json {
         headers.insert(header::HeaderName::from_static(JSON_LENGTH), HeaderValue::from(length));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
+    if let Some(id) = logged_as.and_then(|id| HeaderValue::from_maybe_shared(Bytes::from(id)).ok()) {
+        headers.insert(header::HeaderName::from_static(REQUEST_ID), id);
     }
     if let Some(seconds) = retry {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -243,9 +250,14 @@ async fn worked(
 ) -> Result<Reply, Refusal> {
     let deadline = came + deadline(request.headers(), app.settings.timeout)?;
     let body = read(app, came, request).await?;
-    let answer = ask(app, of, body, (came, deadline), work).await?;
+    let ticket = match (work, &app.request_log) {
+        (Work::Rank(_), Some(log)) => log.ticket(),
+        _ => None,
+    };
+    let logged_as = ticket.as_ref().map(|Ticket { id, .. }| id.clone());
+    let answer = ask(app, of, body, (came, deadline), work, ticket).await?;
     let content = if matches!(work, Work::Rank([_, BodyForm::Arrow])) { ARROW } else { JSON };
-    Ok(Reply { body: answer.body, content, json: answer.json })
+    Ok(Reply { body: answer.body, content, json: answer.json, logged_as })
 }
 
 fn metrics(app: &App) -> String {
@@ -261,6 +273,7 @@ fn metrics(app: &App) -> String {
         in_flight: app.in_flight.load(Ordering::Relaxed),
         body_bytes: app.budget.used(),
         ready: ready(app).is_ok(),
+        logs: app.request_log.is_some(),
         models: models.collect(),
     })
 }

@@ -16,6 +16,7 @@ use crate::infer::Inferred;
 use crate::queue::{Job, Work, estimate, late};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Entry, out_of_service};
+use crate::request_log::Ticket;
 use crate::served::{BodyForm, Served};
 use crate::settings::Control;
 use crate::weights::WeightChange;
@@ -166,6 +167,7 @@ pub(crate) async fn ask(
     body: Body,
     (head, deadline): (Instant, Instant),
     work: Work,
+    ticket: Option<Ticket>,
 ) -> Result<Inferred, Refusal> {
     let (reply, answered) = oneshot::channel();
     let candidates = match work {
@@ -177,7 +179,19 @@ pub(crate) async fn ask(
     };
     let candidates = candidates.clamp(1, app.settings.max_candidates);
     let most = app.settings.max_candidates;
-    app.queue.push(Job { body, entry, served, candidates, most, came: Instant::now(), head, deadline, work, reply })?;
+    app.queue.push(Job {
+        body,
+        entry,
+        served,
+        candidates,
+        most,
+        came: Instant::now(),
+        head,
+        deadline,
+        work,
+        ticket,
+        reply,
+    })?;
     match timeout_at(deadline.into(), answered).await {
         Err(_) => Err(late()),
         Ok(Err(_)) => {

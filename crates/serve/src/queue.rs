@@ -17,6 +17,7 @@ use crate::infer::Inferred;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
+use crate::request_log::Ticket;
 use crate::served::{BodyForm, Served};
 use crate::slow::{Slow, SlowRequest};
 use crate::stages::{Stage, Stages};
@@ -36,6 +37,8 @@ pub(crate) struct Job {
     pub(crate) head: Instant,
     pub(crate) deadline: Instant,
     pub(crate) work: Work,
+    /// If the request is to be logged.
+    pub(crate) ticket: Option<Ticket>,
     pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
 }
 
@@ -165,7 +168,7 @@ pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>, slow: &Arc<Slow>
 }
 
 fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
-    let Job { mut body, entry, served, most, came, head, deadline, work, reply, .. } = job;
+    let Job { mut body, entry, served, most, came, head, deadline, work, ticket, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
         return;
@@ -194,7 +197,11 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
     }
     let ranked = catch_unwind(AssertUnwindSafe(|| match work {
         Work::Rank(forms) => {
-            served.rank_as(&body.bytes, forms, most, &mut stages).map(|body| Inferred { body, json: None })
+            let (answer, kept) = served.rank_kept(&body.bytes, forms, most, &mut stages, ticket.is_some())?;
+            if let (Some(ticket), Some(kept)) = (ticket, kept) {
+                ticket.write(&entry, &served, kept);
+            }
+            Ok(Inferred { body: answer, json: None })
         }
         Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
         Work::Message => {

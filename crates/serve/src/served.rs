@@ -16,6 +16,7 @@ use crate::columns::Columns;
 use crate::explain;
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
+use crate::request_log::Kept;
 use crate::stages::{Laps, Stage, Stages};
 use crate::statistics::Statistics;
 use crate::weighted::Weighted;
@@ -109,10 +110,22 @@ impl Served {
     pub fn rank_as(
         &self,
         body: &[u8],
-        [sent, wanted]: [BodyForm; 2],
+        forms: [BodyForm; 2],
         most: usize,
         stages: &mut Stages,
     ) -> Result<Vec<u8>, Refusal> {
+        self.rank_kept(body, forms, most, stages, false).map(|(answer, _)| answer)
+    }
+
+    /// [`Served::rank_as`]; with `keep` also what the log of requests writes, unless there is no candidate.
+    pub(crate) fn rank_kept(
+        &self,
+        body: &[u8],
+        [sent, wanted]: [BodyForm; 2],
+        most: usize,
+        stages: &mut Stages,
+        keep: bool,
+    ) -> Result<(Vec<u8>, Option<Kept>), Refusal> {
         let mut laps = Laps::new();
         let asked = match sent {
             BodyForm::Json => self.asked(body, most)?,
@@ -127,12 +140,12 @@ impl Served {
             }
             explain::check(asked.candidates.min(asked.top))?;
         }
-        let own = asked.score.map(|score| self.scorer_of(score)).transpose()?;
+        let own = asked.score.map(|score| self.rank_with(score)).transpose()?;
         let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
         let weighted = self.weighted();
         let scorer = match (&own, &weighted) {
-            (Some(scorer), _) => scorer,
+            (Some(own), _) => &own.scorer,
             (None, Some(weighted)) => &weighted.scorer,
             (None, None) => self.model.scorer().map_err(refuse)?,
         };
@@ -157,7 +170,7 @@ impl Served {
             }
         };
         laps.add(stages, Stage::Decode);
-        let Some(records) = asked.records else { return answer(&[], &[]) };
+        let Some(records) = asked.records else { return answer(&[], &[]).map(|answer| (answer, None)) };
         let rows = self.model.encode(&records).map_err(refuse)?;
         laps.add(stages, Stage::Encode);
         let predictions = self.model.predict(&rows).map_err(refuse)?;
@@ -181,9 +194,24 @@ impl Served {
                 explain: explained.next().map(Box::new),
             })
             .collect();
-        let written = answer(&ranked, &rows.counts);
+        let written = answer(&ranked, &rows.counts)?;
         laps.add(stages, Stage::Write);
-        written
+        let order: Vec<usize> = if keep { ranked.iter().map(|one| one.index).collect() } else { Vec::new() };
+        drop(ranked);
+        let kept = keep.then(|| Kept {
+            records,
+            ids: asked.ids.iter().map(id_text).collect(),
+            rank: match (&own, &weighted) {
+                (Some(weighted), _) => weighted.rank.clone(),
+                (None, Some(weighted)) => weighted.rank.clone(),
+                (None, None) => self.model.rank().cloned().unwrap_or_default(),
+            },
+            predictions: predictions.tasks,
+            numbers: if scorer.transform().is_some() { rows.numbers } else { Vec::new() },
+            scores,
+            order,
+        });
+        Ok((written, kept))
     }
 
     /// What a body of JSON asks for.
@@ -198,15 +226,27 @@ impl Served {
     }
 
     /// The model's score with other exponents.
-    fn scorer_of(&self, score: BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
+    fn rank_with(&self, score: BTreeMap<String, f64>) -> Result<Weighted, Refusal> {
         let mut rank = self.rank_now().unwrap_or_default();
         rank.score.extend(score);
-        Scorer::new(&rank, self.model.encoder().schema()).map_err(|error| Refusal::of_rank(&error, &|_| false))
+        let scorer = Scorer::new(&rank, self.model.encoder().schema());
+        let scorer = scorer.map_err(|error| Refusal::of_rank(&error, &|_| false))?;
+        Ok(Weighted { rank, scorer })
     }
 
     fn named(&self, counts: &[FeatureCount], of: fn(&FeatureCount) -> u64) -> Counts<'_> {
         let names = self.model.encoder().schema().features.iter().map(|feature| feature.name.as_str());
         Counts(names.zip(counts).map(|(name, count)| (name, of(count))).filter(|(_, count)| *count > 0).collect())
+    }
+}
+
+/// An id as a text.
+fn id_text(id: &Cell<'_>) -> Option<String> {
+    match id {
+        Cell::Text(text) => Some(text.to_string()),
+        Cell::Int(number) => Some(number.to_string()),
+        Cell::UInt(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::request_log::RequestLogSettings;
 use crate::tokens::Tokens;
 
 /// How a server listens, and what it refuses.
@@ -38,6 +39,8 @@ pub struct Settings {
     pub watch: Option<Duration>,
     /// A file to which changes of models are appended, a line of JSON each.
     pub audit: Option<PathBuf>,
+    /// Where requests are logged; `None` nowhere.
+    pub request_log: Option<RequestLogSettings>,
     /// Who may reload and roll back.
     pub control: Control,
 }
@@ -89,6 +92,7 @@ impl Default for Settings {
             drain: Duration::from_secs(30),
             watch: Some(Duration::from_secs(1)),
             audit: None,
+            request_log: None,
             control: Control::Loopback,
         }
     }
