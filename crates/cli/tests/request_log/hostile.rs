@@ -25,7 +25,8 @@ fn logged() -> Folder {
 
 /// The same rows with another column in the place of one.
 fn replaced(rows: &RecordBatch, name: &str, array: ArrayRef) -> RecordBatch {
-    let columns = rows.schema().fields().iter().zip(rows.columns()).map(|(field, own)| {
+    let schema = rows.schema();
+    let columns = schema.fields().iter().zip(rows.columns()).map(|(field, own)| {
         let array = if field.name() == name { Arc::clone(&array) } else { Arc::clone(own) };
         (field.name().clone(), array)
     });
@@ -96,7 +97,7 @@ fn what_is_no_log_is_refused() {
 fn what_cannot_be_asked_is_refused() {
     let folder = logged();
     for (args, code, says) in [
-        (&["--score", "bui=1"][..], 2, "did you mean \"buy\"?"),
+        (&["--score", "bui=1"][..], 2, "did you mean `buy`?"),
         (&["--score", "buy"], 2, "expected TASK=VALUE"),
         (&["--score", "buy=high"], 2, "not a finite number"),
         (&["--set", "rank.transform.column=age"], 2, "give a model with --model"),

@@ -133,7 +133,7 @@ fn the_rows_of_a_configuration_are_predicted() {
     }
     let rank = "\n[rank]\nscore = { buy = 0.1, spend = 1.0 }\nfloor = { spend = 0.01 }\n\
                 transform = { column = \"visits\", kind = \"log1p\", power = 0.3 }\n";
-    let config = CONFIG.replace("train = \"train.csv\"", "train = \"train.csv\"\nrequest = \"request\"") + rank;
+    let config = CONFIG.to_owned() + rank + "\n[metrics]\ngroup = \"request\"\n";
     folder.write("config.toml", &config);
     folder.ok(&["train", "config.toml", "--out", "run"]);
     let ask = ["tune", "config.toml", "--model", "run/model", "--metric", "buy.gauc", "--format", "json"];
@@ -149,11 +149,11 @@ fn the_rows_of_a_configuration_are_predicted() {
     assert_eq!(found["tasks"][0]["metric"], json!("spend.ndcg@10"));
     for (args, says) in [
         (&["--metric", "buy.auc"][..], "take gauc, ndcg@K or recall@K"),
-        (&["--metric", "buys.gauc"], "did you mean \"buy\"?"),
+        (&["--metric", "buys.gauc"], "did you mean `buy`?"),
         (&["--bound", "spend"], "such as share>=0.98"),
         (&["--bound", "spent>=1"], "is no metric of a task"),
-        (&["--also", "bye"], "did you mean \"buy\"?"),
-        (&["--set", "data.request=null"], "request"),
+        (&["--also", "bye"], "did you mean `buy`?"),
+        (&["--by", "requests"], "\"requests\""),
     ] {
         let args = [&["tune", "config.toml", "--model", "run/model", "--metric", "buy.gauc"], args].concat();
         let args = if args.iter().filter(|arg| **arg == "--metric").count() > 1 {
@@ -165,8 +165,10 @@ fn the_rows_of_a_configuration_are_predicted() {
         assert!(ran.code == Some(2) || ran.code == Some(3), "{args:?}: {}", ran.stderr);
         assert!(ran.stderr.contains(says), "{args:?}: {}", ran.stderr);
     }
-    let none = config.replace("request = \"request\"", "");
+    let none = config.replace("group = \"request\"", "");
     folder.write("none.toml", none);
-    let ran = folder.run(&["tune", "none.toml", "--model", "run/model", "--metric", "buy.gauc"]);
-    assert!(ran.code == Some(2) && ran.stderr.contains("[data] request"), "{}", ran.stderr);
+    let ask = ["tune", "none.toml", "--model", "run/model", "--metric", "buy.gauc", "--format", "json"];
+    assert_eq!(folder.ok(&[&ask[..], &["--by", "request"]].concat()).json(), found);
+    let ran = folder.run(&ask);
+    assert!(ran.code == Some(2) && ran.stderr.contains("--by COLUMN"), "{}", ran.stderr);
 }

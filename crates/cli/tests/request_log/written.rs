@@ -35,7 +35,7 @@ fn body(number: u64, candidates: u64, score: Option<Value>) -> Value {
             };
             json!({
                 "id": format!("{number}/{at}"), "video_id": format!("v{mixed}"), "author_id": mixed % 50, "tags": tags,
-                "category": ["music", "news", "sport"][mixed as usize % 3], "video_seconds": 5 + mixed % 300,
+                "category": (["music", "news", "sport"][mixed as usize % 3]), "video_seconds": 5 + mixed % 300,
             })
         })
         .collect();
@@ -185,7 +185,7 @@ fn trains(folder: &Folder, rows: &RecordBatch) {
     );
     write(&folder.join("joined.parquet"), &joined);
     folder.write("log.toml", folder.text("config.toml").replace("log.parquet", "joined.parquet"));
-    let sets = ["--set", "train.epochs=1", "--set", "data.request=pleiad_request"];
+    let sets = ["--set", "train.epochs=1", "--set", "metrics.group=pleiad_request"];
     folder.ok(&[&["train", "log.toml", "--out", "again"], &sets[..]].concat());
     // A replay measures outcomes, too: by the labels of a model, or by columns that are named.
     let by_model =
