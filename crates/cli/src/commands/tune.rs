@@ -18,7 +18,8 @@ use crate::{Global, signals};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Example:
-  pleiad tune config.toml --model run/model --metric click.ndcg@10 --bound 'share>=0.98'
+  pleiad tune config.toml --model run/model --by request_id \\
+      --metric click.ndcg@10 --bound 'share>=0.98'
   pleiad tune config.toml --log joined.parquet --metric click.ndcg@10
 
 The search begins with [rank] of CONFIG. It sees one half of the requests; the metric, its
@@ -26,7 +27,7 @@ gain with a 95 % interval, and what becomes of each task are those of the other 
 rows are the validation rows of CONFIG, which the model predicts, or with --log those of a
 server's log, with the predictions that were logged; [[task]] says where outcomes stand.")]
 pub(crate) struct Tune {
-    /// Configuration (TOML): [data] with `request`, [[task]], [rank]
+    /// Configuration (TOML) with [data], [[task]] and [rank]
     #[arg(value_name = "CONFIG")]
     config: PathBuf,
     /// What is to become better: TASK.gauc, TASK.ndcg@K or TASK.recall@K
@@ -45,6 +46,9 @@ pub(crate) struct Tune {
     /// Which rows of CONFIG [default: valid, or test where there are no others]
     #[arg(long, value_enum, conflicts_with = "log")]
     rows: Option<Rows>,
+    /// The column that says which rows are one request [default: `request` of [data], or `group` of [metrics]]
+    #[arg(long, value_name = "COLUMN", conflicts_with = "log")]
+    by: Option<String>,
     /// Tasks that [rank] score does not name and the search may use, too
     #[arg(long, value_name = "TASK", value_delimiter = ',')]
     also: Vec<String>,
@@ -97,7 +101,8 @@ impl Tune {
                 None => TuneRows::of(&file),
             };
             let own = scorer(&rank.score)?;
-            let (lists, skipped) = requests(&file, &model, &own, rows, &interrupt, &mut |rows| progress.at(rows))?;
+            let (lists, skipped) =
+                requests(&file, &model, &own, (rows, self.by.as_deref()), &interrupt, &mut |rows| progress.at(rows))?;
             drop(progress);
             super::warn_skipped(&skipped);
             let progress = RowProgress::new("trying weights", None);

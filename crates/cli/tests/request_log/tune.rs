@@ -152,7 +152,7 @@ fn the_rows_of_a_configuration_are_predicted() {
         (&["--metric", "buys.gauc"], "did you mean `buy`?"),
         (&["--bound", "spend"], "such as share>=0.98"),
         (&["--bound", "spent>=1"], "is no metric of a task"),
-        (&["--also", "bye"], "did you mean `buy`?"),
+        (&["--also", "buyy"], "did you mean `buy`?"),
         (&["--by", "requests"], "\"requests\""),
     ] {
         let args = [&["tune", "config.toml", "--model", "run/model", "--metric", "buy.gauc"], args].concat();

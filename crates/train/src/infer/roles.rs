@@ -51,7 +51,7 @@ impl Why {
         (Self::Weight, "What rows count? If so: weight = .. in [data]."),
         (
             Self::Server,
-            "A server's own columns in its log of requests. The request of each row is one: request = \"pleiad_request\" in [data].",
+            "A server's own columns in its log of requests. \"pleiad_request\" says which rows are one request.",
         ),
         (Self::Text, "Texts in words. They need an encoder of their own (embeddings made elsewhere, as columns)."),
         (Self::Constant, "They say nothing: one value, or none."),

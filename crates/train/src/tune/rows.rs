@@ -46,7 +46,7 @@ impl TuneRows {
     }
 }
 
-/// The requests of a configuration's rows, what `model` predicts for them, their outcomes, and the numbers that the transform of
+/// The requests of a configuration's rows, by the column `by` or those of `[data] request` and `[metrics] group`, what `model` predicts for them, their outcomes, and the numbers that the transform of
 /// `scorer` reads. Rows without a request are left out.
 ///
 /// # Errors
@@ -55,16 +55,14 @@ pub fn requests(
     file: &ConfigFile,
     model: &Model,
     scorer: &Scorer,
-    rows: TuneRows,
+    (rows, by): (TuneRows, Option<&str>),
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(Lists, Skipped)> {
     let data = &file.config.data;
-    let Some(request) =
-        data.request.clone().or_else(|| file.schema.groups.as_ref().map(|groups| groups.column.clone()))
-    else {
-        let reason =
-            "weights are judged within requests: name their column in the configuration, [data] request = \"COLUMN\"";
+    let group = || file.schema.groups.as_ref().map(|groups| groups.column.clone());
+    let Some(request) = by.map(str::to_owned).or_else(|| data.request.clone()).or_else(group) else {
+        let reason = "weights are judged within requests: name the column that says which rows are one request, with --by COLUMN";
         return Err(Error::Ask { option: "CONFIG", reason: reason.to_owned() });
     };
     let asked = match rows {
