@@ -56,7 +56,7 @@ def main():
 
 def ranked(address):
     """What `/v1/rank` says of the videos, by task, in their order."""
-    body = json.dumps({"request": USER, "rows": VIDEOS}).encode()
+    body = json.dumps({"rows": [USER | video for video in VIDEOS]}).encode()
     request = urllib.request.Request(f"http://{address}/v1/rank", body, token())
     with urllib.request.urlopen(request) as answer:
         videos = sorted(json.load(answer)["ranked"], key=lambda video: video["index"])

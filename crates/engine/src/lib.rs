@@ -25,6 +25,7 @@ mod precision;
 mod predictor;
 mod requests;
 mod runner;
+mod sharing;
 #[allow(unsafe_code)]
 pub mod sparse;
 #[allow(unsafe_code)]

@@ -120,6 +120,11 @@ impl Parameters {
         Ok(())
     }
 
+    /// What a forward pass reads: dense parameters and tables.
+    pub(crate) fn parts(&self) -> (&[f32], &[Table]) {
+        (&self.dense, &self.tables)
+    }
+
     /// Every parameter under its name.
     pub(crate) fn weights(&self, graph: &Graph) -> Weights {
         let mut weights = Weights::default();

@@ -6,9 +6,9 @@ use pleiad_model::Graph;
 use crate::error::Result;
 use crate::exec::{Layers, Shared, Workspaces};
 use crate::kernels::arithmetic::Arithmetic;
-use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose, Target};
 use crate::requests::Requests;
+use crate::sparse::Table;
 
 /// A plan, its layers, and a workspace for each thread. Whoever predicts, steps, or steps task by task has one.
 #[derive(Debug)]
@@ -35,15 +35,15 @@ impl Pass {
     /// What shards of `batch` read, where nothing is dropped.
     pub(crate) fn shared<'s>(
         &'s self,
-        parameters: &'s Parameters,
+        (params, tables): (&'s [f32], &'s [Table]),
         batch: &'s Batch,
         requests: &'s Requests,
     ) -> Shared<'s> {
         Shared {
             plan: &self.plan,
-            params: &parameters.dense,
+            params,
             layers: &self.layers,
-            tables: &parameters.tables,
+            tables,
             batch,
             requests,
             seed: 0,

@@ -15,7 +15,8 @@ use crate::gates::GateStatistics;
 use crate::parameters::Parameters;
 use crate::plan::{Plan, Purpose};
 use crate::runner::Runner;
-use crate::sparse::TableOptions;
+use crate::sharing::Sharing;
+use crate::sparse::{Table, TableOptions};
 
 /// What a model predicts for a batch.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -37,6 +38,7 @@ pub struct Predictor {
     runner: Runner,
     /// Made when gates are looked at for the first time.
     inspector: OnceLock<Runner>,
+    sharing: Sharing,
 }
 
 impl Predictor {
@@ -70,7 +72,14 @@ impl Predictor {
 
     fn of(graph: Graph, parameters: Parameters, mut runner: Runner) -> Self {
         runner.prepare(&parameters);
-        Self { check: BatchCheck::of(&graph), graph, parameters, runner, inspector: OnceLock::new() }
+        Self {
+            check: BatchCheck::of(&graph),
+            graph,
+            parameters,
+            runner,
+            inspector: OnceLock::new(),
+            sharing: Sharing::default(),
+        }
     }
 
     /// Every weight under its tensor name, to be read where it is.
@@ -91,7 +100,21 @@ impl Predictor {
     /// [`crate::Error::Batch`] or [`crate::Error::IdOutOfRange`] for a batch that the model cannot read.
     pub fn predict(&self, batch: &Batch) -> Result<Predictions> {
         self.check.check(&self.parameters.tables, batch, false)?;
-        Ok(predict(&self.graph, &self.runner, &self.parameters, batch))
+        Ok(predict(&self.graph, &self.runner, self.parameters.parts(), batch))
+    }
+
+    /// [`Predictor::predict`] where rows of one request have these features in common, too, beside those of which the graph
+    /// says so: what depends on them alone is computed once a request. Sums are added in another order, so last bits may differ.
+    ///
+    /// The model is compiled again for every new set of features, up to four; from then on the nearest of these counts.
+    ///
+    /// # Errors
+    /// As [`Predictor::predict`].
+    pub fn predict_sharing(&self, batch: &Batch, features: &[&str]) -> Result<Predictions> {
+        let plan = self.sharing.plan(&self.graph, &self.parameters, features);
+        let Some((runner, dense)) = plan.as_ref().and_then(|plan| plan.runner()) else { return self.predict(batch) };
+        self.check.check(&self.parameters.tables, batch, false)?;
+        Ok(predict(&self.graph, runner, (dense, &self.parameters.tables), batch))
     }
 
     /// Predicts every row of `batch`, and adds the weights of every gate and the outputs of every expert to `statistics`.
@@ -103,7 +126,7 @@ impl Predictor {
         let inspector = self.inspector()?;
         let losses = losses(&self.graph);
         let empty = GateStatistics::new(&self.graph);
-        let parts = inspector.run(&self.parameters, batch, |shard, plan| {
+        let parts = inspector.run(self.parameters.parts(), batch, |shard, plan| {
             let mut part = empty.clone();
             for (gate, &view) in plan.gates.iter().enumerate() {
                 shard.rows_of(&plan.values, view).for_each(|weights| part.observe(gate, weights));
@@ -124,7 +147,7 @@ impl Predictor {
     /// As [`Predictor::predict`].
     pub fn gate_weights(&self, batch: &Batch) -> Result<Vec<GateRows<'_>>> {
         self.check.check(&self.parameters.tables, batch, false)?;
-        let parts = self.inspector()?.run(&self.parameters, batch, |shard, plan| {
+        let parts = self.inspector()?.run(self.parameters.parts(), batch, |shard, plan| {
             let of = |&view| shard.rows_of(&plan.values, view).flatten().copied().collect::<Vec<f32>>();
             plan.gates.iter().map(of).collect()
         });
@@ -143,7 +166,7 @@ impl Predictor {
 }
 
 /// Runs a batch that has been checked, by a runner that is prepared for these parameters.
-pub(crate) fn predict(graph: &Graph, runner: &Runner, parameters: &Parameters, batch: &Batch) -> Predictions {
+pub(crate) fn predict(graph: &Graph, runner: &Runner, parameters: (&[f32], &[Table]), batch: &Batch) -> Predictions {
     let losses = losses(graph);
     let shards = runner.run(parameters, batch, |shard, plan| outputs(shard, plan, &losses));
     joined(shards, &losses, batch.rows)

@@ -15,6 +15,7 @@ use crate::pass::Pass;
 use crate::plan::{Plan, Purpose, Target};
 use crate::precision::{Kernels, Precision};
 use crate::requests::Requests;
+use crate::sparse::Table;
 
 /// A pass forward alone.
 #[derive(Debug)]
@@ -43,6 +44,12 @@ impl Runner {
         self.pass.prepare(parameters);
     }
 
+    /// The same for dense parameters in this plan's layout, which do not change any more.
+    pub(crate) fn prepare_for(&mut self, dense: &[f32], tables: &[Table]) {
+        self.pass.prepare_products(dense, 0);
+        self.pass.prepare_folds(dense, tables, 0);
+    }
+
     /// Shards of so many rows. Predictions have enough for every thread, as long as each is worth handing over; else the number
     /// of rows alone decides.
     fn shards(&self, rows: usize) -> usize {
@@ -51,11 +58,11 @@ impl Runner {
         rows.div_ceil(shard_rows).max(spread)
     }
 
-    /// Runs every shard of `batch` with the weights that it is prepared for, and gives what `read` makes of each, in the order
+    /// Runs every shard of `batch` with the weights that it is prepared for, dense ones and tables, and gives what `read` makes of each, in the order
     /// of the rows. Any number of threads may do so at once.
     pub(crate) fn run<R: Send>(
         &self,
-        parameters: &Parameters,
+        parameters: (&[f32], &[Table]),
         batch: &Batch,
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {

@@ -191,6 +191,12 @@ proptest! {
         let batch = batch(&split.graph().layout.clone(), &sizes, seed);
         let (a, b) = (split.predict(&batch).unwrap(), flat.predict(&batch).unwrap());
         prop_assert!(close(&a.tasks, &b.tasks), "{kind}");
+        // The flat model, told what its requests have in common, computes what the model by request does, to the bit.
+        let predictor = Predictor::new(flat.graph().clone(), &flat.weights()).unwrap();
+        let of = names(&of);
+        let told = predictor.predict_sharing(&batch, &of.iter().map(String::as_str).collect::<Vec<_>>()).unwrap();
+        prop_assert!(close(&told.tasks, &b.tasks), "{kind}");
+        prop_assert_eq!(&told, &a, "{}", kind);
         let (stats, a) = split.gradients(&batch, &[1.0, 2.0, 0.5]).unwrap();
         let (other, b) = flat.gradients(&batch, &[1.0, 2.0, 0.5]).unwrap();
         prop_assert!(stats.losses.iter().zip(&other.losses).all(|(a, b)| (a - b).abs() < 1e-5), "{kind}");

@@ -23,6 +23,7 @@ mod save;
 pub mod score;
 mod sets;
 mod source;
+mod spread;
 pub mod values;
 
 pub use by_task::ByTask;
@@ -38,3 +39,4 @@ pub use score::logged::Scoring;
 pub use score::shares::Shares;
 pub use score::{Factor, Scorer};
 pub use source::Source;
+pub use spread::{MOST_BINS, PredictionSpread, note_predictions, noted_predictions};

@@ -20,6 +20,7 @@ use crate::named;
 use crate::save::training_counts;
 use crate::score::Scorer;
 use crate::source::Source;
+use crate::spread::{PredictionSpread, noted_predictions};
 use crate::values::{Context, Part, features};
 
 /// A saved model, ready to predict.
@@ -37,6 +38,8 @@ pub struct Model {
     predictor: Predictor,
     /// Values of each feature in the rows that it was trained on, where they are known.
     training_counts: Option<Vec<FeatureCount>>,
+    /// How its predictions lay when it was trained, where that is known.
+    training_predictions: Option<Vec<PredictionSpread>>,
     /// The raw rows of its golden rows.
     sample: RawRows,
     rank: Option<RankConfig>,
@@ -75,12 +78,24 @@ impl Model {
         let funnel = model.map_or_else(|_| Vec::new(), |model| model.funnel().to_vec());
         let Artifact { graph, encoder, weights, golden, provenance, rank, .. } = artifact;
         let training_counts = training_counts(&provenance, &encoder);
+        let training_predictions = noted_predictions(&provenance, &encoder);
         let predictor = Predictor::from_weights(graph, weights)?;
         let predictions = predictor.predict(&golden.batch)?;
         golden.check(predictor.graph(), &predictions.tasks)?;
         let plan = Plan::new(encoder.schema(), SplitRules::default(), false, &[]);
         let sample = golden.raw;
-        let opened = Self { kind, funnel, encoder, plan, predictor, training_counts, sample, rank: None, scorer: None };
+        let opened = Self {
+            kind,
+            funnel,
+            encoder,
+            plan,
+            predictor,
+            training_counts,
+            training_predictions,
+            sample,
+            rank: None,
+            scorer: None,
+        };
         let Some(rank) = rank else { return Ok(opened) };
         let rank = serde_json::from_value(rank).map_err(|error| {
             let reason = format!("its [rank] cannot be read by this version of Pleiad: {error}");
@@ -188,6 +203,17 @@ impl Model {
         Ok(predictions)
     }
 
+    /// [`Model::predict`] of a request whose rows have these features in common: what depends on them alone is computed once.
+    /// Sums are added in another order, so last bits may differ ([`Predictor::predict_sharing`]).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn predict_sharing(&self, rows: &Rows, features: &[&str]) -> Result<Predictions> {
+        let predictions = self.predictor.predict_sharing(&rows.batch, features)?;
+        check_finite(&predictions, self.tasks(), 0)?;
+        Ok(predictions)
+    }
+
     /// The weights of every gate in each row, in the order of the graph; none where the structure has no gates.
     ///
     /// # Errors
@@ -208,6 +234,13 @@ impl Model {
     #[must_use]
     pub fn training_counts(&self) -> Option<&[FeatureCount]> {
         self.training_counts.as_deref()
+    }
+
+    /// How its predictions lay over validation rows, else over training rows, when it was trained, by task; `None` where it was
+    /// saved without.
+    #[must_use]
+    pub fn training_predictions(&self) -> Option<&[PredictionSpread]> {
+        self.training_predictions.as_deref()
     }
 
     /// What reading a stream of its rows gave, once it is read to its end.

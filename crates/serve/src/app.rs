@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::registry::Entry;
 use crate::request_log::RequestLog;
+use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::slow::Slow;
 use crate::socket::Pace;
@@ -23,11 +24,15 @@ pub(crate) const LONGEST: Duration = Duration::from_secs(3600);
 /// Of an answer, and of a refusal.
 pub(crate) const JSON: &str = "application/json";
 
+/// A stream of Arrow IPC.
+pub(crate) const ARROW: &str = "application/vnd.apache.arrow.stream";
+
 /// What all connections share.
 pub(crate) struct App {
     pub(crate) settings: Settings,
     /// The first one is the one of `/v1/rank`.
     pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) slow: Arc<Slow>,

@@ -17,6 +17,7 @@ use arrow::array::{
 };
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Fields, Schema};
+use arrow::error::ArrowError;
 use arrow::ipc::reader::StreamReader;
 use arrow::ipc::root_as_message;
 use arrow::ipc::writer::StreamWriter;
@@ -131,6 +132,13 @@ fn read(body: &[u8], columns: &Columns, most: usize) -> Result<StreamParts, Refu
     Ok((schema, names, batches))
 }
 
+/// The JSON in the metadata of a stream, if there is one that can be read.
+pub(crate) fn told_of(body: &[u8]) -> Option<String> {
+    check_sizes(body).ok()?;
+    let read = || StreamReader::try_new(body, None).map(|stream| stream.schema()).map_err(|error| error.to_string());
+    guarded(Path::new("the body"), read).ok()?.metadata().get(KEY).cloned()
+}
+
 /// The field that is a candidate's id, as the metadata says.
 fn id_of(schema: &Schema) -> Result<String, Refusal> {
     #[derive(serde::Deserialize)]
@@ -243,15 +251,17 @@ pub(crate) fn answer(ranked: &[Ranked<'_>], tasks: &[&str], rest: String) -> Res
     let predictions = StructArray::try_new(of_tasks.clone(), predictions, None);
     fields.push(Field::new("predictions", DataType::Struct(of_tasks), false));
     arrays.push(Arc::new(predictions.map_err(|error| internal(error.to_string()))?));
+    stream(fields, arrays, rest).map_err(|error| internal(error.to_string()))
+}
+
+/// A stream of one batch; `rest` is JSON of what its columns do not say.
+pub(crate) fn stream(fields: Vec<Field>, arrays: Vec<ArrayRef>, rest: String) -> Result<Vec<u8>, ArrowError> {
     let metadata = HashMap::from([(KEY.to_owned(), rest)]);
     let schema = Arc::new(Schema::new(fields).with_metadata(metadata));
-    let written = (|| {
-        let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
-        let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
-        writer.write(&batch)?;
-        writer.into_inner()
-    })();
-    written.map_err(|error: arrow::error::ArrowError| internal(error.to_string()))
+    let batch = RecordBatch::try_new(Arc::clone(&schema), arrays)?;
+    let mut writer = StreamWriter::try_new(Vec::new(), &schema)?;
+    writer.write(&batch)?;
+    writer.into_inner()
 }
 
 #[cfg(test)]
@@ -263,7 +273,7 @@ mod tests {
 
     use super::*;
 
-    fn stream(options: IpcWriteOptions) -> Vec<u8> {
+    fn written(options: IpcWriteOptions) -> Vec<u8> {
         let ages: ArrayRef = Arc::new(Float64Array::from_iter_values((0..64).map(f64::from)));
         let batch = RecordBatch::try_from_iter([("age", ages)]).unwrap();
         let mut writer = StreamWriter::try_new_with_options(Vec::new(), &batch.schema(), options).unwrap();
@@ -279,7 +289,7 @@ mod tests {
 
     #[test]
     fn batches_are_candidates() {
-        let body = stream(IpcWriteOptions::default());
+        let body = written(IpcWriteOptions::default());
         let asked = asked(&body, &columns(), 128).unwrap();
         assert_eq!((asked.candidates, asked.records.unwrap().num_rows()), (128, 128));
         let refused = |body: &[u8], most| super::asked(body, &columns(), most).map(|_| ()).unwrap_err();
@@ -288,7 +298,7 @@ mod tests {
             assert_eq!(refused(&body[..cut], 128).status, 400, "{cut}");
         }
         let compressed = IpcWriteOptions::default().try_with_compression(Some(CompressionType::ZSTD)).unwrap();
-        assert!(refused(&stream(compressed), 128).message.contains("compressed"));
+        assert!(refused(&written(compressed), 128).message.contains("compressed"));
         // The first message says that it has 2 GiB.
         let mut long = body;
         long[4..8].copy_from_slice(&i32::MAX.to_le_bytes());
@@ -298,7 +308,7 @@ mod tests {
     proptest! {
         #[test]
         fn damage_is_an_answer_or_a_refusal(at in 0usize..1 << 16, byte in any::<u8>()) {
-            let mut body = stream(IpcWriteOptions::default());
+            let mut body = written(IpcWriteOptions::default());
             let length = body.len();
             body[at % length] ^= byte;
             if let Err(refusal) = asked(&body, &columns(), 1000) {

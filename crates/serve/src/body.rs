@@ -68,6 +68,15 @@ pub(crate) struct Body {
     _held: Held,
 }
 
+impl Body {
+    /// The same in another budget, with `more` bytes of what belongs to it; `None` where that has no room. The one that it had has
+    /// its part back.
+    pub(crate) fn moved(self, budget: &Arc<Budget>, more: usize) -> Option<Self> {
+        let mut held = Held { budget: Arc::clone(budget), bytes: 0 };
+        held.grow(self.bytes.len().saturating_add(more)).then(|| Self { bytes: self.bytes, _held: held })
+    }
+}
+
 /// Reads a body of at most `most` bytes. `expects` says whether the client waits for a word before it sends it.
 pub(crate) async fn read(
     mut incoming: Incoming,

@@ -1,5 +1,6 @@
 //! [`Error`]: why a server does not start, or ends other than it should.
 
+use std::ops::Range;
 use std::path::PathBuf;
 
 /// Why a server does not start, or ends other than it should. What is wrong with a request is a [`crate::Refusal`].
@@ -62,6 +63,28 @@ pub enum Error {
         /// What is wrong and what to do.
         reason: String,
     },
+    /// A file of routes that cannot be used.
+    #[error("{}{}", .path.display(), shown(.place.as_ref(), .reason))]
+    Routes {
+        /// The file.
+        path: PathBuf,
+        /// Where in it, if it is about a part of it.
+        place: Option<FilePlace>,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A version that cannot take the exponents that a route has for it.
+    #[error(
+        "model {name:?}: {user} has exponents for it that the new version cannot take: {reason}; change the route first"
+    )]
+    RouteScore {
+        /// The model.
+        name: String,
+        /// The route and its arm or shadow.
+        user: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A file of changes that cannot be written.
     #[error("{}: the audit cannot be written: {source}; give another file with --audit", .path.display())]
     Audit {
@@ -117,3 +140,40 @@ pub enum Error {
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A place in a file of text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePlace {
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+    /// Characters that are meant, at least one.
+    pub width: usize,
+    /// The line itself.
+    pub text: String,
+}
+
+impl FilePlace {
+    /// Where a range of bytes begins.
+    pub(crate) fn of(text: &str, span: &Range<usize>) -> Self {
+        let start = (0..=span.start.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        let before = &text[..start];
+        let begin = before.rfind('\n').map_or(0, |at| at + 1);
+        let line = text[begin..].lines().next().unwrap_or_default();
+        let end = span.end.clamp(start, (begin + line.len()).max(start));
+        let width = text.get(start..end).map_or(1, |meant| meant.chars().count().max(1));
+        let column = before[begin..].chars().count() + 1;
+        Self { line: before.matches('\n').count() + 1, column, width, text: line.to_owned() }
+    }
+}
+
+/// `:LINE:COLUMN: what is wrong`, and the line with what is meant.
+fn shown(place: Option<&FilePlace>, reason: &str) -> String {
+    let Some(FilePlace { line, column, width, text }) = place else { return format!(": {reason}") };
+    let gutter = " ".repeat(line.to_string().len());
+    // Tabs keep their width in the line of carets.
+    let indent: String = text.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let carets = "^".repeat(*width);
+    format!(":{line}:{column}: {reason}\n{gutter} |\n{line} | {text}\n{gutter} | {indent}{carets}")
+}

@@ -35,7 +35,7 @@ use crate::proto::inference::{
     RepositoryModelLoadResponse, RepositoryModelUnloadRequest, RepositoryModelUnloadResponse, ServerLiveResponse,
     ServerMetadataResponse, ServerReadyResponse,
 };
-use crate::queue::Work;
+use crate::queue::{Target, Work};
 use crate::refusal::Refusal;
 use crate::socket::Pace;
 use crate::v2;
@@ -260,7 +260,9 @@ async fn answer(
             let asked = MessageHead::of(message)?;
             let entry = Arc::clone(find(app, Some(asked.model))?);
             let served = served(&entry, version(asked.version))?;
-            ask(app, (entry, served), body, (came, deadline), Work::Message, None).await.map(|answer| answer.body)
+            ask(app, Target::Model(entry, served), body, (came, deadline), Work::Message, None)
+                .await
+                .map(|answer| answer.body)
         }
         Call::Statistics => {
             let asked: ModelStatisticsRequest = read(message)?;

@@ -14,19 +14,18 @@ use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
 
-use crate::app::{App, Flight, JSON, LONGEST, Reply};
+use crate::app::{ARROW, App, Flight, JSON, LONGEST, Reply};
 use crate::audit::Asker;
 use crate::body::{self, Body};
 use crate::metrics::{ModelNow, Now};
-use crate::models::{allowed, ask, find, ready, reload, roll_back, served, unload, weigh};
+use crate::models::{allowed, ask, find, ranking, ready, reload, reroute, roll_back, served, unload, weigh};
 use crate::page;
-use crate::queue::Work;
+use crate::queue::{Target, Work};
 use crate::refusal::Refusal;
-use crate::registry::Entry;
 use crate::request_log::Ticket;
 use crate::route::{PATHS, Route};
 use crate::sample;
-use crate::served::{BodyForm, Served};
+use crate::served::BodyForm;
 use crate::shown::{changed, shown};
 use crate::socket::Pace;
 use crate::{statistics, v2};
@@ -43,9 +42,6 @@ fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
     };
     [form(header::CONTENT_TYPE), form(header::ACCEPT)]
 }
-
-/// The same as a stream of Arrow IPC.
-const ARROW: &str = "application/vnd.apache.arrow.stream";
 
 /// What a request is called in the log of requests.
 const REQUEST_ID: &str = "pleiad-request-id";
@@ -180,14 +176,23 @@ async fn answer(
         Route::Sample(name) => {
             let entry = find(app, Some(name))?;
             let served = served(entry, None)?;
+            if !app.settings.sample {
+                return Err(sample::hidden());
+            }
             sample::body(served.model()).map(|body| Reply::json(&body))
         }
         Route::Recent => Ok(Reply::json(&json!(app.metrics.recent.figures()))),
-        Route::Rank(name) => {
-            let entry = Arc::clone(find(app, name)?);
-            let served = served(&entry, None)?;
+        Route::Rank(name, label) => {
+            let of = ranking(app, name, label)?;
             let forms = forms(request.headers());
-            worked(app, (entry, served), came, request, Work::Rank(forms)).await
+            worked(app, of, came, request, Work::Rank(forms)).await
+        }
+        Route::Routes => Ok(Reply::json(&app.routes.shown())),
+        Route::Reroute(name) => {
+            app.routes.named(name)?;
+            allowed(app, who, request.headers())?;
+            let body = read(app, came, request).await?;
+            reroute(app, name, body, who).await.map(|change| Reply::json(&change))
         }
         Route::Reload(name) | Route::Load(name) => {
             let entry = find(app, Some(name))?;
@@ -218,7 +223,7 @@ async fn answer(
             let entry = Arc::clone(find(app, Some(name))?);
             let json = json_length(request.headers())?;
             let served = served(&entry, version)?;
-            worked(app, (entry, served), came, request, Work::Infer(json)).await
+            worked(app, Target::Model(entry, served), came, request, Work::Infer(json)).await
         }
         Route::Statistics(name, version) => {
             v2::statistics(app, name, version).map(|models| Reply::json(&statistics::in_json(&models)))
@@ -243,7 +248,7 @@ async fn read(app: &App, came: Instant, request: Request<Incoming>) -> Result<Bo
 /// Lets a worker answer the body of a request.
 async fn worked(
     app: &App,
-    of: (Arc<Entry>, Arc<Served>),
+    of: Target,
     came: Instant,
     request: Request<Incoming>,
     work: Work,
@@ -275,6 +280,7 @@ fn metrics(app: &App) -> String {
         ready: ready(app).is_ok(),
         logs: app.request_log.is_some(),
         models: models.collect(),
+        routes: &app.routes,
     })
 }
 
@@ -314,7 +320,9 @@ mod tests {
         sorted.sort();
         assert_eq!(sorted, paths);
         for path in described {
-            let (_, method) = Route::of(&path.replace("{name}", "x").replace("{version}", "1")).unwrap().label();
+            let (_, method) = Route::of(&path.replace("{name}", "x").replace("{version}", "1").replace("{label}", "y"))
+                .unwrap()
+                .label();
             let method = method.as_str().to_lowercase();
             assert!(description["paths"][path].get(&method).is_some(), "{path} has no {method}");
         }

@@ -57,7 +57,7 @@ pub fn measure_in_process(options: &LoadOptions, interrupt: &Interrupt) -> Resul
                 return Ok(all);
             }
             let mut stages = Stages::default();
-            let ranked = served.rank(body, usize::MAX, &mut stages);
+            let ranked = served.rank_as(body, [options.form.form(); 2], usize::MAX, &mut stages);
             ranked.map_err(|refusal| Error::Load { reason: refusal.message.clone() })?;
             if number >= WARM {
                 requests += 1;

@@ -158,7 +158,7 @@ impl Served {
             false => Vec::new(),
         };
         laps.add(stages, Stage::Score);
-        self.count(&rows.counts);
+        self.count(&rows.counts, &predictions.tasks);
         Ok(Figures { rows: stages.candidates, predictions: predictions.tasks, scores })
     }
 

@@ -13,7 +13,7 @@
 //! refusal   why there is no answer, as JSON                metrics   what /metrics says
 //! explain   why a candidate stands where it does          recent    the last minute in figures
 //! page      the page at / (page/)                         sample    a body to try a model with
-//! load      what answers cost their clients (in_process)   settings  how to listen, and what to refuse
+//! load      what answers cost (in_process, drawn)         settings  how to listen, and what to refuse
 //! tls       certificates and their key                     tokens    who may ask
 //! models    found, asked and changed by requests           statistics what the protocol counts
 //! slow      the last requests that took long              audit     who changed what is served
@@ -23,6 +23,8 @@
 //! arrow_body candidates as Arrow IPC, in and out
 //! request_log requests and answers as Parquet (request_log/)
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference (frame)
+//! routes    requests split over models and scores          shadow    rankings beside the answers (steps)
+//! drift     predictions of late beside those of training
 //! ```
 //!
 //! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
@@ -36,6 +38,8 @@ mod audit;
 mod body;
 mod cells;
 mod columns;
+mod drawn;
+mod drift;
 mod error;
 mod explain;
 mod frame;
@@ -58,15 +62,18 @@ mod registry;
 mod request;
 mod request_log;
 mod route;
+mod routes;
 mod sample;
 mod served;
 mod server;
 mod settings;
+mod shadow;
 mod shown;
 mod slow;
 mod socket;
 mod stages;
 mod statistics;
+mod steps;
 mod tensor;
 mod tls;
 mod tokens;
@@ -76,7 +83,8 @@ mod weighted;
 mod weights;
 
 pub use columns::Columns;
-pub use error::{Error, Result};
+pub use drawn::Candidates;
+pub use error::{Error, FilePlace, Result};
 pub use in_process::{StageFigures, measure_in_process};
 pub use infer::Inferred;
 pub use load::{LoadFigures, LoadOptions, measure};

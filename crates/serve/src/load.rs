@@ -19,10 +19,13 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::app::ARROW;
 use crate::columns::Columns;
+use crate::drawn::{Candidates, body};
 use crate::error::{Error, Result};
 use crate::log::Log;
 use crate::registry::ModelSpec;
+use crate::served::BodyForm;
 use crate::server::run;
 use crate::settings::Settings;
 
@@ -47,6 +50,8 @@ pub struct LoadOptions {
     pub data: Source,
     /// Columns that all candidates of a request share.
     pub shared: Vec<String>,
+    /// How they are written.
+    pub form: Candidates,
     /// Candidates of a request.
     pub lists: Vec<usize>,
     /// Loads, as shares of the one that saturates.
@@ -88,7 +93,7 @@ pub fn measure(
     tell: &mut dyn FnMut(&LoadFigures),
 ) -> Result<Vec<LoadFigures>> {
     let (_, bodies) = bodies(options)?;
-    let of_list = |bodies: Vec<Vec<u8>>| bodies.into_iter().map(|body| request(&body)).collect();
+    let of_list = |bodies: Vec<Vec<u8>>| bodies.into_iter().map(|body| request(&body, options.form.form())).collect();
     let bodies: Vec<Vec<Vec<u8>>> = bodies.into_iter().map(of_list).collect();
     let (send, started) = channel();
     let end = Interrupt::default();
@@ -140,8 +145,9 @@ pub(crate) fn bodies(options: &LoadOptions) -> Result<(Model, Vec<Vec<Vec<u8>>>)
     let model = Model::open(&options.model.path).map_err(failed)?;
     let rows = rows(&model, &options.data).map_err(failed)?;
     let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let of_list = |&list: &usize| (0..BODIES).map(|_| body(&rows, &options.shared, list, &mut rng)).collect();
-    let bodies = options.lists.iter().map(of_list).collect();
+    let mut drawn = |list| (0..list).map(|_| rows[rng.random_range(0..rows.len())].clone()).collect();
+    let mut of_list = |&list: &usize| (0..BODIES).map(|_| body(drawn(list), &options.shared, options.form)).collect();
+    let bodies = options.lists.iter().map(&mut of_list).collect::<Result<_>>()?;
     Ok((model, bodies))
 }
 
@@ -212,24 +218,15 @@ fn json(column: &Column, row: usize) -> Value {
     }
 }
 
-/// The body of a request with candidates drawn at random; the first one's shared columns are the request's.
-fn body(rows: &[Map<String, Value>], shared: &[String], candidates: usize, rng: &mut ChaCha8Rng) -> Vec<u8> {
-    let mut drawn: Vec<Map<String, Value>> =
-        (0..candidates).map(|_| rows[rng.random_range(0..rows.len())].clone()).collect();
-    let of_request: Map<String, Value> = match drawn.first() {
-        Some(first) => shared.iter().filter_map(|name| Some((name.clone(), first.get(name)?.clone()))).collect(),
-        None => Map::new(),
-    };
-    for row in &mut drawn {
-        row.retain(|name, _| !shared.contains(name));
-    }
-    json!({ "request": of_request, "rows": drawn }).to_string().into_bytes()
-}
-
 /// The bytes of a request with this body.
-fn request(body: &[u8]) -> Vec<u8> {
-    let mut request =
-        format!("POST /v1/rank HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len()).into_bytes();
+fn request(body: &[u8], form: BodyForm) -> Vec<u8> {
+    let content = match form {
+        BodyForm::Json => String::new(),
+        BodyForm::Arrow => format!("content-type: {ARROW}\r\naccept: {ARROW}\r\n"),
+    };
+    let length = body.len();
+    let head = format!("POST /v1/rank HTTP/1.1\r\nhost: x\r\n{content}content-length: {length}\r\n\r\n");
+    let mut request = head.into_bytes();
     request.extend_from_slice(body);
     request
 }

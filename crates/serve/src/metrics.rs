@@ -6,7 +6,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::drift::DriftFigures;
 use crate::recent::Recent;
+use crate::routes::Routes;
 use crate::stages::{Stage, Stages};
 
 /// Upper bounds of the buckets of times, in seconds.
@@ -148,6 +150,7 @@ pub(crate) struct Now<'a> {
     /// Whether requests are logged.
     pub(crate) logs: bool,
     pub(crate) models: Vec<ModelNow<'a>>,
+    pub(crate) routes: &'a Routes,
 }
 
 /// A model as it is now.
@@ -231,6 +234,8 @@ impl Metrics {
             request_log(text, now);
         }
         self.features(text, now);
+        drift(text, now);
+        now.routes.metrics(text);
         page
     }
 
@@ -264,6 +269,29 @@ impl Metrics {
     }
 }
 
+/// How predictions lie beside those of training, of models that say how those lay.
+fn drift(text: &mut String, now: &Now<'_>) {
+    type Of = fn(&DriftFigures) -> Option<f64>;
+    let families: [(&str, &str, Of); 3] = [
+        ("pleiad_prediction_drift", "Population stability index of recent predictions against training.", |of| {
+            of.drift
+        }),
+        ("pleiad_prediction_mean", "Mean of recent predictions.", |of| of.mean),
+        ("pleiad_prediction_training_mean", "Mean of predictions in training.", |of| Some(of.training_mean)),
+    ];
+    let models = now.models.iter().filter_map(|model| Some((model.name, model.served.as_ref()?.drift())));
+    let models: Vec<(&str, Vec<DriftFigures>)> = models.collect();
+    for (name, help, of) in families {
+        head(text, name, "gauge", help);
+        for (model, task) in models.iter().flat_map(|(model, tasks)| tasks.iter().map(move |task| (model, task))) {
+            if let Some(value) = of(task) {
+                let task = escaped(&task.task);
+                line(text, format_args!("{name}{{model=\"{model}\",task=\"{task}\"}} {value}"));
+            }
+        }
+    }
+}
+
 fn request_log(text: &mut String, now: &Now<'_>) {
     head(text, "pleiad_request_log_logged_total", "counter", "Requests in files of the log that are complete.");
     for model in &now.models {
@@ -280,7 +308,7 @@ fn request_log(text: &mut String, now: &Now<'_>) {
     }
 }
 
-fn head(text: &mut String, name: &str, kind: &str, help: &str) {
+pub(crate) fn head(text: &mut String, name: &str, kind: &str, help: &str) {
     line(text, format_args!("# HELP {name} {help}"));
     line(text, format_args!("# TYPE {name} {kind}"));
 }
@@ -291,7 +319,7 @@ fn line(text: &mut String, line: std::fmt::Arguments<'_>) {
 }
 
 /// A value of a label, as the format wants it.
-fn escaped(value: &str) -> String {
+pub(crate) fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 

@@ -13,10 +13,11 @@ use tokio::time::timeout_at;
 use crate::app::App;
 use crate::body::Body;
 use crate::infer::Inferred;
-use crate::queue::{Job, Work, estimate, late};
+use crate::queue::{Job, Target, Work, estimate, late};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Entry, out_of_service};
 use crate::request_log::Ticket;
+use crate::routes::ranks_alone;
 use crate::served::{BodyForm, Served};
 use crate::settings::Control;
 use crate::weights::WeightChange;
@@ -28,13 +29,33 @@ pub(crate) fn find<'a>(app: &'a App, name: Option<&str>) -> Result<&'a Arc<Entry
         Some(name) => app.entries.iter().find(|entry| entry.spec.name == name),
     };
     found.ok_or_else(|| {
+        if let Some(route) = name.and_then(|name| app.routes.find(name)) {
+            return ranks_alone(route);
+        }
         let names: Vec<&str> = app.entries.iter().map(|entry| entry.spec.name.as_str()).collect();
         let name = name.unwrap_or_default();
-        let hint =
-            nearest(name, names.iter().copied()).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
+        let known = names.iter().copied().chain(app.routes.names());
+        let hint = nearest(name, known).map_or_else(String::new, |near| format!("; did you mean {near:?}?"));
         let message = format!("there is no model {name:?}{hint}");
         Refusal::new(404, "no_such_model", message, format!("the models are {}", names.join(", ")))
     })
+}
+
+/// Who ranks under a name, the first model without one: a model, or a route. With a label it is an arm of a route.
+pub(crate) fn ranking(app: &App, name: Option<&str>, label: Option<&str>) -> Result<Target, Refusal> {
+    let model = || app.entries.iter().any(|entry| name.is_none_or(|name| entry.spec.name == name));
+    match (name.and_then(|name| app.routes.find(name)), label) {
+        (Some(route), _) => route.ask(label).map(Target::Route),
+        (None, Some(_)) if model() => {
+            let message = format!("{:?} is a model, and labels are those of routes", name.unwrap_or_default());
+            Err(Refusal::new(404, "no_such_label", message, "ask it without a label; see /v1/routes"))
+        }
+        (None, Some(_)) => app.routes.named(name.unwrap_or_default())?.ask(label).map(Target::Route),
+        (None, None) => {
+            let entry = find(app, name)?;
+            Ok(Target::Model(Arc::clone(entry), served(entry, None)?))
+        }
+    }
 }
 
 /// A version of a model that is in memory; the one that is served where no name is given.
@@ -145,6 +166,23 @@ pub(crate) async fn weigh(app: &App, entry: &Arc<Entry>, body: &[u8], who: &Aske
     Ok(json!({ "model": entry.spec.name, "from": from, "to": to }))
 }
 
+/// Replaces what a route says.
+pub(crate) async fn reroute(app: &Arc<App>, name: &str, body: Body, who: &Asker) -> Result<Value, Refusal> {
+    app.routes.named(name)?;
+    let (changer, of) = (Arc::clone(&app.routes), name.to_owned());
+    // Scores of large models take their time to check.
+    let [from, to] = match tokio::task::spawn_blocking(move || changer.change(&of, &body.bytes)).await {
+        Ok(changed) => changed?,
+        Err(error) => {
+            return Err(Refusal::new(500, "internal", error.to_string(), "this is a mistake of the server; report it"));
+        }
+    };
+    app.log.note(&format!("route {name:?} was changed"));
+    let change = ModelChange { model: name, what: "route", from: from.clone(), to: to.clone() };
+    app.audit.write(Some(who), change, &*app.log);
+    Ok(json!({ "route": name, "from": from, "to": to }))
+}
+
 fn written(app: &App, entry: &Entry, who: &Asker, what: &'static str, from: Value, to: Value) {
     app.audit.write(Some(who), ModelChange { model: &entry.spec.name, what, from, to }, &*app.log);
 }
@@ -163,7 +201,7 @@ pub(crate) fn ready(app: &App) -> Result<(), Refusal> {
 /// Lets a worker answer a body.
 pub(crate) async fn ask(
     app: &App,
-    (entry, served): (Arc<Entry>, Arc<Served>),
+    of: Target,
     body: Body,
     (head, deadline): (Instant, Instant),
     work: Work,
@@ -173,25 +211,11 @@ pub(crate) async fn ask(
     let candidates = match work {
         Work::Rank([BodyForm::Json, _]) => estimate(&body.bytes),
         // Eight bytes a value, more or less.
-        Work::Rank([BodyForm::Arrow, _]) | Work::Infer(_) | Work::Message => {
-            body.bytes.len() / (8 * served.columns().names.len().max(1))
-        }
+        Work::Rank([BodyForm::Arrow, _]) | Work::Infer(_) | Work::Message => body.bytes.len() / (8 * of.width()),
     };
     let candidates = candidates.clamp(1, app.settings.max_candidates);
     let most = app.settings.max_candidates;
-    app.queue.push(Job {
-        body,
-        entry,
-        served,
-        candidates,
-        most,
-        came: Instant::now(),
-        head,
-        deadline,
-        work,
-        ticket,
-        reply,
-    })?;
+    app.queue.push(Job { body, of, candidates, most, came: Instant::now(), head, deadline, work, ticket, reply })?;
     match timeout_at(deadline.into(), answered).await {
         Err(_) => Err(late()),
         Ok(Err(_)) => {

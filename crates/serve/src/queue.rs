@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::body::Body;
+use crate::body::{Body, Budget};
 use crate::error::{Error, Result};
 use crate::frame::HEAD;
 use crate::infer::Inferred;
@@ -18,16 +18,20 @@ use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::request_log::Ticket;
-use crate::served::{BodyForm, Served};
+use crate::routes::Asked;
+use crate::served::{BodyForm, Served, Wish};
+use crate::shadow::ShadowJob;
 use crate::slow::{Slow, SlowRequest};
 use crate::stages::{Stage, Stages};
+use crate::steps::Kept;
+
+/// The most rankings of shadows that wait.
+const MOST_SHADOWS: usize = 256;
 
 /// A request that waits.
 pub(crate) struct Job {
     pub(crate) body: Body,
-    pub(crate) entry: Arc<Entry>,
-    /// The version that was current when the request came.
-    pub(crate) served: Arc<Served>,
+    pub(crate) of: Target,
     /// About how many candidates it has.
     pub(crate) candidates: usize,
     /// The most that it may have.
@@ -40,6 +44,24 @@ pub(crate) struct Job {
     /// If the request is to be logged.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
+}
+
+/// Who is asked.
+pub(crate) enum Target {
+    /// A model, and its version that was current when the request came.
+    Model(Arc<Entry>, Arc<Served>),
+    /// An arm of a route, which the body decides.
+    Route(Asked),
+}
+
+impl Target {
+    /// About how many values a candidate has.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Model(_, served) => served.columns().names.len().max(1),
+            Self::Route(asked) => asked.width(),
+        }
+    }
 }
 
 /// What a job asks for.
@@ -62,16 +84,34 @@ impl Work {
             Self::Message => "grpc_infer",
         }
     }
+
+    /// The form of the body of a ranking.
+    fn form(self) -> BodyForm {
+        match self {
+            Self::Rank([sent, _]) => sent,
+            Self::Infer(_) | Self::Message => BodyForm::Json,
+        }
+    }
 }
 
 #[derive(Default)]
 struct State {
     jobs: VecDeque<Job>,
     candidates: usize,
+    /// What is ranked once more while nothing waits.
+    shadows: VecDeque<ShadowJob>,
+    /// Workers that do so now.
+    shadowing: usize,
     closed: bool,
 }
 
-/// Jobs in the order in which they came.
+/// What a worker does next.
+enum Next {
+    Job(Job),
+    Shadow(ShadowJob),
+}
+
+/// Jobs in the order in which they came; shadows behind all of them.
 pub(crate) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -121,18 +161,50 @@ impl Queue {
     }
 
     /// The next job; `None` once the queue is closed and empty.
-    fn pop(&self) -> Option<Job> {
+    fn pop(&self) -> Option<Next> {
         let mut state = self.state();
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 state.candidates -= job.candidates;
-                return Some(job);
+                return Some(Next::Job(job));
             }
             if state.closed {
                 return None;
             }
+            if state.shadowing < (self.workers / 2).max(1)
+                && let Some(job) = state.shadows.pop_front()
+            {
+                state.shadowing += 1;
+                return Some(Next::Shadow(job));
+            }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Lets a shadow wait, if there is room.
+    fn push_shadow(&self, job: ShadowJob) {
+        let mut state = self.state();
+        if state.closed || state.shadows.len() >= MOST_SHADOWS {
+            return job.shadow.dropped();
+        }
+        state.shadows.push_back(job);
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// A shadow was ranked; or made way, and goes on before others.
+    fn shadowed(&self, again: Option<ShadowJob>) {
+        let mut state = self.state();
+        state.shadowing -= 1;
+        if let Some(job) = again {
+            state.shadows.push_front(job);
+        }
+    }
+
+    /// Whether a request waits for a worker, or the server ends.
+    fn is_wanted(&self) -> bool {
+        let state = self.state();
+        state.closed || !state.jobs.is_empty()
     }
 
     /// Takes no more jobs; workers end when those that wait are done.
@@ -150,16 +222,25 @@ impl Queue {
 }
 
 /// Starts the workers. They end when the queue is closed.
-pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>, slow: &Arc<Slow>) -> Result<Vec<rayon::ThreadPool>> {
+pub(crate) fn start(
+    queue: &Arc<Queue>,
+    metrics: &Arc<Metrics>,
+    slow: &Arc<Slow>,
+    shadows: &Arc<Budget>,
+) -> Result<Vec<rayon::ThreadPool>> {
     let failed = |error: rayon::ThreadPoolBuildError| Error::Start { what: "a worker", reason: error.to_string() };
     (0..queue.workers)
         .map(|worker| {
             let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
             let pool = builder.thread_name(move |_| format!("pleiad-worker-{worker}")).build().map_err(failed)?;
-            let (queue, metrics, slow) = (Arc::clone(queue), Arc::clone(metrics), Arc::clone(slow));
+            let (queue, metrics) = (Arc::clone(queue), Arc::clone(metrics));
+            let (slow, shadows) = (Arc::clone(slow), Arc::clone(shadows));
             pool.spawn(move || {
-                while let Some(job) = queue.pop() {
-                    run(&queue, &metrics, &slow, job);
+                while let Some(next) = queue.pop() {
+                    match next {
+                        Next::Job(job) => run(&queue, &metrics, &slow, &shadows, job),
+                        Next::Shadow(job) => run_shadow(&queue, &metrics, job),
+                    }
                 }
             });
             Ok(pool)
@@ -167,13 +248,36 @@ pub(crate) fn start(queue: &Arc<Queue>, metrics: &Arc<Metrics>, slow: &Arc<Slow>
         .collect()
 }
 
-fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
-    let Job { mut body, entry, served, most, came, head, deadline, work, ticket, reply, .. } = job;
+/// Ranks a body once more, whose answer is given.
+fn run_shadow(queue: &Queue, metrics: &Metrics, job: ShadowJob) {
+    let shadow = Arc::clone(&job.shadow);
+    let ranked = catch_unwind(AssertUnwindSafe(|| job.run(&|| queue.is_wanted())));
+    queue.shadowed(ranked.unwrap_or_else(|_| {
+        metrics.panics.fetch_add(1, Ordering::Relaxed);
+        shadow.failed();
+        None
+    }));
+}
+
+fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: Job) {
+    let Job { mut body, of, most, came, head, deadline, work, ticket, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
         return;
     }
     let begin = Instant::now();
+    let (entry, served, routed) = match of {
+        Target::Model(entry, served) => (entry, served, None),
+        Target::Route(asked) => match asked.choose(&body.bytes, work.form()) {
+            Ok(chosen) => (Arc::clone(&chosen.entry), Arc::clone(&chosen.served), Some((asked, chosen))),
+            Err(refusal) => {
+                let _ = reply.send(Err(refusal));
+                return;
+            }
+        },
+    };
+    let shadows = routed.as_ref().map_or_else(Vec::new, |(asked, _)| asked.shadows());
+    let mut kept = (!shadows.is_empty()).then(Kept::default);
     let mut stages = Stages::default();
     stages.add(Stage::Wait, begin - came);
     let bytes = body.bytes.len();
@@ -197,9 +301,18 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
     }
     let ranked = catch_unwind(AssertUnwindSafe(|| match work {
         Work::Rank(forms) => {
-            let (answer, kept) = served.rank_kept(&body.bytes, forms, most, &mut stages, ticket.is_some())?;
-            if let (Some(ticket), Some(kept)) = (ticket, kept) {
-                ticket.write(&entry, &served, kept);
+            let arm = routed.as_ref().map(|(asked, chosen)| asked.arm(chosen));
+            let label = arm.map(|arm| arm.label.as_str());
+            let mut logged = None;
+            let wish = Wish {
+                label,
+                score: arm.and_then(|arm| arm.score.as_ref()),
+                kept: kept.as_mut(),
+                logged: ticket.is_some().then_some(&mut logged),
+            };
+            let answer = served.rank_for(&body.bytes, forms, most, &mut stages, wish)?;
+            if let (Some(ticket), Some(logged)) = (ticket, logged) {
+                ticket.write(&entry, &served, logged);
             }
             Ok(Inferred { body: answer, json: None })
         }
@@ -209,8 +322,10 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
             served.infer_message(message, most, &mut stages).map(|body| Inferred { body, json: None })
         }
     }));
-    // The body is given back before the answer is there, so that memory is free when the next request is.
-    drop(body);
+    // The body is given back before the answer is there, so that memory is free when the next request is. Bodies for shadows have a
+    // budget of their own.
+    let kept = kept.filter(|_| matches!(ranked, Ok(Ok(_))));
+    let body = kept.as_ref().and_then(|kept| body.moved(room, kept.bytes()));
     let ranked = ranked.unwrap_or_else(|_| {
         metrics.panics.fetch_add(1, Ordering::Relaxed);
         let advice = "this is a mistake of the server; report it with the request";
@@ -222,7 +337,17 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, job: Job) {
         entry.counted.add(&stages);
         queue.learn(begin.elapsed(), stages.candidates);
     }
+    if let Some((asked, chosen)) = &routed {
+        asked.count(chosen, ranked.is_ok());
+    }
     let _ = reply.send(ranked);
+    let Some(kept) = kept else { return };
+    let Some(body) = body.map(Arc::new) else { return shadows.iter().for_each(|shadow| shadow.dropped()) };
+    let answered = Arc::new((kept, served));
+    for shadow in shadows {
+        let body = (Arc::clone(&body), work.form());
+        queue.push_shadow(ShadowJob::new(shadow, body, most, deadline, Arc::clone(&answered)));
+    }
 }
 
 /// The refusal of a request whose time is over.

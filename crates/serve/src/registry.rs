@@ -103,6 +103,8 @@ pub(crate) struct Entry {
     versions: RwLock<Versions>,
     /// Exponents that were set by a call, for later versions.
     weights: Mutex<Option<BTreeMap<String, f64>>>,
+    /// Exponents that routes have for it, and who has them: later versions must take them.
+    demanded: Mutex<Vec<(String, BTreeMap<String, f64>)>>,
     /// Held while a version is loaded: what was there when it was looked at last.
     loading: Mutex<Option<Seen>>,
 }
@@ -146,7 +148,16 @@ impl Entry {
             sets: sets.to_vec(),
             versions: RwLock::default(),
             weights: Mutex::default(),
+            demanded: Mutex::default(),
             loading: Mutex::default(),
+        }
+    }
+
+    /// Refuses a path at which there is no model, before anybody is served. It takes no time where there is one.
+    pub(crate) fn check_path(&self) -> Result<()> {
+        match version_of(&resolve(&self.spec.path)?) {
+            Some(_) => Ok(()),
+            None => self.open().map(|_| ()),
         }
     }
 
@@ -268,6 +279,11 @@ impl Entry {
         Ok([before, current.rank_now().map(|rank| rank.score)])
     }
 
+    /// Says which exponents later versions have to take, and for whom.
+    pub(crate) fn demand(&self, scores: Vec<(String, BTreeMap<String, f64>)>) {
+        *self.demanded.lock().unwrap_or_else(PoisonError::into_inner) = scores;
+    }
+
     /// Takes it out of service and frees its versions; requests that have begun end with the one that they began with. Whether
     /// it was in service.
     pub(crate) fn unload(&self) -> bool {
@@ -314,6 +330,13 @@ impl Entry {
                         reason: refusal.message.clone(),
                     })?;
                     served.set_weights(Some(weights));
+                }
+                for (user, score) in &*self.demanded.lock().unwrap_or_else(PoisonError::into_inner) {
+                    served.weigh(score).map_err(|refusal| Error::RouteScore {
+                        name: self.spec.name.clone(),
+                        user: user.clone(),
+                        reason: refusal.message.clone(),
+                    })?;
                 }
                 return Ok(Opened { served, folder, opened: SystemTime::now() });
             }

@@ -46,11 +46,13 @@ pub struct RequestLogSettings {
 
 /// What a ranking leaves to be logged.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct Answered {
     /// The columns that the model read.
     pub(crate) records: RecordBatch,
     /// The candidates' ids; empty where the request gave none.
     pub(crate) ids: Vec<Option<String>>,
+    /// The arm of a route that answered.
+    pub(crate) label: Option<String>,
     /// `[rank]` in force.
     pub(crate) rank: RankConfig,
     /// `[T][B]`.
@@ -63,7 +65,7 @@ pub(crate) struct Kept {
     pub(crate) order: Vec<usize>,
 }
 
-impl Kept {
+impl Answered {
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
         let columns = self.records.columns().iter();
@@ -86,8 +88,8 @@ pub(crate) struct Ticket {
 
 impl Ticket {
     /// Hands it over. It waits for nothing: where too much waits already, the request is left out.
-    pub(crate) fn write(self, entry: &Arc<Entry>, served: &Arc<Served>, kept: Kept) {
-        let bytes = kept.bytes();
+    pub(crate) fn write(self, entry: &Arc<Entry>, served: &Arc<Served>, answered: Answered) {
+        let bytes = answered.bytes();
         let reserve = |waiting: usize| (waiting.saturating_add(bytes) <= MOST_WAITING).then(|| waiting + bytes);
         let log = &self.log;
         if log.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).is_err() {
@@ -97,7 +99,7 @@ impl Ticket {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let time = i64::try_from(time).unwrap_or(i64::MAX);
         let (entry, served) = (Arc::clone(entry), Arc::clone(served));
-        let logged = Logged { id: self.id, time, entry, served, kept, bytes };
+        let logged = Logged { id: self.id, time, entry, served, answered, bytes };
         if let Err(left) = log.send.send(Message::Write(Box::new(logged)))
             && let Message::Write(logged) = left.0
         {
@@ -113,7 +115,7 @@ struct Logged {
     time: i64,
     entry: Arc<Entry>,
     served: Arc<Served>,
-    kept: Kept,
+    answered: Answered,
     bytes: usize,
 }
 

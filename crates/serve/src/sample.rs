@@ -25,6 +25,12 @@ pub(crate) fn body(model: &Model) -> Result<Value, Refusal> {
     of_records(&records, model.encoder().schema()).map_err(broken)
 }
 
+/// The refusal of a server that does not show rows.
+pub(crate) fn hidden() -> Refusal {
+    let message = "this server shows no rows of the training log";
+    Refusal::new(404, "no_sample", message, "send rows of your own, or start it without --no-sample")
+}
+
 fn of_records(records: &RecordBatch, schema: &Schema) -> Result<Value, String> {
     let features = || schema.features.iter();
     let mut of_request: BTreeSet<&str> =

@@ -13,12 +13,15 @@ use crate::answer::{Asked, Predicted, Ranked};
 use crate::arrow_body;
 use crate::cells::batch;
 use crate::columns::Columns;
+use crate::drift::{Drift, DriftFigures};
 use crate::explain;
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
-use crate::request_log::Kept;
+use crate::request_log::Answered;
+use crate::routes::TaskExponents;
 use crate::stages::{Laps, Stage, Stages};
 use crate::statistics::Statistics;
+use crate::steps::Kept;
 use crate::weighted::Weighted;
 
 /// A model that answers rank requests: [`Served::rank`] takes a body and gives one, from any number of threads at once.
@@ -29,6 +32,7 @@ pub struct Served {
     model: Model,
     columns: Columns,
     tallies: Vec<Tally>,
+    drift: Drift,
     pub(crate) statistics: Statistics,
     pub(crate) weights: RwLock<Option<Arc<Weighted>>>,
 }
@@ -59,7 +63,9 @@ impl Served {
     pub fn new(name: String, version: String, model: Model) -> Self {
         let columns = Columns::new(model.encoder().schema());
         let tallies = model.encoder().schema().features.iter().map(|_| Tally::default()).collect();
-        Self { name, version, model, columns, tallies, statistics: Statistics::default(), weights: RwLock::default() }
+        let drift = Drift::new(model.training_predictions().map_or(0, <[_]>::len));
+        let (statistics, weights) = (Statistics::default(), RwLock::default());
+        Self { name, version, model, columns, tallies, drift, statistics, weights }
     }
 
     /// Its name.
@@ -84,9 +90,16 @@ impl Served {
         &self.columns
     }
 
-    /// Adds the counts of rows that were predicted.
-    pub(crate) fn count(&self, counts: &[FeatureCount]) {
+    /// Adds the counts of rows that were predicted, and their predictions.
+    pub(crate) fn count(&self, counts: &[FeatureCount], predictions: &[Vec<f32>]) {
         self.tallies.iter().zip(counts).for_each(|(tally, count)| tally.add(count));
+        self.drift.add(self.model.training_predictions().unwrap_or_default(), predictions);
+    }
+
+    /// How the predictions of each task lie of late; nothing of a model that says nothing of its training.
+    pub(crate) fn drift(&self) -> Vec<DriftFigures> {
+        let names: Vec<&str> = self.model.tasks().iter().map(|task| task.name.as_str()).collect();
+        self.drift.figures(self.model.training_predictions().unwrap_or_default(), &names)
     }
 
     /// Counts of each feature, with its name.
@@ -114,18 +127,18 @@ impl Served {
         most: usize,
         stages: &mut Stages,
     ) -> Result<Vec<u8>, Refusal> {
-        self.rank_kept(body, forms, most, stages, false).map(|(answer, _)| answer)
+        self.rank_for(body, forms, most, stages, Wish::default())
     }
 
-    /// [`Served::rank_as`]; with `keep` also what the log of requests writes, unless there is no candidate.
-    pub(crate) fn rank_kept(
+    /// The same as an arm of a route wishes it.
+    pub(crate) fn rank_for(
         &self,
         body: &[u8],
         [sent, wanted]: [BodyForm; 2],
         most: usize,
         stages: &mut Stages,
-        keep: bool,
-    ) -> Result<(Vec<u8>, Option<Kept>), Refusal> {
+        wish: Wish<'_>,
+    ) -> Result<Vec<u8>, Refusal> {
         let mut laps = Laps::new();
         let asked = match sent {
             BodyForm::Json => self.asked(body, most)?,
@@ -140,7 +153,7 @@ impl Served {
             }
             explain::check(asked.candidates.min(asked.top))?;
         }
-        let own = asked.score.map(|score| self.rank_with(score)).transpose()?;
+        let own = self.own_score(wish.score, asked.score)?;
         let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
         let weighted = self.weighted();
@@ -154,6 +167,7 @@ impl Served {
             let answer = Answer {
                 model: &self.name,
                 version: &self.version,
+                label: wish.label,
                 candidates: asked.candidates,
                 explains: explains.then(|| scorer.fusion()),
                 ranked: (wanted == BodyForm::Json).then_some(ranked),
@@ -170,20 +184,23 @@ impl Served {
             }
         };
         laps.add(stages, Stage::Decode);
-        let Some(records) = asked.records else { return answer(&[], &[]).map(|answer| (answer, None)) };
+        let Some(records) = asked.records else { return answer(&[], &[]) };
         let rows = self.model.encode(&records).map_err(refuse)?;
         laps.add(stages, Stage::Encode);
-        let predictions = self.model.predict(&rows).map_err(refuse)?;
+        let features = self.model.encoder().schema().features.iter().filter(|feature| of_request(feature.column()));
+        let shared: Vec<&str> = features.map(|feature| feature.name.as_str()).collect();
+        let predictions = self.model.predict_sharing(&rows, &shared).map_err(refuse)?;
         laps.add(stages, Stage::Predict);
         let scores = scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?;
         let order = ordered(&scores, asked.top);
         laps.add(stages, Stage::Score);
-        self.count(&rows.counts);
-        let mut explained = match explains {
-            true => explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?,
-            false => Vec::new(),
+        self.count(&rows.counts, &predictions.tasks);
+        let mut explained = Vec::new().into_iter();
+        if explains {
+            let of = explain::candidates(&self.model, scorer, &records, &order, &predictions, &rows, &refuse)?;
+            explained = of.into_iter();
+            laps.add(stages, Stage::Explain);
         }
-        .into_iter();
         let ranked: Vec<Ranked<'_>> = order
             .into_iter()
             .map(|index| Ranked {
@@ -194,28 +211,32 @@ impl Served {
                 explain: explained.next().map(Box::new),
             })
             .collect();
-        let written = answer(&ranked, &rows.counts)?;
+        let written = answer(&ranked, &rows.counts);
         laps.add(stages, Stage::Write);
-        let order: Vec<usize> = if keep { ranked.iter().map(|one| one.index).collect() } else { Vec::new() };
+        let answered = if wish.logged.is_some() { &ranked[..] } else { &[] };
+        let order: Vec<usize> = answered.iter().map(|one| one.index).collect();
         drop(ranked);
-        let kept = keep.then(|| Kept {
-            records,
-            ids: asked.ids.iter().map(id_text).collect(),
-            rank: match (&own, &weighted) {
-                (Some(weighted), _) => weighted.rank.clone(),
-                (None, Some(weighted)) => weighted.rank.clone(),
-                (None, None) => self.model.rank().cloned().unwrap_or_default(),
-            },
-            predictions: predictions.tasks,
-            numbers: if scorer.transform().is_some() { rows.numbers } else { Vec::new() },
-            scores,
-            order,
-        });
-        Ok((written, kept))
+        if let Some(kept) = wish.kept {
+            *kept = Kept { predictions: predictions.tasks.clone(), scores: scores.clone() };
+        }
+        if let Some(logged) = wish.logged.filter(|_| written.is_ok()) {
+            let weighted = own.as_ref().or(weighted.as_deref());
+            *logged = Some(Answered {
+                records,
+                ids: asked.ids.iter().map(id_text).collect(),
+                label: wish.label.map(str::to_owned),
+                rank: weighted.map_or_else(|| self.model.rank().cloned().unwrap_or_default(), |own| own.rank.clone()),
+                predictions: predictions.tasks,
+                numbers: if scorer.transform().is_some() { rows.numbers } else { Vec::new() },
+                scores,
+                order,
+            });
+        }
+        written
     }
 
     /// What a body of JSON asks for.
-    fn asked<'a>(&self, body: &'a [u8], most: usize) -> Result<Asked<'a>, Refusal> {
+    pub(crate) fn asked<'a>(&self, body: &'a [u8], most: usize) -> Result<Asked<'a>, Refusal> {
         let mut request = RankRequest::parse(body, &self.columns, most)?;
         let (candidates, top) = (request.candidates, request.top.unwrap_or(usize::MAX));
         let explain = request.explain;
@@ -223,6 +244,23 @@ impl Served {
         let (score, in_request) = (request.score.take(), request.request.iter().map(Option::is_some).collect());
         let records = (candidates > 0).then(|| batch(request, &self.columns)).transpose()?;
         Ok(Asked { records, candidates, ids, score, top, explain, ignored, in_request })
+    }
+
+    /// The model's score with exponents of an arm and, above those, of the request; `None` where neither has any.
+    pub(crate) fn own_score(
+        &self,
+        of_arm: Option<&TaskExponents>,
+        of_request: Option<TaskExponents>,
+    ) -> Result<Option<Weighted>, Refusal> {
+        let score = match (of_arm, of_request) {
+            (None, of_request) => of_request,
+            (Some(of_arm), of_request) => {
+                let mut score = of_arm.clone();
+                score.extend(of_request.unwrap_or_default());
+                Some(score)
+            }
+        };
+        score.map(|score| self.rank_with(score)).transpose()
     }
 
     /// The model's score with other exponents.
@@ -238,6 +276,19 @@ impl Served {
         let names = self.model.encoder().schema().features.iter().map(|feature| feature.name.as_str());
         Counts(names.zip(counts).map(|(name, count)| (name, of(count))).filter(|(_, count)| *count > 0).collect())
     }
+}
+
+/// What an arm of a route wants of a ranking beside what the body says.
+#[derive(Default)]
+pub(crate) struct Wish<'a> {
+    /// Named in the answer.
+    pub(crate) label: Option<&'a str>,
+    /// TaskExponents above those of the model and below those of the request.
+    pub(crate) score: Option<&'a TaskExponents>,
+    /// Takes predictions and scores, once the answer is written.
+    pub(crate) kept: Option<&'a mut Kept>,
+    /// Takes what the log of requests writes, unless there is no candidate.
+    pub(crate) logged: Option<&'a mut Option<Answered>>,
 }
 
 /// An id as a text.
@@ -260,7 +311,7 @@ pub enum BodyForm {
 }
 
 /// The first `top` candidates by score, the highest first, then by their order.
-fn ordered(scores: &[f64], top: usize) -> Vec<usize> {
+pub(crate) fn ordered(scores: &[f64], top: usize) -> Vec<usize> {
     let by_score = |a: &usize, b: &usize| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b));
     let mut order: Vec<usize> = (0..scores.len()).collect();
     if top < order.len() {
@@ -276,6 +327,9 @@ fn ordered(scores: &[f64], top: usize) -> Vec<usize> {
 struct Answer<'a> {
     model: &'a str,
     version: &'a str,
+    /// The arm of a route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    label: Option<&'a str>,
     candidates: usize,
     /// Where candidates are explained, what their shares are shares of.
     #[serde(rename = "fusion", skip_serializing_if = "Option::is_none")]

@@ -32,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
 use crate::request_log::RequestLog;
+use crate::routes::{Routes, RoutesFile};
 use crate::settings::Settings;
 use crate::slow::Slow;
 use crate::socket::{Pace, Reads, Socket};
@@ -86,9 +87,14 @@ pub fn run(
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
     let slow = Arc::new(Slow::new(settings.slow));
-    let pools = queue::start(&queue, &metrics, &slow)?;
+    let entries: Vec<Arc<Entry>> = models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect();
+    let names: Vec<&str> = entries.iter().map(|entry| entry.spec.name.as_str()).collect();
+    let file = settings.routes.as_deref().map(|path| RoutesFile::read(path, &names)).transpose()?;
+    let routes = Arc::new(Routes::new(file, &entries)?);
+    let pools = queue::start(&queue, &metrics, &slow, &Budget::new(settings.shadow_bodies()))?;
     let app = Arc::new(App {
-        entries: models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect(),
+        entries,
+        routes,
         queue,
         metrics,
         slow,
@@ -164,6 +170,7 @@ async fn serve(
     wanted: Vec<(Speech, String, Option<TlsAcceptor>)>,
     interrupt: &Interrupt,
 ) -> Result<()> {
+    app.entries.iter().try_for_each(|entry| entry.check_path())?;
     let mut doors = Vec::new();
     for (speech, address, tls) in wanted {
         doors.push(Door::open(app, speech, address, tls).await?);
@@ -230,7 +237,7 @@ fn load(app: &App) -> Result<()> {
         let (name, version, time) = (&entry.spec.name, &change.version, change.milliseconds);
         app.log.note(&format!("model {name:?}: version {version} is served; opened and verified in {time} ms"));
     }
-    Ok(())
+    app.routes.check_scores()
 }
 
 /// Looks at the folders of models until told to end.

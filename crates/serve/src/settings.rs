@@ -37,10 +37,14 @@ pub struct Settings {
     pub drain: Duration,
     /// How often the folders of models are looked at; `None` never.
     pub watch: Option<Duration>,
+    /// A file of routes; without one there are none.
+    pub routes: Option<PathBuf>,
     /// A file to which changes of models are appended, a line of JSON each.
     pub audit: Option<PathBuf>,
     /// Where requests are logged; `None` nowhere.
     pub request_log: Option<RequestLogSettings>,
+    /// Whether `/v1/models/NAME/sample` shows rows of the training log.
+    pub sample: bool,
     /// Who may reload and roll back.
     pub control: Control,
 }
@@ -72,6 +76,11 @@ impl Settings {
     pub(crate) fn bodies(&self) -> usize {
         (256 << 20).max(self.max_body.saturating_mul(4))
     }
+
+    /// Memory that bodies which wait for shadows may take together.
+    pub(crate) fn shadow_bodies(&self) -> usize {
+        self.bodies() / 8
+    }
 }
 
 impl Default for Settings {
@@ -91,8 +100,10 @@ impl Default for Settings {
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(30),
             watch: Some(Duration::from_secs(1)),
+            routes: None,
             audit: None,
             request_log: None,
+            sample: true,
             control: Control::Loopback,
         }
     }

@@ -34,6 +34,7 @@ pub(crate) fn shown(entry: &Entry) -> Value {
         fields.insert("tasks".to_owned(), tasks.collect());
         fields.insert("features".to_owned(), features.collect());
         fields.insert("rank".to_owned(), json!(served.rank_now()));
+        fields.insert("drift".to_owned(), json!(served.drift()));
         fields.insert("rank_is_changed".to_owned(), json!(served.weighted().is_some()));
     }
     model

@@ -15,17 +15,20 @@ pub enum Stage {
     Predict,
     /// Equation 1, and the order.
     Score,
+    /// Why candidates stand where they do.
+    Explain,
     /// The answer into JSON.
     Write,
 }
 
 impl Stage {
-    pub(crate) const ALL: [(Self, &'static str); 6] = [
+    pub(crate) const ALL: [(Self, &'static str); 7] = [
         (Self::Wait, "wait"),
         (Self::Decode, "decode"),
         (Self::Encode, "encode"),
         (Self::Predict, "predict"),
         (Self::Score, "score"),
+        (Self::Explain, "explain"),
         (Self::Write, "write"),
     ];
 }

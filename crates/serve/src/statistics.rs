@@ -51,7 +51,7 @@ impl Statistics {
         self.queue.add(of(&[Stage::Wait]));
         self.input.add(of(&[Stage::Decode, Stage::Encode]));
         self.infer.add(of(&[Stage::Predict, Stage::Score]));
-        self.output.add(of(&[Stage::Write]));
+        self.output.add(of(&[Stage::Explain, Stage::Write]));
         self.rows.fetch_add(stages.candidates as u64, Ordering::Relaxed);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         self.last.fetch_max(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);

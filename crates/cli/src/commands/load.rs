@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use pleiad_rank::{Interrupt, Source};
-use pleiad_serve::{LoadFigures, LoadOptions, ModelSpec, StageFigures, measure, measure_in_process};
+use pleiad_serve::{Candidates, LoadFigures, LoadOptions, ModelSpec, StageFigures, measure, measure_in_process};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -19,6 +20,9 @@ pub(crate) struct Load {
     /// Columns that all candidates of a request share
     #[arg(long, value_name = "COLUMN", value_delimiter = ',', help_heading = "With --serve")]
     shared: Vec<String>,
+    /// How requests have their candidates
+    #[arg(long, value_enum, default_value_t, help_heading = "With --serve")]
+    form: Form,
     /// Candidates of a request
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "100,500,1000", value_parser = clap::value_parser!(u32).range(1..=100_000), help_heading = "With --serve")]
     lists: Vec<u32>,
@@ -31,6 +35,18 @@ pub(crate) struct Load {
     /// Rank requests one at a time without a server, and say what each stage takes
     #[arg(long, requires = "serve", help_heading = "With --serve")]
     in_process: bool,
+}
+
+/// How candidates are written.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum Form {
+    /// JSON, an object for each
+    #[default]
+    Rows,
+    /// JSON, a list for each field
+    Columns,
+    /// An Arrow stream, answered with one
+    Arrow,
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -47,6 +63,11 @@ impl Load {
             model: ModelSpec::parse(model)?,
             data: Source::new(&self.data, None)?,
             shared: self.shared,
+            form: match self.form {
+                Form::Rows => Candidates::Rows,
+                Form::Columns => Candidates::Columns,
+                Form::Arrow => Candidates::Arrow,
+            },
             lists: self.lists.iter().map(|&list| list as usize).collect(),
             loads: self.loads,
             time: if quick { Duration::from_millis(300) } else { Duration::from_secs(self.seconds.into()) },

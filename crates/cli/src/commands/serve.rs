@@ -56,6 +56,9 @@ pub(crate) struct Serve {
     /// Change [rank] of every model, such as rank.score.click=2; may be repeated
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
+    /// Routes: names whose requests are split over models and scores, in TOML
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
     /// Look for changed models so often; 0 never
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     watch: Duration,
@@ -65,6 +68,9 @@ pub(crate) struct Serve {
     /// Append each change of a model to this file, a line of JSON: who, what, from, to
     #[arg(long, value_name = "FILE")]
     audit: Option<PathBuf>,
+    /// Do not show the rows of the training log that a model keeps as its sample
+    #[arg(long)]
+    no_sample: bool,
     /// Log requests with what they were answered: Parquet in a folder of each model, which `pleiad train` and
     /// `pleiad replay` read
     #[arg(long, value_name = "DIR", help_heading = "Log of requests")]
@@ -158,7 +164,9 @@ impl Serve {
             connections: self.connections as usize,
             timeout: self.timeout,
             slow: self.slow,
+            routes: self.routes,
             audit: self.audit,
+            sample: !self.no_sample,
             patience: self.patience,
             idle: self.idle,
             drain: self.drain,
@@ -213,6 +221,7 @@ impl From<Error> for Failure {
             | Error::Pointer { .. }
             | Error::Tls { .. }
             | Error::Tokens { .. }
+            | Error::Routes { .. }
             | Error::Audit { .. }
             | Error::Exposed { .. } => Self::usage(error.to_string()),
             other => Self::run(other.to_string()),

@@ -215,6 +215,9 @@ fn the_sample_gives_the_golden_predictions() {
         }
     }
     assert_eq!(server.get("/v1/models/rum/sample").status, 404);
+    let server = Server::start(&folder, &["run/model", "--no-sample"]);
+    let hidden = server.get("/v1/models/run/sample");
+    assert_eq!((hidden.status, &hidden.json()["error"]["code"]), (404, &json!("no_sample")));
 }
 
 #[test]

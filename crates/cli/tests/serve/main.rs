@@ -13,4 +13,6 @@ mod connections;
 mod explained;
 mod grpc;
 mod models;
+mod routes;
+mod shadows;
 mod wrong;

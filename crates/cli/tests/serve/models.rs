@@ -10,7 +10,7 @@ use crate::client::{Client, Server, folder, request, rows};
 use crate::common::{Folder, copy};
 
 /// Beside `run/model` another one of the same log, `other/model`.
-fn two() -> Folder {
+pub(crate) fn two() -> Folder {
     let folder = folder();
     folder.ok(&["train", "config.toml", "--out", "other", "--set", "train.seed=8"]);
     folder
@@ -263,4 +263,15 @@ fn weights_of_the_score_are_changed_by_a_call_and_written_down() {
     assert_eq!((&lines[0]["from"], &lines[0]["to"], &lines[2]["to"]), (&from, &to, &from));
     assert_eq!((&lines[1]["from"], &lines[1]["to"]), (&lines[3]["to"], &lines[3]["from"]));
     assert!(lines.iter().all(|line| line["model"] == "run" && line["address"] == "127.0.0.1"), "{audit}");
+}
+
+#[test]
+fn a_path_without_a_model_ends_the_server_before_it_listens() {
+    let folder = folder();
+    folder.write("pointer", "gone/model");
+    for path in ["nowhere", "run", "pointer"] {
+        let ran = folder.run(&["serve", "run/model", &format!("other={path}"), "--http", "127.0.0.1:0"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(3), ""), "{path}: {}", ran.stderr);
+        assert!(ran.stderr.contains(if path == "pointer" { "gone" } else { path }), "{}", ran.stderr);
+    }
 }

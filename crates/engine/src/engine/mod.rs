@@ -207,7 +207,7 @@ impl Engine {
     pub fn predict(&mut self, batch: &Batch) -> Result<Predictions> {
         self.check.check(&self.parameters.tables, batch, false)?;
         self.runner.prepare(&self.parameters);
-        Ok(predict(&self.graph, &self.runner, &self.parameters, batch))
+        Ok(predict(&self.graph, &self.runner, self.parameters.parts(), batch))
     }
 
     /// One training step: gradients of `L = sum_k w_k L_k` with `L_k` as in [`StepStats::losses`], then

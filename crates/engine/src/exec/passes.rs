@@ -71,7 +71,7 @@ impl Executor for Pass {
             seed: step.seed,
             step: step.step,
             fields: step.fields,
-            ..self.shared(parameters, batch, requests)
+            ..self.shared(parameters.parts(), batch, requests)
         };
         let run = |((lane, range), pieces): Job<'_, '_>| {
             lane.sums.fill(0.0);

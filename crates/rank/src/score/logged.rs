@@ -22,6 +22,8 @@ pub mod columns {
     pub const MODEL: &str = "pleiad_model";
     /// Its version.
     pub const VERSION: &str = "pleiad_version";
+    /// The arm of a route that answered, where one did.
+    pub const LABEL: &str = "pleiad_label";
     /// The candidate's id as a text, where the request gave one.
     pub const CANDIDATE: &str = "pleiad_candidate";
     /// Its place in the request, from 0.
@@ -38,9 +40,6 @@ pub mod columns {
     pub const PREDICTION: &str = "pleiad_prediction_";
     /// With the name of a task behind it: its exponent, missing for a task that does not count.
     pub const EXPONENT: &str = "pleiad_exponent_";
-
-    /// All that are not of a task.
-    pub const FIXED: [&str; 10] = [REQUEST, TIME, MODEL, VERSION, CANDIDATE, INDEX, RANK, SCORE, NUMBER, SCORING];
 }
 
 /// `[rank]` but for the exponents, with what the model's schema says of conditions.

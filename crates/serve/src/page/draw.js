@@ -32,7 +32,9 @@ function drawModels() {
     choice.checked = one.name === state.chosen;
     const opened = one.opened ? new Date(1000 * one.opened).toLocaleString() : '';
     const facts = one.ready ? `${one.structure}, version ${one.version}` : 'is being loaded and checked';
-    const tasks = (one.tasks ?? []).map((task) => make('li', { class: 'chip' }, task.name));
+    const drift = (name) => (one.drift ?? []).find((task) => task.task === name)?.drift;
+    const named = (name) => (drift(name) > 0.1 ? `${name}: drift ${figure(drift(name), 2)}` : name);
+    const tasks = (one.tasks ?? []).map((task) => make('li', { class: 'chip' }, named(task.name)));
     return make('li', {}, make('label', { class: 'card' }, choice,
       make('b', {}, one.name),
       make('span', { class: 'facts' }, facts),

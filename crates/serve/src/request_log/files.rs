@@ -28,7 +28,7 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Files of one model that are open at the same time: after a change of the version, requests of the one before may still come.
 const MOST_OPEN: usize = 2;
 
-/// Versions whose types of columns are kept.
+/// Versions whose types of columns are answered.
 const MOST_VERSIONS: usize = 8;
 
 /// The open files.
@@ -248,7 +248,7 @@ enum Failed {
 
 impl OpenFile {
     fn write(&mut self, logged: &Logged, form: &Form) -> Result<(), Failed> {
-        let rank = &logged.kept.rank;
+        let rank = &logged.answered.rank;
         let known = self.scoring.as_ref().filter(|(own, _)| own == rank).map(|(_, text)| text.clone());
         let text = match known {
             Some(text) => text,

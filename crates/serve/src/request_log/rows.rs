@@ -20,6 +20,7 @@ pub(super) fn schema(tasks: &[&str], names: &[String], kinds: &[Kind]) -> Schema
         Field::new(columns::TIME, time, false),
         Field::new(columns::MODEL, DataType::Utf8, false),
         Field::new(columns::VERSION, DataType::Utf8, false),
+        Field::new(columns::LABEL, DataType::Utf8, true),
         Field::new(columns::CANDIDATE, DataType::Utf8, true),
         Field::new(columns::INDEX, DataType::Int64, false),
         Field::new(columns::RANK, DataType::Int64, true),
@@ -53,36 +54,37 @@ pub(super) fn record(
     names: &[String],
     kinds: &[Kind],
 ) -> Result<RecordBatch, NoRows> {
-    let kept = &logged.kept;
-    let rows = kept.scores.len();
+    let answered = &logged.answered;
+    let rows = answered.scores.len();
     let same = |text: &str| -> ArrayRef { Arc::new(StringArray::from(vec![text; rows])) };
     let mut ranks = vec![None; rows];
-    for (&index, rank) in kept.order.iter().zip(1i64..) {
+    for (&index, rank) in answered.order.iter().zip(1i64..) {
         if let Some(own) = ranks.get_mut(index) {
             *own = Some(rank);
         }
     }
-    let candidates: StringArray = (0..rows).map(|row| kept.ids.get(row).cloned().flatten()).collect();
-    let numbers: Float64Array = (0..rows).map(|row| kept.numbers.get(row).copied()).collect();
+    let candidates: StringArray = (0..rows).map(|row| answered.ids.get(row).cloned().flatten()).collect();
+    let numbers: Float64Array = (0..rows).map(|row| answered.numbers.get(row).copied()).collect();
     let mut arrays: Vec<ArrayRef> = vec![
         same(&logged.id),
         Arc::new(TimestampMillisecondArray::from(vec![logged.time; rows]).with_timezone("UTC")),
         same(logged.served.name()),
         same(logged.served.version()),
+        Arc::new(StringArray::from(vec![answered.label.as_deref(); rows])),
         Arc::new(candidates),
         Arc::new((0i64..).take(rows).map(Some).collect::<Int64Array>()),
         Arc::new(Int64Array::from(ranks)),
-        Arc::new(Float64Array::from(kept.scores.clone())),
+        Arc::new(Float64Array::from(answered.scores.clone())),
         Arc::new(numbers),
         same(scoring),
     ];
-    arrays.extend(kept.predictions.iter().map(|task| Arc::new(Float32Array::from(task.clone())) as ArrayRef));
+    arrays.extend(answered.predictions.iter().map(|task| Arc::new(Float32Array::from(task.clone())) as ArrayRef));
     for task in logged.served.model().tasks() {
-        let exponent = kept.rank.score.get(&task.name).copied();
+        let exponent = answered.rank.score.get(&task.name).copied();
         arrays.push(Arc::new(Float64Array::from(vec![exponent; rows])));
     }
     for (at, (name, kind)) in names.iter().zip(kinds).enumerate() {
-        let array = kept.records.column_by_name(name);
+        let array = answered.records.column_by_name(name);
         arrays.push(match array {
             Some(array) => kind.array(array).map_err(|TooNarrow| NoRows::TooNarrow(at))?,
             None => new_null_array(&kind.data_type(), rows),

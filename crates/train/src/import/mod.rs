@@ -27,7 +27,7 @@ use crate::checkpoint::Identity;
 use crate::config::ConfigFile;
 use crate::error::{Error, Result};
 use crate::fit::Observer;
-use crate::run::{RunData, RunFolder};
+use crate::run::{RunData, RunFolder, note_spread};
 pub use package::Package;
 
 /// What to import.
@@ -113,6 +113,7 @@ pub fn import(options: &ImportOptions<'_>, interrupt: &Interrupt, observer: &mut
         provenance.other.insert("imported_package".to_owned(), package.name().into());
     }
     note_training_counts(&mut provenance, encoder, &data.splits.counts[0])?;
+    note_spread(&mut provenance, &predictor, &data.splits, file.config.train.evaluation_batch_size)?;
     let saved = ToSave {
         model,
         encoder,

@@ -12,6 +12,7 @@ use super::data::{RunData, RunSplits};
 use super::folder::RunFolder;
 use super::guarded::Guarded;
 use super::report::RunReport;
+use super::spread::note_spread;
 use super::tensorboard;
 use super::trained::{Start, look_at_training_rows, train_model};
 use crate::Interrupt;
@@ -101,6 +102,7 @@ impl Job<'_> {
         report.alarms = data.alarms.iter().cloned().chain(alarms).chain(report.alarms).collect();
         let mut provenance = provenance(&report)?;
         note_training_counts(&mut provenance, &data.splits.encoder, &data.splits.counts[0])?;
+        note_spread(&mut provenance, &trained.predictor, &data.splits, config.train.evaluation_batch_size)?;
         let saved = ToSave {
             model,
             encoder: &data.splits.encoder,

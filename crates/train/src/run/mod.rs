@@ -17,6 +17,7 @@ mod folder;
 mod guarded;
 mod job;
 pub(crate) mod report;
+mod spread;
 mod tensorboard;
 mod trained;
 
@@ -33,6 +34,7 @@ pub use trained::{Start, Trained, train_model};
 
 pub(crate) use self::folder::{REMOVE_IT, RunFolder, read_sealed, write_atomically, write_sealed};
 pub(crate) use self::job::{Job, Trainee};
+pub(crate) use self::spread::note_spread;
 use crate::Interrupt;
 use crate::checkpoint::{CheckpointStore, Identity};
 use crate::config::ConfigFile;
