@@ -42,7 +42,9 @@ pub(crate) fn of(error: &Error) -> Map<String, Value> {
         | Error::Unwritable { path, .. }
         | Error::Version { path, .. }
         | Error::NoCheckpoint { folder: path, .. }
+        | Error::RequestLog { path, .. }
         | Error::Damaged { path, .. } => fields.file(path),
+        Error::Ask { option, .. } => fields.with("argument", *option),
         Error::Infer(problem) => infer(problem),
         Error::Overflow { step, epoch, .. } => fields.with("step", *step).with("epoch", *epoch),
         Error::Differs { path, differences } => fields.file(path).with("differences", json!(differences)),

@@ -35,6 +35,7 @@ pub use model::{Model, Read, Rows};
 pub use predict::PredictOptions;
 pub use predicted::Order;
 pub use save::{ToSave, note_training_counts, training_counts};
+pub use score::logged::Scoring;
 pub use score::shares::Shares;
 pub use score::{Factor, Scorer};
 pub use source::Source;

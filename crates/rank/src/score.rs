@@ -1,5 +1,6 @@
 //! Equation 1 of the paper, or a weighted sum: [`Scorer`] makes one score of the predictions of all tasks.
 
+pub mod logged;
 pub mod shares;
 
 use pleiad_data::schema::{FeatureKind, Schema, TaskConfig};
@@ -14,7 +15,9 @@ use crate::error::{Error, Result};
 pub struct Scorer {
     factors: Vec<Factor>,
     fusion: RankFusion,
-    transform: Option<(usize, RankTransform)>,
+    transform: Option<RankTransform>,
+    /// The feature that the transform reads; `None` too where its numbers come from elsewhere.
+    feature: Option<usize>,
 }
 
 /// One task's factor, `min(max(p_k, floor), cap)^power`; in a sum its term, with `power` the factor.
@@ -51,40 +54,9 @@ impl Scorer {
     /// [`Error::Rank`] with the key: no task or one that does not exist, an exponent that is no number, a column that no
     /// feature reads as a number, and with `joint` a condition that is the event of no task.
     pub fn new(rank: &RankConfig, schema: &Schema) -> Result<Self> {
-        if rank.score.is_empty() {
-            return refuse(&["score"], "names no task; without one every row has the same score".to_owned());
-        }
-        let mut factors = Vec::new();
-        for (name, &power) in &rank.score {
-            let key = ["score", name.as_str()];
-            let Some(task) = schema.tasks.iter().position(|task| task.name == *name) else {
-                let known: Vec<&str> = schema.tasks.iter().map(|task| task.name.as_str()).collect();
-                return refuse(&key, format!("there is no task {name:?}{}", suggest(name, &known)));
-            };
-            if !power.is_finite() {
-                let what = if rank.fusion == RankFusion::Sum { "factor" } else { "exponent" };
-                return refuse(&key, format!("the {what} must be a finite number, not {power}"));
-            }
-            let given = if rank.joint { conditions(schema, task)? } else { Vec::new() };
-            let [floor, cap] = [&rank.floor, &rank.cap].map(|bounds| bounds.get(name).copied());
-            factors.push(Factor { task, name: name.clone(), power, given, floor, cap });
-        }
-        let bounds = rank.floor.iter().map(|bound| ("floor", bound)).chain(rank.cap.iter().map(|bound| ("cap", bound)));
-        for (kind, (name, &bound)) in bounds {
-            let key = [kind, name.as_str()];
-            if !rank.score.contains_key(name) {
-                let known: Vec<&str> = rank.score.keys().map(String::as_str).collect();
-                return refuse(&key, format!("`score` has no task {name:?}{}", suggest(name, &known)));
-            }
-            if !(bound.is_finite() && bound >= 0.0) {
-                return refuse(&key, format!("must be a finite number, 0 or above, not {bound}"));
-            }
-            if let Some(floor) = rank.floor.get(name).filter(|&&floor| kind == "cap" && bound < floor) {
-                return refuse(&key, format!("{bound} is below the task's floor of {floor}"));
-            }
-        }
-        // In the order of the tasks, so that a product is rounded alike however they are written.
-        factors.sort_by_key(|factor| factor.task);
+        let names: Vec<&str> = schema.tasks.iter().map(|task| task.name.as_str()).collect();
+        let given = |task: usize| if rank.joint { conditions(schema, task) } else { Ok(Vec::new()) };
+        let factors = factors(rank, &names, &given)?;
         let transform = rank.transform.as_ref().map(|transform| {
             if !transform.power.is_finite() {
                 let problem = format!("the exponent must be a finite number, not {}", transform.power);
@@ -111,7 +83,8 @@ impl Scorer {
                 }
             }
         });
-        Ok(Self { factors, fusion: rank.fusion, transform: transform.transpose()? })
+        let (feature, transform) = transform.transpose()?.unzip();
+        Ok(Self { factors, fusion: rank.fusion, transform, feature })
     }
 
     /// The factor of each task that counts, in the order of the tasks.
@@ -129,13 +102,13 @@ impl Scorer {
     /// The factor that depends on a column.
     #[must_use]
     pub fn transform(&self) -> Option<&RankTransform> {
-        self.transform.as_ref().map(|(_, transform)| transform)
+        self.transform.as_ref()
     }
 
     /// The feature whose numbers the transform reads.
     #[must_use]
     pub fn feature(&self) -> Option<usize> {
-        self.transform.as_ref().map(|(feature, _)| *feature)
+        self.feature
     }
 
     /// Scores `[B]` of predictions `[T][B]`, computed in 64 bits. `numbers` is `[B]`, the column of the transform before
@@ -170,7 +143,7 @@ impl Scorer {
             RankFusion::Product => factors.map(|factor| bounded(factor).powf(factor.power)).product(),
             RankFusion::Sum => factors.map(|factor| factor.power * bounded(factor)).sum(),
         };
-        let Some((_, transform)) = &self.transform else { return tasks };
+        let Some(transform) = &self.transform else { return tasks };
         let x = numbers.get(row).copied().unwrap_or(f64::NAN);
         tasks * transform.kind.apply(x).powf(transform.power)
     }
@@ -189,7 +162,7 @@ impl Scorer {
             })
             .collect();
         let x = numbers.get(row).copied().unwrap_or(f64::NAN);
-        factors.extend(self.transform.iter().map(|(_, transform)| {
+        factors.extend(self.transform.iter().map(|transform| {
             let shown = if x.is_nan() { "missing".to_owned() } else { x.to_string() };
             format!("{}({} = {shown})^{}", transform.kind.name(), transform.column, transform.power)
         }));
@@ -200,6 +173,44 @@ impl Scorer {
         };
         Error::NonFiniteScore { row: before + row as u64 + 1, value, factors: factors.join(", "), advice }
     }
+}
+
+/// The factors that `[rank]` asks for, in the order of the tasks; `given` has the conditions of a task.
+fn factors(rank: &RankConfig, names: &[&str], given: &dyn Fn(usize) -> Result<Vec<usize>>) -> Result<Vec<Factor>> {
+    if rank.score.is_empty() {
+        return refuse(&["score"], "names no task; without one every row has the same score".to_owned());
+    }
+    let mut factors = Vec::new();
+    for (name, &power) in &rank.score {
+        let key = ["score", name.as_str()];
+        let Some(task) = names.iter().position(|task| *task == name) else {
+            return refuse(&key, format!("there is no task {name:?}{}", suggest(name, names)));
+        };
+        if !power.is_finite() {
+            let what = if rank.fusion == RankFusion::Sum { "factor" } else { "exponent" };
+            return refuse(&key, format!("the {what} must be a finite number, not {power}"));
+        }
+        let given = given(task)?;
+        let [floor, cap] = [&rank.floor, &rank.cap].map(|bounds| bounds.get(name).copied());
+        factors.push(Factor { task, name: name.clone(), power, given, floor, cap });
+    }
+    let bounds = rank.floor.iter().map(|bound| ("floor", bound)).chain(rank.cap.iter().map(|bound| ("cap", bound)));
+    for (kind, (name, &bound)) in bounds {
+        let key = [kind, name.as_str()];
+        if !rank.score.contains_key(name) {
+            let known: Vec<&str> = rank.score.keys().map(String::as_str).collect();
+            return refuse(&key, format!("`score` has no task {name:?}{}", suggest(name, &known)));
+        }
+        if !(bound.is_finite() && bound >= 0.0) {
+            return refuse(&key, format!("must be a finite number, 0 or above, not {bound}"));
+        }
+        if let Some(floor) = rank.floor.get(name).filter(|&&floor| kind == "cap" && bound < floor) {
+            return refuse(&key, format!("{bound} is below the task's floor of {floor}"));
+        }
+    }
+    // In the order of the tasks, so that a product is rounded alike however they are written.
+    factors.sort_by_key(|factor| factor.task);
+    Ok(factors)
 }
 
 /// The tasks whose events the `where` of a task asks for, the nearest first: that of its own, of that one, and so on.
@@ -292,7 +303,7 @@ mod tests {
         where = { column = "clicked", not_equals = 0 }
     "#;
 
-    fn schema() -> Schema {
+    pub(super) fn schema() -> Schema {
         let Parts { data, feature, task } = toml::from_str(SCHEMA).unwrap();
         Schema::resolve(&data, &feature, &task).unwrap()
     }

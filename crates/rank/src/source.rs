@@ -52,6 +52,12 @@ impl Source {
         Ok(self)
     }
 
+    /// The files, as readers take them.
+    #[must_use]
+    pub fn files(&self) -> &[DataFile] {
+        &self.files
+    }
+
     /// The files.
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {

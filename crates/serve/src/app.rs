@@ -12,6 +12,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::Queue;
 use crate::registry::Entry;
+use crate::request_log::RequestLog;
 use crate::routes::Routes;
 use crate::settings::Settings;
 use crate::slow::Slow;
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) slow: Arc<Slow>,
     pub(crate) audit: Audit,
+    pub(crate) request_log: Option<Arc<RequestLog>>,
     pub(crate) budget: Arc<Budget>,
     pub(crate) draining: AtomicBool,
     pub(crate) in_flight: AtomicUsize,
@@ -71,6 +73,8 @@ pub(crate) struct Reply {
     pub(crate) content: &'static str,
     /// Length of the JSON, where the bytes of tensors come behind it.
     pub(crate) json: Option<usize>,
+    /// What the request is called in the log.
+    pub(crate) logged_as: Option<String>,
 }
 
 impl Reply {
@@ -79,6 +83,6 @@ impl Reply {
     }
 
     pub(crate) fn text(text: String, content: &'static str) -> Self {
-        Self { body: text.into_bytes(), content, json: None }
+        Self { body: text.into_bytes(), content, json: None, logged_as: None }
     }
 }

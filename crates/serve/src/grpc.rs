@@ -260,7 +260,7 @@ async fn answer(
             let asked = MessageHead::of(message)?;
             let entry = Arc::clone(find(app, Some(asked.model))?);
             let served = served(&entry, version(asked.version))?;
-            ask(app, Target::Model(entry, served), body, (came, deadline), Work::Message)
+            ask(app, Target::Model(entry, served), body, (came, deadline), Work::Message, None)
                 .await
                 .map(|answer| answer.body)
         }

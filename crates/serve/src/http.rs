@@ -22,6 +22,7 @@ use crate::models::{allowed, ask, find, ranking, ready, reload, reroute, roll_ba
 use crate::page;
 use crate::queue::{Target, Work};
 use crate::refusal::Refusal;
+use crate::request_log::Ticket;
 use crate::route::{PATHS, Route};
 use crate::sample;
 use crate::served::BodyForm;
@@ -41,6 +42,9 @@ fn forms(headers: &HeaderMap) -> [BodyForm; 2] {
     };
     [form(header::CONTENT_TYPE), form(header::ACCEPT)]
 }
+
+/// What a request is called in the log of requests.
+const REQUEST_ID: &str = "pleiad-request-id";
 
 /// The length of the JSON in front of the bytes of tensors.
 const JSON_LENGTH: &str = "inference-header-content-length";
@@ -106,10 +110,10 @@ fn unknown(path: &str) -> Refusal {
 }
 
 fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
-    let (mut json, mut allow, mut challenge) = (None, None, None);
+    let (mut json, mut logged_as, mut allow, mut challenge) = (None, None, None, None);
     let (status, body, content, retry, close) = match answered {
         Ok(reply) => {
-            json = reply.json;
+            (json, logged_as) = (reply.json, reply.logged_as);
             (200, reply.body, reply.content, None, false)
         }
         Err(refusal) => {
@@ -134,6 +138,9 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     if let Some(length) = json {
         headers.insert(header::HeaderName::from_static(JSON_LENGTH), HeaderValue::from(length));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    }
+    if let Some(id) = logged_as.and_then(|id| HeaderValue::from_maybe_shared(Bytes::from(id)).ok()) {
+        headers.insert(header::HeaderName::from_static(REQUEST_ID), id);
     }
     if let Some(seconds) = retry {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
@@ -248,9 +255,14 @@ async fn worked(
 ) -> Result<Reply, Refusal> {
     let deadline = came + deadline(request.headers(), app.settings.timeout)?;
     let body = read(app, came, request).await?;
-    let answer = ask(app, of, body, (came, deadline), work).await?;
+    let ticket = match (work, &app.request_log) {
+        (Work::Rank(_), Some(log)) => log.ticket(),
+        _ => None,
+    };
+    let logged_as = ticket.as_ref().map(|Ticket { id, .. }| id.clone());
+    let answer = ask(app, of, body, (came, deadline), work, ticket).await?;
     let content = if matches!(work, Work::Rank([_, BodyForm::Arrow])) { ARROW } else { JSON };
-    Ok(Reply { body: answer.body, content, json: answer.json })
+    Ok(Reply { body: answer.body, content, json: answer.json, logged_as })
 }
 
 fn metrics(app: &App) -> String {
@@ -266,6 +278,7 @@ fn metrics(app: &App) -> String {
         in_flight: app.in_flight.load(Ordering::Relaxed),
         body_bytes: app.budget.used(),
         ready: ready(app).is_ok(),
+        logs: app.request_log.is_some(),
         models: models.collect(),
         routes: &app.routes,
     })

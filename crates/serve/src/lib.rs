@@ -21,6 +21,7 @@
 //! app       what connections share                         stages    how long the parts of a request took
 //! log       what a server says beside its answers          names     of models and clients
 //! arrow_body candidates as Arrow IPC, in and out
+//! request_log requests and answers as Parquet (request_log/)
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference (frame)
 //! routes    requests split over models and scores          shadow    rankings beside the answers (steps)
 //! drift     predictions of late beside those of training
@@ -59,6 +60,7 @@ mod recent;
 mod refusal;
 mod registry;
 mod request;
+mod request_log;
 mod route;
 mod routes;
 mod sample;
@@ -90,6 +92,7 @@ pub use log::Log;
 pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;
 pub use request::RankRequest;
+pub use request_log::RequestLogSettings;
 pub use served::{BodyForm, Served};
 pub use server::run;
 pub use settings::{Access, Control, Settings};

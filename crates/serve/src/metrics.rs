@@ -69,6 +69,10 @@ pub(crate) struct OfModel {
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
     pub(crate) unloaded: AtomicU64,
+    /// Requests in files of the log that are whole; left out since the disk was too slow; since it could not be written.
+    pub(crate) logged: AtomicU64,
+    pub(crate) log_dropped_slow: AtomicU64,
+    pub(crate) log_dropped_failed: AtomicU64,
 }
 
 impl OfModel {
@@ -80,6 +84,9 @@ impl OfModel {
             refused: AtomicU64::new(0),
             rolled_back: AtomicU64::new(0),
             unloaded: AtomicU64::new(0),
+            logged: AtomicU64::new(0),
+            log_dropped_slow: AtomicU64::new(0),
+            log_dropped_failed: AtomicU64::new(0),
         }
     }
 
@@ -140,6 +147,8 @@ pub(crate) struct Now<'a> {
     pub(crate) in_flight: usize,
     pub(crate) body_bytes: usize,
     pub(crate) ready: bool,
+    /// Whether requests are logged.
+    pub(crate) logs: bool,
     pub(crate) models: Vec<ModelNow<'a>>,
     pub(crate) routes: &'a Routes,
 }
@@ -221,6 +230,9 @@ impl Metrics {
                 line(text, format_args!("pleiad_model_changes_total{{model=\"{name}\",result=\"{result}\"}} {count}"));
             }
         }
+        if now.logs {
+            request_log(text, now);
+        }
         self.features(text, now);
         drift(text, now);
         now.routes.metrics(text);
@@ -276,6 +288,22 @@ fn drift(text: &mut String, now: &Now<'_>) {
                 let task = escaped(&task.task);
                 line(text, format_args!("{name}{{model=\"{model}\",task=\"{task}\"}} {value}"));
             }
+        }
+    }
+}
+
+fn request_log(text: &mut String, now: &Now<'_>) {
+    head(text, "pleiad_request_log_logged_total", "counter", "Requests in files of the log that are complete.");
+    for model in &now.models {
+        let (name, count) = (model.name, model.counted.logged.load(Ordering::Relaxed));
+        line(text, format_args!("pleiad_request_log_logged_total{{model=\"{name}\"}} {count}"));
+    }
+    let help = "Requests left out of the log: it was too slow, or it could not be written.";
+    head(text, "pleiad_request_log_dropped_total", "counter", help);
+    for model in &now.models {
+        for (why, count) in [("slow", &model.counted.log_dropped_slow), ("failed", &model.counted.log_dropped_failed)] {
+            let (name, count) = (model.name, count.load(Ordering::Relaxed));
+            line(text, format_args!("pleiad_request_log_dropped_total{{model=\"{name}\",reason=\"{why}\"}} {count}"));
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::infer::Inferred;
 use crate::queue::{Job, Target, Work, estimate, late};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Entry, out_of_service};
+use crate::request_log::Ticket;
 use crate::routes::ranks_alone;
 use crate::served::{BodyForm, Served};
 use crate::settings::Control;
@@ -204,6 +205,7 @@ pub(crate) async fn ask(
     body: Body,
     (head, deadline): (Instant, Instant),
     work: Work,
+    ticket: Option<Ticket>,
 ) -> Result<Inferred, Refusal> {
     let (reply, answered) = oneshot::channel();
     let candidates = match work {
@@ -213,7 +215,7 @@ pub(crate) async fn ask(
     };
     let candidates = candidates.clamp(1, app.settings.max_candidates);
     let most = app.settings.max_candidates;
-    app.queue.push(Job { body, of, candidates, most, came: Instant::now(), head, deadline, work, reply })?;
+    app.queue.push(Job { body, of, candidates, most, came: Instant::now(), head, deadline, work, ticket, reply })?;
     match timeout_at(deadline.into(), answered).await {
         Err(_) => Err(late()),
         Ok(Err(_)) => {

@@ -17,6 +17,7 @@ use crate::infer::Inferred;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
+use crate::request_log::Ticket;
 use crate::routes::Asked;
 use crate::served::{BodyForm, Served, Wish};
 use crate::shadow::ShadowJob;
@@ -40,6 +41,8 @@ pub(crate) struct Job {
     pub(crate) head: Instant,
     pub(crate) deadline: Instant,
     pub(crate) work: Work,
+    /// If the request is to be logged.
+    pub(crate) ticket: Option<Ticket>,
     pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
 }
 
@@ -257,7 +260,7 @@ fn run_shadow(queue: &Queue, metrics: &Metrics, job: ShadowJob) {
 }
 
 fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: Job) {
-    let Job { mut body, of, most, came, head, deadline, work, reply, .. } = job;
+    let Job { mut body, of, most, came, head, deadline, work, ticket, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
         return;
@@ -300,9 +303,18 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: J
         Work::Rank(forms) => {
             let arm = routed.as_ref().map(|(asked, chosen)| asked.arm(chosen));
             let label = arm.map(|arm| arm.label.as_str());
-            let wish = Wish { label, score: arm.and_then(|arm| arm.score.as_ref()), kept: kept.as_mut() };
-            let ranked = served.rank_for(&body.bytes, forms, most, &mut stages, wish);
-            ranked.map(|body| Inferred { body, json: None })
+            let mut logged = None;
+            let wish = Wish {
+                label,
+                score: arm.and_then(|arm| arm.score.as_ref()),
+                kept: kept.as_mut(),
+                logged: ticket.is_some().then_some(&mut logged),
+            };
+            let answer = served.rank_for(&body.bytes, forms, most, &mut stages, wish)?;
+            if let (Some(ticket), Some(logged)) = (ticket, logged) {
+                ticket.write(&entry, &served, logged);
+            }
+            Ok(Inferred { body: answer, json: None })
         }
         Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
         Work::Message => {

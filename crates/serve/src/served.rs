@@ -17,6 +17,7 @@ use crate::drift::{Drift, DriftFigures};
 use crate::explain;
 use crate::refusal::Refusal;
 use crate::request::RankRequest;
+use crate::request_log::Answered;
 use crate::routes::TaskExponents;
 use crate::stages::{Laps, Stage, Stages};
 use crate::statistics::Statistics;
@@ -152,12 +153,12 @@ impl Served {
             }
             explain::check(asked.candidates.min(asked.top))?;
         }
-        let own = self.own_scorer(wish.score, asked.score)?;
+        let own = self.own_score(wish.score, asked.score)?;
         let of_request = |column: &str| self.columns.index(column).is_some_and(|at| asked.in_request[at]);
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &of_request);
         let weighted = self.weighted();
         let scorer = match (&own, &weighted) {
-            (Some(scorer), _) => scorer,
+            (Some(own), _) => &own.scorer,
             (None, Some(weighted)) => &weighted.scorer,
             (None, None) => self.model.scorer().map_err(refuse)?,
         };
@@ -210,8 +211,24 @@ impl Served {
             .collect();
         let written = answer(&ranked, &rows.counts);
         laps.add(stages, Stage::Write);
+        let answered = if wish.logged.is_some() { &ranked[..] } else { &[] };
+        let order: Vec<usize> = answered.iter().map(|one| one.index).collect();
+        drop(ranked);
         if let Some(kept) = wish.kept {
-            *kept = Kept { predictions: predictions.tasks, scores };
+            *kept = Kept { predictions: predictions.tasks.clone(), scores: scores.clone() };
+        }
+        if let Some(logged) = wish.logged.filter(|_| written.is_ok()) {
+            let weighted = own.as_ref().or(weighted.as_deref());
+            *logged = Some(Answered {
+                records,
+                ids: asked.ids.iter().map(id_text).collect(),
+                label: wish.label.map(str::to_owned),
+                rank: weighted.map_or_else(|| self.model.rank().cloned().unwrap_or_default(), |own| own.rank.clone()),
+                predictions: predictions.tasks,
+                numbers: if scorer.transform().is_some() { rows.numbers } else { Vec::new() },
+                scores,
+                order,
+            });
         }
         written
     }
@@ -235,11 +252,11 @@ impl Served {
     }
 
     /// The model's score with exponents of an arm and, above those, of the request; `None` where neither has any.
-    pub(crate) fn own_scorer(
+    pub(crate) fn own_score(
         &self,
         of_arm: Option<&TaskExponents>,
         of_request: Option<TaskExponents>,
-    ) -> Result<Option<Scorer>, Refusal> {
+    ) -> Result<Option<Weighted>, Refusal> {
         let score = match (of_arm, of_request) {
             (None, of_request) => of_request,
             (Some(of_arm), of_request) => {
@@ -248,14 +265,16 @@ impl Served {
                 Some(score)
             }
         };
-        score.map(|score| self.scorer_of(score)).transpose()
+        score.map(|score| self.rank_with(score)).transpose()
     }
 
     /// The model's score with other exponents.
-    fn scorer_of(&self, score: BTreeMap<String, f64>) -> Result<Scorer, Refusal> {
+    fn rank_with(&self, score: BTreeMap<String, f64>) -> Result<Weighted, Refusal> {
         let mut rank = self.rank_now().unwrap_or_default();
         rank.score.extend(score);
-        Scorer::new(&rank, self.model.encoder().schema()).map_err(|error| Refusal::of_rank(&error, &|_| false))
+        let scorer = Scorer::new(&rank, self.model.encoder().schema());
+        let scorer = scorer.map_err(|error| Refusal::of_rank(&error, &|_| false))?;
+        Ok(Weighted { rank, scorer })
     }
 
     fn named(&self, counts: &[FeatureCount], of: fn(&FeatureCount) -> u64) -> Counts<'_> {
@@ -273,6 +292,18 @@ pub(crate) struct Wish<'a> {
     pub(crate) score: Option<&'a TaskExponents>,
     /// Takes predictions and scores, once the answer is written.
     pub(crate) kept: Option<&'a mut Kept>,
+    /// Takes what the log of requests writes, unless there is no candidate.
+    pub(crate) logged: Option<&'a mut Option<Answered>>,
+}
+
+/// An id as a text.
+fn id_text(id: &Cell<'_>) -> Option<String> {
+    match id {
+        Cell::Text(text) => Some(text.to_string()),
+        Cell::Int(number) => Some(number.to_string()),
+        Cell::UInt(number) => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// A form of bodies and answers.

@@ -31,6 +31,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::queue::{self, Queue};
 use crate::registry::{Entry, ModelSpec};
+use crate::request_log::RequestLog;
 use crate::routes::{Routes, RoutesFile};
 use crate::settings::Settings;
 use crate::slow::Slow;
@@ -49,6 +50,9 @@ const LAST_CALL: Duration = Duration::from_millis(300);
 
 /// The longest head of a request.
 const HEAD_BYTES: usize = 64 << 10;
+
+/// The log of requests has so long to complete its files, however short --drain is.
+const LEAST_TO_WRITE: Duration = Duration::from_secs(5);
 
 /// Calls of gRPC at the same time on one connection.
 const CALLS: u32 = 128;
@@ -77,6 +81,8 @@ pub fn run(
         wanted.push((Speech::Grpc, grpc.clone(), tls(b"h2")?));
     }
     let audit = Audit::open(settings.audit.as_deref())?;
+    let request_log = settings.request_log.clone();
+    let request_log = request_log.map(|settings| RequestLog::start(settings, Arc::clone(&log))).transpose()?;
     let workers = settings.workers.max(1);
     let metrics = Arc::new(Metrics::new());
     let queue = Arc::new(Queue::new(settings.queue, workers));
@@ -93,6 +99,7 @@ pub fn run(
         metrics,
         slow,
         audit,
+        request_log,
         budget: Budget::new(settings.bodies()),
         draining: AtomicBool::new(false),
         in_flight: AtomicUsize::new(0),
@@ -109,7 +116,17 @@ pub fn run(
     app.queue.close();
     runtime.shutdown_background();
     drop(pools);
+    end_log(&app);
     served
+}
+
+/// Lets the log of requests complete its files.
+fn end_log(app: &App) {
+    let Some(log) = &app.request_log else { return };
+    // A disk that hangs must not keep the server for ever.
+    if !log.end(app.settings.drain.max(LEAST_TO_WRITE)) {
+        app.log.warn("the log of requests was not completed in the time of --drain; its open files are lost");
+    }
 }
 
 /// What is spoken on a connection.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::request_log::RequestLogSettings;
 use crate::tokens::Tokens;
 
 /// How a server listens, and what it refuses.
@@ -40,6 +41,8 @@ pub struct Settings {
     pub routes: Option<PathBuf>,
     /// A file to which changes of models are appended, a line of JSON each.
     pub audit: Option<PathBuf>,
+    /// Where requests are logged; `None` nowhere.
+    pub request_log: Option<RequestLogSettings>,
     /// Whether `/v1/models/NAME/sample` shows rows of the training log.
     pub sample: bool,
     /// Who may reload and roll back.
@@ -99,6 +102,7 @@ impl Default for Settings {
             watch: Some(Duration::from_secs(1)),
             routes: None,
             audit: None,
+            request_log: None,
             sample: true,
             control: Control::Loopback,
         }

@@ -45,10 +45,10 @@ impl Served {
         };
         let Some(records) = asked.records else { return Ok(true) };
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &|_| false);
-        let own = self.own_scorer(score, asked.score)?;
+        let own = self.own_score(score, asked.score)?;
         let weighted = self.weighted();
         let scorer = match (&own, &weighted) {
-            (Some(scorer), _) => scorer,
+            (Some(own), _) => &own.scorer,
             (None, Some(weighted)) => &weighted.scorer,
             (None, None) => self.model().scorer().map_err(refuse)?,
         };

@@ -72,6 +72,22 @@ pub enum Error {
         /// Why it does not go together with the package's weights, and what to do.
         reason: String,
     },
+    /// A log of requests that is none, or does not fit what is asked of it.
+    #[error("{}{}{reason}", .path.display(), if .path.as_os_str().is_empty() { "" } else { ": " })]
+    RequestLog {
+        /// The file; empty where all are meant.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// What is asked of a replay or of a search for weights cannot be.
+    #[error("{option}: {reason}")]
+    Ask {
+        /// The option of the command.
+        option: &'static str,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
     /// No row is in the sample space of any task.
     #[error(
         "none of the {rows} training rows is in the sample space of a task; check `where` and `label` of each [[task]]"
@@ -261,7 +277,8 @@ impl Error {
         match self {
             Self::Rank(error) => error.kind(),
             Self::SharedWeights { .. } | Self::ForeignModel { .. } | Self::ForeignFeature { .. } => ErrorKind::Config,
-            Self::NotCarried { .. } => ErrorKind::Data,
+            Self::NotCarried { .. } | Self::RequestLog { .. } => ErrorKind::Data,
+            Self::Ask { .. } => ErrorKind::Config,
             Self::Config(_) | Self::Exists { .. } | Self::Held { .. } | Self::Differs { .. } => ErrorKind::Config,
             Self::Infer(crate::infer::InferProblem::NoRows) => ErrorKind::Data,
             Self::Infer(_) => ErrorKind::Config,

@@ -19,13 +19,16 @@ pub mod fit;
 mod import;
 pub mod infer;
 mod inspect;
+pub mod lists;
 mod measure;
 pub mod metrics;
 pub mod pages;
 pub mod quickstart;
+pub mod replay;
 mod rows;
 pub mod run;
 mod statistics;
+pub mod tune;
 
 pub use checkpoint::Checkpointed;
 pub use config::{Config, ConfigFile};

@@ -13,11 +13,13 @@ mod load;
 mod man;
 mod predict;
 mod quickstart;
+mod replay;
 mod rows;
 mod schema;
 mod serve;
 mod synth;
 mod train;
+mod tune;
 
 use clap::Subcommand;
 use pleiad_data::{Skipped, TaskKind};
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Evaluate(evaluate::Evaluate),
     Predict(predict::Predict),
     Serve(serve::Serve),
+    Replay(replay::Replay),
+    Tune(tune::Tune),
     Inspect(inspect::Inspect),
     Export(export::Export),
     #[command(subcommand)]
@@ -61,6 +65,8 @@ impl Command {
             Self::Evaluate(command) => command.run(global),
             Self::Predict(command) => command.run(global),
             Self::Serve(command) => command.run(global),
+            Self::Replay(command) => command.run(global),
+            Self::Tune(command) => command.run(global),
             Self::Inspect(command) => command.run(global),
             Self::Export(command) => command.run(global),
             Self::Synth(command) => command.run(global),

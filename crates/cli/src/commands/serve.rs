@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pleiad_serve::{Access, Control, Error, Log, ModelSpec, Settings, Tokens};
+use pleiad_serve::{Access, Control, Error, Log, ModelSpec, RequestLogSettings, Settings, Tokens};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -71,6 +71,19 @@ pub(crate) struct Serve {
     /// Do not show the rows of the training log that a model keeps as its sample
     #[arg(long)]
     no_sample: bool,
+    /// Log requests with what they were answered: Parquet in a folder of each model, which `pleiad train` and
+    /// `pleiad replay` read
+    #[arg(long, value_name = "DIR", help_heading = "Log of requests")]
+    request_log: Option<PathBuf>,
+    /// Share of the requests that are logged, each as a whole
+    #[arg(long, value_name = "SHARE", value_parser = share, default_value = "1", requires = "request_log", help_heading = "Log of requests")]
+    log_share: f64,
+    /// Complete a file of the log at so many candidates
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), default_value_t = 1_000_000, requires = "request_log", help_heading = "Log of requests")]
+    log_rows: u64,
+    /// Complete a file of the log that is so old
+    #[arg(long, value_name = "SECONDS", value_parser = positive, default_value = "300", requires = "request_log", help_heading = "Log of requests")]
+    log_age: Duration,
     /// Longest body of a request
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=1024), default_value_t = 8, help_heading = "Limits")]
     max_body: u32,
@@ -118,6 +131,13 @@ fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 1.0 => Ok(share),
+        _ => Err("a share is above 0 and at most 1".to_owned()),
+    }
+}
+
 fn positive(text: &str) -> Result<Duration, String> {
     match seconds(text)? {
         time if time >= Duration::from_millis(1) => Ok(time),
@@ -150,6 +170,12 @@ impl Serve {
             patience: self.patience,
             idle: self.idle,
             drain: self.drain,
+            request_log: self.request_log.map(|folder| RequestLogSettings {
+                folder,
+                share: self.log_share,
+                rows: self.log_rows,
+                age: self.log_age,
+            }),
             watch: (!self.watch.is_zero()).then_some(self.watch),
             control: match self.control {
                 Who::Loopback => Control::Loopback,

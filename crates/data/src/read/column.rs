@@ -173,7 +173,7 @@ impl Column {
 
     /// Makes lists of texts that have `separator` between their values, without the values `null`.
     #[must_use]
-    pub(crate) fn split(&self, separator: &str, null: &[String]) -> Self {
+    pub fn split(&self, separator: &str, null: &[String]) -> Self {
         let (mut offsets, mut values) = (vec![0], StringBuilder::new());
         for row in 0..self.len() {
             if let Cell::Text(text) = self.cell(row) {

@@ -35,7 +35,7 @@ impl Scorer {
             predictions.tasks.get(task).and_then(|task| task.get(row)).map_or(f64::NAN, |p| f64::from(*p))
         };
         let x = numbers.get(row).copied().unwrap_or(f64::NAN);
-        let f = self.transform.as_ref().map(|(_, transform)| (transform.kind.apply(x), transform.power));
+        let f = self.transform.as_ref().map(|transform| (transform.kind.apply(x), transform.power));
         let times = f.map_or(1.0, |(base, power)| base.powf(power));
         let share = |factor: &super::Factor| {
             let given: f64 = factor.given.iter().map(|&task| of(task)).product();

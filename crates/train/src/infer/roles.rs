@@ -6,6 +6,7 @@ use super::leaks::leak;
 use super::profile::{Profile, Value, ValueKind};
 use super::quote::{count, shown};
 use super::words;
+use pleiad_rank::score::logged::columns;
 
 /// What becomes of a column.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(super) enum Why {
     Id,
     Time,
     Weight,
+    Server,
     Text,
     Constant,
     Refused,
@@ -34,7 +36,7 @@ pub(super) enum Why {
 
 impl Why {
     /// The kinds, with what is said of all of them.
-    pub(super) const ALL: [(Self, &'static str); 9] = [
+    pub(super) const ALL: [(Self, &'static str); 10] = [
         (
             Self::Leak,
             "They nearly say what is to be predicted. Is their value known before the row is shown? If so, add them.",
@@ -47,6 +49,10 @@ impl Why {
         (Self::Id, "Names of rows or visits: what is learned of one is never seen again."),
         (Self::Time, "Points in time: for a split, not for a feature. An hour or a weekday made of them may be one."),
         (Self::Weight, "What rows count? If so: weight = .. in [data]."),
+        (
+            Self::Server,
+            "A server's own columns in its log of requests. \"pleiad_request\" says which rows are one request.",
+        ),
         (Self::Text, "Texts in words. They need an encoder of their own (embeddings made elsewhere, as columns)."),
         (Self::Constant, "They say nothing: one value, or none."),
         (Self::Refused, "They cannot be read."),
@@ -65,6 +71,9 @@ fn role(at: usize, profile: &Profile, labels: &[Label], scale: &Scale<'_>) -> Ro
     let out = |why: Why, text: String| Role::Out(why, text);
     if labels.iter().any(|label| label.at == at) {
         return Role::Label;
+    }
+    if profile.name.starts_with(columns::PREFIX) {
+        return out(Why::Server, "what the server answered".to_owned());
     }
     if let Some(reason) = &profile.refused {
         return out(Why::Refused, reason.clone());

@@ -1,7 +1,7 @@
 //! AUC within groups.
 
 use super::ExactSum;
-use super::groups::{OverGroups, Ranked, ties};
+use super::groups::{GroupedRow, OverGroups, Ranked, ties};
 
 /// AUC within each group, its mean over groups weighted by their rows (Zhu et al. 2017, *Optimized cost per click in Taobao
 /// display advertising*; Zhou et al. 2018, *Deep interest network for click-through rate prediction*):
@@ -17,23 +17,28 @@ use super::groups::{OverGroups, Ranked, ties};
 pub fn gauc(rows: &Ranked) -> OverGroups {
     let (mut sum, mut weight, mut left_out) = (ExactSum::default(), 0u64, 0);
     for group in rows.groups() {
-        // Positives, twice the pairs in order.
-        let (mut above, mut half_pairs) = (0u128, 0u128);
-        for tied in ties(group) {
-            let positives = tied.iter().filter(|row| row.is_positive()).count() as u128;
-            half_pairs += (tied.len() as u128 - positives) * (2 * above + positives);
-            above += positives;
-        }
-        let pairs = above * (group.len() as u128 - above);
-        if pairs == 0 {
+        let Some(auc) = auc_within(group) else {
             left_out += 1;
             continue;
-        }
-        sum.add(group.len() as f64 * (half_pairs as f64 / (2 * pairs) as f64));
+        };
+        sum.add(group.len() as f64 * auc);
         weight += group.len() as u64;
     }
     let value = sum.value().filter(|_| weight > 0 && !rows.is_broken()).map(|sum| sum / weight as f64);
     OverGroups { value, left_out }
+}
+
+/// AUC of one group, the highest prediction first; `None` where all rows are of one class.
+pub(crate) fn auc_within(group: &[GroupedRow]) -> Option<f64> {
+    // Positives, twice the pairs in order.
+    let (mut above, mut half_pairs) = (0u128, 0u128);
+    for tied in ties(group) {
+        let positives = tied.iter().filter(|row| row.is_positive()).count() as u128;
+        half_pairs += (tied.len() as u128 - positives) * (2 * above + positives);
+        above += positives;
+    }
+    let pairs = above * (group.len() as u128 - above);
+    (pairs > 0).then(|| half_pairs as f64 / (2 * pairs) as f64)
 }
 
 #[cfg(test)]

@@ -13,13 +13,18 @@ pub struct GroupedRows {
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(super) struct GroupedRow {
+pub(crate) struct GroupedRow {
     group: u64,
     prediction: f32,
     pub(super) label: f32,
 }
 
 impl GroupedRow {
+    /// A row of the only group there is.
+    pub(crate) fn alone(prediction: f32, label: f32) -> Self {
+        Self { group: 1, prediction, label: label + 0.0 }
+    }
+
     pub(super) fn is_positive(&self) -> bool {
         self.label >= 0.5
     }

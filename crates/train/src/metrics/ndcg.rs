@@ -23,24 +23,35 @@ use super::groups::{GroupedRow, OverGroups, Ranked, ties};
 #[must_use]
 pub fn ndcg(rows: &Ranked, k: u32) -> OverGroups {
     let longest = rows.groups().map(<[_]>::len).max().unwrap_or(0);
-    let discounts: Vec<f64> = (0..longest.min(k as usize)).map(|rank| ((rank + 2) as f64).log2().recip()).collect();
+    let discounts = discounts(longest, k);
     let (mut sum, mut groups, mut left_out, mut negative) = (ExactSum::default(), 0u64, 0, false);
     let mut labels = Vec::new();
     for group in rows.groups() {
-        labels.clear();
-        labels.extend(group.iter().map(|row| row.label));
-        labels.sort_unstable_by(|a, b| b.total_cmp(a));
-        negative |= labels.last().is_some_and(|&least| least < 0.0);
-        let ideal: f64 = labels.iter().zip(&discounts).map(|(&label, discount)| f64::from(label) * discount).sum();
-        if ideal > 0.0 {
-            sum.add(dcg(group, &discounts) / ideal);
-            groups += 1;
-        } else {
-            left_out += 1;
+        negative |= group.iter().any(|row| row.label < 0.0);
+        match ndcg_within(group, &discounts, &mut labels) {
+            Some(ndcg) => {
+                sum.add(ndcg);
+                groups += 1;
+            }
+            None => left_out += 1,
         }
     }
     let value = sum.value().filter(|_| groups > 0 && !negative && !rows.is_broken()).map(|sum| sum / groups as f64);
     OverGroups { value, left_out }
+}
+
+/// What a gain is worth at each of the first k ranks of at most `longest` rows.
+pub(crate) fn discounts(longest: usize, k: u32) -> Vec<f64> {
+    (0..longest.min(k as usize)).map(|rank| ((rank + 2) as f64).log2().recip()).collect()
+}
+
+/// NDCG of one group, the highest prediction first, over as many rows as there are discounts; `None` where no label is above 0.
+pub(crate) fn ndcg_within(group: &[GroupedRow], discounts: &[f64], labels: &mut Vec<f32>) -> Option<f64> {
+    labels.clear();
+    labels.extend(group.iter().map(|row| row.label));
+    labels.sort_unstable_by(|a, b| b.total_cmp(a));
+    let ideal: f64 = labels.iter().zip(discounts).map(|(&label, discount)| f64::from(label) * discount).sum();
+    (ideal > 0.0).then(|| dcg(group, discounts) / ideal)
 }
 
 /// DCG of as many rows as there are discounts.

@@ -19,16 +19,21 @@ use super::groups::{GroupedRow, OverGroups, Ranked, ties};
 pub fn recall(rows: &Ranked, k: u32) -> OverGroups {
     let (mut sum, mut groups, mut left_out) = (ExactSum::default(), 0u64, 0);
     for group in rows.groups() {
-        let positives = count(group);
-        if positives == 0.0 {
+        let Some(recall) = recall_within(group, k) else {
             left_out += 1;
             continue;
-        }
-        sum.add(found(group, k as usize) / positives);
+        };
+        sum.add(recall);
         groups += 1;
     }
     let value = sum.value().filter(|_| groups > 0 && !rows.is_broken()).map(|sum| sum / groups as f64);
     OverGroups { value, left_out }
+}
+
+/// Recall of one group, the highest prediction first; `None` where no row is positive.
+pub(crate) fn recall_within(group: &[GroupedRow], k: u32) -> Option<f64> {
+    let positives = count(group);
+    (positives > 0.0).then(|| found(group, k as usize) / positives)
 }
 
 /// Positives that are expected among the first `k` rows.
