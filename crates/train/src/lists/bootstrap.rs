@@ -34,7 +34,7 @@ impl Gain {
 }
 
 /// Compares two orders request by request: the weighted means, their difference, and what the difference is over requests that are drawn
-/// anew, [`DRAWS`] times with replacement. Draws have seeds of their own, so that threads change nothing. `None` where the metric is
+/// anew, 2,000 times with replacement. Draws have seeds of their own, so that threads change nothing. `None` where the metric is
 /// defined in no request.
 ///
 /// Whether a metric is defined in a request depends on its outcomes alone, so both orders have the same requests.
