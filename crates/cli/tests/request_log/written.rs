@@ -275,7 +275,8 @@ fn whole_requests_are_drawn_and_weights_of_requests_are_kept() {
     assert!(all.len() > 3, "files are completed at 40 rows: {all:?}");
     let logged: Vec<String> = all.iter().flat_map(|path| by_request(&read(path)).into_keys()).collect();
     let mut sorted = logged.clone();
-    (sorted.sort(), drawn.sort());
+    sorted.sort();
+    drawn.sort();
     assert_eq!(sorted, drawn, "a request is in one file, as a whole");
     let same = folder.ok(&["replay", "log", "--format", "json"]).json();
     assert_eq!(

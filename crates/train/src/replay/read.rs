@@ -278,7 +278,8 @@ impl Gathered {
             .map_err(|error| bad(chunk, row, columns::SCORING, &format!("not what this version writes: {error}")))?;
         let mut own = layout.tasks.clone();
         let mut theirs = scoring.tasks.clone();
-        (own.sort(), theirs.sort());
+        own.sort();
+        theirs.sort();
         if own != theirs {
             let what =
                 format!("a model with the tasks {}, and the columns are of {}", theirs.join(", "), own.join(", "));
@@ -432,9 +433,9 @@ impl LogRows {
     /// The error of a row of these requests, by its request and candidate.
     fn named(&self, error: pleiad_rank::Error, requests: &[usize]) -> Error {
         let pleiad_rank::Error::NonFiniteScore { row, value, factors, advice } = &error else { return error.into() };
-        let rows =
+        let mut rows =
             requests.iter().flat_map(|&request| self.lists.requests[request].clone().map(move |row| (request, row)));
-        match rows.skip(usize::try_from(*row).unwrap_or(1).saturating_sub(1)).next() {
+        match rows.nth(usize::try_from(*row).unwrap_or(1).saturating_sub(1)) {
             Some((request, row)) => refuse(
                 PathBuf::new(),
                 format!(
