@@ -133,7 +133,7 @@ mod tests {
             ("name = \"feed\"", "name = \"a b\"", 2, 8, "can be no name"),
             ("name = \"feed\"\n", "", 1, 1, "missing key `name`"),
             ("by = \"user_id\"\n", "", 3, 8, "there is no `by`"),
-            ("by =", "buy =", 3, 1, "unknown key `buy`; did you mean `by`?"),
+            ("by =", "bye =", 3, 1, "unknown key `bye`; did you mean `by`?"),
             ("fallback = \"stable\"", "fallback = \"stabel\"", 5, 12, "did you mean `stable`?"),
             ("label = \"canary\"", "label = \"stable\"", 11, 9, "there is another arm"),
             ("model = \"next\"\nshare = 0.1", "model = \"nxt\"\nshare = 0.1", 12, 9, "did you mean `next`?"),
