@@ -54,7 +54,7 @@ impl Runner {
     /// of rows alone decides.
     fn shards(&self, rows: usize) -> usize {
         let Target { shard_rows, least_rows, .. } = self.pass.plan.target;
-        let spread = if self.spreads { rayon::current_num_threads().min(rows / least_rows) } else { 1 };
+        let spread = if self.spreads { rayon::current_num_threads().min(rows / least_rows) } else { 0 };
         rows.div_ceil(shard_rows).max(spread)
     }
 

@@ -413,3 +413,25 @@ fn gate_statistics_are_means_of_the_softmax() {
         );
     }
 }
+
+/// A sample space may have no row among those that are looked at. Whatever products a processor has: gates are always looked at
+/// without a spread over threads.
+#[test]
+fn no_rows_have_no_predictions_and_no_gates() {
+    for (kind, configuration) in configurations() {
+        let graph = graph(&configuration);
+        let predictor = Predictor::new(graph.clone(), &engine(&graph).weights()).unwrap();
+        let empty = Batch::empty(&graph.layout, 3);
+        let mut statistics = GateStatistics::new(&graph);
+        let names: Vec<&str> = graph.layout.inputs.iter().map(pleiad_data::Input::name).take(2).collect();
+        for found in [
+            predictor.predict(&empty).unwrap(),
+            predictor.predict_sharing(&empty, &names).unwrap(),
+            predictor.observe_gates(&empty, &mut statistics).unwrap(),
+        ] {
+            assert_eq!(found.tasks, [const { Vec::<f32>::new() }; 3], "{kind}");
+        }
+        assert!(statistics.gates().iter().all(|gate| gate.rows == 0), "{kind}");
+        predictor.gate_weights(&empty).unwrap();
+    }
+}
