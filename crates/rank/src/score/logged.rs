@@ -177,6 +177,6 @@ mod tests {
         let scoring = Scoring::of(&rank, &schema);
         let fails = |task: &str| Scorer::of_log(&[(task.to_owned(), 1.0)].into(), &scoring).unwrap_err().to_string();
         assert!(fails("odd").contains("no logged task predicts"), "{}", fails("odd"));
-        assert!(fails("clic").contains("did you mean \"click\"?"), "{}", fails("clic"));
+        assert!(fails("clic").contains("did you mean `click`?"), "{}", fails("clic"));
     }
 }

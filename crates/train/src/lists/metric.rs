@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(ListMetric::parse("a.b.ndcg@5", &tasks).unwrap().task, 0);
         for (text, says) in [
             ("click", "such as click.ndcg@10"),
-            ("clik.ndcg@5", "did you mean \"click\"?"),
+            ("clik.ndcg@5", "did you mean `click`?"),
             ("click.ndgc@5", "there is no metric"),
             ("click.auc", "take gauc, ndcg@K or recall@K"),
         ] {
