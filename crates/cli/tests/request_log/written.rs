@@ -356,7 +356,11 @@ fn a_version_and_a_model_have_files_of_their_own() {
         assert!(begin.elapsed() < Duration::from_secs(30), "no file");
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert!(server.get("/metrics").body.contains("pleiad_request_log_logged_total{model=\"a\"} 1"));
+    // The file is there a moment before it is counted.
+    while !server.get("/metrics").body.contains("pleiad_request_log_logged_total{model=\"a\"} 1") {
+        assert!(begin.elapsed() < Duration::from_secs(30), "not counted");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     std::fs::remove_dir_all(folder.join("served")).unwrap();
     copy(&folder.join("second/model"), &folder.join("served"));
     server.post("/v1/models/a/reload", "").ok();

@@ -53,6 +53,7 @@ pub(super) fn pair_runs(run: &[f32], out: &mut [Pair], stride: usize) {
 /// 32 rows of 16 columns, whose neighbours within a column become pairs, turned over: a column each.
 #[inline(always)]
 pub(super) fn turn_pairs(square: &mut [[Pair; LANES]; LANES], x: MatRef<'_>) {
+    assert_eq!((x.rows(), x.cols()), (2 * LANES, LANES), "no square of pairs");
     if !processor::turn_pairs(square, x) {
         square.iter_mut().enumerate().for_each(|(r, side)| pair_rows(side, x, 2 * r));
         Pair::turn(square);
