@@ -13,7 +13,11 @@ const DIALECTS: [&[&str]; 10] = [
     &["data.csv.trim=true", "data.on_bad_row=\"skip\""],
     &["data.csv.encoding=\"gb18030\"", "data.on_bad_row=\"skip\""],
     &["data.csv.encoding=\"utf-16le\"", "data.on_bad_row=\"skip\""],
-    &["data.csv.header=false", "data.on_bad_row=\"skip\"", "data.csv.columns=[\"age\",\"city\",\"item\",\"tags\",\"price\",\"day\",\"click\",\"spend\"]"],
+    &[
+        "data.csv.header=false",
+        "data.on_bad_row=\"skip\"",
+        "data.csv.columns=[\"age\",\"city\",\"item\",\"tags\",\"price\",\"day\",\"click\",\"spend\"]",
+    ],
 ];
 
 fuzz_target!(|bytes: &[u8]| {

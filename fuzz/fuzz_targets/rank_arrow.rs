@@ -15,7 +15,8 @@ fn served() -> &'static Served {
     static SERVED: OnceLock<Served> = OnceLock::new();
     SERVED.get_or_init(|| {
         let folder = pleiad_fuzz::scratch();
-        pleiad_fuzz::train_into(folder, "run", &["rank.score.click=1", "rank.score.spend=0.5"], false).expect("the small log");
+        pleiad_fuzz::train_into(folder, "run", &["rank.score.click=1", "rank.score.spend=0.5"], false)
+            .expect("the small log");
         let model = Model::open(&folder.join("run/model")).expect("the model is sound");
         Served::new("fuzz".to_owned(), "1".to_owned(), model)
     })

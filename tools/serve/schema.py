@@ -16,7 +16,24 @@ TOKEN = "0123456789abcdef0123456789abcdef"
 # Requests that are unlike the document are refused by what they lack, and some are none: fields that no model reads are left alone.
 LEFT = "positive_data_acceptance,negative_data_rejection"
 # A deadline of a millisecond is over before anything is ranked, and 503 is the right answer: it is not left to chance. Nor is the model.
-CONFIG = '[parameters]\n"header.pleiad-deadline-ms" = "60000"\n"path.name" = "video"\n'
+CONFIG = """
+[parameters]
+"header.pleiad-deadline-ms" = "60000"
+"path.name" = "video"
+
+[[operations]]
+include-operation-id = ["rankByLabel", "reroute"]
+[operations.parameters]
+"path.name" = "feed"
+"path.label" = "stable"
+"""
+ROUTES = """
+[[route]]
+name = "feed"
+by = "user_id"
+arm = [{ label = "stable", model = "video", share = 0.75 }, { label = "canary", model = "video", share = 0.25, score = { share = 1 } }]
+shadow = [{ model = "video", share = 0.5 }]
+"""
 
 
 def main():
@@ -31,7 +48,8 @@ def main():
         subprocess.run([pleiad, "train", "config.toml", "--out", "run", *sets], **quiet)
         Path("tokens").write_text(f"check={TOKEN}\n", encoding="utf-8")
         Path("schemathesis.toml").write_text(CONFIG, encoding="utf-8")
-        command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0", "--token-file", "tokens", "--quiet"]
+        Path("routes.toml").write_text(ROUTES, encoding="utf-8")
+        command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0", "--token-file", "tokens", "--routes", "routes.toml", "--quiet"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             address = server.stdout.readline().split(" ")[-1].strip()

@@ -93,6 +93,7 @@ pub use refusal::{Grounds, Place, Refusal};
 pub use registry::ModelSpec;
 pub use request::RankRequest;
 pub use request_log::RequestLogSettings;
+pub use routes::{check_route, check_routes};
 pub use served::{BodyForm, Served};
 pub use server::run;
 pub use settings::{Access, Control, Settings};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use serde_json::json;
 
-use crate::common::{CONFIG, Folder};
+use crate::common::{CONFIG, Folder, Ran};
 
 /// A generator of numbers, the same everywhere.
 struct Draw(u64);
@@ -86,6 +86,26 @@ fn planted_weights_are_found_and_noise_is_not() {
     let bounds = &noise["gain"]["bounds"];
     assert!(bounds[0].as_f64().unwrap() <= 0.0 && bounds[1].as_f64().unwrap() >= 0.0, "{noise}");
     assert!(ask("noise.csv", &[]).stdout.contains("keep the present weights"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_search_recommends_nothing() {
+    use std::process::{Command, Stdio};
+
+    let folder = Folder::with_log();
+    folder.write("config.toml", CONFIG.to_owned() + RANK);
+    folder.write("planned.csv", log(1200, true));
+    let before = folder.listing();
+    let args = ["tune", "config.toml", "--log", "planned.csv", "--metric", "buy.ndcg@5", "--restarts", "1000"];
+    let child = folder.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The log is read within this time, and a thousand starts are not done.
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(130), ""), "{}", ran.stderr);
+    assert!(ran.stderr.contains("interrupted: "), "{}", ran.stderr);
+    assert_eq!(folder.listing(), before);
 }
 
 #[test]

@@ -48,7 +48,8 @@ impl RoutesFile {
         Self::parse(path, text, models)
     }
 
-    fn parse(path: &Path, text: String, models: &[&str]) -> Result<Self> {
+    /// As [`Self::read`], of the text of a file.
+    pub(super) fn parse(path: &Path, text: String, models: &[&str]) -> Result<Self> {
         let mut file = Self { path: path.to_owned(), text, forms: Vec::new() };
         match toml::from_str::<Forms>(&file.text) {
             Ok(forms) => file.forms = forms.route,

@@ -9,6 +9,7 @@ mod file;
 mod form;
 mod shown;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -146,11 +147,11 @@ impl Plan {
             let (Some(score), Some(served)) = (score, entry.current()) else { continue };
             if let Err(refusal) = served.weigh(score) {
                 let mut path: Vec<Step> = vec![list.into(), at.into(), "score".into()];
-                // Such as `score.click`.
-                path.extend(
-                    refusal.place.field.iter().filter_map(|field| field.strip_prefix("score.")).map(Step::from),
-                );
-                return Err(Problem { path, message: refusal.message.clone() });
+                // Such as `score.click`, which the path says already.
+                let field = refusal.place.field.as_deref().unwrap_or_default();
+                path.extend(field.strip_prefix("score.").map(Step::from));
+                let message = refusal.message.strip_prefix(&format!("{field}: ")).unwrap_or(&refusal.message);
+                return Err(Problem { path, message: message.to_owned() });
             }
         }
         Ok(())
@@ -328,16 +329,7 @@ impl Routes {
     /// Puts what a body says in the place of what a route says now. Gives both.
     pub(crate) fn change(&self, name: &str, body: &[u8]) -> Result<[Value; 2], Refusal> {
         let route = self.named(name)?;
-        let mut form: RouteForm = serde_json::from_slice(body).map_err(|error| {
-            let place = Place { line: Some(error.line()), column: Some(error.column()), ..Place::default() };
-            let advice = "send a route as JSON, such as GET /v1/routes has it";
-            Refusal::new(400, "bad_request", plain(&error.to_string()), advice).at(place)
-        })?;
-        let refuse = |problem: Problem| {
-            let place = Place { field: Some(problem.key()), ..Place::default() };
-            let advice = "nothing was changed; send the whole route as it is to be";
-            Refusal::new(422, "bad_route", problem.to_string(), advice).at(place)
-        };
+        let mut form = form_of(body)?;
         if form.name.is_empty() {
             name.clone_into(&mut form.name);
         }
@@ -354,6 +346,37 @@ impl Routes {
         self.demand();
         Ok([from, to])
     }
+}
+
+/// Checks a file of routes as the start of a server does: `text` is read as TOML, and its routes may name `models`. Whether
+/// the models take the exponents of their arms is found when they are loaded.
+///
+/// # Errors
+/// [`Error::Routes`](crate::Error::Routes) with line and column of what is wrong; `path` is the name that it gives the file.
+pub fn check_routes(path: &Path, text: String, models: &[&str]) -> Outcome<()> {
+    RoutesFile::parse(path, text, models).map(drop)
+}
+
+/// Checks the body of `POST /v1/routes/NAME` as the server does, but for the exponents of its arms.
+///
+/// # Errors
+/// The answer to it, of status 400 or 422.
+pub fn check_route(body: &[u8], models: &[&str]) -> Result<(), Refusal> {
+    form_of(body)?.check(models).map_err(refuse)
+}
+
+fn form_of(body: &[u8]) -> Result<RouteForm, Refusal> {
+    serde_json::from_slice(body).map_err(|error| {
+        let place = Place { line: Some(error.line()), column: Some(error.column()), ..Place::default() };
+        let advice = "send a route as JSON, such as GET /v1/routes has it";
+        Refusal::new(400, "bad_request", plain(&error.to_string()), advice).at(place)
+    })
+}
+
+fn refuse(problem: Problem) -> Refusal {
+    let place = Place { field: Some(problem.key()), ..Place::default() };
+    let advice = "nothing was changed; send the whole route as it is to be";
+    Refusal::new(422, "bad_route", problem.to_string(), advice).at(place)
 }
 
 /// The refusal of a label of a name that is no route, and of what a route does not answer.
