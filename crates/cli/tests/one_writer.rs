@@ -5,6 +5,7 @@
 
 mod common;
 
+use std::fs::TryLockError;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -255,7 +256,12 @@ fn a_comparison_that_is_killed_at_the_end_of_a_run_leaves_no_checkpoints() {
 fn what_a_killed_process_was_writing_goes_with_the_next_one_and_not_before() {
     let folder = Folder::empty();
     let first = Running::start(&folder, &["synth", "video", "--rows", "100000000", "--out", "video.parquet"]);
-    wait_until("nothing is written", || !temporary(folder.path()).is_empty());
+    // Stopped between the making of its file and the lock on it, the process would rightly lose the file.
+    let is_held = |name: &String| {
+        std::fs::File::open(folder.join(name))
+            .is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    };
+    wait_until("nothing is written", || temporary(folder.path()).iter().any(is_held));
     first.signal("STOP");
     let living = temporary(folder.path());
     let next = ["synth", "paper", "--rows", "100", "--out", "paper.csv"];
