@@ -1,7 +1,7 @@
 //! [`Arithmetic`]: which products a precision has on this processor.
 
 use super::tiles::amx::has_amx;
-use super::tiles::{Kernel, Pair};
+use super::tiles::{Kernel, Pair, has_avx512};
 use crate::precision::{Kernels, Precision};
 
 /// How products are computed.
@@ -48,7 +48,8 @@ impl Arithmetic {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Plain => "f32 (gemm)",
-            Self::Tiles => "f32 (AVX-512)",
+            Self::Tiles if has_avx512() => "f32 (AVX-512)",
+            Self::Tiles => "f32 (AVX2)",
             Self::PairTiles => "bf16 (AVX512-BF16)",
             Self::Amx => "bf16 (AMX)",
             Self::Rounded => "bf16 (emulated: rounded to bf16, multiplied in f32)",

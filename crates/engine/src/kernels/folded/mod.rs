@@ -166,44 +166,91 @@ fn blocks(cols: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..cols).step_by(width).map(move |start| start..cols.min(start + width))
 }
 
-/// For any processor, sixteen columns at a time.
+/// For any processor. Loops are `for` loops here: a closure that is not inlined is compiled without the processor's
+/// vectors.
 mod plain {
-    use super::{LANES, Looked, MatMut, MatRef, blocks};
+    use std::ops::Range;
+
+    use super::{BACK, FORTH, LANES, Looked, MatMut, MatRef, blocks};
 
     /// See [`super::forward`].
     #[inline(always)]
     pub(super) fn forward(mut y: MatMut<'_>, products: MatRef<'_>, looked: &Looked) {
-        for block in blocks(y.cols(), LANES) {
-            for (y, places) in y.each_row().zip(looked.places.chunks_exact(looked.fields.max(1))) {
-                let mut sum = [0.0; LANES];
-                places.iter().for_each(|&v| add(&mut sum, &products.row(v as usize)[block.clone()]));
-                y[block.clone()].copy_from_slice(&sum[..block.len()]);
+        for block in blocks(y.cols(), FORTH * LANES) {
+            if block.len() == FORTH * LANES {
+                forward_block::<{ FORTH * LANES }>(y.by_ref(), products, looked, block);
+                continue;
             }
+            for part in parts(block) {
+                forward_block::<LANES>(y.by_ref(), products, looked, part);
+            }
+        }
+    }
+
+    /// At most `WIDE` columns.
+    #[inline(always)]
+    fn forward_block<const WIDE: usize>(mut y: MatMut<'_>, products: MatRef<'_>, looked: &Looked, block: Range<usize>) {
+        for (y, places) in y.each_row().zip(looked.places.chunks_exact(looked.fields.max(1))) {
+            let mut sum = [0.0; WIDE];
+            for &v in places {
+                add(&mut sum, &products.row(v as usize)[block.clone()]);
+            }
+            y[block.clone()].copy_from_slice(&sum[..block.len()]);
         }
     }
 
     /// See [`super::backward`].
     #[inline(always)]
     pub(super) fn backward(mut sums: MatMut<'_>, d: MatRef<'_>, looked: &Looked, accumulate: bool) {
-        for block in blocks(sums.cols(), LANES) {
-            for (sums, range) in sums.each_row().zip(looked.starts.windows(2)) {
-                let sums = &mut sums[block.clone()];
-                let mut sum = [0.0; LANES];
-                if accumulate {
-                    sum[..block.len()].copy_from_slice(sums);
-                }
-                let readers = &looked.readers[range[0] as usize..range[1] as usize];
-                readers.iter().for_each(|&i| add(&mut sum, &d.row(usize::from(i))[block.clone()]));
-                sums.copy_from_slice(&sum[..block.len()]);
+        for block in blocks(sums.cols(), BACK * LANES) {
+            if block.len() == BACK * LANES {
+                backward_block::<{ BACK * LANES }>(sums.by_ref(), d, looked, block, accumulate);
+                continue;
+            }
+            for part in parts(block) {
+                backward_block::<LANES>(sums.by_ref(), d, looked, part, accumulate);
             }
         }
     }
 
+    /// At most `WIDE` columns.
     #[inline(always)]
-    fn add(sum: &mut [f32; LANES], x: &[f32]) {
-        match x.first_chunk::<LANES>() {
-            Some(x) => sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x),
-            None => sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += x),
+    fn backward_block<const WIDE: usize>(
+        mut sums: MatMut<'_>,
+        d: MatRef<'_>,
+        looked: &Looked,
+        block: Range<usize>,
+        accumulate: bool,
+    ) {
+        for (sums, range) in sums.each_row().zip(looked.starts.windows(2)) {
+            let sums = &mut sums[block.clone()];
+            let mut sum = [0.0; WIDE];
+            if accumulate {
+                sum[..block.len()].copy_from_slice(sums);
+            }
+            for &i in &looked.readers[range[0] as usize..range[1] as usize] {
+                add(&mut sum, &d.row(usize::from(i))[block.clone()]);
+            }
+            sums.copy_from_slice(&sum[..block.len()]);
+        }
+    }
+
+    /// Parts of a block that does not fill its registers.
+    fn parts(block: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let first = block.start;
+        blocks(block.len(), LANES).map(move |part| first + part.start..first + part.end)
+    }
+
+    #[inline(always)]
+    fn add<const WIDE: usize>(sum: &mut [f32; WIDE], x: &[f32]) {
+        if let Some(x) = x.first_chunk::<WIDE>() {
+            for (sum, x) in sum.iter_mut().zip(x) {
+                *sum += x;
+            }
+            return;
+        }
+        for (sum, x) in sum.iter_mut().zip(x) {
+            *sum += x;
         }
     }
 }

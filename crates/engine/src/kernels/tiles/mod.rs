@@ -1,4 +1,4 @@
-//! Our own matrix products where the processor has AVX-512: in f32, and in bf16 with f32 sums, by AVX512-BF16 or AMX.
+//! Our own matrix products: in f32 by AVX-512 or AVX2, and in bf16 with f32 sums by AVX512-BF16 or AMX.
 //!
 //! `C = A B` with C and A in their own layout and B in [`Panels`]: strips of 48 columns, packed so that the inner loop
 //! reads them in one run. Weights are packed once per step and used by every shard. The `gemm` crate packs in every
@@ -6,7 +6,7 @@
 //!
 //! All share packing, checks and loops, because all sizes are in units of 32 bits ([`Unit`]): an f32, or two bf16 that
 //! are neighbours in the sum ([`Pair`]). A [`Kernel`] multiplies them. Those of AVX-512 differ in one instruction;
-//! [`Amx`] multiplies whole tiles. On other processors [`crate::kernels::product`] multiplies.
+//! AVX2 has two registers for one of theirs; [`Amx`] multiplies whole tiles. On other processors [`crate::kernels::product`] multiplies.
 //!
 //! Every element of C is one chain of sums in the order of the reduction, in any tile: the same bits however a
 //! matrix is cut.
@@ -23,6 +23,7 @@ mod processor;
 
 pub(crate) use bf16::{Pair, round_to_bf16};
 pub(crate) use panels::Panels;
+pub(crate) use processor::has_avx512;
 
 use super::lines::LINE;
 use super::{Lines, MatMut, MatRef};
@@ -64,7 +65,7 @@ pub(crate) trait Unit: Copy + Default + std::fmt::Debug + Send + Sync + 'static 
     }
 }
 
-/// What multiplies. The kernels of AVX-512 go by the name of their unit, of which each has one.
+/// What multiplies. The kernels of vectors go by the name of their unit.
 pub(crate) trait Kernel: Sized + 'static {
     type Unit: Unit;
 

@@ -22,6 +22,10 @@ impl Kernel for f32 {
     }
 }
 
+pub(crate) fn has_avx512() -> bool {
+    false
+}
+
 impl Kernel for Pair {
     type Unit = Self;
     type Held = Infallible;

@@ -227,3 +227,33 @@ fn operands_of_another_shape_are_refused() {
         assert!(refused::<Amx>(MatRef::new(&a, LANES * LANES, 1, 1).transposed().part(0..1, 0..LANES)), "no square");
     }
 }
+
+/// Where AVX-512 multiplies, too, so that a product does not depend on the processor's vectors.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn avx2_gives_the_bits_of_f32() {
+    use super::processor::Avx2;
+
+    if !here::<Avx2>() {
+        return;
+    }
+    for (rows, cols, terms, add) in [(1, 1, 3, false), (13, 47, 70, true), (31, 100, 2 * DEPTH + 3, false)] {
+        let (x, w) = (values(rows * terms, 1), values(terms * cols, 2));
+        let (bias, floor) = (values(cols, 5), vec![0.0; cols]);
+        let finish = Finish { add, shift: Some([&bias, &floor]), past: false };
+        for turned in [false, true] {
+            let x = match turned {
+                true => MatRef::new(&x, terms, rows, rows).transposed(),
+                false => MatRef::new(&x, rows, terms, terms),
+            };
+            let w = MatRef::new(&w, terms, cols, cols);
+            let (mut wide, mut narrow) = (vec![0.25; rows * cols], vec![0.25; rows * cols]);
+            product::<f32>(x, w, finish, MatMut::new(&mut wide, rows, cols, cols));
+            product::<Avx2>(x, w, finish, MatMut::new(&mut narrow, rows, cols, cols));
+            assert_eq!(wide, narrow);
+        }
+    }
+    a_sum_does_not_depend_on_its_tile::<Avx2>();
+    what_goes_past_the_caches_arrives_by::<Avx2>();
+    nan_passes_the_rectifier_of::<Avx2>();
+}

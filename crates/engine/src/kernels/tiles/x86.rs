@@ -1,8 +1,11 @@
-//! The inner loops, for AVX-512.
+//! The inner loops, for AVX-512; those of AVX2 are in [`avx2`].
+
+mod avx2;
 
 use std::arch::x86_64::*;
 use std::marker::PhantomData;
 
+pub(crate) use self::avx2::Avx2;
 use super::{Kernel, LANES, Pair, Strip, Unit, left};
 use crate::kernels::{Lines, MatRef};
 
@@ -125,21 +128,38 @@ macro_rules! choose {
 #[derive(Debug)]
 pub(crate) struct Has<K>(PhantomData<K>);
 
+/// The vector instructions that the processor has for f32.
+#[derive(Debug)]
+pub(crate) enum Vectors {
+    Avx512(Has<f32>),
+    Avx2(Has<Avx2>),
+}
+
+pub(crate) fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+}
+
 impl Kernel for f32 {
     type Unit = Self;
-    type Held = Has<Self>;
+    type Held = Vectors;
 
-    fn hold() -> Option<Has<Self>> {
-        is_x86_feature_detected!("avx512f").then_some(Has(PhantomData))
+    fn hold() -> Option<Vectors> {
+        if has_avx512() {
+            return Some(Vectors::Avx512(Has(PhantomData)));
+        }
+        Avx2::hold().map(Vectors::Avx2)
     }
 
     fn left<'a>(_: &'a mut Lines<Self>, x: MatRef<'a>) -> MatRef<'a> {
         x
     }
 
-    fn strip(_: &Has<Self>, s: Strip<'_, Self>) {
-        // SAFETY: the processor has AVX-512.
-        unsafe { choose!(strip_f32, s) }
+    fn strip(held: &Vectors, s: Strip<'_, Self>) {
+        match held {
+            // SAFETY: the processor has AVX-512.
+            Vectors::Avx512(_) => unsafe { choose!(strip_f32, s) },
+            Vectors::Avx2(held) => avx2::strip(held, s),
+        }
     }
 }
 
@@ -148,7 +168,7 @@ impl Kernel for Pair {
     type Held = Has<Self>;
 
     fn hold() -> Option<Has<Self>> {
-        let all = f32::available() && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16");
+        let all = has_avx512() && is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("avx512bf16");
         all.then_some(Has(PhantomData))
     }
 
@@ -165,11 +185,13 @@ impl Kernel for Pair {
 /// Turns a square over, if there are instructions for it.
 #[inline]
 pub(super) fn turn_square<U: Unit>(square: &mut [[U; LANES]; LANES]) -> bool {
-    if !f32::available() {
-        return false;
+    // SAFETY: a unit is plain data of the 32 bits of an f32 ([`Unit::turn`] looks).
+    let square = unsafe { &mut *std::ptr::from_mut(square).cast() };
+    if !has_avx512() {
+        return avx2::turn_square(square);
     }
-    // SAFETY: the processor has AVX-512. A unit is plain data of the 32 bits of an f32 ([`Unit::turn`] looks).
-    unsafe { turn(&mut *std::ptr::from_mut(square).cast()) }
+    // SAFETY: the processor has AVX-512.
+    unsafe { turn(square) }
     true
 }
 

@@ -27,7 +27,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use self::blocks::{Block, run};
-use super::{Amx, Finish, Kernel, LANES, PANEL, Pair, Strip, left};
+use super::{Amx, Finish, Kernel, LANES, PANEL, Pair, Strip, has_avx512, left};
 use crate::kernels::{Lines, MatRef, prefetch};
 
 /// Rows of a tile. A tile's row holds [`LANES`] pairs or sums.
@@ -36,7 +36,7 @@ const ROWS: usize = 16;
 /// Whether the processor has AMX for bf16, the system saves tiles when it changes threads, and this process may use them.
 pub(crate) fn has_amx() -> bool {
     static HAS: OnceLock<bool> = OnceLock::new();
-    *HAS.get_or_init(|| f32::available() && in_processor() && permitted())
+    *HAS.get_or_init(|| has_avx512() && in_processor() && permitted())
 }
 
 /// Whether processor and system know tiles.
