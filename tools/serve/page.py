@@ -39,8 +39,8 @@ def make_model(pleiad, folder):
 class Server:
     """`pleiad serve` on a free port."""
 
-    def __init__(self, pleiad, folder):
-        command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0"]
+    def __init__(self, pleiad, folder, *options):
+        command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0", *options]
         self.child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.address = self.child.stdout.readline().split()[-1]
 
@@ -100,6 +100,51 @@ def walk(tab, server):
     tab.wait("at('problem').hidden && !state.asking", "the refusal goes")
 
 
+TOKEN = "a-token-of-a-test-2f7c"
+
+
+def walk_with_token(tab, server, pictures):
+    """The same page of a server that wants a token: a wrong one, the right one, and none any more after a reload."""
+    tab.screen(1280, 900, dark=False)
+    tab.open(server.address)
+    tab.wait("!at('access').hidden && document.activeElement === at('token')", "a token is asked for, and the cursor is there")
+    check("Models" not in tab.js("document.body.innerText"), "nothing is shown but the form without a token")
+    look_at_all_sizes(tab, pictures, "token")
+
+    give = "at('token').value = {}; at('access').requestSubmit()".format
+    tab.js(give("'not-the-token-of-this-server'"))
+    tab.wait("!at('access').hidden && at('access-why').innerText.includes('does not take this token')", "a wrong token is refused")
+    tab.js(give(f"' {TOKEN} '"))
+    tab.wait("at('access').hidden && document.querySelector('#models input')?.checked", "the right one is taken")
+    tab.js("at('sample').click()")
+    tab.wait(f"{ROWS}.length > 2", "the sample is ranked with the token")
+    stored = "[location.href, document.cookie, at('token').value, ...Object.values(localStorage), ...Object.values(sessionStorage)].join()"
+    check(TOKEN not in tab.js(stored), "the token is kept nowhere")
+
+    tab.open(server.address)
+    tab.wait("!at('access').hidden", "a page that is opened again asks again")
+    check(not any(TOKEN in url for url in tab.addresses()), "no address has the token")
+
+
+def look_at_all_sizes(tab, pictures, name):
+    """Whether the page as it is now is tidy on a desk and in a hand, by day and by night."""
+    for width, height in ((1280, 900), (390, 844)):
+        for dark in (False, True):
+            tab.screen(width, height, dark)
+            is_tidy(tab, width)
+            if pictures:
+                pictures.mkdir(parents=True, exist_ok=True)
+                tab.shoot(pictures / f"{name}-{width}-{'dark' if dark else 'light'}.png")
+
+
+def check_console(tab, server, statuses):
+    """The refusals that were asked for are the only things that the console may mention, and nothing comes from elsewhere."""
+    said = [text for text in tab.complaints() if not any(status in text for status in statuses)]
+    check(said == [], f"the console says {said}")
+    foreign = [url for url in tab.addresses() if not url.startswith((server.address, "data:", "about:"))]
+    check(foreign == [], f"the page asks elsewhere: {foreign}")
+
+
 def is_tidy(tab, width):
     """No text is cut, no control lacks a name, nothing is wider than the screen."""
     check(tab.js("document.documentElement.scrollWidth") <= width, f"the page is wider than {width}")
@@ -146,19 +191,14 @@ def main():
             tab.wait("!state.asking", "the ranking rests")
             tab.js("document.querySelector('#candidates button').click()")
             tab.js("Promise.all(document.getAnimations().map(animation => animation.finished))")
-            for width, height in ((1280, 900), (390, 844)):
-                for dark in (False, True):
-                    tab.screen(width, height, dark)
-                    is_tidy(tab, width)
-                    if given.pictures:
-                        given.pictures.mkdir(parents=True, exist_ok=True)
-                        tab.shoot(given.pictures / f"page-{width}-{'dark' if dark else 'light'}.png")
-            # The refusal that was asked for is the only thing that the console may mention.
-            said = [text for text in tab.complaints() if "422" not in text]
-            check(said == [], f"the console says {said}")
-            foreign = [url for url in tab.addresses() if not url.startswith((server.address, "data:", "about:"))]
-            check(foreign == [], f"the page asks elsewhere: {foreign}")
-    print("page: ranking, moving, explaining and offline resources are as they should be")
+            look_at_all_sizes(tab, given.pictures, "page")
+            check_console(tab, server, ["422"])
+        (pathlib.Path(folder) / "tokens").write_text(f"test={TOKEN}\n")
+        with Server(pleiad, folder, "--token-file", "tokens") as server, chromium.Chromium(browser) as opened:
+            tab = opened.tab()
+            walk_with_token(tab, server, given.pictures)
+            check_console(tab, server, ["401"])
+    print("page: ranking, moving, explaining, tokens and offline resources are as they should be")
 
 
 if __name__ == "__main__":

@@ -339,6 +339,48 @@ fn a_folder_that_cannot_be_written_is_a_warning_and_a_count() {
     end(&mut server);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_costs_lines_of_the_log_and_no_answer() {
+    let folder = small();
+    // Each request fills a file.
+    let mut server = Server::start(&folder, &["m=run/model", "--request-log", "log", "--log-rows", "5"]);
+    let body = json!({ "rows": small_rows(5, 3) });
+    server.rank(&body).ok();
+    let wait_for_count = |line: &str| {
+        let begin = Instant::now();
+        while !server.get("/metrics").body.lines().any(|found| found.starts_with(line)) {
+            assert!(begin.elapsed() < Duration::from_secs(30), "{line}: {}", server.get("/metrics").body);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    wait_for_count("pleiad_request_log_logged_total{model=\"m\"} 1");
+    let before = files(&folder.join("log/m"));
+
+    server.limit_files(Some(0));
+    assert_eq!(server.rank(&body).ok().json()["candidates"], 5);
+    let said = server.wait_for("requests cannot be logged");
+    assert!(said.contains("log/m/") && said.contains("too large"), "{said}");
+    wait_for_count("pleiad_request_log_dropped_total{model=\"m\",reason=\"failed\"} 1");
+    let left: Vec<String> = folder.listing().into_iter().filter(|name| name.starts_with("log/m/")).collect();
+    assert_eq!(
+        (files(&folder.join("log/m")), left.len()),
+        (before, 1),
+        "nothing is left of a file that was not written: {left:?}"
+    );
+
+    server.limit_files(None);
+    let begin = Instant::now();
+    while server.get("/metrics").body.lines().any(|line| line == "pleiad_request_log_logged_total{model=\"m\"} 1") {
+        assert!(begin.elapsed() < Duration::from_secs(60), "it logs no more");
+        server.rank(&body).ok();
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    server.wait_for("requests are logged again");
+    end(&mut server);
+    assert!(folder.ok(&["replay", "log", "--format", "json"]).json()["requests"].as_u64() >= Some(2));
+}
+
 #[test]
 fn a_version_and_a_model_have_files_of_their_own() {
     let folder = small();

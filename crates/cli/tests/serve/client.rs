@@ -98,6 +98,17 @@ impl Server {
         assert!(std::process::Command::new("kill").args(arguments).status().unwrap().success());
     }
 
+    /// Files that it writes may have so many bytes, or any number again: a full disk, and one with room.
+    #[allow(dead_code, reason = "for the tests of the log alone")]
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        assert!(pid.is_some(), "the server's id");
+        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+    }
+
     /// Waits for the end, and gives the exit code.
     pub(crate) fn wait(&mut self, most: Duration) -> Option<i32> {
         let begin = Instant::now();

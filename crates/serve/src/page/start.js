@@ -8,6 +8,8 @@ let looks = 0;
 
 function askForToken(wrong) {
   at('access').hidden = false;
+  // A link sends no token.
+  at('links').hidden = true;
   at('access-why').textContent = wrong
     ? 'The server does not take this token. Give another one.'
     : 'This server answers those who have a token. It stays in this page alone and is forgotten when the page is closed.';
