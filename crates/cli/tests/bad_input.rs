@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{CONFIG, Folder, log};
+use crate::common::{CONFIG, Folder, log};
 
 /// Bad usage or configuration.
 const USAGE: i32 = 2;

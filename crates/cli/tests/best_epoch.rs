@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{COMPARE, Folder};
+use crate::common::{COMPARE, Folder};
 use serde_json::Value;
 
 /// Few rows in large steps, so that tasks are best at different times.

@@ -2,13 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs::File;
 use std::sync::Arc;
 
+use crate::common::{Folder, log};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
-use common::{Folder, log};
 use parquet::arrow::ArrowWriter;
 
 /// Two tasks over features of 9 and 3 values; the name of one ends as that of the other.

@@ -2,15 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::process::Stdio;
 
+use crate::common::{CONFIG, Folder, Ran, log};
 use arrow::array::AsArray;
 use arrow::datatypes::Float32Type;
-use common::{CONFIG, Folder, Ran, log};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::{Value, json};
 

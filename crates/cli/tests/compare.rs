@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Folder, log};
+use crate::common::{Folder, log};
 use serde_json::{Value, json};
 
 const COMPARE: &str = r#"

@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{Folder, Ran, copy, log};
+use crate::common::{Folder, Ran, copy, log};
 
 /// Enough epochs on few rows that the best one is neither the first nor among the last two.
 const TRAIN: &[&str] = &[

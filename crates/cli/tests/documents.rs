@@ -2,18 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fmt::Write;
 use std::path::Path;
 
-use common::Folder;
+use crate::common::Folder;
 
 fn help(folder: &Folder, arguments: &[&str]) -> String {
     folder.ok(&[arguments, &["--help"]].concat()).stdout.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// `UPDATE=1 cargo test --workspace --test documents` writes the page again.
+/// `UPDATE=1 cargo test --workspace documents` writes the page again.
 #[test]
 fn the_page_of_commands_is_what_help_says() {
     let folder = Folder::empty();
@@ -42,5 +40,5 @@ fn the_page_of_commands_is_what_help_says() {
         std::fs::write(&path, &page).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "docs/commands.md is not what the command says: UPDATE=1 cargo test --test documents");
+    assert!(written == page, "docs/commands.md is not what the command says: UPDATE=1 cargo test documents");
 }

@@ -3,7 +3,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
 #[path = "../examples/target_attention.rs"]
 #[allow(dead_code, reason = "its main is the example's")]
 mod target_attention;
@@ -11,7 +10,7 @@ mod target_attention;
 use std::path::Path;
 use std::sync::Once;
 
-use common::Folder;
+use crate::common::Folder;
 use pleiad_model::architectures::register;
 use serde_json::Value;
 use target_attention::TargetAttention;

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 
 const AVERAGE: [&str; 2] = ["--set", "train.average={ decay = 0.9 }"];
 

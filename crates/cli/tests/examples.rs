@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use common::Folder;
+use crate::common::Folder;
 use pleiad_train::config::ConfigFile;
 
 fn root() -> PathBuf {

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Folder, log};
+use crate::common::{Folder, log};
 
 const USAGE: i32 = 2;
 const DATA: i32 = 3;

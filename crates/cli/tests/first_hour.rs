@@ -2,18 +2,16 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fmt::Write;
 use std::sync::Arc;
 
+use crate::common::{Folder, log};
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, Int64Array, ListArray, NullArray, StringArray, StructArray,
     TimestampSecondArray,
 };
 use arrow::datatypes::{DataType, Field, Float64Type, Int64Type, Schema};
 use arrow::record_batch::RecordBatch;
-use common::{Folder, log};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeMap;
 
-use common::{COMPARE, Folder, log};
+use crate::common::{COMPARE, Folder, log};
 use serde_json::{Value, json};
 
 const METRICS: &str = r#"

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 
 /// Hardly any step: what is predicted is what the weights that were taken over say.
 const STILL: [&str; 4] = ["--set", "train.epochs=1", "--set", "train.optimizer.learning_rate=1e-20"];

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Folder;
+use crate::common::{self, Folder};
 
 const METHODS: &[&[&str]] = &[
     &["train.joint_loss.weighting=uncertainty"],

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{CONFIG, Folder};
+use crate::common::{CONFIG, Folder};
 use pleiad_model::architectures::REGISTRY;
 
 #[test]

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Folder;
+use crate::common::Folder;
 
 /// A column of a CSV file.
 fn column(folder: &Folder, file: &str, name: &str) -> Vec<f64> {

@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
 #[path = "../../engine/tests/fixture/mod.rs"]
 #[allow(dead_code)]
 mod fixture;
@@ -15,7 +14,7 @@ mod residual_towers;
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
-use common::{CONFIG, Folder};
+use crate::common::{CONFIG, Folder};
 use pleiad_engine::{Engine, Predictor};
 use pleiad_model::Graph;
 use pleiad_model::architectures::register;
@@ -74,7 +73,7 @@ fn the_document_shows_the_file() {
         std::fs::write(&path, format!("{before}```rust\n{file}```\n{after}")).unwrap();
         return;
     }
-    assert!(shown == file, "docs/structure.md shows another file: UPDATE=1 cargo test --test own_structure");
+    assert!(shown == file, "docs/structure.md shows another file: UPDATE=1 cargo test own_structure");
 }
 
 /// h_k = f_k(b(x)) + h_(k-1): the first task is in every prediction, the last one in its own alone.

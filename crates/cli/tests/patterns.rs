@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{CONFIG, Folder, log};
+use crate::common::{CONFIG, Folder, log};
 
 /// The configuration of [`common`] with another block of numbers.
 fn config(columns: &str) -> String {

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Folder, log};
+use crate::common::{Folder, log};
 
 const BF16: &str = "train.precision=bf16";
 

@@ -1,9 +1,7 @@
 //! `pleiad predict --score`: a ranked file, held to an oracle that is written by hand.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{CONFIG, Folder, log};
+use crate::common::{CONFIG, Folder, log};
 
 /// A model of the small log with a score, and rows with requests: of the same request not all one after the other.
 fn folder() -> Folder {

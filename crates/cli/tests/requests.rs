@@ -3,11 +3,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fmt::Write as _;
 
-use common::Folder;
+use crate::common::Folder;
 
 const CONFIG: &str = r#"
 [data]

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Folder, Ran};
+use crate::common::{Folder, Ran};
 use serde_json::Value;
 
 const DATA_WEIGHT: &str = "data.weight=w";

@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{COMPARE, Folder};
+use crate::common::{self, COMPARE, Folder};
 
 /// The binary with its address space limited to some 4 GB, as `ulimit -v` does.
 #[cfg(target_os = "linux")]

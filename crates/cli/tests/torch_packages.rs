@@ -4,12 +4,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 
-use common::{Folder, Ran};
+use crate::common::{Folder, Ran};
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 

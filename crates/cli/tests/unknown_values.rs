@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Folder;
+use crate::common::{self, Folder};
 
 /// Rows of three numbers or more of a tensor of `weights.safetensors`.
 fn rows_of(folder: &Folder, file: &str, tensor: &str) -> Vec<Vec<f32>> {

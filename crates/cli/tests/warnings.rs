@@ -2,9 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{CONFIG, Folder, Ran};
+use crate::common::{CONFIG, Folder, Ran};
 
 /// Lines that warn.
 fn warnings(ran: &Ran) -> Vec<&str> {

@@ -1,13 +1,11 @@
 //! Bad data: each kind stops with a message that names file, row, column, value and what to do, and nothing panics.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{self, Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, gzip, parquet_bytes};
 use arrow::array::{Float64Array, Int64Array, ListArray, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Float64Type};
-use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, gzip, parquet_bytes};
 use pleiad_data::ErrorKind;
 use proptest::prelude::*;
 

@@ -1,9 +1,7 @@
 //! Bad configuration: each kind names block, key and what to write instead, before any file is opened.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::TestConfig;
+use crate::common::TestConfig;
 use pleiad_data::ErrorKind;
 
 const DATA: &str = "[data]\ntrain = 'log.csv'\n";

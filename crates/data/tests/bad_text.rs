@@ -2,15 +2,13 @@
 //! one column, and not the file.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, parquet_bytes};
 use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::DataType;
 use arrow::ipc::{Int, root_as_message};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, parquet_bytes};
 
 /// Two features and a task over `train`.
 fn config(train: &str) -> String {

@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::path::{Path, PathBuf};
 
-use common::{Folder, TestConfig, json};
+use crate::common::{Folder, TestConfig, json};
 use pleiad_data::{BLOCK_ROWS, CacheUse, Error, LoadOptions, RAW_ROWS, Splits, StoredRows, StoredSplits};
 use proptest::prelude::*;
 use xxhash_rust::xxh64::xxh64;

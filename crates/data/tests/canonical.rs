@@ -2,10 +2,9 @@
 //! and are cut alike.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, json, parquet_bytes};
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Date64Array, Decimal128Array, Decimal256Array, Float16Array,
     Float32Array, Float64Array, Int32Array, Int64Array, ListArray, ListBuilder, RunArray, StringArray, StringBuilder,
@@ -14,7 +13,6 @@ use arrow::array::{
 };
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Float16Type, Float64Type, Int32Type, TimeUnit, i256};
-use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, json, parquet_bytes};
 use parquet::data_type::{Int96, Int96Type};
 use pleiad_data::{Error, ErrorKind, Ids, Split, Splits};
 use proptest::prelude::*;

@@ -1,12 +1,10 @@
 //! Encoders: fitted on training rows alone, the same however the rows are cut, saved and read back, hostile ones refused.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
 use std::ops::ControlFlow;
 
+use crate::common::{self, Folder, TestConfig, array, batch, json};
 use arrow::array::{Float64Array, Int64Array, StringArray};
-use common::{Folder, TestConfig, array, batch, json};
 use pleiad_data::schema::{Files, SplitConfig};
 use pleiad_data::{
     Batch, EncodedStream, Encoder, Error, Ids, Input, LoadOptions, Phase, Progress, Split, Splits, StreamOptions,

@@ -1,10 +1,8 @@
 //! `exact`: frequent values of a number as categories beside it, alike from every file.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
+use crate::common::{Folder, array, batch, json, parquet_bytes};
 use arrow::array::{Array, ArrayRef, Decimal128Array, Float32Array, Float64Array, Int64Array};
-use common::{Folder, array, batch, json, parquet_bytes};
 use pleiad_data::{Encoder, Ids, Input};
 
 const CONFIG: &str = "[data]\ntrain = 'log.csv'\n\

@@ -1,15 +1,13 @@
 //! One table says the same in every format, type and cut.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
+use crate::common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, gzip, json, parquet_bytes};
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Date32Array, Float32Array, Float64Array, Int8Array, Int64Array, ListBuilder,
     StringArray, StringBuilder, StringViewArray, UInt32Array,
 };
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
-use common::{Folder, array, arrow_file_bytes, arrow_stream_bytes, batch, gzip, json, parquet_bytes};
 use pleiad_data::{Ids, RAW_ROWS, Splits};
 use proptest::prelude::*;
 

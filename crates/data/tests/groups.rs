@@ -2,12 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::sync::Arc;
 
+use crate::common::{Folder, TestConfig, batch};
 use arrow::array::{ArrayRef, Float64Array, Int64Array};
-use common::{Folder, TestConfig, batch};
 use pleiad_data::schema::Groups;
 use pleiad_data::{Batch, Encoder, Error, LoadOptions, Schema, Splits, StoredRows, StoredSplits};
 use xxhash_rust::xxh64::xxh64;

@@ -1,9 +1,7 @@
 //! `periodic`: a number that is read a second time, for waves.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
-use common::{Folder, json};
+use crate::common::{self, Folder, json};
 use pleiad_data::{Encoder, Input};
 
 const CONFIG: &str = "[data]\ntrain = 'log.csv'\n\

@@ -1,10 +1,8 @@
 //! `pieces`: a number beside itself, piece by piece, alike from every file.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
+use crate::common::{Folder, array, batch, json, parquet_bytes};
 use arrow::array::{Float32Array, Float64Array, Int64Array};
-use common::{Folder, array, batch, json, parquet_bytes};
 use pleiad_data::{Encoder, Input};
 
 const CONFIG: &str = "[data]\ntrain = 'log.csv'\n\

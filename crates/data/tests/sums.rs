@@ -1,10 +1,8 @@
 //! Sums of what is written: a flipped bit is an error, or means nothing.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod common;
-
+use crate::common::{Folder, array, batch, json};
 use arrow::array::{Float32Array, Int64Array, RecordBatch, StringArray};
-use common::{Folder, array, batch, json};
 use pleiad_data::Splits;
 use pleiad_data::write::RecordWriter;
 

@@ -14,6 +14,7 @@ mod exec;
 mod executor;
 mod gate_rows;
 mod gates;
+mod help;
 #[allow(unsafe_code)]
 mod kernels;
 mod memory;
@@ -35,6 +36,7 @@ pub use engine::{Combine, Engine, EngineOptions, StepStats, Stuck};
 pub use error::{Error, Result};
 pub use gate_rows::GateRows;
 pub use gates::{ExpertOutput, ExpertWeight, GateStatistics, GateUse};
+pub use help::with_help;
 pub use kernels::peak::product_peak;
 pub use memory::{check_memory, check_memory_to_predict};
 pub use precision::{Kernels, Precision};

@@ -29,7 +29,7 @@ pub struct Predictions {
 /// none waits for another, and each gets the bits that it would get alone.
 ///
 /// A batch of 32 rows or more is shared out over the `rayon` pool of the calling thread; a smaller one, and any one in a
-/// pool of one thread, is computed by that thread.
+/// pool of one thread, is computed by that thread. [`with_help`](crate::with_help) names other threads.
 #[derive(Debug)]
 pub struct Predictor {
     graph: Graph,

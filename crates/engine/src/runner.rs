@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::exec::{Shard, forward};
 use crate::executor::Executor;
+use crate::help::{self, help};
 use crate::kernels::arithmetic::Arithmetic;
 use crate::parameters::Parameters;
 use crate::pass::Pass;
@@ -52,14 +53,15 @@ impl Runner {
 
     /// Shards of so many rows. Predictions have enough for every thread, as long as each is worth handing over; else the number
     /// of rows alone decides.
-    fn shards(&self, rows: usize) -> usize {
+    fn shards(&self, rows: usize, threads: usize) -> usize {
         let Target { shard_rows, least_rows, .. } = self.pass.plan.target;
-        let spread = if self.spreads { rayon::current_num_threads().min(rows / least_rows) } else { 0 };
+        let spread = if self.spreads { threads.min(rows / least_rows) } else { 0 };
         rows.div_ceil(shard_rows).max(spread)
     }
 
     /// Runs every shard of `batch` with the weights that it is prepared for, dense ones and tables, and gives what `read` makes of each, in the order
-    /// of the rows. Any number of threads may do so at once.
+    /// of the rows. Any number of threads may do so at once. The threads of the caller's pool share the shards, or
+    /// [those that help it](help::with_help).
     pub(crate) fn run<R: Send>(
         &self,
         parameters: (&[f32], &[Table]),
@@ -67,7 +69,9 @@ impl Runner {
         read: impl Fn(&Shard<'_>, &Plan) -> R + Sync,
     ) -> Vec<R> {
         let Pass { plan, workspaces, .. } = &self.pass;
-        let shards = cut(batch.rows, self.shards(batch.rows));
+        let help = help();
+        let threads = help.as_ref().map_or_else(rayon::current_num_threads, |pool| pool.current_num_threads() + 1);
+        let shards = cut(batch.rows, self.shards(batch.rows, threads));
         let requests = Requests::of(batch, &self.pass.of_requests, &shards);
         let shared = self.pass.shared(parameters, batch, &requests);
         let run_shard = |(s, rows): (usize, Range<usize>)| {
@@ -81,7 +85,10 @@ impl Runner {
         if shards.len() <= 1 {
             return shards.into_iter().enumerate().map(run_shard).collect();
         }
-        shards.into_par_iter().enumerate().map(run_shard).collect()
+        match help {
+            Some(pool) => help::shared(&pool, shards.len(), |s| run_shard((s, shards[s].clone()))),
+            None => shards.into_par_iter().enumerate().map(run_shard).collect(),
+        }
     }
 }
 

@@ -1,10 +1,7 @@
 //! The running average of the weights: against its formula, beside steps that it does not change, out and in again.
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "some structures are enough here")]
-mod fixture;
-
-use fixture::{batch, configurations, engine, graph};
+use crate::fixture::{self, batch, configurations, engine, graph};
 use pleiad_data::{Batch, Input, InputLayout};
 use pleiad_engine::Engine;
 use pleiad_engine::sparse::TablePrecision;

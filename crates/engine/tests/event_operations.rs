@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod by_hand;
-
-use by_hand::*;
+use crate::by_hand::*;
 use pleiad_data::{Batch, Ids, Input, Pooling, TaskKind};
 use pleiad_model::Graph;
 use pleiad_model::graph::{Activation, Node, Op, TableId};

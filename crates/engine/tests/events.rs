@@ -3,12 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod distance;
-#[allow(dead_code, reason = "inputs are other ones here")]
-mod fixture;
-
-use distance::distance;
-use fixture::{adam, options, tasks};
+use crate::distance::distance;
+use crate::fixture::{self, adam, options, tasks};
 use pleiad_data::{Batch, Ids, Input, InputLayout, Pooling};
 use pleiad_engine::sparse::{TableOptions, TablePrecision};
 use pleiad_engine::{Engine, EngineOptions, GateStatistics, Kernels, Precision, Predictor};

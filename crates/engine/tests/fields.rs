@@ -3,12 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod distance;
-#[allow(dead_code, reason = "one layout is used")]
-mod fixture;
-
-use distance::distance;
-use fixture::{adam, batch, configurations, engine, graph, options, tasks};
+use crate::distance::distance;
+use crate::fixture::{self, adam, batch, configurations, engine, graph, options, tasks};
 use pleiad_data::{Input, InputLayout};
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::{Graph, ModelConfig, Weights};

@@ -3,12 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod distance;
-#[allow(dead_code, reason = "inputs are other ones here")]
-mod fixture;
-
-use distance::distance;
-use fixture::{adam, batch, configurations, options, tasks};
+use crate::distance::distance;
+use crate::fixture::{self, adam, batch, configurations, options, tasks};
 use pleiad_data::{Input, InputLayout, Pooling};
 use pleiad_engine::{Engine, EngineOptions, Kernels, Precision};
 use pleiad_model::{Graph, ModelConfig, TensorSink, Weights};

@@ -4,13 +4,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod distance;
-#[allow(dead_code, reason = "inputs are other ones here")]
-mod fixture;
-mod reference;
-
-use distance::distance;
-use fixture::{adam, batch, configurations, engine, graph_over, options, tasks};
+use crate::distance::distance;
+use crate::fixture::{self, adam, batch, configurations, engine, graph_over, options, tasks};
+use crate::reference;
 use pleiad_data::{Input, TaskKind};
 use pleiad_engine::{Engine, Kernels, Precision, Predictor};
 use pleiad_model::Graph;

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod reference;
-
+use crate::reference;
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::optim::OptimizerConfig;
 use pleiad_engine::sparse::TableOptions;

@@ -4,9 +4,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod by_hand;
-
-use by_hand::*;
+use crate::by_hand::*;
 use pleiad_data::TaskKind;
 use pleiad_data::schema::{FocalConfig, HuberConfig, LabelTransform, LossConfig, Objective};
 use pleiad_engine::optim::OptimizerConfig;

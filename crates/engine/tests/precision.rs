@@ -3,11 +3,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod distance;
-mod fixture;
-
-use distance::distance;
-use fixture::{adam, batch, configurations, graph, options};
+use crate::distance::distance;
+use crate::fixture::{self, adam, batch, configurations, graph, options};
 use pleiad_engine::{Engine, Kernels, Precision};
 use pleiad_model::Graph;
 use serde_json::{Value, json};

@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code)]
-mod fixture;
-
 use std::collections::HashMap;
 
-use fixture::{batch, configurations, graph, options};
+use crate::fixture::{batch, configurations, graph, options};
 use pleiad_engine::optim::{OptimizerConfig, StepRule};
 use pleiad_engine::{Engine, EngineOptions};
 use pleiad_model::objective::conflict::Gram;

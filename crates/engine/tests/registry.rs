@@ -4,10 +4,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod fixture;
-mod reference;
-
-use fixture::{adam, batch, configurations, engine, graph, layout, options, tasks};
+use crate::fixture::{adam, batch, configurations, engine, graph, layout, options, tasks};
+use crate::reference;
 use pleiad_data::{Batch, Ids, TaskKind, TaskSpec};
 use pleiad_engine::{Engine, GateStatistics, Predictor};
 use pleiad_model::architectures::REGISTRY;

@@ -2,12 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-#[allow(dead_code, reason = "the rows are others here")]
-mod fixture;
-
 use std::collections::BTreeMap;
 
-use fixture::{adam, options};
+use crate::fixture::{self, adam, options};
 use pleiad_data::{Batch, Input, InputLayout, Labels, TaskKind, TaskSpec};
 use pleiad_engine::Engine;
 use pleiad_model::graph::{GraphBuilder, Op};

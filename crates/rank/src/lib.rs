@@ -32,6 +32,7 @@ pub use error::{Error, ErrorKind, Result, kind_of_engine};
 pub use finite::check_finite;
 pub use interrupt::Interrupt;
 pub use model::{Model, Read, Rows};
+pub use pleiad_engine::with_help;
 pub use predict::PredictOptions;
 pub use predicted::Order;
 pub use save::{ToSave, note_training_counts, training_counts};

@@ -24,10 +24,11 @@
 //! request_log requests and answers as Parquet (request_log/)
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference (frame)
 //! routes    requests split over models and scores          shadow    rankings beside the answers (steps)
-//! drift     predictions of late beside those of training
+//! drift     predictions of late beside those of training   helpers   threads for a request while few ask
 //! ```
 //!
-//! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker.
+//! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker, which
+//! others help while they have no request of their own.
 
 #![forbid(unsafe_code)]
 
@@ -44,6 +45,7 @@ mod error;
 mod explain;
 mod frame;
 mod grpc;
+mod helpers;
 mod http;
 mod in_process;
 mod infer;

@@ -1,5 +1,5 @@
 //! The queue before the workers, bounded by candidates, and the workers: a request is run by one of them, in a pool of one
-//! thread, so that requests do not fight for cores.
+//! thread, so that requests do not fight for cores. While most workers have nothing to do, `helpers` share its work.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use crate::body::{Body, Budget};
 use crate::error::{Error, Result};
 use crate::frame::HEAD;
+use crate::helpers::Helpers;
 use crate::infer::Inferred;
 use crate::metrics::Metrics;
 use crate::refusal::Refusal;
@@ -98,6 +99,8 @@ impl Work {
 struct State {
     jobs: VecDeque<Job>,
     candidates: usize,
+    /// Workers that run a job now.
+    running: usize,
     /// What is ranked once more while nothing waits.
     shadows: VecDeque<ShadowJob>,
     /// Workers that do so now.
@@ -166,6 +169,7 @@ impl Queue {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 state.candidates -= job.candidates;
+                state.running += 1;
                 return Some(Next::Job(job));
             }
             if state.closed {
@@ -207,6 +211,17 @@ impl Queue {
         state.closed || !state.jobs.is_empty()
     }
 
+    /// A job is done.
+    fn done(&self) {
+        self.state().running -= 1;
+    }
+
+    /// Whether half of the workers have nothing to do, so that a request may have their cores.
+    fn is_calm(&self) -> bool {
+        let state = self.state();
+        state.jobs.is_empty() && 2 * state.running <= self.workers
+    }
+
     /// Takes no more jobs; workers end when those that wait are done.
     pub(crate) fn close(&self) {
         self.state().closed = true;
@@ -229,16 +244,21 @@ pub(crate) fn start(
     shadows: &Arc<Budget>,
 ) -> Result<Vec<rayon::ThreadPool>> {
     let failed = |error: rayon::ThreadPoolBuildError| Error::Start { what: "a worker", reason: error.to_string() };
+    let helpers = Arc::new(Helpers::start(queue.workers)?);
     (0..queue.workers)
         .map(|worker| {
             let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
             let pool = builder.thread_name(move |_| format!("pleiad-worker-{worker}")).build().map_err(failed)?;
             let (queue, metrics) = (Arc::clone(queue), Arc::clone(metrics));
             let (slow, shadows) = (Arc::clone(slow), Arc::clone(shadows));
+            let helpers = Arc::clone(&helpers);
             pool.spawn(move || {
                 while let Some(next) = queue.pop() {
                     match next {
-                        Next::Job(job) => run(&queue, &metrics, &slow, &shadows, job),
+                        Next::Job(job) => {
+                            run(&queue, &helpers, &metrics, &slow, &shadows, job);
+                            queue.done();
+                        }
                         Next::Shadow(job) => run_shadow(&queue, &metrics, job),
                     }
                 }
@@ -259,7 +279,7 @@ fn run_shadow(queue: &Queue, metrics: &Metrics, job: ShadowJob) {
     }));
 }
 
-fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: Job) {
+fn run(queue: &Queue, helpers: &Helpers, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: Job) {
     let Job { mut body, of, most, came, head, deadline, work, ticket, reply, .. } = job;
     // Nobody waits for it any more: the client is gone, or was told that it took too long.
     if reply.is_closed() {
@@ -299,7 +319,7 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: J
         let _ = reply.send(Err(late()));
         return;
     }
-    let ranked = catch_unwind(AssertUnwindSafe(|| match work {
+    let ranking = AssertUnwindSafe(|| match work {
         Work::Rank(forms) => {
             let arm = routed.as_ref().map(|(asked, chosen)| asked.arm(chosen));
             let label = arm.map(|arm| arm.label.as_str());
@@ -321,7 +341,8 @@ fn run(queue: &Queue, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: J
             let message = Bytes::from(std::mem::take(&mut body.bytes)).split_off(HEAD);
             served.infer_message(message, most, &mut stages).map(|body| Inferred { body, json: None })
         }
-    }));
+    });
+    let ranked = catch_unwind(AssertUnwindSafe(|| if queue.is_calm() { helpers.run(ranking) } else { ranking() }));
     // The body is given back before the answer is there, so that memory is free when the next request is. Bodies for shadows have a
     // budget of their own.
     let kept = kept.filter(|_| matches!(ranked, Ok(Ok(_))));

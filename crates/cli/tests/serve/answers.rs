@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::client::{Server, folder, rows};
+use crate::client::{Client, Server, folder, rows};
 use crate::common::Folder;
 
 /// Rows as a CSV file, with their numbers as `item`.
@@ -69,6 +69,27 @@ fn a_ranked_answer_is_what_predict_gives() {
     assert_eq!(ranked(&server.rank(&body).ok().json()), expected);
     let body = json!({ "score": { "buy": 0.25 }, "top": 7, "columns": columns(&rows) });
     assert_eq!(ranked(&server.post("/v1/models/run/rank", &body.to_string()).ok().json()), expected);
+}
+
+/// A lone request is run by all threads, one among others by its worker; the bits are the same.
+#[test]
+fn a_request_alone_and_one_among_others_get_the_same_answer() {
+    let folder = folder();
+    let body = json!({ "rows": rows(500, 6) });
+    let expected = Server::start(&folder, &["run/model", "--threads", "1"]).rank(&body).ok().body;
+    let server = Server::start(&folder, &["run/model", "--threads", "4"]);
+    assert!(server.rank(&body).ok().body == expected, "alone");
+    let (address, text) = (&server.address, body.to_string());
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let mut client = Client::new(address);
+                (0..5)
+                    .for_each(|_| assert!(client.ask("POST", "/v1/rank", &text).ok().body == expected, "among others"));
+            });
+        }
+    });
+    assert!(server.rank(&body).ok().body == expected, "alone again");
 }
 
 #[test]

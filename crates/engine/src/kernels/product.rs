@@ -1,9 +1,10 @@
-//! Matrix products by the `gemm` crate, which runs on every processor. Only this module calls the crate. Where the
+//! Matrix products by the crate `gemm-f32`, which runs on every processor. Only this module calls it. Where the
 //! processor has better instructions, [`super::tiles`] multiplies instead.
 
 use std::cell::RefCell;
 
-use gemm::Parallelism;
+use gemm_common::Parallelism;
+use gemm_f32::gemm::f32::get_gemm_fn;
 
 use super::{MatMut, MatRef};
 
@@ -62,23 +63,24 @@ fn multiply(mut y: MatMut<'_>, a: MatRef<'_>, b: MatRef<'_>, add: bool) {
     // SAFETY: shapes agree, as `product` has shown. Matrices lie within their slices, and the destination, borrowed
     // alone, overlaps neither operand.
     unsafe {
-        gemm::gemm(
-            y.rows(),
+        // The crate's kernels want columns of the destination side by side, so this is the transposed product.
+        get_gemm_fn()(
             y.cols(),
+            y.rows(),
             a.cols(),
             y.start(),
-            1,
             // A single row has no next one, and strides of 1 both ways would say that it is a column.
             y.ld().max(if y.rows() == 1 { 2 } else { 1 }) as isize,
+            1,
             add,
-            a.start(),
-            a.col_stride() as isize,
-            a.row_stride() as isize,
             b.start(),
-            b.col_stride() as isize,
             b.row_stride() as isize,
-            1.0f32,
-            1.0f32,
+            b.col_stride() as isize,
+            a.start(),
+            a.row_stride() as isize,
+            a.col_stride() as isize,
+            1.0,
+            1.0,
             false,
             false,
             false,

@@ -2,9 +2,7 @@
 
 #![allow(dead_code, reason = "each test reads a part of it")]
 
-#[path = "../reference/mod.rs"]
-mod reference;
-
+use crate::reference;
 use pleiad_data::schema::Objective;
 use pleiad_data::{Batch, Ids, Input, InputLayout, Labels, Pooling, TaskKind};
 use pleiad_engine::optim::OptimizerConfig;

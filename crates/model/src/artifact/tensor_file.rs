@@ -250,15 +250,17 @@ impl TensorWriter {
 
     /// Writes the next elements; gives their bytes.
     pub(super) fn reals(&mut self, values: &[f32]) -> Result<&[u8]> {
-        self.bytes.clear();
-        self.bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self.bytes.resize(size_of_val(values), 0);
+        let (bytes, _) = self.bytes.as_chunks_mut();
+        bytes.iter_mut().zip(values).for_each(|(bytes, x)| *bytes = x.to_le_bytes());
         self.put()?;
         Ok(&self.bytes)
     }
 
     fn indices(&mut self, values: &[u64]) -> Result<()> {
-        self.bytes.clear();
-        self.bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+        self.bytes.resize(size_of_val(values), 0);
+        let (bytes, _) = self.bytes.as_chunks_mut();
+        bytes.iter_mut().zip(values).for_each(|(bytes, x)| *bytes = x.to_le_bytes());
         self.put()
     }
 

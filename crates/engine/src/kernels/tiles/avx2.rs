@@ -189,11 +189,13 @@ pub(super) fn turn_square(square: &mut [[f32; LANES]; LANES]) -> bool {
 
 #[target_feature(enable = "avx2")]
 fn turn(square: &mut [[f32; LANES]; LANES]) {
-    for (i, j) in [(0, 0), (0, HALF), (HALF, HALF)] {
-        let [above, below] = [turned(square, i, j), turned(square, j, i)];
-        put(square, i, j, below);
-        put(square, j, i, above);
+    for i in [0, HALF] {
+        let own = turned(square, i, i);
+        put(square, i, i, own);
     }
+    let [above, below] = [turned(square, 0, HALF), turned(square, HALF, 0)];
+    put(square, 0, HALF, below);
+    put(square, HALF, 0, above);
 }
 
 /// The quarter at row `i` and column `j`: its columns.

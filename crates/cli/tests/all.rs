@@ -1,0 +1,40 @@
+//! The tests of this crate as one program: each program more would be compiled and linked with all crates again.
+//! What counts on time or signals is a program of its own.
+
+mod bad_input;
+mod bench;
+mod best_epoch;
+mod columns;
+mod commands;
+mod common;
+mod compare;
+mod damage;
+mod dialects;
+mod documents;
+mod events;
+mod exact;
+mod examples;
+mod export;
+mod files;
+mod first_hour;
+mod golden;
+mod group_metrics;
+mod init;
+mod joint_loss;
+mod kinds_alone;
+mod losses;
+mod own_structure;
+mod patterns;
+mod periodic;
+mod precision;
+mod ranked;
+mod report;
+mod requests;
+mod row_weights;
+mod shell;
+mod sizes;
+mod tables;
+mod torch_packages;
+mod unknown_values;
+mod values;
+mod warnings;
