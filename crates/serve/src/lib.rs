@@ -27,8 +27,8 @@
 //! drift     predictions of late beside those of training   helpers   threads for a request while few ask
 //! ```
 //!
-//! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker, which
-//! others help while they have no request of their own.
+//! Threads of `tokio` move bytes and never compute: a request is parsed, encoded, predicted and ordered by one worker; its
+//! prediction is shared with `helpers` while most workers have no request.
 
 #![forbid(unsafe_code)]
 

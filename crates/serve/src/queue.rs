@@ -1,5 +1,5 @@
 //! The queue before the workers, bounded by candidates, and the workers: a request is run by one of them, in a pool of one
-//! thread, so that requests do not fight for cores. While most workers have nothing to do, `helpers` share its work.
+//! thread, so that requests do not fight for cores. While most workers have nothing to do, `helpers` compute its predictions with it.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -216,10 +216,10 @@ impl Queue {
         self.state().running -= 1;
     }
 
-    /// Whether half of the workers have nothing to do, so that a request may have their cores.
+    /// Whether half of the workers have nothing to do, no shadow either, so that a request may have their cores.
     fn is_calm(&self) -> bool {
         let state = self.state();
-        state.jobs.is_empty() && 2 * state.running <= self.workers
+        state.jobs.is_empty() && 2 * (state.running + state.shadowing) <= self.workers
     }
 
     /// Takes no more jobs; workers end when those that wait are done.

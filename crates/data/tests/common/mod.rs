@@ -1,5 +1,5 @@
 //! A configuration in a temporary folder, and the files it reads.
-#![allow(dead_code, unreachable_pub, missing_docs)]
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub, missing_docs)]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
