@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Buf;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
+use hyper::{HeaderMap, header};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::refusal::Refusal;
@@ -77,6 +78,37 @@ impl Body {
     }
 }
 
+/// The body of a request that has come so far as its head.
+#[derive(Debug)]
+pub(crate) struct Unread {
+    incoming: Option<Incoming>,
+    /// The client waits for a word before it sends it.
+    expects: bool,
+}
+
+impl Unread {
+    pub(crate) fn new(incoming: Incoming, headers: &HeaderMap) -> Self {
+        Self { incoming: Some(incoming), expects: headers.contains_key(header::EXPECT) }
+    }
+
+    /// Reads it, once: at most `most` bytes.
+    pub(crate) async fn read(&mut self, most: usize, until: Instant, budget: &Arc<Budget>) -> Result<Body, Refusal> {
+        match self.incoming.take() {
+            Some(incoming) => read(incoming, most, self.expects, until, budget).await,
+            None => Ok(Body { bytes: Vec::new(), _held: Held { budget: Arc::clone(budget), bytes: 0 } }),
+        }
+    }
+
+    /// Reads what an answer had no need of, so that its client comes to read the answer and can send the next request. Whether the
+    /// connection is as good as before.
+    pub(crate) async fn end(self) -> bool {
+        match self.incoming {
+            Some(incoming) if !incoming.is_end_stream() => !self.expects && throw_away(incoming).await,
+            _ => true,
+        }
+    }
+}
+
 /// Reads a body of at most `most` bytes. `expects` says whether the client waits for a word before it sends it.
 pub(crate) async fn read(
     mut incoming: Incoming,
@@ -130,18 +162,20 @@ pub(crate) async fn read(
     }
 }
 
-/// Reads a body that nobody wants, so that its client comes to read the answer.
-pub(crate) async fn throw_away(mut incoming: Incoming) {
+/// Reads a body that nobody wants; whether to its end.
+async fn throw_away(mut incoming: Incoming) -> bool {
     let all = async {
         let mut read = 0;
-        while let Some(Ok(frame)) = incoming.frame().await {
+        while let Some(frame) = incoming.frame().await {
+            let Ok(frame) = frame else { return false };
             read += frame.data_ref().map_or(0, Buf::remaining);
             if read > THROWN_AWAY {
-                return;
+                return false;
             }
         }
+        true
     };
-    let _ = timeout(THROWING, all).await;
+    timeout(THROWING, all).await.unwrap_or(false)
 }
 
 #[cfg(test)]

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use pleiad_data::nearest;
 use serde_json::{Value, json};
 
 use crate::app::{ARROW, App, Flight, JSON, LONGEST, Reply};
 use crate::audit::Asker;
-use crate::body::{self, Body};
+use crate::body::{Body, Unread};
 use crate::metrics::{ModelNow, Now};
 use crate::models::{allowed, ask, find, ranking, ready, reload, reroute, roll_back, served, unload, weigh};
 use crate::page;
@@ -72,20 +73,16 @@ pub(crate) async fn handle(
         _ => app.settings.access.tokens.who(request.headers()),
     };
     let who = who.map(|token| Asker { token: token.map(str::to_owned), peer });
+    let (Parts { headers, .. }, incoming) = request.into_parts();
+    let mut body = Unread::new(incoming, &headers);
     let (label, answered) = match (route, who) {
-        (_, Err(refusal)) => {
-            // The client is still sending its body, and reads the answer behind it.
-            if !request.headers().contains_key(header::EXPECT) {
-                body::throw_away(request.into_body()).await;
-            }
-            (route.map_or("unknown", |route| route.label().0), Err(refusal))
-        }
+        (_, Err(refusal)) => (route.map_or("unknown", |route| route.label().0), Err(refusal)),
         (None, Ok(_)) => ("unknown", Err(unknown(&path))),
         (Some(route), Ok(who)) => {
             let (label, wanted) = route.label();
             let is_right = method == wanted || (wanted == Method::GET && method == Method::HEAD);
             match is_right {
-                true => (label, answer(&app, route, &who, came, request).await),
+                true => (label, answer(&app, route, &who, came, &headers, &mut body).await),
                 false => {
                     let message = format!("{path} takes {wanted}, not {method}");
                     let methods = if wanted == Method::GET { "GET, HEAD" } else { "POST" };
@@ -96,7 +93,8 @@ pub(crate) async fn handle(
     };
     let status = answered.as_ref().map_or_else(|refusal| refusal.status, |_| 200);
     app.metrics.answered(label, status, came.elapsed());
-    Ok(respond(answered, &path, &app))
+    let is_read = body.end().await;
+    Ok(respond(answered, &path, !is_read, &app))
 }
 
 fn unknown(path: &str) -> Refusal {
@@ -109,7 +107,8 @@ fn unknown(path: &str) -> Refusal {
     )
 }
 
-fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<Full<Bytes>> {
+/// `closes` says that the connection is of no use any more.
+fn respond(answered: Result<Reply, Refusal>, path: &str, closes: bool, app: &App) -> Response<Full<Bytes>> {
     let (mut json, mut logged_as, mut allow, mut challenge) = (None, None, None, None);
     let (status, body, content, retry, close) = match answered {
         Ok(reply) => {
@@ -145,7 +144,7 @@ fn respond(answered: Result<Reply, Refusal>, path: &str, app: &App) -> Response<
     if let Some(seconds) = retry {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
-    if close || app.draining.load(Ordering::Relaxed) {
+    if close || closes || app.draining.load(Ordering::Relaxed) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
@@ -156,10 +155,11 @@ async fn answer(
     route: Route<'_>,
     who: &Asker,
     came: Instant,
-    request: Request<Incoming>,
+    headers: &HeaderMap,
+    body: &mut Unread,
 ) -> Result<Reply, Refusal> {
     match route {
-        Route::Root if page::is_wanted(request.headers()) => Ok(Reply::text(page::text(), page::HTML)),
+        Route::Root if page::is_wanted(headers) => Ok(Reply::text(page::text(), page::HTML)),
         Route::Root => Ok(Reply::json(&json!({
             "server": "pleiad", "version": env!("CARGO_PKG_VERSION"), "paths": PATHS,
         }))),
@@ -184,30 +184,30 @@ async fn answer(
         Route::Recent => Ok(Reply::json(&json!(app.metrics.recent.figures()))),
         Route::Rank(name, label) => {
             let of = ranking(app, name, label)?;
-            let forms = forms(request.headers());
-            worked(app, of, came, request, Work::Rank(forms)).await
+            let forms = forms(headers);
+            worked(app, of, came, (headers, body), Work::Rank(forms)).await
         }
         Route::Routes => Ok(Reply::json(&app.routes.shown())),
         Route::Reroute(name) => {
             app.routes.named(name)?;
-            allowed(app, who, request.headers())?;
-            let body = read(app, came, request).await?;
+            allowed(app, who, headers)?;
+            let body = read(app, came, body).await?;
             reroute(app, name, body, who).await.map(|change| Reply::json(&change))
         }
         Route::Reload(name) | Route::Load(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, who, request.headers())?;
+            allowed(app, who, headers)?;
             reload(app, entry, who).await.map(|change| Reply::json(&changed(entry, &change)))
         }
         Route::Score(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, who, request.headers())?;
-            let body = read(app, came, request).await?;
+            allowed(app, who, headers)?;
+            let body = read(app, came, body).await?;
             weigh(app, entry, &body.bytes, who).await.map(|change| Reply::json(&change))
         }
         Route::Unload(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, who, request.headers())?;
+            allowed(app, who, headers)?;
             unload(app, entry, who).await.map(|()| Reply::json(&json!({ "model": name, "unloaded": true })))
         }
         Route::Server => Ok(v2::server()),
@@ -221,17 +221,17 @@ async fn answer(
         }
         Route::Infer(name, version) => {
             let entry = Arc::clone(find(app, Some(name))?);
-            let json = json_length(request.headers())?;
+            let json = json_length(headers)?;
             let served = served(&entry, version)?;
-            worked(app, Target::Model(entry, served), came, request, Work::Infer(json)).await
+            worked(app, Target::Model(entry, served), came, (headers, body), Work::Infer(json)).await
         }
         Route::Statistics(name, version) => {
             v2::statistics(app, name, version).map(|models| Reply::json(&statistics::in_json(&models)))
         }
-        Route::Index => v2::index_of(app, &read(app, came, request).await?.bytes),
+        Route::Index => v2::index_of(app, &read(app, came, body).await?.bytes),
         Route::Rollback(name) => {
             let entry = find(app, Some(name))?;
-            allowed(app, who, request.headers())?;
+            allowed(app, who, headers)?;
             let change = roll_back(app, entry, who)?;
             Ok(Reply::json(&changed(entry, &change)))
         }
@@ -239,10 +239,9 @@ async fn answer(
 }
 
 /// The body of a request.
-async fn read(app: &App, came: Instant, request: Request<Incoming>) -> Result<Body, Refusal> {
-    let expects = request.headers().contains_key(header::EXPECT);
+async fn read(app: &App, came: Instant, body: &mut Unread) -> Result<Body, Refusal> {
     let until = (came + app.settings.patience).into();
-    body::read(request.into_body(), app.settings.max_body, expects, until, &app.budget).await
+    body.read(app.settings.max_body, until, &app.budget).await
 }
 
 /// Lets a worker answer the body of a request.
@@ -250,11 +249,11 @@ async fn worked(
     app: &App,
     of: Target,
     came: Instant,
-    request: Request<Incoming>,
+    (headers, body): (&HeaderMap, &mut Unread),
     work: Work,
 ) -> Result<Reply, Refusal> {
-    let deadline = came + deadline(request.headers(), app.settings.timeout)?;
-    let body = read(app, came, request).await?;
+    let deadline = came + deadline(headers, app.settings.timeout)?;
+    let body = read(app, came, body).await?;
     let ticket = match (work, &app.request_log) {
         (Work::Rank(_), Some(log)) => log.ticket(),
         _ => None,

@@ -119,6 +119,32 @@ fn what_is_too_long_is_answered() {
     assert!(server.get("/metrics").body.contains("pleiad_body_bytes 0\n"), "memory is given back");
 }
 
+/// An answer that needs no body is given behind the body, so that the connection goes on.
+#[test]
+fn a_body_that_nobody_reads_costs_no_connection() {
+    let folder = folder();
+    let server = Server::start(&folder, &["run/model"]);
+    let long = "x".repeat(3 << 20);
+    let mut client = server.connect();
+    for (method, path, status) in [
+        ("POST", "/v1/models/nobody/rank", 404),
+        ("POST", "/v1/nothing", 404),
+        ("GET", "/v1/rank", 405),
+        ("GET", "/v1/models", 200),
+        ("POST", "/v1/models/run/reload", 200),
+    ] {
+        let answer = client.ask(method, path, &long);
+        assert_eq!((answer.status, answer.header("connection")), (status, None), "{path}: {}", answer.body);
+    }
+    client.ask("POST", "/v1/rank", &body(3)).ok();
+
+    // One that waits for a word sends no body, and is told that the connection is over.
+    let mut client = server.connect();
+    client.send("POST /v1/nothing HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n");
+    let answer = client.answer().unwrap();
+    assert_eq!((answer.status, answer.header("connection")), (404, Some("close")));
+}
+
 #[test]
 fn no_http_is_no_harm() {
     let folder = folder();
