@@ -15,6 +15,7 @@ import tempfile
 import urllib.request
 from pathlib import Path
 
+import made_up
 import numpy as np
 import tritonclient.grpc
 import tritonclient.http
@@ -37,11 +38,8 @@ def main():
     pleiad = str(Path(sys.argv[1]).resolve())
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
-        subprocess.run([pleiad, "synth", "video", "--rows", "20000", "--out", "log.parquet"], **quiet)
-        subprocess.run([pleiad, "init", "log.parquet", "--out", "config.toml"], **quiet)
-        sets = ["--set", "train.epochs=1", "--set", "rank.score.click=1", "--set", "rank.score.share=0.5", "--set", "train.explain=false"]
-        subprocess.run([pleiad, "train", "config.toml", "--out", "run", *sets], **quiet)
+        made_up.log(pleiad, 20000)
+        made_up.train(pleiad, "run", "rank.score.share=0.5")
         Path("tokens").write_text(f"check={TOKEN}\n", encoding="utf-8")
         command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0", "--grpc", "127.0.0.1:0", "--token-file", "tokens", "--quiet"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

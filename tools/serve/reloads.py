@@ -15,17 +15,16 @@ import threading
 import time
 from pathlib import Path
 
+import made_up
+
 
 def main():
     pleiad, reloads = str(Path(sys.argv[1]).resolve()), int(sys.argv[2]) if len(sys.argv) > 2 else 1000
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
-        subprocess.run([pleiad, "synth", "video", "--rows", "20000", "--out", "log.parquet"], **quiet)
-        subprocess.run([pleiad, "init", "log.parquet", "--out", "config.toml"], **quiet)
+        made_up.log(pleiad, 20000)
         for seed in 1, 2:
-            sets = ["--set", f"train.seed={seed}", "--set", "train.epochs=1", "--set", "rank.score.click=1", "--set", "train.explain=false"]
-            subprocess.run([pleiad, "train", "config.toml", "--out", f"run{seed}", *sets], **quiet)
+            made_up.train(pleiad, f"run{seed}", f"train.seed={seed}")
         point(1)
         command = [pleiad, "serve", "video=current", "other=run1/model", "--http", "127.0.0.1:0", "--watch", "0", "--quiet"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -12,6 +12,8 @@ import time
 import urllib.request
 from pathlib import Path
 
+import made_up
+
 TOKEN = "0123456789abcdef0123456789abcdef"
 # Requests that are unlike the document are refused by what they lack, and some are none: fields that no model reads are left alone.
 LEFT = "positive_data_acceptance,negative_data_rejection"
@@ -27,13 +29,6 @@ include-operation-id = ["rankByLabel", "reroute"]
 "path.name" = "feed"
 "path.label" = "stable"
 """
-ROUTES = """
-[[route]]
-name = "feed"
-by = "user_id"
-arm = [{ label = "stable", model = "video", share = 0.75 }, { label = "canary", model = "video", share = 0.25, score = { share = 1 } }]
-shadow = [{ model = "video", share = 0.5 }]
-"""
 
 
 def main():
@@ -41,14 +36,11 @@ def main():
     schemathesis = str(Path(sys.executable).with_name("schemathesis"))
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
-        subprocess.run([pleiad, "synth", "video", "--rows", "5000", "--out", "log.parquet"], **quiet)
-        subprocess.run([pleiad, "init", "log.parquet", "--out", "config.toml"], **quiet)
-        sets = ["--set", "train.epochs=1", "--set", "rank.score.click=1", "--set", "train.explain=false"]
-        subprocess.run([pleiad, "train", "config.toml", "--out", "run", *sets], **quiet)
+        made_up.log(pleiad, 5000)
+        made_up.train(pleiad, "run")
         Path("tokens").write_text(f"check={TOKEN}\n", encoding="utf-8")
         Path("schemathesis.toml").write_text(CONFIG, encoding="utf-8")
-        Path("routes.toml").write_text(ROUTES, encoding="utf-8")
+        Path("routes.toml").write_text(made_up.ROUTES, encoding="utf-8")
         command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0", "--token-file", "tokens", "--routes", "routes.toml", "--quiet"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:

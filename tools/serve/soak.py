@@ -19,27 +19,17 @@ import threading
 import time
 from pathlib import Path
 
+import made_up
 from reloads import resident
-
-ROUTES = """
-[[route]]
-name = "feed"
-by = "user_id"
-arm = [{ label = "stable", model = "video", share = 0.5 }, { label = "canary", model = "video", share = 0.5, score = { share = 1 } }]
-shadow = [{ model = "video", share = 0.5 }]
-"""
 
 
 def main():
     pleiad, seconds = str(Path(sys.argv[1]).resolve()), float(sys.argv[2]) if len(sys.argv) > 2 else 20.0
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": True}
-        subprocess.run([pleiad, "synth", "video", "--rows", "5000", "--out", "log.parquet"], **quiet)
-        subprocess.run([pleiad, "init", "log.parquet", "--out", "config.toml"], **quiet)
-        sets = ["--set", "train.epochs=1", "--set", "rank.score.click=1", "--set", "train.explain=false"]
-        subprocess.run([pleiad, "train", "config.toml", "--out", "run", *sets], **quiet)
-        Path("routes.toml").write_text(ROUTES, encoding="utf-8")
+        made_up.log(pleiad, 5000)
+        made_up.train(pleiad, "run")
+        Path("routes.toml").write_text(made_up.ROUTES, encoding="utf-8")
         # Files of the log are small, so that they are completed on the way: an open one takes memory.
         options = ["--routes", "routes.toml", "--request-log", "logged", "--log-share", "0.2", "--log-rows", "20000"]
         options += ["--audit", "audit.jsonl", "--patience", "2"]
