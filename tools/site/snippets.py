@@ -2,7 +2,7 @@
 
 Each page gets an empty folder, and its blocks run there from top to bottom: `sh` by bash with PLEIAD as the command
 `pleiad`, `python` in one namespace (with the module `pleiad` of this interpreter), `toml` is checked by the JSON Schema of
-the configuration, as far as it is one. Comments right above a block change that; readers do not see them:
+the configuration, as far as it is one, `yaml` by the schemas of Kubernetes, in which no key is unknown. Comments right above a block change that; readers do not see them:
 
     <!-- setup: COMMANDS -->     are run by bash before the block
     <!-- file: NAME -->          the block is written to NAME
@@ -23,6 +23,8 @@ import traceback
 from pathlib import Path
 
 import jsonschema
+import kubernetes_validate
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK = re.compile(r"((?:^<!--(?:(?!-->).)*-->\n)*)^```([a-z,]+)\n(.*?)^```$", re.M | re.S)
@@ -33,6 +35,7 @@ SHOWN = {"text", "json", "mermaid"}
 MEASURED = {"performance.md", "quality.md", "quickstart.md", "reliability.md", "reproduction.md"}
 # The wheel's own tests run these, where Spark and the other engines are.
 TESTED = {"scale.md", "tracking.md"}
+KUBERNETES = "1.37"
 
 
 class Page:
@@ -68,6 +71,9 @@ class Page:
                 exec(compile("\n" * line + code, str(self.path), "exec"), self.namespace)
         elif language == "toml":
             self.toml(code)
+        elif language == "yaml":
+            for document in yaml.safe_load_all(code):
+                kubernetes_validate.validate(document, KUBERNETES, strict=True)
         else:
             raise ValueError(f"nothing runs a block of `{language}`: say why above it, <!-- not run: REASON -->")
         self.run += 1
