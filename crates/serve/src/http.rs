@@ -278,6 +278,7 @@ fn metrics(app: &App) -> String {
         body_bytes: app.budget.used(),
         ready: ready(app).is_ok(),
         logs: app.request_log.is_some(),
+        batches: app.queue.batches(),
         models: models.collect(),
         routes: &app.routes,
     })

@@ -6,10 +6,13 @@
 use std::borrow::Cow;
 
 use pleiad_data::nearest;
+use pleiad_engine::Predictions;
+use pleiad_rank::Rows;
 use pleiad_rank::cells::Cell;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::begun::{Begun, Step};
 use crate::cells::batch;
 use crate::columns::Columns;
 use crate::refusal::{Place, Refusal};
@@ -72,6 +75,17 @@ impl Served {
         most: usize,
         stages: &mut Stages,
     ) -> Result<Inferred, Refusal> {
+        self.begin_infer(body, json, most, stages)?.answer(stages)
+    }
+
+    /// [`Served::infer`] up to where rows are predicted.
+    pub(crate) fn begin_infer<'a>(
+        &'a self,
+        body: &'a [u8],
+        json: Option<usize>,
+        most: usize,
+        stages: &mut Stages,
+    ) -> Result<Step<'a>, Refusal> {
         let mut laps = Laps::new();
         let (text, mut bytes) = body.split_at_checked(json.unwrap_or(body.len())).ok_or_else(|| {
             let message = "the header Inference-Header-Content-Length is longer than the body";
@@ -94,11 +108,23 @@ impl Served {
         let all = request.parameters.get("binary_data_output").and_then(Value::as_bool).unwrap_or(false);
         let names = request.outputs.as_ref().map(|outputs| outputs.iter().map(|output| output.name.as_str()).collect());
         let wanted = self.wanted(names)?;
+        let rows = self.encoded(rows, &mut laps, stages)?;
+        Ok(Step::Predict(Begun::new(self, Vec::new(), rows, move |rows, predictions, stages| {
+            let figures = self.figures(rows, predictions, &wanted, stages)?;
+            let mut laps = Laps::new();
+            let answer = self.written(&request, all, wanted, &figures);
+            laps.add(stages, Stage::Write);
+            Ok(answer)
+        })))
+    }
+
+    /// The answer to a request; `all` says whether outputs are bytes where they do not say it.
+    fn written(&self, request: &Request<'_>, all: bool, wanted: Vec<Which>, figures: &Figures) -> Inferred {
+        let Figures { rows, predictions, scores } = figures;
         let binary = |at: usize| {
             let output = request.outputs.as_ref().and_then(|outputs| outputs.get(at));
             output.and_then(|output| output.parameters.get("binary_data").and_then(Value::as_bool)).unwrap_or(all)
         };
-        let Figures { rows, predictions, scores } = self.figures(rows, &wanted, &mut laps, stages)?;
         let (mut outputs, mut tensors) = (Vec::new(), Vec::new());
         for (at, output) in wanted.into_iter().enumerate() {
             let (name, datatype) = self.output(output);
@@ -120,36 +146,44 @@ impl Served {
             outputs.push(tensor);
         }
         let mut answer = json!({ "model_name": self.name(), "model_version": self.version(), "outputs": outputs });
-        if let Some(id) = request.id {
+        if let Some(id) = &request.id {
             answer["id"] = json!(id);
         }
         let mut body = answer.to_string().into_bytes();
         let json = (!tensors.is_empty()).then_some(body.len());
         body.append(&mut tensors);
-        laps.add(stages, Stage::Write);
-        Ok(Inferred { body, json })
+        Inferred { body, json }
     }
 
-    /// The model's answer to rows that were gathered.
-    pub(crate) fn figures(
+    /// Rows that were gathered, as the model reads them.
+    pub(crate) fn encoded(
         &self,
         gathered: Gathered<'_, '_>,
-        wanted: &[Which],
         laps: &mut Laps,
         stages: &mut Stages,
-    ) -> Result<Figures, Refusal> {
+    ) -> Result<Rows, Refusal> {
         let found = gathered.found;
         stages.candidates = found.candidates;
         if found.candidates == 0 {
             return Err(bad("inputs", "there are no rows", "give at least one input with at least one row"));
         }
-        let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &|_| false);
         let records = batch(found, self.columns())?;
         laps.add(stages, Stage::Decode);
-        let rows = self.model().encode(&records).map_err(refuse)?;
+        let rows = self.model().encode(&records).map_err(|error| Refusal::of_rank(&error, &|_| false))?;
         laps.add(stages, Stage::Encode);
-        let predictions = self.model().predict(&rows).map_err(refuse)?;
-        laps.add(stages, Stage::Predict);
+        Ok(rows)
+    }
+
+    /// What is answered of rows and their predictions. They count as served.
+    pub(crate) fn figures(
+        &self,
+        rows: Rows,
+        predictions: Predictions,
+        wanted: &[Which],
+        stages: &mut Stages,
+    ) -> Result<Figures, Refusal> {
+        let mut laps = Laps::new();
+        let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &|_| false);
         let scores = match wanted.contains(&Which::Score) {
             true => match self.weighted() {
                 Some(weighted) => weighted.scorer.score(&predictions, &rows.numbers, 0).map_err(refuse)?,
@@ -159,7 +193,7 @@ impl Served {
         };
         laps.add(stages, Stage::Score);
         self.count(&rows.counts, &predictions.tasks);
-        Ok(Figures { rows: stages.candidates, predictions: predictions.tasks, scores })
+        Ok(Figures { rows: rows.batch.rows, predictions: predictions.tasks, scores })
     }
 
     /// The outputs of these names, each at most once; all of them without names.

@@ -4,7 +4,8 @@
 //! answers one body, for programs that have no need of HTTP. What stands in which file:
 //!
 //! ```text
-//! server    from the first connection to the last answer   queue     what waits, and the workers
+//! server    from the first connection to the last answer   queue     what waits for the workers (estimate)
+//! worker    from the queue to an answer (together)         ranking   a rank request on its way (begun)
 //! socket    time limits of a connection                    registry  models: opened, replaced, put back (shown)
 //! body      bodies into memory, within limits              served    a body into an answer
 //! http      answers at addresses (route)                   request   JSON into cells (value)
@@ -24,6 +25,7 @@
 //! request_log requests and answers as Parquet (request_log/)
 //! grpc      the protocol over HTTP/2 (proto)               message   its inference (frame)
 //! routes    requests split over models and scores          shadow    rankings beside the answers (steps)
+//! warm      requests that a new version ranks first
 //! drift     predictions of late beside those of training   helpers   threads for a request while few ask
 //! ```
 //!
@@ -36,12 +38,14 @@ mod answer;
 mod app;
 mod arrow_body;
 mod audit;
+mod begun;
 mod body;
 mod cells;
 mod columns;
 mod drawn;
 mod drift;
 mod error;
+mod estimate;
 mod explain;
 mod frame;
 mod grpc;
@@ -58,6 +62,7 @@ mod names;
 mod page;
 mod proto;
 mod queue;
+mod ranking;
 mod recent;
 mod refusal;
 mod registry;
@@ -78,11 +83,14 @@ mod statistics;
 mod steps;
 mod tensor;
 mod tls;
+mod together;
 mod tokens;
 mod v2;
 mod value;
+mod warm;
 mod weighted;
 mod weights;
+mod worker;
 
 pub use columns::Columns;
 pub use drawn::Candidates;
@@ -98,6 +106,6 @@ pub use request_log::RequestLogSettings;
 pub use routes::{check_route, check_routes};
 pub use served::{BodyForm, Served};
 pub use server::run;
-pub use settings::{Access, Control, Settings};
+pub use settings::{Access, Batching, Control, Settings};
 pub use stages::{Stage, Stages};
 pub use tokens::Tokens;

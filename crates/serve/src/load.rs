@@ -27,7 +27,7 @@ use crate::log::Log;
 use crate::registry::ModelSpec;
 use crate::served::BodyForm;
 use crate::server::run;
-use crate::settings::Settings;
+use crate::settings::{Batching, Settings};
 
 /// Rows of the file that candidates are drawn from.
 const ROWS: usize = 50_000;
@@ -56,6 +56,8 @@ pub struct LoadOptions {
     pub lists: Vec<usize>,
     /// Loads, as shares of the one that saturates.
     pub loads: Vec<f64>,
+    /// Which requests are predicted together.
+    pub batching: Option<Batching>,
     /// How long each point is measured.
     pub time: Duration,
     /// Requests that are ranked at the same time.
@@ -103,6 +105,7 @@ pub fn measure(
         max_candidates: options.lists.iter().copied().max().unwrap_or(1).max(1),
         max_body: 1 << 30,
         queue: usize::MAX,
+        batching: options.batching,
         watch: None,
         timeout: Duration::from_secs(3600),
         ..Settings::default()

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use pleiad_rank::cells::Cell;
 use prost::Message;
 
+use crate::begun::{Begun, Step};
 use crate::frame::framed;
-use crate::infer::{Figures, Gathered, Which};
+use crate::infer::{Figures, Gathered, Inferred, Which};
 use crate::proto::inference::model_infer_request::InferInputTensor;
 use crate::proto::inference::model_infer_response::InferOutputTensor;
 use crate::proto::inference::{InferTensorContents, ModelInferRequest, ModelInferResponse};
@@ -27,6 +28,16 @@ impl Served {
     /// # Errors
     /// Whatever it lacks, as [`Served::infer`].
     pub fn infer_message(&self, message: Bytes, most: usize, stages: &mut Stages) -> Result<Vec<u8>, Refusal> {
+        Ok(self.begin_message(message, most, stages)?.answer(stages)?.body)
+    }
+
+    /// [`Served::infer_message`] up to where rows are predicted.
+    pub(crate) fn begin_message<'a>(
+        &'a self,
+        message: Bytes,
+        most: usize,
+        stages: &mut Stages,
+    ) -> Result<Step<'a>, Refusal> {
         let mut laps = Laps::new();
         let head = MessageHead::of(&message)?;
         if head.most_parts > MOST_PARTS {
@@ -58,11 +69,24 @@ impl Served {
         }
         let names = request.outputs.iter().map(|output| output.name.as_str()).collect();
         let wanted = self.wanted((!request.outputs.is_empty()).then_some(names))?;
-        let Figures { rows, predictions, scores } = self.figures(rows, &wanted, &mut laps, stages)?;
+        let rows = self.encoded(rows, &mut laps, stages)?;
+        let id = request.id;
+        Ok(Step::Predict(Begun::new(self, Vec::new(), rows, move |rows, predictions, stages| {
+            let figures = self.figures(rows, predictions, &wanted, stages)?;
+            let mut laps = Laps::new();
+            let body = self.message(id, is_raw, wanted, &figures);
+            laps.add(stages, Stage::Write);
+            Ok(Inferred { body, json: None })
+        })))
+    }
+
+    /// The frame of an answer.
+    fn message(&self, id: String, is_raw: bool, wanted: Vec<Which>, figures: &Figures) -> Vec<u8> {
+        let Figures { rows, predictions, scores } = figures;
         let mut answer = ModelInferResponse {
             model_name: self.name().to_owned(),
             model_version: self.version().to_owned(),
-            id: request.id,
+            id,
             ..ModelInferResponse::default()
         };
         for output in wanted {
@@ -77,18 +101,16 @@ impl Served {
                     answer.raw_output_contents.push(scores.iter().flat_map(|score| score.to_le_bytes()).collect());
                 }
                 Which::Task(task) => contents.fp32_contents.clone_from(&predictions[task]),
-                Which::Score => contents.fp64_contents.clone_from(&scores),
+                Which::Score => contents.fp64_contents.clone_from(scores),
             }
             answer.outputs.push(InferOutputTensor {
                 name: name.to_owned(),
                 datatype: datatype.to_owned(),
-                shape: vec![i64::try_from(rows).unwrap_or(i64::MAX)],
+                shape: vec![i64::try_from(*rows).unwrap_or(i64::MAX)],
                 contents: (!is_raw).then_some(contents),
             });
         }
-        let answer = framed(&answer);
-        laps.add(stages, Stage::Write);
-        Ok(answer)
+        framed(&answer)
     }
 }
 

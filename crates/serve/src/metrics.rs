@@ -18,9 +18,12 @@ const SECONDS: [f64; 14] =
 /// Upper bounds of the buckets of candidates of a request.
 const CANDIDATES: [f64; 10] = [1.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0];
 
+/// Upper bounds of the buckets of requests that are predicted together.
+const TOGETHER: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
+
 /// Counts by bucket.
 #[derive(Debug)]
-struct Histogram<const N: usize> {
+pub(crate) struct Histogram<const N: usize> {
     bounds: &'static [f64; N],
     buckets: [AtomicU64; N],
     count: AtomicU64,
@@ -34,7 +37,7 @@ impl<const N: usize> Histogram<N> {
         Self { bounds, buckets, count: AtomicU64::new(0), sum: AtomicU64::new(0) }
     }
 
-    fn observe(&self, value: f64) {
+    pub(crate) fn observe(&self, value: f64) {
         if let Some(at) = self.bounds.iter().position(|bound| value <= *bound) {
             self.buckets[at].fetch_add(1, Ordering::Relaxed);
         }
@@ -69,6 +72,9 @@ pub(crate) struct OfModel {
     pub(crate) refused: AtomicU64,
     pub(crate) rolled_back: AtomicU64,
     pub(crate) unloaded: AtomicU64,
+    /// Recorded requests that new versions ranked before they were served, and that they refused.
+    pub(crate) warm_ranked: AtomicU64,
+    pub(crate) warm_refused: AtomicU64,
     /// Requests in files of the log that are whole; left out since the disk was too slow; since it could not be written.
     pub(crate) logged: AtomicU64,
     pub(crate) log_dropped_slow: AtomicU64,
@@ -84,6 +90,8 @@ impl OfModel {
             refused: AtomicU64::new(0),
             rolled_back: AtomicU64::new(0),
             unloaded: AtomicU64::new(0),
+            warm_ranked: AtomicU64::new(0),
+            warm_refused: AtomicU64::new(0),
             logged: AtomicU64::new(0),
             log_dropped_slow: AtomicU64::new(0),
             log_dropped_failed: AtomicU64::new(0),
@@ -107,6 +115,8 @@ pub(crate) struct Metrics {
     /// By route and status.
     requests: Mutex<BTreeMap<(&'static str, u16), u64>>,
     seconds: Histogram<14>,
+    /// Requests that were predicted together, where that is wanted.
+    pub(crate) batches: Histogram<7>,
     /// The last minute of rankings and predictions.
     pub(crate) recent: Recent,
     pub(crate) connections: AtomicU64,
@@ -119,6 +129,7 @@ impl Metrics {
         Self {
             requests: Mutex::default(),
             seconds: Histogram::new(&SECONDS),
+            batches: Histogram::new(&TOGETHER),
             recent: Recent::new(),
             connections: AtomicU64::new(0),
             panics: AtomicU64::new(0),
@@ -149,6 +160,8 @@ pub(crate) struct Now<'a> {
     pub(crate) ready: bool,
     /// Whether requests are logged.
     pub(crate) logs: bool,
+    /// Whether requests are predicted together.
+    pub(crate) batches: bool,
     pub(crate) models: Vec<ModelNow<'a>>,
     pub(crate) routes: &'a Routes,
 }
@@ -172,6 +185,10 @@ impl Metrics {
         }
         head(text, "pleiad_request_seconds", "histogram", "Time of ranked requests, from head to answer.");
         self.seconds.write(text, "pleiad_request_seconds", "");
+        if now.batches {
+            head(text, "pleiad_batch_requests", "histogram", "Requests that were predicted together.");
+            self.batches.write(text, "pleiad_batch_requests", "");
+        }
         let simple = [
             ("pleiad_connections", "gauge", "Open connections.", self.connections.load(Ordering::Relaxed)),
             ("pleiad_in_flight_requests", "gauge", "Requests that are not answered yet.", now.in_flight as u64),
@@ -228,6 +245,15 @@ impl Metrics {
                 let count = count.load(Ordering::Relaxed);
                 let name = model.name;
                 line(text, format_args!("pleiad_model_changes_total{{model=\"{name}\",result=\"{result}\"}} {count}"));
+            }
+        }
+        let help = "Recorded requests that new versions ranked, or refused, before they were served.";
+        head(text, "pleiad_warm_requests_total", "counter", help);
+        for model in &now.models {
+            let counted = model.counted;
+            for (result, count) in [("ranked", &counted.warm_ranked), ("refused", &counted.warm_refused)] {
+                let (name, count) = (model.name, count.load(Ordering::Relaxed));
+                line(text, format_args!("pleiad_warm_requests_total{{model=\"{name}\",result=\"{result}\"}} {count}"));
             }
         }
         if now.logs {

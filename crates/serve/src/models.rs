@@ -12,13 +12,15 @@ use tokio::time::timeout_at;
 
 use crate::app::App;
 use crate::body::Body;
+use crate::estimate::estimate;
 use crate::infer::Inferred;
-use crate::queue::{Job, Target, Work, estimate, late};
+use crate::queue::{Job, Target, Work, late};
 use crate::refusal::Refusal;
 use crate::registry::{Change, Entry, out_of_service};
 use crate::request_log::Ticket;
 use crate::routes::ranks_alone;
 use crate::served::{BodyForm, Served};
+use crate::server::say_served;
 use crate::settings::Control;
 use crate::weights::WeightChange;
 
@@ -97,7 +99,7 @@ pub(crate) async fn reload(app: &App, entry: &Arc<Entry>, who: &Asker) -> Result
     match loaded {
         Ok(Ok(change)) => {
             if change.changed {
-                app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                say_served(app, entry, &change);
                 written(app, entry, who, "reload", json!(from), json!(change.version));
             }
             Ok(change)

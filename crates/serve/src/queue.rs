@@ -1,30 +1,21 @@
-//! The queue before the workers, bounded by candidates, and the workers: a request is run by one of them, in a pool of one
-//! thread, so that requests do not fight for cores. While most workers have nothing to do, `helpers` compute its predictions with it.
+//! [`Queue`]: what waits for the workers, bounded by candidates. A worker takes one request, or with [`Batching`] several.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::body::{Body, Budget};
-use crate::error::{Error, Result};
-use crate::frame::HEAD;
-use crate::helpers::Helpers;
+use crate::body::Body;
 use crate::infer::Inferred;
-use crate::metrics::Metrics;
 use crate::refusal::Refusal;
 use crate::registry::Entry;
 use crate::request_log::Ticket;
 use crate::routes::Asked;
-use crate::served::{BodyForm, Served, Wish};
+use crate::served::{BodyForm, Served};
+use crate::settings::Batching;
 use crate::shadow::ShadowJob;
-use crate::slow::{Slow, SlowRequest};
-use crate::stages::{Stage, Stages};
-use crate::steps::Kept;
 
 /// The most rankings of shadows that wait.
 const MOST_SHADOWS: usize = 256;
@@ -45,6 +36,13 @@ pub(crate) struct Job {
     /// If the request is to be logged.
     pub(crate) ticket: Option<Ticket>,
     pub(crate) reply: oneshot::Sender<Result<Inferred, Refusal>>,
+}
+
+impl Job {
+    /// How long it may wait for others: for half of the time that it has at the most.
+    fn latest(&self, wait: Duration) -> Instant {
+        self.came + wait.min(self.deadline.saturating_duration_since(self.came) / 2)
+    }
 }
 
 /// Who is asked.
@@ -78,7 +76,7 @@ pub(crate) enum Work {
 
 impl Work {
     /// The route that it came by, as metrics name it.
-    fn route(self) -> &'static str {
+    pub(crate) fn route(self) -> &'static str {
         match self {
             Self::Rank(_) => "rank",
             Self::Infer(_) => "infer",
@@ -87,7 +85,7 @@ impl Work {
     }
 
     /// The form of the body of a ranking.
-    fn form(self) -> BodyForm {
+    pub(crate) fn form(self) -> BodyForm {
         match self {
             Self::Rank([sent, _]) => sent,
             Self::Infer(_) | Self::Message => BodyForm::Json,
@@ -99,8 +97,10 @@ impl Work {
 struct State {
     jobs: VecDeque<Job>,
     candidates: usize,
-    /// Workers that run a job now.
+    /// Workers that have jobs now.
     running: usize,
+    /// Whether one of them waits for more requests that it predicts together; it gets all that come.
+    gathering: bool,
     /// What is ranked once more while nothing waits.
     shadows: VecDeque<ShadowJob>,
     /// Workers that do so now.
@@ -108,9 +108,18 @@ struct State {
     closed: bool,
 }
 
+impl State {
+    fn take(&mut self) -> Option<Job> {
+        let job = self.jobs.pop_front()?;
+        self.candidates -= job.candidates;
+        Some(job)
+    }
+}
+
 /// What a worker does next.
-enum Next {
-    Job(Job),
+pub(crate) enum Next {
+    /// Requests that are predicted together; mostly one.
+    Jobs(Vec<Job>),
     Shadow(ShadowJob),
 }
 
@@ -120,14 +129,24 @@ pub(crate) struct Queue {
     changed: Condvar,
     limit: usize,
     workers: usize,
+    batching: Option<Batching>,
     /// Nanoseconds of a worker's time that a candidate costs, a running mean.
     cost: AtomicU64,
 }
 
 impl Queue {
     /// One in which `limit` candidates may wait for `workers` workers.
-    pub(crate) fn new(limit: usize, workers: usize) -> Self {
-        Self { state: Mutex::default(), changed: Condvar::new(), limit, workers, cost: AtomicU64::new(0) }
+    pub(crate) fn new(limit: usize, workers: usize, batching: Option<Batching>) -> Self {
+        Self { state: Mutex::default(), changed: Condvar::new(), limit, workers, batching, cost: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// Whether requests are predicted together.
+    pub(crate) fn batches(&self) -> bool {
+        self.batching.is_some()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -159,20 +178,27 @@ impl Queue {
         state.candidates += job.candidates;
         state.jobs.push_back(job);
         drop(state);
-        self.changed.notify_one();
+        // One of them may gather, and it alone takes the job then.
+        if self.batches() {
+            self.changed.notify_all()
+        } else {
+            self.changed.notify_one()
+        }
         Ok(())
     }
 
-    /// The next job; `None` once the queue is closed and empty.
-    fn pop(&self) -> Option<Next> {
+    /// The next jobs; `None` once the queue is closed and empty.
+    pub(crate) fn pop(&self) -> Option<Next> {
         let mut state = self.state();
         loop {
-            if let Some(job) = state.jobs.pop_front() {
-                state.candidates -= job.candidates;
+            if !state.gathering
+                && let Some(job) = state.take()
+            {
                 state.running += 1;
-                return Some(Next::Job(job));
+                let jobs = self.batching.map_or_else(Vec::new, |batching| self.gather(state, &job, batching));
+                return Some(Next::Jobs(std::iter::once(job).chain(jobs).collect()));
             }
-            if state.closed {
+            if state.closed && state.jobs.is_empty() {
                 return None;
             }
             if state.shadowing < (self.workers / 2).max(1)
@@ -185,8 +211,36 @@ impl Queue {
         }
     }
 
+    /// What is to be predicted together with the first job: what waits, and what comes until it is time, or until they are as
+    /// many candidates as may be.
+    fn gather(&self, mut state: MutexGuard<'_, State>, first: &Job, batching: Batching) -> Vec<Job> {
+        let (mut jobs, mut candidates) = (Vec::new(), first.candidates);
+        let mut until = first.latest(batching.wait);
+        state.gathering = true;
+        loop {
+            while let Some(next) = state.jobs.front()
+                && candidates.saturating_add(next.candidates) <= batching.candidates
+            {
+                candidates += next.candidates;
+                until = until.min(next.latest(batching.wait));
+                jobs.extend(state.take());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            // What is left does not fit.
+            let is_full = !state.jobs.is_empty() || candidates >= batching.candidates;
+            if is_full || state.closed || left.is_zero() {
+                break;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        state.gathering = false;
+        drop(state);
+        self.changed.notify_one();
+        jobs
+    }
+
     /// Lets a shadow wait, if there is room.
-    fn push_shadow(&self, job: ShadowJob) {
+    pub(crate) fn push_shadow(&self, job: ShadowJob) {
         let mut state = self.state();
         if state.closed || state.shadows.len() >= MOST_SHADOWS {
             return job.shadow.dropped();
@@ -197,7 +251,7 @@ impl Queue {
     }
 
     /// A shadow was ranked; or made way, and goes on before others.
-    fn shadowed(&self, again: Option<ShadowJob>) {
+    pub(crate) fn shadowed(&self, again: Option<ShadowJob>) {
         let mut state = self.state();
         state.shadowing -= 1;
         if let Some(job) = again {
@@ -206,18 +260,18 @@ impl Queue {
     }
 
     /// Whether a request waits for a worker, or the server ends.
-    fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         let state = self.state();
         state.closed || !state.jobs.is_empty()
     }
 
     /// A job is done.
-    fn done(&self) {
+    pub(crate) fn done(&self) {
         self.state().running -= 1;
     }
 
     /// Whether half of the workers have nothing to do, no shadow either, so that a request may have their cores.
-    fn is_calm(&self) -> bool {
+    pub(crate) fn is_calm(&self) -> bool {
         let state = self.state();
         state.jobs.is_empty() && 2 * (state.running + state.shadowing) <= self.workers
     }
@@ -228,7 +282,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn learn(&self, time: Duration, candidates: usize) {
+    pub(crate) fn learn(&self, time: Duration, candidates: usize) {
         let own = time.as_nanos() as f64 / candidates.max(1) as f64;
         let mean = self.cost.load(Ordering::Relaxed) as f64;
         let mean = if mean == 0.0 { own } else { mean + (own - mean) / 16.0 };
@@ -236,220 +290,8 @@ impl Queue {
     }
 }
 
-/// Starts the workers. They end when the queue is closed.
-pub(crate) fn start(
-    queue: &Arc<Queue>,
-    metrics: &Arc<Metrics>,
-    slow: &Arc<Slow>,
-    shadows: &Arc<Budget>,
-) -> Result<Vec<rayon::ThreadPool>> {
-    let failed = |error: rayon::ThreadPoolBuildError| Error::Start { what: "a worker", reason: error.to_string() };
-    let helpers = Arc::new(Helpers::start(queue.workers)?);
-    (0..queue.workers)
-        .map(|worker| {
-            let builder = rayon::ThreadPoolBuilder::new().num_threads(1);
-            let pool = builder.thread_name(move |_| format!("pleiad-worker-{worker}")).build().map_err(failed)?;
-            let (queue, metrics) = (Arc::clone(queue), Arc::clone(metrics));
-            let (slow, shadows) = (Arc::clone(slow), Arc::clone(shadows));
-            let helpers = Arc::clone(&helpers);
-            pool.spawn(move || {
-                while let Some(next) = queue.pop() {
-                    match next {
-                        Next::Job(job) => {
-                            run(&queue, &helpers, &metrics, &slow, &shadows, job);
-                            queue.done();
-                        }
-                        Next::Shadow(job) => run_shadow(&queue, &metrics, job),
-                    }
-                }
-            });
-            Ok(pool)
-        })
-        .collect()
-}
-
-/// Ranks a body once more, whose answer is given.
-fn run_shadow(queue: &Queue, metrics: &Metrics, job: ShadowJob) {
-    let shadow = Arc::clone(&job.shadow);
-    let ranked = catch_unwind(AssertUnwindSafe(|| job.run(&|| queue.is_wanted())));
-    queue.shadowed(ranked.unwrap_or_else(|_| {
-        metrics.panics.fetch_add(1, Ordering::Relaxed);
-        shadow.failed();
-        None
-    }));
-}
-
-fn run(queue: &Queue, helpers: &Helpers, metrics: &Metrics, slow: &Slow, room: &Arc<Budget>, job: Job) {
-    let Job { mut body, of, most, came, head, deadline, work, ticket, reply, .. } = job;
-    // Nobody waits for it any more: the client is gone, or was told that it took too long.
-    if reply.is_closed() {
-        return;
-    }
-    let begin = Instant::now();
-    let (entry, served, routed) = match of {
-        Target::Model(entry, served) => (entry, served, None),
-        Target::Route(asked) => match asked.choose(&body.bytes, work.form()) {
-            Ok(chosen) => (Arc::clone(&chosen.entry), Arc::clone(&chosen.served), Some((asked, chosen))),
-            Err(refusal) => {
-                let _ = reply.send(Err(refusal));
-                return;
-            }
-        },
-    };
-    let shadows = routed.as_ref().map_or_else(Vec::new, |(asked, _)| asked.shadows());
-    let mut kept = (!shadows.is_empty()).then(Kept::default);
-    let mut stages = Stages::default();
-    stages.add(Stage::Wait, begin - came);
-    let bytes = body.bytes.len();
-    let see = |stages: &Stages, status: u16| {
-        let time = head.elapsed();
-        slow.see(time, || SlowRequest {
-            model: entry.spec.name.clone(),
-            version: served.version().to_owned(),
-            route: work.route(),
-            status,
-            time,
-            body: came - head,
-            bytes,
-            stages: stages.clone(),
-        });
-    };
-    if begin >= deadline {
-        see(&stages, 503);
-        let _ = reply.send(Err(late()));
-        return;
-    }
-    let ranking = AssertUnwindSafe(|| match work {
-        Work::Rank(forms) => {
-            let arm = routed.as_ref().map(|(asked, chosen)| asked.arm(chosen));
-            let label = arm.map(|arm| arm.label.as_str());
-            let mut logged = None;
-            let wish = Wish {
-                label,
-                score: arm.and_then(|arm| arm.score.as_ref()),
-                kept: kept.as_mut(),
-                logged: ticket.is_some().then_some(&mut logged),
-            };
-            let answer = served.rank_for(&body.bytes, forms, most, &mut stages, wish)?;
-            if let (Some(ticket), Some(logged)) = (ticket, logged) {
-                ticket.write(&entry, &served, logged);
-            }
-            Ok(Inferred { body: answer, json: None })
-        }
-        Work::Infer(json) => served.infer(&body.bytes, json, most, &mut stages),
-        Work::Message => {
-            let message = Bytes::from(std::mem::take(&mut body.bytes)).split_off(HEAD);
-            served.infer_message(message, most, &mut stages).map(|body| Inferred { body, json: None })
-        }
-    });
-    let ranked = catch_unwind(AssertUnwindSafe(|| if queue.is_calm() { helpers.run(ranking) } else { ranking() }));
-    // The body is given back before the answer is there, so that memory is free when the next request is. Bodies for shadows have a
-    // budget of their own.
-    let kept = kept.filter(|_| matches!(ranked, Ok(Ok(_))));
-    let body = kept.as_ref().and_then(|kept| body.moved(room, kept.bytes()));
-    let ranked = ranked.unwrap_or_else(|_| {
-        metrics.panics.fetch_add(1, Ordering::Relaxed);
-        let advice = "this is a mistake of the server; report it with the request";
-        Err(Refusal::new(500, "internal", "the request hit a mistake of the server", advice))
-    });
-    see(&stages, ranked.as_ref().map_or_else(|refusal| refusal.status, |_| 200));
-    served.statistics.add(&stages, ranked.is_ok(), came.elapsed());
-    if ranked.is_ok() {
-        entry.counted.add(&stages);
-        queue.learn(begin.elapsed(), stages.candidates);
-    }
-    if let Some((asked, chosen)) = &routed {
-        asked.count(chosen, ranked.is_ok());
-    }
-    let _ = reply.send(ranked);
-    let Some(kept) = kept else { return };
-    let Some(body) = body.map(Arc::new) else { return shadows.iter().for_each(|shadow| shadow.dropped()) };
-    let answered = Arc::new((kept, served));
-    for shadow in shadows {
-        let body = (Arc::clone(&body), work.form());
-        queue.push_shadow(ShadowJob::new(shadow, body, most, deadline, Arc::clone(&answered)));
-    }
-}
-
 /// The refusal of a request whose time is over.
 pub(crate) fn late() -> Refusal {
     let message = "the request's time was over before it was ranked";
     Refusal::new(503, "deadline", message, "allow more time, send fewer candidates, or try again later").after(1)
-}
-
-/// About how many candidates a body has, without parsing it: the objects of a list in the body, or the values of a list in an
-/// object of it, whichever are more. A long body counts for more, since it costs memory and time whatever it holds.
-pub(crate) fn estimate(body: &[u8]) -> usize {
-    let (mut objects, mut values, mut most) = (0usize, 0usize, 0usize);
-    // What is open around the place, of the first levels.
-    let mut open = [0u8; 4];
-    let (mut depth, mut at) = (0usize, 0usize);
-    while let Some(&byte) = body.get(at) {
-        at += 1;
-        match byte {
-            b'"' => loop {
-                let rest = body.get(at..).unwrap_or_default();
-                match memchr::memchr2(b'"', b'\\', rest) {
-                    // What is escaped ends nothing.
-                    Some(found) if rest[found] == b'\\' => at += found + 2,
-                    Some(found) => break at += found + 1,
-                    None => break at = body.len(),
-                }
-            },
-            b'{' | b'[' => {
-                if byte == b'{' && depth == 2 && open[1] == b'[' {
-                    objects += 1;
-                }
-                if let Some(level) = open.get_mut(depth) {
-                    *level = byte;
-                }
-                depth += 1;
-                if depth == 3 {
-                    values = 0;
-                }
-            }
-            b'}' | b']' => {
-                if depth == 3 && open[2] == b'[' {
-                    most = most.max(values + 1);
-                }
-                depth = depth.saturating_sub(1);
-            }
-            b',' if depth == 3 && open[2] == b'[' => values += 1,
-            _ => {}
-        }
-    }
-    objects.max(most).max(body.len() / BYTES_PER_CANDIDATE).max(1)
-}
-
-/// A body of so many bytes counts as a candidate at least.
-const BYTES_PER_CANDIDATE: usize = 4096;
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn candidates_are_counted_without_parsing() {
-        for (body, candidates) in [
-            (r#"{"request": {"a": 1}, "rows": [{"x": 1}, {"x": [1, 2, 3]}, {"y": "a]}{\""}]}"#, 3),
-            (r#"{"columns": {"a": [1, 2, 3, 4], "b": ["x,y", "z", "[", "]"]}}"#, 4),
-            (r#"{"columns": {"a": [[1, 2], [3]]}}"#, 2),
-            ("", 1),
-            ("]]]]", 1),
-            ("\"\\", 1),
-        ] {
-            assert_eq!(estimate(body.as_bytes()), candidates, "{body}");
-        }
-        assert_eq!(estimate(&vec![b' '; 1 << 20]), 256);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_counted(body in proptest::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(estimate(&body) >= 1);
-        }
-    }
 }

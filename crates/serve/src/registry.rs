@@ -17,6 +17,7 @@ use crate::metrics::OfModel;
 use crate::names::is_name;
 use crate::refusal::Refusal;
 use crate::served::Served;
+use crate::warm::{Recorded, WarmUp};
 
 /// The longest text of a pointer file.
 const POINTER_BYTES: u64 = 4096;
@@ -99,6 +100,8 @@ pub(crate) type Exponents = Option<BTreeMap<String, f64>>;
 pub(crate) struct Entry {
     pub(crate) spec: ModelSpec,
     pub(crate) counted: OfModel,
+    /// What new versions rank before they are served.
+    pub(crate) recorded: Recorded,
     sets: Vec<String>,
     versions: RwLock<Versions>,
     /// Exponents that were set by a call, for later versions.
@@ -126,6 +129,8 @@ pub(crate) struct Change {
     pub(crate) previous: Option<String>,
     /// Whether another version is served now.
     pub(crate) changed: bool,
+    /// What it made of recorded requests before.
+    pub(crate) warmed: WarmUp,
     /// Milliseconds that it took.
     pub(crate) milliseconds: u64,
 }
@@ -141,10 +146,11 @@ pub(crate) struct Shown {
 }
 
 impl Entry {
-    pub(crate) fn new(spec: ModelSpec, sets: &[String]) -> Self {
+    pub(crate) fn new(spec: ModelSpec, sets: &[String], warm: usize) -> Self {
         Self {
             spec,
             counted: OfModel::new(),
+            recorded: Recorded::new(warm),
             sets: sets.to_vec(),
             versions: RwLock::default(),
             weights: Mutex::default(),
@@ -215,6 +221,11 @@ impl Entry {
     fn load_locked(&self) -> Result<Change> {
         let begin = Instant::now();
         let opened = self.open();
+        let is_served = |opened: &Opened| self.current().is_some_and(|now| now.version() == opened.served.version());
+        let warmed = match &opened {
+            Ok(opened) if !is_served(opened) => self.warm(&opened.served),
+            _ => WarmUp::default(),
+        };
         let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
         let opened = match opened {
             Ok(opened) => opened,
@@ -237,7 +248,7 @@ impl Entry {
                 self.counted.reloaded.fetch_add(1, Ordering::Relaxed);
             }
         }
-        let change = Self::change(&versions, changed, begin);
+        let change = Change { warmed, ..Self::change(&versions, changed, begin) };
         // Freeing a large model takes its time, which no request is to wait for.
         drop(versions);
         drop(replaced);
@@ -305,8 +316,21 @@ impl Entry {
             version: version(&versions.current).unwrap_or_default(),
             previous: version(&versions.previous),
             changed,
+            warmed: WarmUp::default(),
             milliseconds: u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Lets a version rank what was asked of those before, on one thread: requests have the others meanwhile.
+    fn warm(&self, served: &Served) -> WarmUp {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1).thread_name(|_| "pleiad-warm".to_owned()).build();
+        let warmed = match pool {
+            Ok(pool) => pool.install(|| self.recorded.warm(served)),
+            Err(_) => self.recorded.warm(served),
+        };
+        self.counted.warm_ranked.fetch_add(warmed.ranked as u64, Ordering::Relaxed);
+        self.counted.warm_refused.fetch_add(warmed.refused as u64, Ordering::Relaxed);
+        warmed
     }
 
     fn open(&self) -> Result<Opened> {

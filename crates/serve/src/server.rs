@@ -26,17 +26,20 @@ use crate::audit::{Audit, ModelChange};
 use crate::body::Budget;
 use crate::error::{Error, Result};
 use crate::grpc;
+use crate::helpers::Helpers;
 use crate::http::handle;
 use crate::log::Log;
 use crate::metrics::Metrics;
-use crate::queue::{self, Queue};
-use crate::registry::{Entry, ModelSpec};
+use crate::queue::Queue;
+use crate::registry::{Change, Entry, ModelSpec};
 use crate::request_log::RequestLog;
 use crate::routes::{Routes, RoutesFile};
 use crate::settings::Settings;
 use crate::slow::Slow;
 use crate::socket::{Pace, Reads, Socket};
 use crate::tls;
+use crate::warm::WarmUp;
+use crate::worker::{self, Workers};
 
 /// How often signals and the end of loading are looked for.
 const TICK: Duration = Duration::from_millis(20);
@@ -85,13 +88,20 @@ pub fn run(
     let request_log = request_log.map(|settings| RequestLog::start(settings, Arc::clone(&log))).transpose()?;
     let workers = settings.workers.max(1);
     let metrics = Arc::new(Metrics::new());
-    let queue = Arc::new(Queue::new(settings.queue, workers));
+    let queue = Arc::new(Queue::new(settings.queue, workers, settings.batching));
     let slow = Arc::new(Slow::new(settings.slow));
-    let entries: Vec<Arc<Entry>> = models.into_iter().map(|model| Arc::new(Entry::new(model, sets))).collect();
+    let entry = |model| Arc::new(Entry::new(model, sets, settings.warm));
+    let entries: Vec<Arc<Entry>> = models.into_iter().map(entry).collect();
     let names: Vec<&str> = entries.iter().map(|entry| entry.spec.name.as_str()).collect();
     let file = settings.routes.as_deref().map(|path| RoutesFile::read(path, &names)).transpose()?;
     let routes = Arc::new(Routes::new(file, &entries)?);
-    let pools = queue::start(&queue, &metrics, &slow, &Budget::new(settings.shadow_bodies()))?;
+    let pools = worker::start(Workers {
+        queue: Arc::clone(&queue),
+        metrics: Arc::clone(&metrics),
+        slow: Arc::clone(&slow),
+        shadows: Budget::new(settings.shadow_bodies()),
+        helpers: Helpers::start(workers)?,
+    })?;
     let app = Arc::new(App {
         entries,
         routes,
@@ -240,6 +250,19 @@ fn load(app: &App) -> Result<()> {
     app.routes.check_scores()
 }
 
+/// Says that another version is served, and what it refuses of what was answered before.
+pub(crate) fn say_served(app: &App, entry: &Entry, change: &Change) {
+    let (name, version) = (&entry.spec.name, &change.version);
+    app.log.note(&format!("model {name:?}: version {version} is served"));
+    if let WarmUp { ranked, refused, refusal: Some(refusal) } = &change.warmed {
+        app.log.warn(&format!(
+            "model {name:?}: version {version} refuses {refused} of the last {} recorded requests, which versions before it \
+             answered: {refusal}; POST /v1/models/{name}/rollback takes the version before",
+            ranked + refused
+        ));
+    }
+}
+
 /// Looks at the folders of models until told to end.
 fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
     let Some(every) = app.settings.watch else { return Ok(()) };
@@ -262,7 +285,7 @@ fn watch_models(app: &Arc<App>, watching: &Arc<AtomicBool>) -> Result<()> {
                     None => {}
                     Some(Ok(change)) if !change.changed => {}
                     Some(Ok(change)) => {
-                        app.log.note(&format!("model {:?}: version {} is served", entry.spec.name, change.version));
+                        say_served(&app, entry, &change);
                         let (model, to) = (&entry.spec.name, json!(change.version));
                         let change = ModelChange { model, what: "reload", from: json!(from), to };
                         app.audit.write(None, change, &*app.log);

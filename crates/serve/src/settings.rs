@@ -23,6 +23,8 @@ pub struct Settings {
     pub max_candidates: usize,
     /// Candidates that may wait.
     pub queue: usize,
+    /// Which requests are predicted together; `None` none.
+    pub batching: Option<Batching>,
     /// Connections at the same time; more wait to be accepted.
     pub connections: usize,
     /// How long a request may take from its head on, if it does not say itself.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub drain: Duration,
     /// How often the folders of models are looked at; `None` never.
     pub watch: Option<Duration>,
+    /// Recorded requests of a model at the most, which a new version ranks before it is served.
+    pub warm: usize,
     /// A file of routes; without one there are none.
     pub routes: Option<PathBuf>,
     /// A file to which changes of models are appended, a line of JSON each.
@@ -47,6 +51,15 @@ pub struct Settings {
     pub sample: bool,
     /// Who may reload and roll back.
     pub control: Control,
+}
+
+/// Requests that wait for others, to be predicted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Batching {
+    /// How long a request waits; half of the time that it has at the most.
+    pub wait: Duration,
+    /// Most candidates of all of them.
+    pub candidates: usize,
 }
 
 /// How requests come and who may ask.
@@ -93,6 +106,7 @@ impl Default for Settings {
             max_body: 8 << 20,
             max_candidates: 10_000,
             queue: 20_000,
+            batching: None,
             connections: 1024,
             timeout: Duration::from_secs(10),
             slow: Duration::from_millis(100),
@@ -100,6 +114,7 @@ impl Default for Settings {
             idle: Duration::from_secs(75),
             drain: Duration::from_secs(30),
             watch: Some(Duration::from_secs(1)),
+            warm: 16,
             routes: None,
             audit: None,
             request_log: None,

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 
+use crate::answer::ordered;
 use crate::body::Body;
 use crate::registry::Entry;
 use crate::routes::TaskExponents;
@@ -193,7 +194,7 @@ impl Shadow {
 
 /// The share of the first candidates of one order that are among the first of another; `None` without candidates.
 fn overlap(one: &[f64], other: &[f64]) -> Option<f64> {
-    let [one, other] = [one, other].map(|scores| crate::served::ordered(scores, FIRST));
+    let [one, other] = [one, other].map(|scores| ordered(scores, FIRST));
     let both = one.iter().filter(|candidate| other.contains(candidate)).count();
     (!one.is_empty()).then(|| both as f64 / one.len() as f64)
 }

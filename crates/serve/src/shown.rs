@@ -47,6 +47,7 @@ pub(crate) fn changed(entry: &Entry, change: &Change) -> Value {
         "version": change.version,
         "previous": change.previous,
         "changed": change.changed,
+        "warmed": change.warmed,
         "milliseconds": change.milliseconds,
     })
 }

@@ -45,13 +45,8 @@ impl Served {
         };
         let Some(records) = asked.records else { return Ok(true) };
         let refuse = |error: pleiad_rank::Error| Refusal::of_rank(&error, &|_| false);
-        let own = self.own_score(score, asked.score)?;
-        let weighted = self.weighted();
-        let scorer = match (&own, &weighted) {
-            (Some(own), _) => &own.scorer,
-            (None, Some(weighted)) => &weighted.scorer,
-            (None, None) => self.model().scorer().map_err(refuse)?,
-        };
+        let in_force = self.score_in_force(score, asked.score)?;
+        let scorer = in_force.scorer(self.model()).map_err(refuse)?;
         let shared = self.shared(&asked.in_request);
         kept.predictions.resize(self.model().tasks().len(), Vec::new());
         while kept.scores.len() < asked.candidates {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 use pleiad_rank::{Interrupt, Source};
-use pleiad_serve::{Candidates, LoadFigures, LoadOptions, ModelSpec, StageFigures, measure, measure_in_process};
+use pleiad_serve::{
+    Batching, Candidates, LoadFigures, LoadOptions, ModelSpec, StageFigures, measure, measure_in_process,
+};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -32,6 +34,9 @@ pub(crate) struct Load {
     /// How long each point is measured
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3600), help_heading = "With --serve")]
     seconds: u32,
+    /// Let requests wait so long for others, as `pleiad serve --batch-wait` does
+    #[arg(long, value_name = "SECONDS", value_parser = super::serve::seconds, default_value = "0", conflicts_with = "in_process", help_heading = "With --serve")]
+    batch_wait: Duration,
     /// Rank requests one at a time without a server, and say what each stage takes
     #[arg(long, requires = "serve", help_heading = "With --serve")]
     in_process: bool,
@@ -71,6 +76,7 @@ impl Load {
             lists: self.lists.iter().map(|&list| list as usize).collect(),
             loads: self.loads,
             time: if quick { Duration::from_millis(300) } else { Duration::from_secs(self.seconds.into()) },
+            batching: (!self.batch_wait.is_zero()).then_some(Batching { wait: self.batch_wait, candidates: 512 }),
             workers: rayon::current_num_threads(),
         };
         if self.in_process {

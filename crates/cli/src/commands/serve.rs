@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use pleiad_serve::{Access, Control, Error, Log, ModelSpec, RequestLogSettings, Settings, Tokens};
+use pleiad_serve::{Access, Batching, Control, Error, Log, ModelSpec, RequestLogSettings, Settings, Tokens};
 use serde_json::json;
 
 use crate::exit::Failure;
@@ -62,6 +62,9 @@ pub(crate) struct Serve {
     /// Look for changed models so often; 0 never
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     watch: Duration,
+    /// Let a new version rank so many of the last requests before it is served; 0 none
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1000), default_value_t = 16)]
+    warm: u16,
     /// Who may reload, roll back, unload and change the score
     #[arg(long, value_enum, default_value_t = Who::Loopback)]
     control: Who,
@@ -93,6 +96,12 @@ pub(crate) struct Serve {
     /// Candidates that may wait for a thread; requests beyond are refused with 429
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), default_value_t = 20_000, help_heading = "Limits")]
     queue: u32,
+    /// Let a request wait so long for others, to predict them together; 0 not at all
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
+    batch_wait: Duration,
+    /// Most candidates that are predicted together
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000), default_value_t = 512, requires = "batch_wait")]
+    batch_candidates: u32,
     /// Connections at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 1024, help_heading = "Limits")]
     connections: u32,
@@ -124,7 +133,7 @@ enum Who {
     Nobody,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err("a time is from 0 to 86400 seconds".to_owned()),
@@ -161,6 +170,8 @@ impl Serve {
             max_body: (self.max_body as usize) << 20,
             max_candidates: self.max_candidates as usize,
             queue: self.queue as usize,
+            batching: (!self.batch_wait.is_zero())
+                .then_some(Batching { wait: self.batch_wait, candidates: self.batch_candidates as usize }),
             connections: self.connections as usize,
             timeout: self.timeout,
             slow: self.slow,
@@ -176,6 +187,7 @@ impl Serve {
                 rows: self.log_rows,
                 age: self.log_age,
             }),
+            warm: self.warm.into(),
             watch: (!self.watch.is_zero()).then_some(self.watch),
             control: match self.control {
                 Who::Loopback => Control::Loopback,

@@ -257,7 +257,7 @@ fn the_bench_answers_every_request() {
 }
 
 /// A request of the Open Inference Protocol, its tensors in JSON or as bytes behind it.
-fn infer(rows: &[Value], binary: bool) -> (String, Vec<u8>) {
+pub(crate) fn infer(rows: &[Value], binary: bool) -> (String, Vec<u8>) {
     let (mut inputs, mut bytes) = (Vec::new(), Vec::new());
     for (name, datatype) in [("age", "FP32"), ("visits", "INT64"), ("city", "BYTES")] {
         let mut input = json!({ "name": name, "datatype": datatype, "shape": [rows.len(), 1] });

@@ -6,6 +6,7 @@
 mod access;
 mod answers;
 mod arrow;
+mod batched;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,4 +16,5 @@ mod grpc;
 mod models;
 mod routes;
 mod shadows;
+mod warm;
 mod wrong;

@@ -25,7 +25,7 @@ fn version(server: &Server, name: &str) -> Value {
 }
 
 /// Lets the file point at a folder, in one step.
-fn point(folder: &Folder, file: &str, target: &str) {
+pub(crate) fn point(folder: &Folder, file: &str, target: &str) {
     folder.write("pointer.new", format!("{target}\n"));
     std::fs::rename(folder.join("pointer.new"), folder.join(file)).unwrap();
 }
