@@ -10,7 +10,7 @@ use pleiad_data::Batch;
 use crate::exec::Targets;
 use crate::kernels::fields::Fields;
 use crate::parameters::Parameters;
-use crate::plan::{Plan, TableGradient};
+use crate::plan::{ArrayRows, GradientArray, Plan};
 use crate::requests::Requests;
 use crate::sparse::{GradientOf, Table, Use};
 use crate::storage::Storage;
@@ -67,10 +67,8 @@ pub(crate) struct Gradients {
     /// Runs of shards with gradients of their own; the first `used` belong to the last batch.
     pub(crate) lanes: Vec<Lane>,
     pub(crate) used: usize,
-    /// Per backward pass and array of the plan, gradients of the input representation for all rows of the batch.
-    pub(crate) batch_wide: Vec<Vec<Storage<f32>>>,
-    /// Per backward pass, fold and field, the gradients of the table's rows.
-    pub(crate) folded_rows: Vec<Vec<Vec<Vec<f32>>>>,
+    /// Per backward pass, the arrays of the plan ([`Plan::arrays`]).
+    pub(crate) arrays: Vec<Vec<Storage<f32>>>,
     /// Requests of the batch.
     pub(crate) requests: Requests,
 }
@@ -87,12 +85,16 @@ pub(crate) struct Lane {
 impl Gradients {
     /// Room for so many backward passes over a batch.
     pub(crate) fn new(plan: &Plan, passes: usize) -> Self {
-        let arrays = || plan.batch_wide.iter().map(|_| Storage::zeros(0)).collect();
+        let array = |array: &GradientArray| match array.rows {
+            // It grows with the batches.
+            ArrayRows::Of(_) => Storage::zeros(0),
+            ArrayRows::Table(rows) => Storage::zeros(rows * array.ld),
+        };
+        let arrays = || plan.arrays.iter().map(array).collect();
         Self {
             lanes: Vec::new(),
             used: 0,
-            batch_wide: (0..passes).map(|_| arrays()).collect(),
-            folded_rows: vec![Vec::new(); passes],
+            arrays: (0..passes).map(|_| arrays()).collect(),
             requests: Requests::default(),
         }
     }
@@ -116,18 +118,14 @@ impl Gradients {
         plan.table_uses[t]
             .iter()
             .map(|u| {
-                let (of, grad, ld, col) = match u.from {
-                    TableGradient::Batch { batch, at } => {
-                        let of = if u.space.list().is_some() { GradientOf::Values } else { GradientOf::BatchRows };
-                        (of, &*self.batch_wide[pass][batch], at.ld, at.col)
-                    }
-                    TableGradient::Fold { fold, feature } => {
-                        let dim = plan.folds[fold].features[feature].dim;
-                        (GradientOf::TableRows, &*self.folded_rows[pass][fold][feature], dim, 0)
-                    }
+                let of = match plan.arrays[u.array].rows {
+                    ArrayRows::Table(_) => GradientOf::TableRows,
+                    ArrayRows::Of(_) if u.space.list().is_some() => GradientOf::Values,
+                    ArrayRows::Of(_) => GradientOf::BatchRows,
                 };
                 let ids = &self.requests.rows(batch, u.space).categorical[u.slot];
-                Use { ids, pooling: u.pooling, of, grad, ld, col }
+                let grad = &*self.arrays[pass][u.array];
+                Use { ids, pooling: u.pooling, of, grad, ld: u.at.ld, col: u.at.col }
             })
             .collect()
     }

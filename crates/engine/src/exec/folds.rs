@@ -88,7 +88,7 @@ impl Field {
 }
 
 /// What the shards have summed for folds in the lanes' gradients becomes gradients of weights, in the first lane, and of
-/// the tables' rows: per fold and field `[rows, dim]`, in `rows`. Nothing happens where there is no lane.
+/// the tables' rows: per fold and field `[rows, dim]`, in `arrays`. Nothing happens where there is no lane.
 ///
 /// The lanes' sums are added in the order of the lanes. The others' gradients of folded weights are zero.
 pub(super) fn unfold(
@@ -96,17 +96,15 @@ pub(super) fn unfold(
     prepared: &[Prepared],
     params: &[f32],
     lanes: &mut [&mut [f32]],
-    rows: &mut Vec<Vec<Vec<f32>>>,
+    arrays: &mut [Storage<f32>],
 ) {
     let Some((first, others)) = lanes.split_first_mut() else { return };
     let others: Vec<&[f32]> = others.iter().map(|lane| &**lane).collect();
     let (dense, sums) = first.split_at_mut(plan.params.len);
     let (mut dense, mut sums) = (Pieces { rest: dense, at: 0 }, Pieces { rest: sums, at: plan.params.len });
-    rows.resize_with(plan.folds.len(), Vec::new);
-    let mut jobs = Vec::new();
-    for ((fold, prepared), rows) in plan.folds.iter().zip(prepared).zip(rows) {
-        rows.resize_with(fold.features.len(), Vec::new);
-        for ((of, field), rows) in fold.features.iter().zip(&prepared.fields).zip(rows) {
+    let (mut jobs, mut arrays) = (Vec::new(), arrays.iter_mut());
+    for (fold, prepared) in plan.folds.iter().zip(prepared) {
+        for ((of, field), rows) in fold.features.iter().zip(&prepared.fields).zip(&mut arrays) {
             let start = fold.sums.offset + of.first * fold.ld;
             let range = start..start + of.rows * fold.ld;
             jobs.push((
@@ -121,7 +119,6 @@ pub(super) fn unfold(
     }
     jobs.into_par_iter().for_each(|(fold, of, (field, scale), rows, weights_gradient, (sums, range))| {
         others.iter().for_each(|lane| add_to(sums, &lane[range.clone()]));
-        rows.resize(of.rows * of.dim, 0.0);
         let d = MatRef::new(sums, of.rows, fold.outputs, fold.ld);
         let vectors = MatRef::new(&field.vectors, of.rows, of.dim, of.dim);
         field.multiply(MatMut::new(rows, of.rows, of.dim, of.dim), d, of.weight.of(params));

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::{Shard, Shared, backward, forward, seed_gradients, unfold};
 use crate::executor::{Differentiate, Executor, Gradients, Lane};
 use crate::pass::Pass;
-use crate::plan::Plan;
+use crate::plan::{ArrayRows, GradientArray, Plan};
 use crate::requests::Requests;
 use crate::runner::{lanes, shards};
 use crate::sparse::Table;
@@ -20,7 +20,7 @@ use crate::storage::Storage;
 /// are, and so neither does the order of any sum.
 pub(crate) const MAX_LANES: usize = 16;
 
-/// Of one shard and each backward pass over it, its rows of the batch-wide arrays.
+/// Of one shard and each backward pass over it, its rows of the arrays of the batch.
 type Pieces<'m> = Vec<Vec<&'m mut [f32]>>;
 
 /// A lane, its shards, and what belongs to each of them.
@@ -51,7 +51,7 @@ impl Executor for Pass {
         beside: Box<dyn FnOnce() + Send + '_>,
     ) {
         let Pass { plan, layers, workspaces, of_requests } = self;
-        let Gradients { lanes, used, batch_wide, folded_rows, requests } = gradients;
+        let Gradients { lanes, used, arrays, requests } = gradients;
         let Differentiate { parameters, batch, targets, .. } = step;
         let cut = Cut::of(batch, plan);
         *requests = Requests::of(batch, of_requests, &cut.shards);
@@ -63,8 +63,8 @@ impl Executor for Pass {
         });
         let lanes = &mut lanes[..*used];
         let mut pieces: Vec<Pieces<'_>> = cut.shards.iter().map(|_| Vec::with_capacity(passes.len())).collect();
-        for arrays in batch_wide {
-            let of_pass = cut.pieces(arrays, &plan.batch_wide, requests);
+        for arrays in arrays.iter_mut() {
+            let of_pass = cut.pieces(arrays, &plan.arrays, requests);
             pieces.iter_mut().zip(of_pass).for_each(|(pieces, own)| pieces.push(own));
         }
         let shared = Shared {
@@ -97,9 +97,10 @@ impl Executor for Pass {
         // Behind the lanes that another thread takes over: the thread that is through first does it, while the other is not.
         let behind = || rayon::join(|| rest.into_par_iter().for_each(run), beside);
         rayon::join(|| first.into_par_iter().for_each(run), behind);
-        for (k, rows) in folded_rows.iter_mut().enumerate() {
+        for (k, arrays) in arrays.iter_mut().enumerate() {
             let mut of_pass: Vec<&mut [f32]> = lanes.iter_mut().map(|lane| &mut *lane.dense[k]).collect();
-            unfold(plan, layers.folds(), &parameters.dense, &mut of_pass, rows);
+            let of_tables = &mut arrays[plan.first_of_tables()..];
+            unfold(plan, layers.folds(), &parameters.dense, &mut of_pass, of_tables);
         }
     }
 }
@@ -117,14 +118,19 @@ impl<'b> Cut<'b> {
         Self { lanes: lanes(shards.len(), MAX_LANES), shards, batch }
     }
 
-    /// Per shard, the rows of each batch-wide array that are its own; arrays grow where they must.
+    /// Per shard, the rows of each array of the batch that are its own; arrays grow where they must.
     fn pieces<'a>(
         &self,
         arrays: &'a mut [Storage<f32>],
-        forms: &[(usize, Space)],
+        forms: &[GradientArray],
         requests: &Requests,
     ) -> Vec<Vec<&'a mut [f32]>> {
-        for (array, &(ld, space)) in arrays.iter_mut().zip(forms) {
+        let of_batch = |array: &GradientArray| match array.rows {
+            ArrayRows::Of(space) => Some((array.ld, space)),
+            ArrayRows::Table(_) => None,
+        };
+        let forms: Vec<(usize, Space)> = forms.iter().map_while(of_batch).collect();
+        for (array, &(ld, space)) in arrays.iter_mut().zip(&forms) {
             let len = requests.count(self.batch, space) * ld;
             if array.len() < len {
                 *array = Storage::zeros(len);
@@ -133,7 +139,7 @@ impl<'b> Cut<'b> {
         let mut rest: Vec<&mut [f32]> = arrays.iter_mut().map(|array| &mut **array).collect();
         let mut pieces = Vec::with_capacity(self.shards.len());
         for (s, shard) in self.shards.iter().enumerate() {
-            let own = rest.iter_mut().zip(forms).map(|(rest, &(ld, space))| {
+            let own = rest.iter_mut().zip(&forms).map(|(rest, &(ld, space))| {
                 let rows = requests.span(self.batch, (shard, &requests.of_shard(s)), space).len();
                 let (own, behind) = std::mem::take(rest).split_at_mut(rows * ld);
                 *rest = behind;

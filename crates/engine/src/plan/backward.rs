@@ -13,7 +13,7 @@ use pleiad_model::graph::{Node, Op};
 
 use super::compiler::Compiler;
 use super::split::Part;
-use super::{BackStep, Buffer, Gathered, Place, Step, TableGradient, TableUse, View, Write};
+use super::{ArrayRows, BackStep, Buffer, Gathered, GradientArray, Place, Step, TableUse, View, Write};
 
 /// Writes the plan's backward steps, gradient buffers and table uses.
 pub(super) fn derive(compiler: &mut Compiler<'_>) {
@@ -74,21 +74,21 @@ pub(super) fn derive(compiler: &mut Compiler<'_>) {
         };
         let Some(view) = views[at] else { continue };
         let gradient = &mut plan.gradients[view.buffer];
-        let batch = match gradient.place {
-            Place::Batch(batch) => batch,
+        let array = match gradient.place {
+            Place::Batch(array) => array,
             _ => {
-                plan.batch_wide.push((gradient.ld, gradient.space));
-                gradient.place = Place::Batch(plan.batch_wide.len() - 1);
-                plan.batch_wide.len() - 1
+                plan.arrays.push(GradientArray { ld: gradient.ld, rows: ArrayRows::Of(gradient.space) });
+                gradient.place = Place::Batch(plan.arrays.len() - 1);
+                plan.arrays.len() - 1
             }
         };
-        let from = TableGradient::Batch { batch, at: view.at };
-        plan.table_uses[table.0].push(TableUse { space: spaces[at], slot: *slot, pooling, from });
+        plan.table_uses[table.0].push(TableUse { space: spaces[at], slot: *slot, pooling, array, at: view.at });
     }
-    for (n, fold) in plan.folds.iter().enumerate() {
-        for (feature, f) in fold.features.iter().enumerate() {
-            let from = TableGradient::Fold { fold: n, feature };
-            plan.table_uses[f.table].push(TableUse { space: fold.space, slot: f.slot, pooling: None, from });
+    for fold in &plan.folds {
+        for of in &fold.features {
+            let (array, at) = (plan.arrays.len(), crate::kernels::Columns { col: 0, width: of.dim, ld: of.dim });
+            plan.arrays.push(GradientArray { ld: of.dim, rows: ArrayRows::Table(of.rows) });
+            plan.table_uses[of.table].push(TableUse { space: fold.space, slot: of.slot, pooling: None, array, at });
         }
     }
 }

@@ -30,7 +30,7 @@ impl Plan {
                 values: Vec::new(),
                 gradients: Vec::new(),
                 slots: Vec::new(),
-                batch_wide: Vec::new(),
+                arrays: Vec::new(),
                 table_uses: vec![Vec::new(); graph.tables.len()],
                 folds: Vec::new(),
                 outputs: Vec::new(),

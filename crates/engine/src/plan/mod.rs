@@ -252,16 +252,26 @@ pub(crate) struct TableUse {
     pub(crate) space: Space,
     pub(crate) slot: usize,
     pub(crate) pooling: Option<Pooling>,
-    pub(crate) from: TableGradient,
+    /// The array of [`Plan::arrays`] that has the gradient of what it gave, and its columns there.
+    pub(crate) array: usize,
+    pub(crate) at: Columns,
 }
 
-/// Where the gradient of what a table gave is found.
+/// An array of gradients of what tables gave, for all rows of a space: of rows that look them up, or of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum TableGradient {
-    /// By the rows that look it up: in columns of a batch-wide array.
-    Batch { batch: usize, at: Columns },
-    /// By rows of the table: feature of a fold.
-    Fold { fold: usize, feature: usize },
+pub(crate) struct GradientArray {
+    /// Row stride.
+    pub(crate) ld: usize,
+    pub(crate) rows: ArrayRows,
+}
+
+/// Whose rows a [`GradientArray`] has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArrayRows {
+    /// Those of a space of the batch.
+    Of(Space),
+    /// Those of a table, so many: the layer above was applied to the table.
+    Table(usize),
 }
 
 /// A compiled graph.
@@ -277,8 +287,8 @@ pub(crate) struct Plan {
     pub(crate) gradients: Vec<Buffer>,
     /// Slots of the workspace.
     pub(crate) slots: Vec<Slot>,
-    /// Of each batch-wide gradient array, the row stride, and whose rows it has.
-    pub(crate) batch_wide: Vec<(usize, Space)>,
+    /// Arrays of gradients of what tables gave: those that the shards write, then those in table space, in the order of the folds.
+    pub(crate) arrays: Vec<GradientArray>,
     /// Per table, how its gradient is gathered.
     pub(crate) table_uses: Vec<Vec<TableUse>>,
     /// Tables that are multiplied as a whole, in the order of their layers' weights.
@@ -299,6 +309,11 @@ impl Plan {
     /// Whose rows a step computes.
     pub(crate) fn space(&self, step: &Step) -> Space {
         self.values[step.output().buffer].space
+    }
+
+    /// The first array in table space.
+    pub(crate) fn first_of_tables(&self) -> usize {
+        self.arrays.partition_point(|array| matches!(array.rows, ArrayRows::Of(_)))
     }
 
     /// Elements of one lane's gradient: dense parameters in their layout, behind them what folds sum.
