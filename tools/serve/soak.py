@@ -1,8 +1,8 @@
 """Asks a server for a while, well and badly, and looks at its memory.  python soak.py PLEIAD [SECONDS]
 
-A model is trained on a log that is made up, and served with a shadow, a log of requests and an audit. Four clients send rankings of
-many sizes in rows and columns, explanations, values that no training has seen, bodies that are no JSON, and requests that they leave before the
-answer. Printed are the requests by status and the resident memory on the way. The exit code is 1 if an answer was a mistake of the
+A model is trained on a log that is made up, and served with a shadow, a log of requests and an audit; requests are predicted together. Four
+clients send rankings of many sizes in rows and columns, explanations, values that no training has seen, bodies that are no JSON, and requests
+that they leave before the answer. Printed are the requests by status and the resident memory on the way. The exit code is 1 if an answer was a mistake of the
 server, or if memory grew after the first third by more than a quarter and 16 MiB.
 """
 
@@ -32,7 +32,7 @@ def main():
         Path("routes.toml").write_text(made_up.ROUTES, encoding="utf-8")
         # Files of the log are small, so that they are completed on the way: an open one takes memory.
         options = ["--routes", "routes.toml", "--request-log", "logged", "--log-share", "0.2", "--log-rows", "20000"]
-        options += ["--audit", "audit.jsonl", "--patience", "2"]
+        options += ["--audit", "audit.jsonl", "--patience", "2", "--batch-wait", "0.001"]
         command = [pleiad, "serve", "video=run/model", "--http", "127.0.0.1:0", "--quiet", *options]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
