@@ -12,9 +12,9 @@ use pleiad_rank::cells::Cell;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::begun::{Begun, Step};
 use crate::cells::batch;
 use crate::columns::Columns;
+use crate::encoded::{EncodedRequest, Step};
 use crate::refusal::{Place, Refusal};
 use crate::request::RankRequest;
 use crate::served::Served;
@@ -109,7 +109,7 @@ impl Served {
         let names = request.outputs.as_ref().map(|outputs| outputs.iter().map(|output| output.name.as_str()).collect());
         let wanted = self.wanted(names)?;
         let rows = self.encoded(rows, &mut laps, stages)?;
-        Ok(Step::Predict(Begun::new(self, Vec::new(), rows, move |rows, predictions, stages| {
+        Ok(Step::Predict(EncodedRequest::new(self, Vec::new(), rows, move |rows, predictions, stages| {
             let figures = self.figures(rows, predictions, &wanted, stages)?;
             let mut laps = Laps::new();
             let answer = self.written(&request, all, wanted, &figures);

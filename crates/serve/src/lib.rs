@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! server    from the first connection to the last answer   queue     what waits for the workers (estimate)
-//! worker    from the queue to an answer (together)         ranking   a rank request on its way (begun)
+//! worker    from the queue to an answer (together)         ranking   a rank request on its way (encoded)
 //! socket    time limits of a connection                    registry  models: opened, replaced, put back (shown)
 //! body      bodies into memory, within limits              served    a body into an answer
 //! http      answers at addresses (route)                   request   JSON into cells (value)
@@ -38,12 +38,12 @@ mod answer;
 mod app;
 mod arrow_body;
 mod audit;
-mod begun;
 mod body;
 mod cells;
 mod columns;
 mod drawn;
 mod drift;
+mod encoded;
 mod error;
 mod estimate;
 mod explain;

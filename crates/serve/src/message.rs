@@ -8,7 +8,7 @@ use bytes::Bytes;
 use pleiad_rank::cells::Cell;
 use prost::Message;
 
-use crate::begun::{Begun, Step};
+use crate::encoded::{EncodedRequest, Step};
 use crate::frame::framed;
 use crate::infer::{Figures, Gathered, Inferred, Which};
 use crate::proto::inference::model_infer_request::InferInputTensor;
@@ -71,7 +71,7 @@ impl Served {
         let wanted = self.wanted((!request.outputs.is_empty()).then_some(names))?;
         let rows = self.encoded(rows, &mut laps, stages)?;
         let id = request.id;
-        Ok(Step::Predict(Begun::new(self, Vec::new(), rows, move |rows, predictions, stages| {
+        Ok(Step::Predict(EncodedRequest::new(self, Vec::new(), rows, move |rows, predictions, stages| {
             let figures = self.figures(rows, predictions, &wanted, stages)?;
             let mut laps = Laps::new();
             let body = self.message(id, is_raw, wanted, &figures);

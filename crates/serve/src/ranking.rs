@@ -1,5 +1,5 @@
 //! [`Ranking`]: a rank request on its way from its body to its answer. What stands between its encoding and its answer, the
-//! prediction, is left to the caller ([`Begun`]).
+//! prediction, is left to the caller ([`EncodedRequest`]).
 
 use arrow::array::RecordBatch;
 use pleiad_data::FeatureCount;
@@ -9,7 +9,7 @@ use pleiad_rank::cells::Cell;
 
 use crate::answer::{Answer, Asked, Counts, Predicted, Ranked, id_text, ordered};
 use crate::arrow_body;
-use crate::begun::{Begun, Step};
+use crate::encoded::{EncodedRequest, Step};
 use crate::explain;
 use crate::infer::Inferred;
 use crate::refusal::Refusal;
@@ -90,7 +90,7 @@ impl<'a> Ranking<'a> {
         let rows = served.model().encode(&records).map_err(|error| self.refusal(&error))?;
         laps.add(stages, Stage::Encode);
         let shared = served.shared(&self.asked.in_request);
-        Ok(Step::Predict(Begun::new(served, shared, rows, move |rows, predictions, stages| {
+        Ok(Step::Predict(EncodedRequest::new(served, shared, rows, move |rows, predictions, stages| {
             let body = self.finish(records, rows, predictions, stages)?;
             Ok(Inferred { body, json: None })
         })))

@@ -10,8 +10,8 @@ use bytes::Bytes;
 use pleiad_engine::Predictions;
 use tokio::sync::oneshot;
 
-use crate::begun::{Begun, Step};
 use crate::body::{Body, Budget};
+use crate::encoded::{EncodedRequest, Step};
 use crate::error::{Error, Result};
 use crate::frame::HEAD;
 use crate::helpers::Helpers;
@@ -175,34 +175,34 @@ impl Workers {
         let steps = running.iter_mut().zip(&mut *stages);
         let steps: Vec<_> = steps.map(|(running, stages)| self.caught(|| running.step(stages))).collect();
         let time = Instant::now();
-        let begun: Vec<&Begun<'_>> = steps.iter().filter_map(|step| step.as_ref().ok()?.begun()).collect();
-        let mut together = self.predictions(&begun).into_iter();
+        let encoded: Vec<&EncodedRequest<'_>> = steps.iter().filter_map(|step| step.as_ref().ok()?.encoded()).collect();
+        let mut together = self.predictions(&encoded).into_iter();
         let time = time.elapsed();
         let finish = |(step, stages): (Result<Step<'_>, Refusal>, &mut Stages)| match step? {
             Step::Done(answer) => Ok(answer),
-            Step::Predict(begun) => {
+            Step::Predict(encoded) => {
                 stages.add(Stage::Predict, time);
-                let predictions = together.next().unwrap_or_else(|| begun.predict())?;
-                self.caught(|| begun.finish(predictions, stages))
+                let predictions = together.next().unwrap_or_else(|| encoded.predict())?;
+                self.caught(|| encoded.finish(predictions, stages))
             }
         };
         steps.into_iter().zip(stages).map(finish).collect()
     }
 
     /// The predictions of each; of several together where they are asked of one model.
-    fn predictions(&self, begun: &[&Begun<'_>]) -> Vec<Result<Predictions, Refusal>> {
-        let together = if begun.len() > 1 {
-            catch_unwind(AssertUnwindSafe(|| predict_together(begun))).unwrap_or_default()
+    fn predictions(&self, encoded: &[&EncodedRequest<'_>]) -> Vec<Result<Predictions, Refusal>> {
+        let together = if encoded.len() > 1 {
+            catch_unwind(AssertUnwindSafe(|| predict_together(encoded))).unwrap_or_default()
         } else {
             Vec::new()
         };
         let mut together = together.into_iter();
         // What went wrong together goes wrong once more for those alone whose fault it is.
-        begun
+        encoded
             .iter()
-            .map(|begun| match together.next().flatten() {
+            .map(|encoded| match together.next().flatten() {
                 Some(predictions) => Ok(predictions),
-                None => self.caught(|| begun.predict()),
+                None => self.caught(|| encoded.predict()),
             })
             .collect()
     }

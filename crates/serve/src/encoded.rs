@@ -1,4 +1,4 @@
-//! [`Begun`]: a request that is read and encoded, before its rows are predicted; alone, or together with those of others.
+//! [`EncodedRequest`]: a request that is read and encoded. Its rows are predicted next: alone, or together with those of others.
 
 use pleiad_engine::Predictions;
 use pleiad_rank::{Error, Rows};
@@ -12,7 +12,7 @@ use crate::stages::{Laps, Stage, Stages};
 type Finish<'a> = Box<dyn FnOnce(Rows, Predictions, &mut Stages) -> Result<Inferred, Refusal> + 'a>;
 
 /// A request that is read and encoded.
-pub(crate) struct Begun<'a> {
+pub(crate) struct EncodedRequest<'a> {
     pub(crate) served: &'a Served,
     /// Features that its rows have in common.
     pub(crate) shared: Vec<&'a str>,
@@ -22,12 +22,12 @@ pub(crate) struct Begun<'a> {
 
 /// A request as far as it goes without predictions.
 pub(crate) enum Step<'a> {
-    Predict(Begun<'a>),
+    Predict(EncodedRequest<'a>),
     /// It has no rows.
     Done(Inferred),
 }
 
-impl<'a> Begun<'a> {
+impl<'a> EncodedRequest<'a> {
     pub(crate) fn new(
         served: &'a Served,
         shared: Vec<&'a str>,
@@ -57,9 +57,9 @@ impl<'a> Begun<'a> {
 
 impl<'a> Step<'a> {
     /// What is to be predicted.
-    pub(crate) fn begun(&self) -> Option<&Begun<'a>> {
+    pub(crate) fn encoded(&self) -> Option<&EncodedRequest<'a>> {
         match self {
-            Self::Predict(begun) => Some(begun),
+            Self::Predict(encoded) => Some(encoded),
             Self::Done(_) => None,
         }
     }
@@ -67,15 +67,15 @@ impl<'a> Step<'a> {
     /// The answer of a request that is alone.
     ///
     /// # Errors
-    /// Those of [`Begun::predict`] and [`Begun::finish`].
+    /// Those of [`EncodedRequest::predict`] and [`EncodedRequest::finish`].
     pub(crate) fn answer(self, stages: &mut Stages) -> Result<Inferred, Refusal> {
-        let begun = match self {
+        let encoded = match self {
             Self::Done(answer) => return Ok(answer),
-            Self::Predict(begun) => begun,
+            Self::Predict(encoded) => encoded,
         };
         let mut laps = Laps::new();
-        let predictions = begun.predict()?;
+        let predictions = encoded.predict()?;
         laps.add(stages, Stage::Predict);
-        begun.finish(predictions, stages)
+        encoded.finish(predictions, stages)
     }
 }
