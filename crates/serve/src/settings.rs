@@ -62,6 +62,11 @@ pub struct Batching {
     pub candidates: usize,
 }
 
+impl Batching {
+    /// Most candidates where nothing is said.
+    pub const CANDIDATES: u32 = 512;
+}
+
 /// How requests come and who may ask.
 #[derive(Debug, Clone, Default)]
 pub struct Access {

@@ -76,7 +76,8 @@ impl Load {
             lists: self.lists.iter().map(|&list| list as usize).collect(),
             loads: self.loads,
             time: if quick { Duration::from_millis(300) } else { Duration::from_secs(self.seconds.into()) },
-            batching: (!self.batch_wait.is_zero()).then_some(Batching { wait: self.batch_wait, candidates: 512 }),
+            batching: (!self.batch_wait.is_zero())
+                .then_some(Batching { wait: self.batch_wait, candidates: Batching::CANDIDATES as usize }),
             workers: rayon::current_num_threads(),
         };
         if self.in_process {

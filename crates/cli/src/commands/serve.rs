@@ -100,7 +100,7 @@ pub(crate) struct Serve {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "0")]
     batch_wait: Duration,
     /// Most candidates that are predicted together
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000), default_value_t = 512, requires = "batch_wait")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000), default_value_t = Batching::CANDIDATES, requires = "batch_wait")]
     batch_candidates: u32,
     /// Connections at the same time
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000), default_value_t = 1024, help_heading = "Limits")]

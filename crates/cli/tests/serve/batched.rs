@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::answers::infer;
 use crate::client::{Client, Response, Server, folder, request, rows};
+use crate::common::{CONFIG, Folder};
 use crate::models::two;
 
 /// Sends all at once, each on a connection of its own, and gives their answers.
@@ -54,15 +55,20 @@ fn together_they_get_the_answers_that_they_get_alone() {
 
 #[test]
 fn one_that_is_wrong_is_refused_alone() {
-    let folder = folder();
+    // Numbers as they are, so that large ones overflow in the layers.
+    let folder = Folder::with_log();
+    let config = CONFIG.replace("epochs = 3", "epochs = 1").replace("transform = [\"standardize\"]\n", "");
+    folder.write("config.toml", config + "\n[rank]\nscore = { buy = 1.0 }\n");
+    folder.ok(&["train", "config.toml", "--out", "run"]);
     let server = Server::start(&folder, &["a=run/model", "--batch-wait", "0.3"]);
     let good = json!({ "rows": rows(5, 1) });
     // It is read, and what is predicted of it is not finite.
     let mut bad = good.clone();
-    bad["rows"][1]["age"] = json!(1e38);
-    bad["rows"][1]["visits"] = json!(-1e38);
+    bad["rows"][1]["age"] = json!(3e38);
+    bad["rows"][1]["visits"] = json!(-3e38);
     let alone = [&good, &bad].map(|body| server.rank(body));
     assert_eq!((alone[0].status, alone[1].status), (200, 422), "{alone:?}");
+    assert_eq!(alone[1].json()["error"]["code"], "prediction_not_finite");
     let asked = [&good, &bad, &good].map(|body| ("/v1/rank".to_owned(), body.to_string()));
     let found = at_once(&server, &asked);
     for (found, alone) in found.iter().zip([&alone[0], &alone[1], &alone[0]]) {
